@@ -1,0 +1,129 @@
+//! Everything that speaks to PostgreSQL. No other folder names the `postgres` crate.
+//!
+//! This file holds the words its siblings share: where to connect to, and what can go wrong.
+
+pub mod conninfo;
+pub mod migrate;
+pub mod queue;
+pub mod session;
+pub mod tls;
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// How a connection is encrypted: the `sslmode` of libpq.
+/// <https://www.postgresql.org/docs/current/libpq-ssl.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// If the server offers it; the certificate is not checked.
+    Prefer,
+    /// Always; the certificate is checked only if a root certificate was named.
+    Require,
+    /// Always; the certificate must come from a trusted authority.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate must name the host.
+    VerifyFull,
+}
+
+/// The authorities that are trusted: the `sslrootcert` of libpq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// None was named.
+    Unset,
+    /// `system`: the machine's own bundle, or the one built in where there is none.
+    System,
+    /// A PEM file.
+    File(PathBuf),
+}
+
+/// One place where a server may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory that holds the Unix socket, and the port that is part of its name.
+    Socket(PathBuf, u16),
+    /// A host name or address, the address to use instead of looking it up, and the port.
+    Tcp {
+        /// The name that the certificate must carry.
+        host: String,
+        /// `hostaddr`, if given.
+        addr: Option<std::net::IpAddr>,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// Where to connect to, as a person said it: parsed, defaults filled in, not looked up yet.
+#[derive(Clone)]
+pub struct Target {
+    /// User, password, database, options, timeouts: all but hosts and TLS.
+    pub base: postgres::Config,
+    /// Tried in order.
+    pub places: Vec<Place>,
+    /// `sslmode`.
+    pub tls: TlsMode,
+    /// `sslrootcert`.
+    pub roots: Roots,
+}
+
+impl fmt::Display for Target {
+    /// `host=… port=… dbname=… user=… sslmode=…`, the line of the seed documents. No password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<String> = self
+            .places
+            .iter()
+            .map(|place| match place {
+                Place::Socket(dir, _) => dir.display().to_string(),
+                Place::Tcp { host, .. } => host.clone(),
+            })
+            .collect();
+        let ports: Vec<String> = self
+            .places
+            .iter()
+            .map(|place| match place {
+                Place::Socket(_, port) | Place::Tcp { port, .. } => port.to_string(),
+            })
+            .collect();
+        write!(
+            f,
+            "host={} port={} dbname={} user={} sslmode={}",
+            hosts.join(","),
+            ports.join(","),
+            self.base.get_dbname().unwrap_or_default(),
+            self.base.get_user().unwrap_or_default(),
+            match self.tls {
+                TlsMode::Disable => "disable",
+                TlsMode::Prefer => "prefer",
+                TlsMode::Require => "require",
+                TlsMode::VerifyCa => "verify-ca",
+                TlsMode::VerifyFull => "verify-full",
+            }
+        )
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What went wrong with the database, by what can be done about it. The text holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is gone or cannot be had now: connect again later.
+    Lost(String),
+    /// The server answered, and a person must change something: a password, a grant, the schema.
+    Denied(String),
+    /// This statement failed and the connection stands; it may work later (a timeout, a deadlock).
+    Statement(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => f.write_str(text),
+        }
+    }
+}

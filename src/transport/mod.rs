@@ -1,0 +1,16 @@
+//! What a batch is handed to.
+
+pub mod dry;
+pub mod pipe;
+pub mod ses;
+
+use crate::model::{Batch, Outcome};
+
+/// The other end of the pump: hands a batch over and reports what was said of each message.
+pub trait Transport {
+    /// Hands the batch over.
+    ///
+    /// The answer has one outcome for each message of the batch, in its order. A fault of any
+    /// kind is an outcome too: this does not fail and does not panic.
+    fn send(&mut self, batch: &Batch) -> Vec<Outcome>;
+}

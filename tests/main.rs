@@ -1,0 +1,11 @@
+//! All tests that need more than one module: one binary, a module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+mod architecture;
+mod connect;
+mod migrate;
+mod schema;
+mod ses;
+mod signature;

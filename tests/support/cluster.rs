@@ -1,0 +1,230 @@
+//! A private PostgreSQL cluster in a temporary directory.
+//!
+//! One is shared by all tests of a run ([`shared`]); tests that stop, freeze or reconfigure a
+//! server start their own. A shell holds the server and reads a pipe from this process: when the
+//! process ends, however it ends, the shell stops the server and removes the directory.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A running server. Dropping it stops the server.
+pub struct Cluster {
+    /// Holds the data directory, the socket and the log.
+    pub dir: PathBuf,
+    /// TCP port on 127.0.0.1, also part of the socket's name.
+    pub port: u16,
+    keeper: Child,
+}
+
+/// The cluster that all tests of this run share.
+pub fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start(&[]))
+}
+
+/// The folder of PostgreSQL's server programs.
+pub fn bin_dir() -> PathBuf {
+    let found = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|path| path.join("initdb").exists())
+        .max();
+    if let Some(path) = found {
+        return path;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .find(|dir| dir.join("initdb").exists())
+        .expect("PostgreSQL's initdb is not installed: run scripts/setup")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether this process is root, which PostgreSQL refuses to run as.
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// `program`, to be run as a user that is not root.
+pub fn unprivileged(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    if is_root() {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        command.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
+    }
+    command
+}
+
+const KEEPER: &str = r#"
+"$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
+server=$!
+echo $server >"$2/pid"
+read -r _
+kill -CONT $server 2>/dev/null
+kill -QUIT $server 2>/dev/null
+wait $server
+rm -rf "$2"
+"#;
+
+impl Cluster {
+    /// Makes and starts a cluster; `settings` are lines of `postgresql.conf`.
+    pub fn start(settings: &[&str]) -> Cluster {
+        let dir = tempfile::Builder::new().prefix("mailroom-pg-").tempdir().unwrap().keep();
+        if is_root() {
+            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+            nix::unistd::chown(&dir, Some(nobody.uid), Some(nobody.gid)).unwrap();
+        }
+        // Tests run as root too, and must reach the socket inside.
+        std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let made = unprivileged(bin_dir().join("initdb"))
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--no-sync", "-D"])
+            .arg(dir.join("data"))
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let mut conf = std::fs::OpenOptions::new()
+            .append(true)
+            .open(dir.join("data/postgresql.conf"))
+            .unwrap();
+        writeln!(conf, "port = {port}\nlisten_addresses = '127.0.0.1'").unwrap();
+        writeln!(conf, "unix_socket_directories = '{}'", dir.display()).unwrap();
+        writeln!(conf, "fsync = off\nsynchronous_commit = off\nfull_page_writes = off").unwrap();
+        writeln!(conf, "max_connections = 200\nshared_buffers = 64MB").unwrap();
+        for line in settings {
+            writeln!(conf, "{line}").unwrap();
+        }
+        let keeper = Cluster::keep(&dir);
+        let cluster = Cluster { dir, port, keeper };
+        cluster.wait_until_ready();
+        cluster
+    }
+
+    fn keep(dir: &Path) -> Child {
+        unprivileged("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(bin_dir())
+            .arg(dir)
+            .current_dir(dir)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while postgres::Client::connect(&self.url("postgres"), postgres::NoTls).is_err() {
+            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the server did not start: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Process id of the postmaster.
+    pub fn pid(&self) -> i32 {
+        std::fs::read_to_string(self.dir.join("pid")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Connection string of the superuser over the Unix socket.
+    pub fn url(&self, database: &str) -> String {
+        format!("host={} port={} user=postgres dbname={database}", self.dir.display(), self.port)
+    }
+
+    /// Connection string of the superuser over TCP.
+    pub fn tcp_url(&self, database: &str) -> String {
+        format!("host=127.0.0.1 port={} user=postgres dbname={database}", self.port)
+    }
+
+    /// Runs `pg_ctl` with these words: `stop -m fast`, `start`, `restart`.
+    pub fn control(&self, words: &[&str]) {
+        let done = unprivileged(bin_dir().join("pg_ctl"))
+            .args(words)
+            .args(["-w", "-s", "-l"])
+            .arg(self.dir.join("log"))
+            .arg("-D")
+            .arg(self.dir.join("data"))
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(done.success(), "pg_ctl {words:?} failed");
+        if let Ok(text) = std::fs::read_to_string(self.dir.join("data/postmaster.pid")) {
+            let pid = text.lines().next().unwrap_or_default();
+            std::fs::write(self.dir.join("pid"), pid).unwrap();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // A server that was restarted is no child of the keeper: stop it here.
+        if let Ok(pid) = std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
+        {
+            if let Ok(pid) = pid {
+                let pid = nix::unistd::Pid::from_raw(pid);
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
+            }
+        }
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// An empty database of its own in the shared cluster.
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Connection string of the superuser over the Unix socket.
+    pub url: String,
+}
+
+impl Database {
+    /// A new database with nothing in it.
+    pub fn empty() -> Database {
+        Database::create("template1")
+    }
+
+    /// A new database that is a copy of `template`.
+    pub fn create(template: &str) -> Database {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let cluster = shared();
+        let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls)
+            .expect("the shared cluster answers");
+        client
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+            .unwrap();
+        Database { url: cluster.url(&name), name }
+    }
+
+    /// A new connection to it.
+    pub fn client(&self) -> postgres::Client {
+        postgres::Client::connect(&self.url, postgres::NoTls).unwrap()
+    }
+
+    /// Runs SQL on a new connection.
+    pub fn run(&self, sql: &str) {
+        self.client().batch_execute(sql).unwrap();
+    }
+
+    /// The single number that a query gives.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.client().query_one(sql, &[]).unwrap().get(0)
+    }
+}
