@@ -95,7 +95,10 @@ impl Link {
                     let wait = self.next_wait();
                     log::error(
                         "PG",
-                        format_args!("connection failed: {text}; next try in {} ms", wait.as_millis()),
+                        format_args!(
+                            "connection failed: {text}; next try in {} ms",
+                            wait.as_millis()
+                        ),
                     );
                     self.pause(wait);
                 }
@@ -112,8 +115,7 @@ impl Link {
             _ => Failure::Passing(error.message),
         })?;
         let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
-        let found =
-            session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
+        let found = session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
         match found {
             None => {
                 return Err(Failure::Config(format!(
@@ -132,8 +134,7 @@ impl Link {
         if let Some(channel) = &self.settings.channel {
             session.listen(channel)?;
         }
-        let statements =
-            session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
         Ok((session, statements))
     }
 

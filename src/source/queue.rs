@@ -206,8 +206,9 @@ impl QueueSource {
 
     fn prune(&mut self, retention: Duration) -> Result<(), Error> {
         for _ in 0..PRUNE_CHUNKS {
-            let done =
-                self.link.run("pruning", |statements, client| statements.prune(client, retention))?;
+            let done = self
+                .link
+                .run("pruning", |statements, client| statements.prune(client, retention))?;
             if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
                 break;
             }
