@@ -86,7 +86,10 @@ impl Link {
             log::info("PG", format_args!("connecting to {}", self.settings.target));
             match self.attempt() {
                 Ok(live) => {
-                    log::info("PG", "connected");
+                    // A listener says so itself, after its first look at what it missed.
+                    if self.settings.channel.is_none() {
+                        log::info("PG", "connected");
+                    }
                     self.live = Some(live);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
                 }
