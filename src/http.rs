@@ -66,7 +66,7 @@ pub struct Fault {
     /// What happened, for people.
     pub why: String,
     /// What was read of the reply before it broke off.
-    pub partial: Option<Reply>,
+    pub partial: Option<Box<Reply>>,
 }
 
 /// Makes requests, one at a time; connections are kept and used again.
@@ -136,7 +136,7 @@ impl Http {
         let mut reader = body.with_config().limit(BODY_LIMIT).reader();
         match reader.read_to_end(&mut reply.body) {
             Ok(_) => Ok(reply),
-            Err(error) => Err(fault(&Error::from(error), Some(reply))),
+            Err(error) => Err(fault(&Error::from(error), Some(Box::new(reply)))),
         }
     }
 }
