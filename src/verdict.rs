@@ -61,7 +61,7 @@ pub enum CallVerdict {
 ///
 /// `action` is the action of the call, which is held if its template is at fault.
 pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
-    let why = reason(status, error);
+    let why = reason(if status.is_empty() { "no status" } else { status }, error);
     match status {
         "SUCCESS" => Outcome::Accepted { provider_id: message_id.to_owned() },
         "ACCOUNT_THROTTLED" => retry(why, None, false, true),
@@ -120,6 +120,10 @@ fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option
         "MessageRejected" | "BadRequestException" => {
             if message.contains("not verified") {
                 return hold(Scope::All, why);
+            }
+            // No message is at fault here either, and to reject all would be final.
+            if message.contains("not exist") {
+                return hold(missing(&message, action), why);
             }
             Some(CallVerdict::Split(why))
         }

@@ -14,7 +14,6 @@ use mailroom::http::Http;
 use mailroom::model::{Batch, Message, Outcome};
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
-use mailroom::transport::Transport;
 use mailroom::transport::ses::{Ses, Settings};
 use std::path::PathBuf;
 use std::time::SystemTime;

@@ -141,6 +141,24 @@ fn a_stop_gives_a_call_up_after_the_grace() {
 }
 
 #[test]
+fn a_stop_while_idle_leaves_the_whole_grace_for_what_comes_then() {
+    let rig = Rig::new();
+    let mut ses = rig.ses();
+    assert!(ses.send(&batch(1)).iter().all(accepted));
+    std::thread::sleep(mailroom::stop::GRACE + Duration::from_millis(200));
+    rig.stop.request();
+    rig.endpoint.push(Reply::Slow(Duration::from_millis(800), Box::new(Reply::Accept)));
+    assert!(ses.send(&batch(1)).iter().all(accepted));
+    // When the grace is over, nothing more is begun.
+    rig.endpoint.set(Reply::Slow(Duration::from_secs(20), Box::new(Reply::Accept)));
+    assert!(retry(&ses.send(&batch(1))[0]).0, "this one was under way");
+    let start = Instant::now();
+    let outcomes = ses.send(&batch(1));
+    assert!(!retry(&outcomes[0]).0, "nothing was sent: {outcomes:?}");
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
 fn a_clock_that_is_wrong_is_corrected_once_and_stays_corrected() {
     let rig = Rig::new();
     let hour = Duration::from_secs(3600);

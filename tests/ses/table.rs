@@ -94,6 +94,8 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
     (400, "MessageRejected", "Bad", Say::Split),
     (400, "MessageRejected", "Email address is not verified.", Say::HoldAll),
     (400, "BadRequestException", "Bad", Say::Split),
+    (400, "BadRequestException", "Template activationv1 does not exist", Say::HoldAction),
+    (400, "BadRequestException", "Configuration set default does not exist", Say::HoldAll),
     (400, "", "", Say::Split),
     (413, "", "", Say::Split),
     (403, "ExpiredTokenException", "", Say::Refresh),
