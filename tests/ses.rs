@@ -79,15 +79,18 @@ impl Rig {
     }
 
     fn build(&self, clock: Box<dyn Fn() -> SystemTime>, keeper: Keeper) -> Ses {
-        let settings = Settings {
+        Ses::new(self.settings(clock), self.http().unwrap(), keeper)
+    }
+
+    fn settings(&self, clock: Box<dyn Fn() -> SystemTime>) -> Settings {
+        Settings {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
             config_set: "default".into(),
             output: self.saved_in(),
             clock,
-        };
-        Ses::new(settings, self.http().unwrap(), keeper)
+        }
     }
 
     /// What was saved, by name.

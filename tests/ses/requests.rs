@@ -5,6 +5,7 @@ use mailroom::model::{Batch, Outcome, Scope};
 use mailroom::template::Templates;
 use mailroom::transport::Transport;
 use mailroom::transport::dry::{Dry, Settings as DrySettings};
+use mailroom::transport::ses::Ses;
 use serde_json::json;
 
 #[test]
@@ -55,6 +56,18 @@ fn fifty_messages_are_one_call_and_fifty_one_are_two() {
         let all: Vec<String> = (0..count).map(|n| format!("user{n}@example.com")).collect();
         assert_eq!(to, all, "each once and in order");
     }
+}
+
+#[test]
+fn without_a_configuration_set_none_is_named() {
+    let rig = Rig::new();
+    let mut settings = rig.settings(Box::new(std::time::SystemTime::now));
+    settings.config_set = String::new();
+    let keeper = mailroom::aws::credentials::Keeper::new(Box::new(rig.variables()));
+    let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
+    assert!(ses.send(&batch(1)).iter().all(accepted));
+    let body = rig.endpoint.requests().remove(0).json();
+    assert!(body.get("ConfigurationSetName").is_none(), "{body}");
 }
 
 #[test]
