@@ -8,7 +8,7 @@
 //! the system's resolver. Its `unversioned` parts may change in a minor release, so Cargo.toml
 //! names the minor version.
 
-mod wire;
+mod socket;
 
 use crate::proxy::Proxies;
 use crate::stop::Stop;
@@ -20,7 +20,7 @@ use ureq::http::{HeaderMap, Request, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Error, Proxy};
-use wire::{Dial, Lookup, Marker, Watch};
+use socket::{Dial, Lookup, Marker, Watch};
 
 /// Resolving, connecting and the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
