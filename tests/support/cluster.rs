@@ -172,7 +172,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // A server that was restarted is no child of the keeper: stop it here.
-        if let Ok(pid) = std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
+        if let Ok(pid) =
+            std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
         {
             if let Ok(pid) = pid {
                 let pid = nix::unistd::Pid::from_raw(pid);
@@ -199,7 +200,19 @@ impl Database {
         Database::create("template1")
     }
 
-    /// A new database that is a copy of `template`.
+    /// A new database with the newest schema: a copy of one that is migrated once a run.
+    pub fn migrated() -> Database {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Database::empty();
+            mailroom::db::migrate::up(&mut database.client()).expect("the migrations run");
+            database.name
+        });
+        Database::create(template)
+    }
+
+    /// A new database that is a copy of `template`, which nobody may be connected to (the server
+    /// waits up to five seconds for those who are leaving).
     pub fn create(template: &str) -> Database {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -208,7 +221,9 @@ impl Database {
         let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls)
             .expect("the shared cluster answers");
         client
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+            .batch_execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
+            ))
             .unwrap();
         Database { url: cluster.url(&name), name }
     }
