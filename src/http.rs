@@ -13,6 +13,7 @@ mod socket;
 use crate::proxy::Proxies;
 use crate::stop::Stop;
 use crate::verdict::Fault as Class;
+use socket::{Dial, Lookup, Marker, Watch};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,6 @@ use ureq::http::{HeaderMap, Request, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Error, Proxy};
-use socket::{Dial, Lookup, Marker, Watch};
 
 /// Resolving, connecting and the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
