@@ -2,4 +2,8 @@
 
 pub mod cluster;
 pub mod endpoint;
+<<<<<<< HEAD
 pub mod program;
+=======
+pub mod peer;
+>>>>>>> ses
