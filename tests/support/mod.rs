@@ -2,8 +2,5 @@
 
 pub mod cluster;
 pub mod endpoint;
-<<<<<<< HEAD
-pub mod program;
-=======
 pub mod peer;
->>>>>>> ses
+pub mod program;
