@@ -28,6 +28,7 @@ ALTER TABLE accounts
         USING CASE WHEN unsuspended_at > 2147483647 THEN 2147483647 ELSE unsuspended_at END;
 
 ALTER TABLE tokens
+    DROP CONSTRAINT tokens_expires_at_check,
     ALTER COLUMN expires_at DROP DEFAULT,
     ALTER COLUMN expires_at TYPE integer
         USING CASE WHEN expires_at > 2147483647 THEN 2147483647 ELSE expires_at END,
@@ -94,5 +95,16 @@ CREATE TRIGGER after_token_consumed
     AFTER UPDATE OF consumed_at ON tokens
     FOR EACH ROW WHEN (OLD.consumed_at IS NULL AND NEW.consumed_at IS NOT NULL)
     EXECUTE FUNCTION trg_after_token_consumed();
+
+-- A superuser may migrate what belongs to another role: what is made is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER FUNCTION trg_before_account_insert() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
 
 COMMIT;

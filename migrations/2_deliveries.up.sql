@@ -142,4 +142,19 @@ CREATE TRIGGER after_account_status_fits
 REVOKE ALL ON FUNCTION trg_after_token_inserted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION trg_after_account_status_fits() FROM PUBLIC;
 
+-- A superuser may migrate what belongs to another role: what is new is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER TABLE actions OWNER TO %I', owner);
+        EXECUTE format('ALTER TYPE delivery_state OWNER TO %I', owner);
+        EXECUTE format('ALTER TABLE deliveries OWNER TO %I', owner);
+        EXECUTE format('ALTER FUNCTION trg_after_token_inserted() OWNER TO %I', owner);
+        EXECUTE format('ALTER FUNCTION trg_after_account_status_fits() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
+
 COMMIT;

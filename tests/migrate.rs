@@ -359,3 +359,45 @@ fn of_many_that_migrate_at_once_each_step_is_made_by_one() {
         WHERE l.locktype = 'advisory' AND d.datname = current_database()";
     assert_eq!(database.number(held), 0);
 }
+
+#[test]
+fn a_superuser_who_migrates_leaves_everything_to_the_owner_of_the_tables() {
+    let database = Database::empty();
+    let role = format!("app_of_{}", database.name);
+    database.run(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role}"));
+    let secret = "decode(md5(random()::text) || md5(random()::text), 'hex')";
+    let original = ORIGINAL.replace("gen_random_bytes(32)", secret);
+    database.run(&format!("SET ROLE {role}; {original}"));
+    database.run(&format!("REVOKE CREATE ON SCHEMA public FROM {role}"));
+    migrate::up(&mut database.client()).unwrap();
+    let others = format!(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    AND relowner <> '{role}'::regrole)
+              + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                    AND proowner <> '{role}'::regrole)
+              + (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace
+                    AND typowner <> '{role}'::regrole)"
+    );
+    assert_eq!(database.number(&others), 0);
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    migrate::require_current(&mut client).unwrap();
+    client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
+    client.batch_execute("UPDATE deliveries SET due_at = now()").unwrap();
+    migrate::down(&mut database.client(), Some(2)).unwrap();
+    assert_eq!(database.number(&others), 0);
+}
+
+#[test]
+fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
+    let database = Database::migrated();
+    let role = format!("stranger_to_{}", database.name);
+    database.run(&format!("CREATE ROLE {role} LOGIN"));
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    let error = migrate::require_current(&mut client).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+    assert!(error.message.contains("SELECT on it"), "{error}");
+    let error = migrate::down(&mut client, None).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+}

@@ -295,6 +295,12 @@ fn moments_beyond_2038_are_kept() {
     );
     assert_eq!(database.number("SELECT min(expires_at) FROM tokens"), 4_102_444_800);
     assert_eq!(database.number("SELECT unsuspended_at FROM accounts"), 4_102_444_804);
+    // Milliseconds; and a number that to_timestamp() refuses, which would stop every claim.
+    for bad in [4_102_444_800_000_i64, i64::MAX, i64::MIN] {
+        let sql = format!("UPDATE tokens SET expires_at = {bad}");
+        let error = database.client().batch_execute(&sql).unwrap_err();
+        assert_eq!(error.code(), Some(&postgres::error::SqlState::CHECK_VIOLATION), "{bad}");
+    }
 }
 
 #[test]

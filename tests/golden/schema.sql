@@ -182,7 +182,8 @@ CREATE TABLE public.tokens (
     account bigint NOT NULL,
     expires_at bigint DEFAULT (EXTRACT(epoch FROM (now() + '00:15:00'::interval)))::bigint NOT NULL,
     consumed_at bigint,
-    created_at bigint DEFAULT (EXTRACT(epoch FROM now()))::bigint NOT NULL
+    created_at bigint DEFAULT (EXTRACT(epoch FROM now()))::bigint NOT NULL,
+    CONSTRAINT tokens_expires_at_check CHECK (((expires_at >= '-2147483648'::integer) AND (expires_at <= '253402300799'::bigint)))
 );
 CREATE SEQUENCE public.tokens_id_seq
     START WITH 1
