@@ -178,6 +178,9 @@ fn an_original_installation_upgrades_to_the_same_schema_with_or_without_pgcrypto
         assert_eq!(versions(&steps, Change::Applied), [1, 2]);
         // 1 and 2 were handed out; 4 waits; 3 was used, 5 is too old, 6 was used.
         assert_eq!(deliveries(&database), "3:expired 4:pending 5:expired 6:expired");
+        let reasons = "SELECT string_agg(error, ', ' ORDER BY token) FROM deliveries";
+        let reasons: String = client.query_one(reasons, &[]).unwrap().get(0);
+        assert_eq!(reasons, "its token was used, its token expired, its token was used");
         dump::assert_same(golden, &dump::schema(&database), "the upgrade must end up the same");
         if pgcrypto {
             // Not ours, so it stays; but nothing of ours needs it.
