@@ -104,6 +104,33 @@ fn each_down_step_restores_exactly_the_version_before_it() {
 }
 
 #[test]
+fn what_golang_migrate_did_goes_on_here_and_the_other_way_round() {
+    // Its steps for each file: the version, dirty; the file in one query; the version, clean.
+    // https://github.com/golang-migrate/migrate/blob/master/database/postgres/postgres.go
+    let step = |client: &mut postgres::Client, version: i64, sql: &str| {
+        for (dirty, sql) in [(true, sql), (false, "")] {
+            let mark = format!("INSERT INTO schema_migrations VALUES ({version}, {dirty})");
+            client.batch_execute(&format!("TRUNCATE schema_migrations; {mark}")).unwrap();
+            client.batch_execute(sql).unwrap();
+        }
+    };
+    let database = Database::empty();
+    let mut client = database.client();
+    let table = "CREATE TABLE schema_migrations (version bigint not null primary key,
+        dirty boolean not null)";
+    client.batch_execute(table).unwrap();
+    assert_eq!(migrate::status(&mut client).unwrap().version, None);
+    step(&mut client, 0, include_str!("../migrations/0_init.up.sql"));
+    step(&mut client, 1, include_str!("../migrations/1_harden.up.sql"));
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [2]);
+    step(&mut client, 1, include_str!("../migrations/2_deliveries.down.sql"));
+    step(&mut client, 2, include_str!("../migrations/2_deliveries.up.sql"));
+    migrate::require_current(&mut client).unwrap();
+    let found = dump::schema(&database);
+    dump::assert_same(include_str!("golden/schema.sql"), &found, "either tool does the same");
+}
+
+#[test]
 fn the_schema_is_the_golden_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schema.sql");
     let found = dump::schema(&Database::migrated());

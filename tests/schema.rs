@@ -200,6 +200,30 @@ fn a_status_that_fits_makes_what_waited_due_and_wakes_the_collector() {
 }
 
 #[test]
+fn a_claim_that_puts_a_row_off_does_not_win_over_a_change_of_status_meanwhile() {
+    let database = Database::migrated();
+    database.run(ACCOUNT);
+    database.run("UPDATE accounts SET status = 'suspended'");
+    let mut claim = database.client();
+    claim.batch_execute("BEGIN; SELECT FROM deliveries FOR UPDATE SKIP LOCKED").unwrap();
+    let mut client = database.client();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let change = std::thread::spawn(move || {
+        client.batch_execute("UPDATE accounts SET status = 'active'").unwrap();
+    });
+    let waits = format!("SELECT cardinality(pg_blocking_pids({pid}))::bigint");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while database.number(&waits) == 0 {
+        assert!(std::time::Instant::now() < deadline, "the change did not come to wait");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let put_off = "UPDATE deliveries SET due_at = now() + interval '1 hour'; COMMIT";
+    claim.batch_execute(put_off).unwrap();
+    change.join().unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE due_at <= now()"), 1);
+}
+
+#[test]
 fn a_third_kind_of_mail_is_an_enum_value_and_a_row() {
     let database = Database::migrated();
     database.run("ALTER TYPE token_action ADD VALUE 'goodbye'");
