@@ -266,8 +266,9 @@ pub fn help(command: Option<&str>) -> String {
 
 /// The table of settings, in Markdown, as it stands in the README.
 pub fn markdown() -> String {
-    let mut out = "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
-        .to_owned();
+    let mut out =
+        "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
     for var in VARS {
         let name = match var.is_secret() {
             true => format!("`{}` (`_FILE`)", var.name),

@@ -321,10 +321,9 @@ impl Config {
             output: PathBuf::from(r.name("MAILROOM_SES_OUTPUT_PATH")),
             templates: r.parsed("MAILROOM_TEMPLATES", Templates::parse).unwrap_or_default(),
             send_rate: r.parsed("MAILROOM_SEND_RATE", rate).unwrap_or(1.0),
-            daily_limit: r
-                .parsed("MAILROOM_DAILY_LIMIT", |text| {
-                    text.parse().map_err(|_| "must be a whole number".to_owned())
-                }),
+            daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
+                text.parse().map_err(|_| "must be a whole number".to_owned())
+            }),
         };
         config.check_together(&mut r);
         if r.problems.is_empty() { Ok(config) } else { Err(Error::config(r.problems.join("\n"))) }
@@ -337,9 +336,8 @@ impl Config {
             "send" => self.ack == Ack::Sent,
             _ => VARS[0].used_by.contains(&command),
         };
-        let mentioned = |r: &Reader<'_>, name: &str| {
-            r.problems.iter().any(|problem| problem.starts_with(name))
-        };
+        let mentioned =
+            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
         if needs_database && self.database_url.as_ref().is_none_or(|url| url.is_empty()) {
             if !mentioned(r, VARS[0].name) {
                 r.problem(VARS[0].name, "is required: a libpq connection string");

@@ -86,7 +86,10 @@ impl Link {
             log::info("PG", format_args!("connecting to {}", self.settings.target));
             match self.attempt() {
                 Ok(live) => {
-                    log::info("PG", "connected");
+                    // A listener says so itself, after its first look at what it missed.
+                    if self.settings.channel.is_none() {
+                        log::info("PG", "connected");
+                    }
                     self.live = Some(live);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
                 }
@@ -95,7 +98,10 @@ impl Link {
                     let wait = self.next_wait();
                     log::error(
                         "PG",
-                        format_args!("connection failed: {text}; next try in {} ms", wait.as_millis()),
+                        format_args!(
+                            "connection failed: {text}; next try in {} ms",
+                            wait.as_millis()
+                        ),
                     );
                     self.pause(wait);
                 }
@@ -112,8 +118,7 @@ impl Link {
             _ => Failure::Passing(error.message),
         })?;
         let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
-        let found =
-            session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
+        let found = session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
         match found {
             None => {
                 return Err(Failure::Config(format!(
@@ -132,8 +137,7 @@ impl Link {
         if let Some(channel) = &self.settings.channel {
             session.listen(channel)?;
         }
-        let statements =
-            session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
         Ok((session, statements))
     }
 

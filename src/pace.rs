@@ -52,7 +52,7 @@ pub struct Hold {
 }
 
 /// What changed when outcomes came in; worth a line in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A hold began, or was found to go on: the reason and the wait until the next probe.
     Held(Scope, String, Duration),

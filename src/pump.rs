@@ -23,11 +23,11 @@ fn chance() -> f64 {
 }
 
 /// A source, a transport, and the pace between them.
-pub struct Pump<S, T> {
+pub struct Pump<S> {
     /// Where messages come from.
     pub source: S,
     /// Where they go.
-    pub transport: T,
+    pub transport: Box<dyn Transport>,
     /// How fast.
     pub pace: Pace,
     /// The request to stop.
@@ -38,7 +38,7 @@ pub struct Pump<S, T> {
     pub unit: &'static str,
 }
 
-impl<S: Source, T: Transport> Pump<S, T> {
+impl<S: Source> Pump<S> {
     /// Runs until the source ends, the process is asked to stop, or nothing can be handed over
     /// any more.
     ///
@@ -99,7 +99,11 @@ impl<S: Source, T: Transport> Pump<S, T> {
             match change {
                 Change::Held(scope, why, wait) => log::warn(
                     self.unit,
-                    format_args!("{} held: {why}; next probe in {} s", name(*scope), wait.as_secs()),
+                    format_args!(
+                        "{} held: {why}; next probe in {} s",
+                        name(*scope),
+                        wait.as_secs()
+                    ),
                 ),
                 Change::Released(scope, lasted) => log::info(
                     self.unit,

@@ -39,5 +39,10 @@ pub fn install(stop: &Stop) -> Result<(), Error> {
 fn arm(signal: i32) -> Result<(), std::io::Error> {
     // SAFETY: the handler calls only alarm(2), which POSIX lists as async-signal-safe, and
     // touches no memory. A look-up in the resolver cannot be interrupted any other way.
-    unsafe { low_level::register(signal, || drop(nix::unistd::alarm::set(LAST_RESORT))) }.map(drop)
+    unsafe {
+        low_level::register(signal, || {
+            let _ = nix::unistd::alarm::set(LAST_RESORT);
+        })
+    }
+    .map(drop)
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const NAME_LIMIT: usize = 64;
 
 /// The template of each action number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Templates(BTreeMap<u16, String>);
 
 impl Templates {

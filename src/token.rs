@@ -192,8 +192,10 @@ mod tests {
         assert_eq!(activation.len(), TOKEN_LEN);
     }
 
-    const ACTIVATION: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh_Ri3Yy9eHzSYzQ27mlxgmLvANFsuUMXQadIzL8Ldn_vg";
-    const RECOVERY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9i5OlN1SlaXoECDwHhTfKVusWAe9V0mmmeiRqSVmnb5A";
+    const ACTIVATION: &str =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh_Ri3Yy9eHzSYzQ27mlxgmLvANFsuUMXQadIzL8Ldn_vg";
+    const RECOVERY: &str =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9i5OlN1SlaXoECDwHhTfKVusWAe9V0mmmeiRqSVmnb5A";
 
     #[test]
     fn a_token_verifies_for_its_own_path_and_code_only() {
@@ -203,7 +205,10 @@ mod tests {
         assert_eq!(parsed.secret(), secret);
         let paths = ["/activate", "/recover"];
         let found = verify(&[key()], &parsed, &paths, Some("12345")).unwrap();
-        assert_eq!((found.path.as_str(), found.with_code, found.retired_key), ("/recover", true, false));
+        assert_eq!(
+            (found.path.as_str(), found.with_code, found.retired_key),
+            ("/recover", true, false)
+        );
         assert_eq!(verify(&[key()], &parsed, &paths, Some("12346")), None);
         assert_eq!(verify(&[key()], &parsed, &paths, None), None);
         assert_eq!(verify(&[key()], &parsed, &["/activate"], Some("12345")), None);
@@ -252,7 +257,10 @@ mod tests {
             let why = SigningKey::from_hex(text).unwrap_err();
             assert!(text.is_empty() || !why.contains(text));
         }
-        assert_eq!(SigningKey::from_hex(&"zz".repeat(32)).unwrap_err(), "character 1 is no hexadecimal digit");
+        assert_eq!(
+            SigningKey::from_hex(&"zz".repeat(32)).unwrap_err(),
+            "character 1 is no hexadecimal digit"
+        );
         assert!(SigningKey::from_hex(&"AB".repeat(32)).is_ok());
         assert_eq!(format!("{:?}", key()), "SigningKey(…)");
     }

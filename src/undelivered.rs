@@ -49,7 +49,8 @@ impl Undelivered {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
-                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+                let file =
+                    OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
                 none.insert(file)
             }
         };

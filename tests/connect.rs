@@ -1,1 +1,44 @@
-//! To be written.
+//! Where to connect to, how it is encrypted, and what becomes of a connection that breaks.
+
+mod broken;
+mod encrypted;
+mod session;
+mod strings;
+
+use mailroom::db::session::Session;
+use mailroom::db::{Fault, Target, conninfo};
+use mailroom::stop::Stop;
+
+/// Parses with an environment that holds only what is given.
+fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Target, String> {
+    let find =
+        |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    conninfo::parse(text, &find).map_err(|error| error.message)
+}
+
+/// Connects with an empty environment.
+fn open(text: &str) -> Result<Session, Fault> {
+    open_with(text, &[])
+}
+
+fn open_with(text: &str, env: &[(&str, &str)]) -> Result<Session, Fault> {
+    let target = parse_with(text, env).expect("a sound connection string");
+    mailroom::db::connect(&target, &Stop::new())
+}
+
+/// The text of a fault that a person must see to.
+fn denied(opened: Result<Session, Fault>) -> String {
+    match opened {
+        Err(Fault::Denied(text)) => text,
+        Err(other) => panic!("not denied: {other:?}"),
+        Ok(session) => panic!("connected to {}", session.label()),
+    }
+}
+
+/// The single text that a query gives.
+fn ask(session: &mut Session, sql: &str) -> String {
+    session
+        .call(std::time::Duration::from_secs(10), |client| client.query_one(sql, &[]))
+        .unwrap()
+        .get(0)
+}

@@ -63,7 +63,9 @@ fn shown(status: &Status) -> String {
         out.push_str("dirty: a migration broke off; see `mailroom help migrate` for force\n");
     }
     if status.version.is_some() && !status.recorded {
-        out.push_str("not recorded: the tables were made by hand; `mailroom migrate up` takes them over\n");
+        out.push_str(
+            "not recorded: the tables were made by hand; `mailroom migrate up` takes them over\n",
+        );
     }
     for (version, name, applied) in &status.known {
         let state = if *applied { "applied" } else { "pending" };

@@ -81,7 +81,6 @@ fn become_daemon(stop: &Stop) -> Result<(), Error> {
 fn target(config: &Config) -> Result<db::Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
     conninfo::parse(url, &env)
-        .map_err(|why| Error::config(format!("MAILROOM_DATABASE_URL: {why}")))
 }
 
 /// A link to the database for the queue; listens if there is a channel.

@@ -18,18 +18,16 @@ pub fn run(
 ) -> Result<(), Error> {
     let keys: Vec<SigningKey> =
         config.secret_key.iter().chain(&config.previous_key).cloned().collect();
-    let paths: Vec<&str> = PATHS
-        .iter()
-        .map(|(path, _)| *path)
-        .chain(more_paths.iter().map(String::as_str))
-        .collect();
+    let paths: Vec<&str> =
+        PATHS.iter().map(|(path, _)| *path).chain(more_paths.iter().map(String::as_str)).collect();
     let check = |text: &str| check(&keys, text.trim(), &paths, code.as_deref());
     let mut all_valid = true;
     match token {
         Some(token) => all_valid = check(&token)?,
         None => {
             for line in std::io::stdin().lock().lines() {
-                let line = line.map_err(|error| Error::io("reading standard input failed", error))?;
+                let line =
+                    line.map_err(|error| Error::io("reading standard input failed", error))?;
                 if !line.trim().is_empty() {
                     all_valid &= check(&line)?;
                 }

@@ -10,6 +10,7 @@ pub mod tls;
 
 pub use postgres::{Client, Error as StatementError};
 
+use crate::stop::Stop;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -59,14 +60,18 @@ pub enum Place {
 /// Where to connect to, as a person said it: parsed, defaults filled in, not looked up yet.
 #[derive(Clone)]
 pub struct Target {
-    /// User, password, database, options, timeouts: all but hosts and TLS.
+    /// User, database, options, timeouts: all but hosts, passwords and TLS.
     pub base: postgres::Config,
     /// Tried in order.
     pub places: Vec<Place>,
+    /// The password for each place: the password file may have one for each.
+    pub passwords: Vec<Option<zeroize::Zeroizing<String>>>,
     /// `sslmode`.
     pub tls: TlsMode,
     /// `sslrootcert`.
     pub roots: Roots,
+    /// What a person should be told, though it is no error: a password file that is ignored.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for Target {
@@ -109,6 +114,18 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Connects to the first place of `target` that takes us: looks names up, reads the certificates
+/// (so that renewed ones are seen), and opens a session. No step takes longer than the connect
+/// timeout of `target` for each address; a raised `stop` ends it within a few seconds.
+///
+/// # Errors
+/// `Lost` if it may work later, `Denied` if a person must change something.
+pub fn connect(target: &Target, stop: &Stop) -> Result<session::Session, Fault> {
+    let tls = tls::connector(target)?;
+    let configs = conninfo::resolve(target)?;
+    session::Session::open(&configs, tls.as_ref(), stop)
 }
 
 /// What went wrong with the database, by what can be done about it. The text holds no secret.

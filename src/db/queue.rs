@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 pub const CHUNK: i64 = 1000;
 
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
-/// made while the tables were empty would read them whole later.
+/// made while the tables were empty would read them whole later. (Compiling them just in time,
+/// which the cost of what is turned off would cause, takes longer than they do.)
 const PLANNING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET jit = off; \
     SET plan_cache_mode = force_generic_plan";
 
 /// The prepared statements of one connection, for one queue.
@@ -202,8 +203,8 @@ impl Statements {
             delays.push(delay);
             counted.push(counts);
         }
-        let rows = client
-            .query(&self.settle, &[&tokens, &leases, &states, &texts, &delays, &counted])?;
+        let rows =
+            client.query(&self.settle, &[&tokens, &leases, &states, &texts, &delays, &counted])?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 
@@ -219,8 +220,8 @@ impl Statements {
         lease: &Arc<str>,
         lease_for: Duration,
     ) -> Result<Vec<(Vec<u8>, Ticket)>, Error> {
-        let rows = client
-            .query(&self.adopt, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
+        let rows =
+            client.query(&self.adopt, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
         let ticket = |row: &postgres::Row| {
             let attempts: i32 = row.try_get("attempts")?;
             let ticket = Ticket {

@@ -83,6 +83,8 @@ pub struct QueueSource {
     look: bool,
     /// Do not wait for the window: this is the first look on a new connection.
     flush: bool,
+    /// The connection is new and its first look has not been made.
+    connecting: bool,
     /// Rows to look at in one claim.
     reach: usize,
     /// What the last look counted.
@@ -112,6 +114,7 @@ impl QueueSource {
             drained: false,
             look: false,
             flush: false,
+            connecting: false,
             last_due: 0,
             quiet_until: None,
             next_due: None,
@@ -206,8 +209,9 @@ impl QueueSource {
 
     fn prune(&mut self, retention: Duration) -> Result<(), Error> {
         for _ in 0..PRUNE_CHUNKS {
-            let done =
-                self.link.run("pruning", |statements, client| statements.prune(client, retention))?;
+            let done = self
+                .link
+                .run("pruning", |statements, client| statements.prune(client, retention))?;
             if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
                 break;
             }
@@ -275,6 +279,9 @@ impl QueueSource {
         else {
             return Ok(());
         };
+        if std::mem::take(&mut self.connecting) {
+            log::info("PG", "connected");
+        }
         let now = self.now();
         self.look = false;
         self.next_due = waiting.next.map(|wait| now + wait);
@@ -332,7 +339,7 @@ impl QueueSource {
         if first {
             self.rescue(true)?;
         }
-        (self.look, self.flush, self.draining) = (true, true, false);
+        (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
         Ok(())
     }
 

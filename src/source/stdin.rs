@@ -340,8 +340,8 @@ impl Source for StdinSource {
         if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
             && !settled.is_empty()
         {
-            let written = link
-                .run("settling", |statements, client| statements.settle(client, &settled))?;
+            let written =
+                link.run("settling", |statements, client| statements.settle(client, &settled))?;
             report_settled(&settled, written.as_deref());
         }
         Ok(())

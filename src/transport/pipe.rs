@@ -90,7 +90,8 @@ impl Transport for Pipe {
             Err(error) => {
                 let why = format!("writing the batch to standard output failed: {error}");
                 if !self.stop.requested() || error.kind() != io::ErrorKind::TimedOut {
-                    self.broken = Some(Error::io("writing the batch to standard output failed", error));
+                    self.broken =
+                        Some(Error::io("writing the batch to standard output failed", error));
                 }
                 Outcome::Hold { scope: Scope::All, why }
             }

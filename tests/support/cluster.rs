@@ -240,3 +240,30 @@ impl Database {
         self.client().query_one(sql, &[]).unwrap().get(0)
     }
 }
+
+/// What applications do: accounts come, and ask for recovery.
+impl Database {
+    /// Inserts `count` accounts in one transaction: `NAME1@example.com`, … Each gets an activation
+    /// token.
+    pub fn accounts(&self, name: &str, count: u32) {
+        self.run(&format!(
+            "INSERT INTO accounts (email, login) \
+             SELECT '{name}' || n || '@example.com', '{name}' || n \
+               FROM generate_series(1, {count}) n"
+        ));
+    }
+
+    /// Inserts one account that is active already, and a recovery token for it.
+    pub fn recovery(&self, name: &str) {
+        self.run(&format!(
+            "WITH one AS (INSERT INTO accounts (email, login, status) \
+                          VALUES ('{name}@example.com', '{name}', 'active') RETURNING id) \
+             INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM one"
+        ));
+    }
+
+    /// How many deliveries are in this state.
+    pub fn in_state(&self, state: &str) -> i64 {
+        self.number(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))
+    }
+}

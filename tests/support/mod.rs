@@ -3,3 +3,4 @@
 pub mod cluster;
 pub mod dump;
 pub mod endpoint;
+pub mod program;

@@ -1,0 +1,290 @@
+//! One connection to the server: opened, used under deadlines, listened on, and closed.
+//!
+//! In scope: every statement ends or fails in time, every wait sees the stop flag, every error is
+//! a [`Fault`]. Out of scope: when to connect again, and what is asked of the server. No thread is
+//! started; an idle session sends nothing and wakes at most twice a second.
+
+mod fault;
+mod watchdog;
+
+use crate::db::Fault;
+use crate::stop::{SLICE, Stop};
+use fallible_iterator::FallibleIterator as _;
+use postgres::config::{Host, SslMode};
+use postgres::{Client, Config, NoTls};
+use std::time::{Duration, Instant};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use watchdog::Watchdog;
+
+/// The server ends a statement after this time: `statement_timeout`. A statement that may take
+/// longer sets its own.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The server ends a wait for a lock after this time: `lock_timeout`.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The server ends a session that leaves a transaction open for this time.
+pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long [`Session::probe`] and [`Session::listen`] wait.
+const SHORT: Duration = Duration::from_secs(5);
+/// How long closing may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
+const CONNECT_SLICE: Duration = Duration::from_secs(2);
+/// Used if the configuration names none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open connection. Dropping it closes it, within a second.
+pub struct Session {
+    // Dropped first, while the watchdog still watches.
+    client: Client,
+    watchdog: Watchdog,
+    stop: Stop,
+    label: String,
+}
+
+impl Session {
+    /// Connects to the first of `configs` that takes us. Each has one host, one port and one
+    /// address (or a socket directory), as `conninfo::resolve` makes them, and gets its
+    /// `connect_timeout` for everything from the first packet to the first answer. As libpq does,
+    /// the next one is tried only if this one could not be reached: a server that refuses us
+    /// ends the search.
+    ///
+    /// # Errors
+    /// `Lost` with what each said, or `Denied`.
+    pub fn open(
+        configs: &[Config],
+        tls: Option<&MakeRustlsConnect>,
+        stop: &Stop,
+    ) -> Result<Session, Fault> {
+        let mut failures: Vec<String> = Vec::new();
+        for config in configs {
+            if stop.requested() {
+                failures.push("asked to stop".to_owned());
+                break;
+            }
+            match open_preferred(config, tls, stop) {
+                Err(Fault::Lost(text)) => failures.push(text),
+                other => return other,
+            }
+        }
+        Err(Fault::Lost(failures.join("; ")))
+    }
+
+    /// Runs statements; together they get `limit`, or about three seconds once the process was
+    /// asked to stop. After that the connection is closed.
+    ///
+    /// # Errors
+    /// `Lost` if there is no answer in time or the connection is gone: what was asked for may or
+    /// may not have happened. Otherwise as the server says.
+    pub fn call<T>(
+        &mut self,
+        limit: Duration,
+        run: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, Fault> {
+        let begun = Instant::now();
+        self.watchdog.arm(limit);
+        let done = run(&mut self.client);
+        self.watchdog.disarm();
+        done.map_err(|error| self.fault(&error, begun))
+    }
+
+    /// Waits for a notification, the stop flag or `until`, whichever is first. `true` means that
+    /// there was at least one notification; all that have arrived are taken together, because
+    /// they are hints and their number says nothing.
+    ///
+    /// # Errors
+    /// `Lost` as soon as the connection is.
+    pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
+        loop {
+            let begun = Instant::now();
+            let left = until.saturating_duration_since(begun);
+            let mut inbox = self.client.notifications();
+            // Gives nothing both for a timeout and for a closed connection.
+            let first = inbox.timeout_iter(left.min(SLICE)).next();
+            while !inbox.is_empty() && matches!(inbox.iter().next(), Ok(Some(_))) {}
+            drop(inbox);
+            match first {
+                Err(error) => return Err(self.lost(&error, begun)),
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) if self.client.is_closed() => {
+                    return Err(Fault::Lost(format!("{}: connection closed", self.label)));
+                }
+                Ok(None) if self.stop.requested() || Instant::now() >= until => return Ok(false),
+                Ok(None) => {}
+            }
+        }
+    }
+
+    /// Listens on a channel; its name is taken as it is, capitals and all.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn listen(&mut self, channel: &str) -> Result<(), Fault> {
+        let sql = format!("LISTEN \"{}\"", channel.replace('"', "\"\""));
+        self.call(SHORT, |client| client.batch_execute(&sql))
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn probe(&mut self) -> Result<(), Fault> {
+        self.call(SHORT, |client| client.simple_query("SELECT 1").map(drop))
+    }
+
+    /// Whether the connection is known to be gone.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed() || self.watchdog.has_bitten()
+    }
+
+    /// Where this session is connected to: host, port and database.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn fault(&self, error: &postgres::Error, begun: Instant) -> Fault {
+        if self.watchdog.has_bitten() {
+            return unanswered(&self.label, begun, &self.stop);
+        }
+        match fault::classify(error, &self.label, false) {
+            Fault::Statement(text) if self.client.is_closed() => Fault::Lost(text),
+            fault => fault,
+        }
+    }
+
+    /// For an error that arrived while nothing was asked: the connection has ended.
+    fn lost(&self, error: &postgres::Error, begun: Instant) -> Fault {
+        match self.fault(error, begun) {
+            Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => Fault::Lost(text),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.watchdog.arm(GOODBYE);
+    }
+}
+
+fn unanswered(label: &str, begun: Instant, stop: &Stop) -> Fault {
+    let waited = begun.elapsed().as_secs_f32();
+    let why = if stop.requested() { " (asked to stop)" } else { "" };
+    Fault::Lost(format!("{label}: no answer within {waited:.1} s{why}"))
+}
+
+/// `host=… port=… dbname=…`
+fn label(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => String::new(),
+    };
+    let address = match config.get_hostaddrs().first().map(ToString::to_string) {
+        Some(address) if address != host => format!(" ({address})"),
+        _ => String::new(),
+    };
+    format!(
+        "host={host}{address} port={} dbname={}",
+        config.get_ports().first().unwrap_or(&5432),
+        config.get_dbname().unwrap_or_default()
+    )
+}
+
+/// As libpq does, `sslmode=prefer` tries once more without TLS where TLS, or a rule of the server
+/// about it, was in the way.
+fn open_preferred(
+    config: &Config,
+    tls: Option<&MakeRustlsConnect>,
+    stop: &Stop,
+) -> Result<Session, Fault> {
+    match open_one(config, tls, stop) {
+        Err(failed) if failed.over_tls && config.get_ssl_mode() == SslMode::Prefer => {
+            let mut plain = config.clone();
+            plain.ssl_mode(SslMode::Disable);
+            open_one(&plain, None, stop).map_err(|second| {
+                let both = |text| format!("{}; without TLS: {text}", failed.fault);
+                match second.fault {
+                    Fault::Lost(text) => Fault::Lost(both(text)),
+                    Fault::Denied(text) => Fault::Denied(both(text)),
+                    Fault::Statement(text) => Fault::Statement(both(text)),
+                }
+            })
+        }
+        other => other.map_err(|failed| failed.fault),
+    }
+}
+
+/// Why a connection could not be opened, and whether it might have been without TLS.
+struct Unopened {
+    fault: Fault,
+    over_tls: bool,
+}
+
+impl From<Fault> for Unopened {
+    fn from(fault: Fault) -> Unopened {
+        Unopened { fault, over_tls: false }
+    }
+}
+
+fn open_one(
+    config: &Config,
+    tls: Option<&MakeRustlsConnect>,
+    stop: &Stop,
+) -> Result<Session, Unopened> {
+    let label = label(config);
+    let begun = Instant::now();
+    let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        let mut config = config.clone();
+        config.connect_timeout(left.min(CONNECT_SLICE));
+        let (watchdog, connected) = match tls {
+            Some(tls) => {
+                let (watchdog, tls) = Watchdog::new(tls.clone(), left, port, stop);
+                (watchdog, config.connect(tls))
+            }
+            None => {
+                let (watchdog, tls) = Watchdog::new(NoTls, left, port, stop);
+                (watchdog, config.connect(tls))
+            }
+        };
+        let error = match connected {
+            Ok(client) => {
+                let mut session = Session { client, watchdog, stop: stop.clone(), label };
+                session.introduce()?;
+                return Ok(session);
+            }
+            Err(error) => error,
+        };
+        if watchdog.has_bitten() {
+            return Err(unanswered(&label, begun, stop).into());
+        }
+        if is_timeout(&error) && begun.elapsed() < limit && !stop.requested() {
+            continue;
+        }
+        let over_tls = fault::concerns_tls(&error);
+        return Err(Unopened { fault: fault::classify(&error, &label, true), over_tls });
+    }
+}
+
+/// Whether the kernel's part of connecting was cut off.
+fn is_timeout(error: &postgres::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+}
+
+impl Session {
+    /// Limits on the server's side. Not sent with the connection, because poolers refuse that.
+    fn introduce(&mut self) -> Result<(), Fault> {
+        let sql = format!(
+            "SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}",
+            STATEMENT_TIMEOUT.as_millis(),
+            LOCK_TIMEOUT.as_millis(),
+            IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
+        );
+        self.call(SHORT, |client| client.batch_execute(&sql))
+    }
+}

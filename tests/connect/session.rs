@@ -1,0 +1,189 @@
+//! Connecting and asking, over a Unix socket and over TCP.
+
+use super::{ask, denied, open, open_with, parse_with};
+use crate::support::cluster::{Cluster, Database, shared};
+use mailroom::db::{Fault, conninfo};
+use mailroom::stop::Stop;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_session_opens_over_a_unix_socket_and_over_tcp() {
+    let cluster = shared();
+    let mut unix = open(&cluster.url("postgres")).unwrap();
+    assert_eq!(ask(&mut unix, "SELECT coalesce(inet_server_addr()::text, 'socket')"), "socket");
+    let mut tcp = open(&cluster.tcp_url("postgres")).unwrap();
+    assert!(ask(&mut tcp, "SELECT inet_server_addr()::text").starts_with("127.0.0.1"));
+    for session in [&mut unix, &mut tcp] {
+        session.probe().unwrap();
+        assert_eq!(ask(session, "SHOW application_name"), "mailroom");
+        assert_eq!(ask(session, "SHOW client_encoding"), "UTF8");
+        assert_eq!(ask(session, "SHOW statement_timeout"), "15s");
+        assert_eq!(ask(session, "SHOW lock_timeout"), "10s");
+        assert_eq!(ask(session, "SHOW idle_in_transaction_session_timeout"), "30s");
+    }
+}
+
+#[test]
+fn a_uri_with_the_socket_in_its_host_opens_too() {
+    let cluster = shared();
+    let dir = cluster.dir.display().to_string();
+    let encoded = dir.replace('/', "%2F");
+    let port = cluster.port;
+    for uri in [
+        format!("postgresql://postgres@{encoded}:{port}/postgres"),
+        format!("postgres://postgres@/postgres?host={dir}&port={port}"),
+        format!("postgres:///?host={encoded}&port={port}&user=postgres&dbname=postgres"),
+    ] {
+        let mut session = open(&uri).unwrap();
+        assert_eq!(ask(&mut session, "SELECT current_user::text"), "postgres", "{uri}");
+    }
+}
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let cluster = shared();
+    let (dir, port) = (cluster.dir.display().to_string(), cluster.port.to_string());
+    let env = [
+        ("PGHOST", dir.as_str()),
+        ("PGPORT", &port),
+        ("PGUSER", "postgres"),
+        ("PGDATABASE", "template1"),
+        ("PGAPPNAME", "post room"),
+        ("PGOPTIONS", "-c work_mem=3MB"),
+    ];
+    let mut session = open_with("", &env).unwrap();
+    assert_eq!(ask(&mut session, "SELECT current_database()::text"), "template1");
+    assert_eq!(ask(&mut session, "SHOW application_name"), "post room");
+    assert_eq!(ask(&mut session, "SHOW work_mem"), "3MB");
+}
+
+#[test]
+fn a_host_name_is_looked_up_before_the_client_sees_it() {
+    let cluster = shared();
+    let text = format!("host=localhost port={} user=postgres dbname=postgres", cluster.port);
+    let target = parse_with(&text, &[]).unwrap();
+    for config in conninfo::resolve(&target).unwrap() {
+        assert_eq!((config.get_hosts().len(), config.get_hostaddrs().len()), (1, 1));
+    }
+    open(&text).unwrap();
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_a_fault_that_can_pass() {
+    let fault = open("host=nowhere.invalid user=u dbname=d").err().unwrap();
+    let Fault::Lost(text) = fault else { panic!("{fault:?}") };
+    assert!(text.contains("nowhere.invalid"), "{text}");
+}
+
+#[test]
+fn the_first_of_several_hosts_may_be_dead() {
+    let cluster = shared();
+    let port = cluster.port;
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let uri =
+        format!("postgres://postgres@127.0.0.1:{dead},nowhere.invalid:1,127.0.0.1:{port}/postgres");
+    open(&uri).unwrap().probe().unwrap();
+    let uri = format!("postgres://postgres@127.0.0.1:{dead},[::1]:{dead}/postgres");
+    let fault = open(&uri).err().unwrap();
+    let Fault::Lost(text) = fault else { panic!("{fault:?}") };
+    assert!(text.contains("127.0.0.1") && text.contains("::1"), "{text}");
+}
+
+#[test]
+fn what_a_person_must_change_is_told_from_what_can_pass() {
+    let cluster = shared();
+    let text = denied(open(&cluster.url("no_such_database")));
+    assert!(text.contains("3D000") && text.contains("no_such_database"), "{text}");
+    let text = denied(open(&format!("{} options='-c bogus=1'", cluster.url("postgres"))));
+    assert!(text.contains("bogus"), "{text}");
+    let mut session = open(&cluster.url("postgres")).unwrap();
+    let mut fault =
+        |sql: &str| session.call(LIMIT, |client| client.batch_execute(sql)).unwrap_err();
+    assert!(matches!(fault("SELECT * FROM no_such_table"), Fault::Denied(_)));
+    assert!(matches!(fault("SELECT no_such_column"), Fault::Denied(_)));
+    assert!(matches!(fault("SELECT 1/0"), Fault::Statement(_)));
+    let slow = "SET statement_timeout = 50; SELECT pg_sleep(30)";
+    let Fault::Statement(text) = fault(slow) else { panic!() };
+    assert!(text.contains("57014"), "{text}");
+    session.probe().unwrap();
+}
+
+#[test]
+fn the_quoted_row_in_a_servers_detail_is_not_told() {
+    let database = Database::empty();
+    database.run("CREATE TABLE t (secret text UNIQUE); INSERT INTO t VALUES ('hush')");
+    let mut session = open(&database.url).unwrap();
+    let fault = session
+        .call(LIMIT, |client| client.batch_execute("INSERT INTO t VALUES ('hush')"))
+        .unwrap_err();
+    assert!(!fault.to_string().contains("hush"), "{fault}");
+}
+
+#[test]
+fn a_notification_ends_the_wait_and_many_count_as_one() {
+    let cluster = shared();
+    let mut session = open(&cluster.url("postgres")).unwrap();
+    session.listen("Odd \"channel\"").unwrap();
+    let mut other = Database::empty().client();
+    drop(other.batch_execute("SELECT 1"));
+    let mut other = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
+    let begun = Instant::now();
+    assert!(!session.wait(begun + Duration::from_millis(700)).unwrap());
+    assert!(begun.elapsed() >= Duration::from_millis(700));
+    let flood: String =
+        (0..500).map(|i| format!("NOTIFY \"Odd \"\"channel\"\"\", '{i}';")).collect();
+    other.batch_execute(&flood).unwrap();
+    assert!(session.wait(Instant::now() + LIMIT).unwrap());
+    assert!(!session.wait(Instant::now()).unwrap());
+    // One that arrives during a statement is not lost.
+    other.batch_execute("NOTIFY \"Odd \"\"channel\"\"\"").unwrap();
+    session.probe().unwrap();
+    assert!(session.wait(Instant::now()).unwrap());
+}
+
+/// A cluster whose TCP connections need a password.
+fn guarded() -> (Cluster, tempfile::TempDir) {
+    let cluster = Cluster::start(&[]);
+    let hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(cluster.dir.join("data/pg_hba.conf"), hba).unwrap();
+    cluster.control(&["reload"]);
+    let mut admin = open(&cluster.url("postgres")).unwrap();
+    admin
+        .call(LIMIT, |client| client.batch_execute("CREATE ROLE clerk LOGIN PASSWORD 'p:w\\d @/1'"))
+        .unwrap();
+    (cluster, tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn a_password_comes_from_the_string_the_variable_or_the_file() {
+    let (cluster, home) = guarded();
+    let port = cluster.port;
+    let text = format!("host=127.0.0.1 port={port} user=clerk dbname=postgres");
+    let asked = denied(open(&text));
+    assert!(asked.contains("password missing") && asked.contains("PGPASSWORD"), "{asked}");
+
+    open(&format!("{text} password='p:w\\\\d @/1'")).unwrap();
+    open(&format!("postgres://clerk:p%3Aw%5Cd%20%40%2F1@127.0.0.1:{port}/postgres")).unwrap();
+    open_with(&text, &[("PGPASSWORD", "p:w\\d @/1")]).unwrap();
+
+    let file: PathBuf = home.path().join(".pgpass");
+    let lines = format!("# comment\n*:1:*:*:no\n127.0.0.1:{port}:*:clerk:p\\:w\\\\d @/1\n");
+    std::fs::write(&file, lines).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    open_with(&text, &[("HOME", home.path().to_str().unwrap())]).unwrap();
+    open_with(&text, &[("PGPASSFILE", file.to_str().unwrap())]).unwrap();
+    open(&format!("{text} passfile={}", file.display())).unwrap();
+
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    let target = parse_with(&text, &[("PGPASSFILE", file.to_str().unwrap())]).unwrap();
+    assert!(target.warnings[0].contains("chmod 0600"), "{:?}", target.warnings);
+    denied(mailroom::db::connect(&target, &Stop::new()));
+
+    let wrong = denied(open(&format!("{text} password=wrong-horse")));
+    assert!(wrong.contains("28P01") && wrong.contains("clerk"), "{wrong}");
+    assert!(!wrong.contains("wrong-horse"), "{wrong}");
+}
