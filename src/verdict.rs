@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_fails_with_the_reason() {
-        let busy = || retry("busy".to_owned(), None, true, true);
+        let busy = || retry("busy".to_owned(), None, true, false);
         assert!(matches!(settled(busy(), 3), Settlement::Again { .. }));
         for attempts in [4, 5, u32::MAX] {
             let Settlement::Failed { why } = settled(busy(), attempts) else { panic!() };
@@ -358,9 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_is_away_or_throttles_uses_no_attempt() {
+        let throttled = retry("too fast".to_owned(), None, false, true);
+        for outcome in [throttled, fault(Fault::NothingSent, "connection refused")] {
+            let settled = settled(outcome, 100);
+            assert!(matches!(settled, Settlement::Again { counts: false, .. }), "{settled:?}");
+        }
+    }
+
+    #[test]
     fn a_hold_uses_no_attempt_however_often_it_is_met() {
         let hold = Outcome::Hold { scope: Scope::All, why: "paused".into() };
-        let (delay, why) = (Duration::from_secs(30), "paused".to_owned());
+        let (delay, why) = (Duration::from_secs(30), "held: paused".to_owned());
         assert_eq!(settled(hold, 100), Settlement::Again { delay, why, counts: false });
     }
 
