@@ -94,6 +94,20 @@ fn the_first_of_several_hosts_may_be_dead() {
 }
 
 #[test]
+fn a_server_of_the_wrong_kind_is_passed_over() {
+    let cluster = shared();
+    let url = format!("{} target_session_attrs", cluster.url("postgres"));
+    open(&format!("{url}=read-write")).unwrap();
+    open(&format!("{url}=primary")).unwrap();
+    let read_only = "options='-c default_transaction_read_only=on'";
+    open(&format!("{url}=read-only {read_only}")).unwrap();
+    for wrong in ["=read-only".to_owned(), format!("=read-write {read_only}")] {
+        let fault = open(&format!("{url}{wrong}")).err().unwrap();
+        assert!(matches!(fault, Fault::Lost(_)), "{fault:?}");
+    }
+}
+
+#[test]
 fn what_a_person_must_change_is_told_from_what_can_pass() {
     let cluster = shared();
     let text = denied(open(&cluster.url("no_such_database")));
@@ -128,8 +142,6 @@ fn a_notification_ends_the_wait_and_many_count_as_one() {
     let cluster = shared();
     let mut session = open(&cluster.url("postgres")).unwrap();
     session.listen("Odd \"channel\"").unwrap();
-    let mut other = Database::empty().client();
-    drop(other.batch_execute("SELECT 1"));
     let mut other = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
     let begun = Instant::now();
     assert!(!session.wait(begun + Duration::from_millis(700)).unwrap());
