@@ -172,7 +172,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // A server that was restarted is no child of the keeper: stop it here.
-        if let Ok(pid) = std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
+        if let Ok(pid) =
+            std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
         {
             if let Ok(pid) = pid {
                 let pid = nix::unistd::Pid::from_raw(pid);
@@ -208,7 +209,9 @@ impl Database {
         let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls)
             .expect("the shared cluster answers");
         client
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+            .batch_execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
+            ))
             .unwrap();
         Database { url: cluster.url(&name), name }
     }
