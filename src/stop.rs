@@ -31,6 +31,16 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Sleeps for `time`, or until the process is asked to stop.
+    pub fn sleep(&self, time: Duration) {
+        let mut left = time;
+        while !left.is_zero() && !self.requested() {
+            let step = left.min(SLICE / 2);
+            std::thread::sleep(step);
+            left -= step;
+        }
+    }
+
     /// The flag itself, for a signal handler to raise.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)

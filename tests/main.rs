@@ -4,6 +4,7 @@
 mod support;
 
 mod architecture;
+mod batching;
 mod connect;
 mod migrate;
 mod schema;

@@ -1,1 +1,131 @@
-//! To be written.
+//! The SES transport against a provider under our control: every answer it can give, and what
+//! becomes of each message then.
+
+mod faults;
+mod peer;
+mod requests;
+mod table;
+mod way;
+
+use crate::support::endpoint::Endpoint;
+use mailroom::aws::credentials::Keeper;
+use mailroom::aws::endpoint::Endpoint as Place;
+use mailroom::http::Http;
+use mailroom::model::{Batch, Message, Outcome};
+use mailroom::stop::Stop;
+use mailroom::template::Templates;
+use mailroom::transport::ses::{Ses, Settings};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+const TOKEN: &str =
+    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
+
+/// A transport with its surroundings.
+struct Rig {
+    endpoint: Endpoint,
+    output: tempfile::TempDir,
+    stop: Stop,
+    variables: Vec<(String, String)>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        Rig::with(Endpoint::start())
+    }
+
+    fn with(endpoint: Endpoint) -> Rig {
+        let mut rig = Rig {
+            output: tempfile::tempdir().unwrap(),
+            stop: Stop::new(),
+            variables: Vec::new(),
+            endpoint,
+        };
+        let url = rig.endpoint.url();
+        rig.set("AWS_ENDPOINT_URL", &url);
+        rig.set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+        rig.set("AWS_SECRET_ACCESS_KEY", "hunter2hunter2");
+        rig
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(key, _)| key != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn variables(&self) -> impl Fn(&str) -> Option<String> + 'static {
+        let variables = self.variables.clone();
+        move |name| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    fn http(&self) -> Result<Http, String> {
+        Http::new(&self.variables(), self.stop.clone())
+    }
+
+    fn saved_in(&self) -> PathBuf {
+        self.output.path().join("a/b")
+    }
+
+    fn ses(&self) -> Ses {
+        self.ses_at(Box::new(SystemTime::now))
+    }
+
+    fn ses_at(&self, clock: Box<dyn Fn() -> SystemTime>) -> Ses {
+        self.build(clock, Keeper::new(Box::new(self.variables())))
+    }
+
+    fn ses_with(&self, keeper: Keeper) -> Ses {
+        self.build(Box::new(SystemTime::now), keeper)
+    }
+
+    fn build(&self, clock: Box<dyn Fn() -> SystemTime>, keeper: Keeper) -> Ses {
+        Ses::new(self.settings(clock), self.http().unwrap(), keeper)
+    }
+
+    fn settings(&self, clock: Box<dyn Fn() -> SystemTime>) -> Settings {
+        Settings {
+            endpoint: Place::read(&self.variables()).unwrap(),
+            templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
+            source: "noreply@example.com".into(),
+            config_set: "default".into(),
+            output: self.saved_in(),
+            clock,
+        }
+    }
+
+    /// What was saved, by name.
+    fn saved(&self) -> Vec<(String, String)> {
+        let Ok(dir) = std::fs::read_dir(self.saved_in()) else { return Vec::new() };
+        let mut saved: Vec<(String, String)> = dir
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                let text = std::fs::read(entry.path()).unwrap();
+                (
+                    entry.file_name().into_string().unwrap(),
+                    String::from_utf8_lossy(&text).into_owned(),
+                )
+            })
+            .collect();
+        saved.sort();
+        saved
+    }
+}
+
+fn message(action: u16, number: usize) -> Message {
+    Message {
+        action,
+        email: format!("user{number}@example.com"),
+        login: format!("login{number}"),
+        token: TOKEN.to_owned(),
+        code: if action == 2 { "01234".into() } else { String::new() },
+        ticket: None,
+    }
+}
+
+fn batch(count: usize) -> Batch {
+    Batch { messages: (0..count).map(|number| message(1, number)).collect() }
+}
+
+fn accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
+}

@@ -8,6 +8,8 @@ pub mod queue;
 pub mod session;
 pub mod tls;
 
+pub use postgres::{Client, Error as StatementError};
+
 use crate::stop::Stop;
 use std::fmt;
 use std::path::PathBuf;

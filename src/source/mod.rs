@@ -4,7 +4,9 @@ pub mod queue;
 pub mod stdin;
 
 use crate::error::Error;
-use crate::model::{Batch, Outcome};
+use crate::log;
+use crate::model::{Batch, Outcome, Settlement, Ticket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the pump wants next.
@@ -37,11 +39,13 @@ pub trait Source {
     /// Only what the process cannot outlive; faults that pass are waited out inside.
     fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
 
-    /// Waits without claiming, until `until` or the stop flag, keeping the connection alive.
+    /// Waits without handing out anything, until `until`, keeping the connection alive.
+    ///
+    /// Gives `false` if the process was asked to stop and nothing is left to hand out.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn idle(&mut self, until: Instant) -> Result<(), Error>;
+    fn idle(&mut self, until: Instant) -> Result<bool, Error>;
 
     /// Writes down the outcomes, one for each message of the batch and in its order.
     ///
@@ -49,6 +53,43 @@ pub trait Source {
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>, probe: Duration)
-    -> Result<(), Error>;
+    fn settle(
+        &mut self,
+        batch: Batch,
+        outcomes: Vec<Outcome>,
+        probe: Duration,
+    ) -> Result<(), Error>;
+
+    /// Ends: keeps for later what was taken and could not be handed over.
+    ///
+    /// # Errors
+    /// What could not be kept, or what the exit status must say of the input.
+    fn close(&mut self) -> Result<(), Error>;
+}
+
+/// Says which settlements the database did not take, and why that may be.
+fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>) {
+    for (ticket, settlement) in settled {
+        let id = ticket.delivery;
+        match (written, settlement) {
+            (None, Settlement::Sent { .. }) => log::warn(
+                "PG",
+                format_args!(
+                    "delivery {id} is ambiguous: it was accepted, but that could not be written \
+                     down; it may be sent twice"
+                ),
+            ),
+            (Some(written), _) if !written.contains(&id) => log::warn(
+                "PG",
+                format_args!("delivery {id}: its lease had run out; somebody else settles it"),
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// The text of a new lease: who, and a number that no other lease has.
+fn new_lease(holder: &str) -> Arc<str> {
+    let nonce = getrandom::u64().unwrap_or_default();
+    Arc::from(format!("{holder}:{}:{nonce:016x}", std::process::id()))
 }

@@ -200,7 +200,19 @@ impl Database {
         Database::create("template1")
     }
 
-    /// A new database that is a copy of `template`.
+    /// A new database with the newest schema: a copy of one that is migrated once a run.
+    pub fn migrated() -> Database {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Database::empty();
+            mailroom::db::migrate::up(&mut database.client()).expect("the migrations run");
+            database.name
+        });
+        Database::create(template)
+    }
+
+    /// A new database that is a copy of `template`, which nobody may be connected to (the server
+    /// waits up to five seconds for those who are leaving).
     pub fn create(template: &str) -> Database {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -229,5 +241,32 @@ impl Database {
     /// The single number that a query gives.
     pub fn number(&self, sql: &str) -> i64 {
         self.client().query_one(sql, &[]).unwrap().get(0)
+    }
+}
+
+/// What applications do: accounts come, and ask for recovery.
+impl Database {
+    /// Inserts `count` accounts in one transaction: `NAME1@example.com`, … Each gets an activation
+    /// token.
+    pub fn accounts(&self, name: &str, count: u32) {
+        self.run(&format!(
+            "INSERT INTO accounts (email, login) \
+             SELECT '{name}' || n || '@example.com', '{name}' || n \
+               FROM generate_series(1, {count}) n"
+        ));
+    }
+
+    /// Inserts one account that is active already, and a recovery token for it.
+    pub fn recovery(&self, name: &str) {
+        self.run(&format!(
+            "WITH one AS (INSERT INTO accounts (email, login, status) \
+                          VALUES ('{name}@example.com', '{name}', 'active') RETURNING id) \
+             INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM one"
+        ));
+    }
+
+    /// How many deliveries are in this state.
+    pub fn in_state(&self, state: &str) -> i64 {
+        self.number(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))
     }
 }

@@ -1,0 +1,158 @@
+//! The region, and the address at which SES v2 is reached there.
+//!
+//! In scope: the variables and the rules of the AWS SDKs. Out of scope: calling.
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+
+use super::{Variables, is_true, value};
+
+/// Where to send requests and which region to sign them for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Such as `eu-west-1`.
+    pub region: String,
+    /// Such as `https://email.eu-west-1.amazonaws.com`, without a slash at the end.
+    pub url: String,
+}
+
+impl Endpoint {
+    /// The endpoint as the variables ask for: AWS_ENDPOINT_URL_SESV2, AWS_ENDPOINT_URL, else by
+    /// the region, AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+    ///
+    /// # Errors
+    /// Names the variable at fault and says what is expected.
+    pub fn read(variables: &Variables) -> Result<Endpoint, String> {
+        let region = region(variables)?;
+        let fips = is_true(variables, "AWS_USE_FIPS_ENDPOINT");
+        let dual = is_true(variables, "AWS_USE_DUALSTACK_ENDPOINT");
+        let ignored = is_true(variables, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+        for name in ["AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL"] {
+            if let Some(url) = value(variables, name).filter(|_| !ignored) {
+                let refuse = |other| Err(format!("{name} and {other} exclude each other"));
+                if fips {
+                    return refuse("AWS_USE_FIPS_ENDPOINT");
+                }
+                if dual {
+                    return refuse("AWS_USE_DUALSTACK_ENDPOINT");
+                }
+                return Ok(Endpoint { region, url: custom(name, &url)? });
+            }
+        }
+        let host = host(&region, fips, dual)?;
+        Ok(Endpoint { url: format!("https://{host}"), region })
+    }
+}
+
+/// AWS_REGION, AWS_DEFAULT_REGION, else us-east-1.
+fn region(variables: &Variables) -> Result<String, String> {
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        if let Some(region) = value(variables, name) {
+            let fits =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            // It becomes a part of the host's name.
+            if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
+                return Err(format!("{name}: {region:?} is not a region, such as eu-west-1"));
+            }
+            return Ok(region);
+        }
+    }
+    Ok("us-east-1".to_owned())
+}
+
+fn custom(name: &str, url: &str) -> Result<String, String> {
+    let expected = || format!("{name} is not a URL such as https://email.eu-west-1.amazonaws.com");
+    let uri: http::Uri = url.parse().map_err(|_| expected())?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if host.is_empty() || user || uri.query().is_some() || !matches!(scheme, "http" | "https") {
+        return Err(expected());
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// The host of SES in a region. The partitions are those of botocore's `partitions.json`; SES is
+/// not offered in China and in the isolated ones.
+fn host(region: &str, fips: bool, dual: bool) -> Result<String, String> {
+    for (prefix, place) in [
+        ("cn-", "in China (aws-cn)"),
+        ("us-iso", "in isolated regions"),
+        ("eu-iso", "in isolated regions"),
+    ] {
+        if region.starts_with(prefix) {
+            return Err(format!("AWS_REGION: SES is not offered {place}: {region}"));
+        }
+    }
+    let (plain, both) = if region.starts_with("eusc-") {
+        ("amazonaws.eu", "api.amazonwebservices.eu")
+    } else {
+        ("amazonaws.com", "api.aws")
+    };
+    let service = if fips { "email-fips" } else { "email" };
+    Ok(format!("{service}.{region}.{}", if dual { both } else { plain }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Endpoint, String> {
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Endpoint::read(&move |name: &str| {
+            variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn the_region_comes_from_the_first_variable_that_is_set() {
+        assert_eq!(read(&[]).unwrap().region, "us-east-1");
+        let both = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-central-1")];
+        assert_eq!(read(&both).unwrap().region, "eu-central-1");
+        let blank = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", " ")];
+        assert_eq!(read(&blank).unwrap().region, "eu-west-1");
+        assert!(read(&[("AWS_REGION", "evil.example/")]).unwrap_err().contains("AWS_REGION"));
+    }
+
+    #[test]
+    fn the_host_follows_partition_fips_and_dualstack() {
+        for (region, fips, dual, host) in [
+            ("us-east-1", "false", "false", "email.us-east-1.amazonaws.com"),
+            ("us-east-1", "true", "false", "email-fips.us-east-1.amazonaws.com"),
+            ("eu-west-1", "false", "true", "email.eu-west-1.api.aws"),
+            ("us-gov-west-1", "TRUE", "true", "email-fips.us-gov-west-1.api.aws"),
+            ("eusc-de-east-1", "", "", "email.eusc-de-east-1.amazonaws.eu"),
+            ("eusc-de-east-1", "", "true", "email.eusc-de-east-1.api.amazonwebservices.eu"),
+        ] {
+            let got = read(&[
+                ("AWS_REGION", region),
+                ("AWS_USE_FIPS_ENDPOINT", fips),
+                ("AWS_USE_DUALSTACK_ENDPOINT", dual),
+            ]);
+            assert_eq!(got.unwrap().url, format!("https://{host}"));
+        }
+        for region in ["cn-north-1", "us-iso-east-1", "eu-isoe-west-1"] {
+            assert!(read(&[("AWS_REGION", region)]).unwrap_err().contains("not offered"));
+        }
+    }
+
+    #[test]
+    fn a_custom_endpoint_goes_first_and_must_be_a_plain_url() {
+        let both = [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1/"),
+            ("AWS_ENDPOINT_URL_SESV2", "https://ses.test:8443/base/"),
+        ];
+        assert_eq!(read(&both).unwrap().url, "https://ses.test:8443/base");
+        assert_eq!(read(&both[..1]).unwrap().url, "http://127.0.0.1:1");
+        let ignored = [both[0], ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
+        assert_eq!(read(&ignored).unwrap().url, "https://email.us-east-1.amazonaws.com");
+        for url in ["localhost:1", "ftp://x", "http://", "https://u:hunter2@x", "http://x/?a=b"] {
+            let error = read(&[("AWS_ENDPOINT_URL", url)]).unwrap_err();
+            assert!(error.starts_with("AWS_ENDPOINT_URL is not a URL"), "{error}");
+            assert!(!error.contains("hunter2"));
+        }
+        let fips = [both[0], ("AWS_USE_FIPS_ENDPOINT", "true")];
+        assert!(read(&fips).unwrap_err().contains("exclude each other"));
+        let dual = [both[0], ("AWS_USE_DUALSTACK_ENDPOINT", "true")];
+        assert!(read(&dual).unwrap_err().contains("exclude each other"));
+    }
+}

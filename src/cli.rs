@@ -1,0 +1,283 @@
+//! The command line: words to a [`Command`], and the help texts.
+
+use crate::config::{VARS, Var};
+use crate::error::Error;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Database to standard output.
+    Collect,
+    /// Standard input to the provider.
+    Send,
+    /// Database to the provider.
+    Run,
+    /// The schema.
+    Migrate(Migrate),
+    /// Is this token ours?
+    Verify {
+        /// The token; `None`: one a line on standard input.
+        token: Option<String>,
+        /// The code that may have been signed with it.
+        code: Option<String>,
+        /// Paths to try besides the two known ones.
+        paths: Vec<String>,
+    },
+    /// Help, on one command or all.
+    Help(Option<&'static str>),
+    /// The version.
+    Version,
+}
+
+/// What is to be done with the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// To the newest version.
+    Up,
+    /// Back by so many versions.
+    Down(u32),
+    /// Say what is applied.
+    Status,
+    /// Set the version without running anything.
+    Force(i64),
+}
+
+/// The command, and the values of its flags by variable name.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What is to be done.
+    pub command: Command,
+    /// Name of the command, as in [`COMMANDS`].
+    pub name: &'static str,
+    /// Settings given as flags.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// One command, for help.
+pub struct CommandHelp {
+    /// Its name.
+    pub name: &'static str,
+    /// Its words.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// More, if that needs saying.
+    pub details: &'static str,
+}
+
+/// All commands, in the order of the documents.
+pub const COMMANDS: &[CommandHelp] = &[
+    CommandHelp {
+        name: "collect",
+        usage: "mailroom collect [FLAGS]",
+        summary: "database -> signed CSV batches on stdout",
+        details: "Listens for notifications, claims waiting deliveries, signs each and writes a \
+                  CSV record a batch.\nEnds with status 74 if the reader is gone; what was not \
+                  handed over is released.",
+    },
+    CommandHelp {
+        name: "send",
+        usage: "mailroom send [FLAGS]",
+        summary: "CSV batches on stdin -> the mail provider",
+        details: "Reads records of action,email,login,secret,code and sends them. Bad records are \
+                  reported and kept in undelivered.csv;\nthe exit status is then 65.",
+    },
+    CommandHelp {
+        name: "run",
+        usage: "mailroom run [FLAGS]",
+        summary: "both in one process, acknowledging end to end",
+        details: "",
+    },
+    CommandHelp {
+        name: "migrate",
+        usage: "mailroom migrate up | down [N] | status | force VERSION",
+        summary: "apply, take back or show the database schema",
+        details: "up: to the newest version. down: back by N versions (1 if not given). status: \
+                  what is applied.\nforce: record VERSION (-1 for none) as applied and clean, \
+                  without running anything.",
+    },
+    CommandHelp {
+        name: "verify",
+        usage: "mailroom verify [TOKEN] [--code 12345] [--path /x]...",
+        summary: "is this token ours, and for what?",
+        details: "Prints the action, the secret in hexadecimal and whether the token is valid; \
+                  exit status 0 or 1.\nWithout TOKEN reads one a line from stdin. --path adds a \
+                  path to the two known ones.",
+    },
+    CommandHelp {
+        name: "help",
+        usage: "mailroom help [COMMAND]",
+        summary: "this text, or that of a command with its settings",
+        details: "",
+    },
+];
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+/// What is wrong with them (exit 64).
+pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
+    let mut args = pico_args::Arguments::from_vec(words);
+    if args.contains(["-V", "--version"]) {
+        return Ok(Parsed { command: Command::Version, name: "help", flags: Vec::new() });
+    }
+    let asked_help = args.contains(["-h", "--help"]);
+    let word = args.subcommand().map_err(usage)?;
+    let Some(word) = word else {
+        return match asked_help {
+            true => Ok(Parsed { command: Command::Help(None), name: "help", flags: Vec::new() }),
+            false => match args.finish().first() {
+                Some(flag) => Err(Error::usage(format!("unknown flag {flag:?}"))),
+                None => Err(Error::usage("which command?")),
+            },
+        };
+    };
+    let name = command_name(&word)?;
+    if asked_help {
+        return Ok(Parsed { command: Command::Help(Some(name)), name: "help", flags: Vec::new() });
+    }
+    let mut flags = Vec::new();
+    for var in VARS.iter().filter(|var| var.used_by.contains(&name)) {
+        flags.extend(flag(&mut args, var)?.map(|value| (var.name, value)));
+    }
+    let command = match name {
+        "collect" => Command::Collect,
+        "send" => Command::Send,
+        "run" => Command::Run,
+        "migrate" => Command::Migrate(migrate(&mut args)?),
+        "verify" => Command::Verify {
+            code: args.opt_value_from_str("--code").map_err(usage)?,
+            paths: args.values_from_str("--path").map_err(usage)?,
+            token: args.opt_free_from_str().map_err(usage)?,
+        },
+        _ => Command::Help(match args.opt_free_from_str::<String>().map_err(usage)? {
+            Some(word) => Some(command_name(&word)?),
+            None => None,
+        }),
+    };
+    match args.finish().first() {
+        None => Ok(Parsed { command, name, flags }),
+        Some(word) => {
+            let word = word.to_string_lossy();
+            Err(Error::usage(format!("`mailroom {name}` does not take {word:?}")))
+        }
+    }
+}
+
+fn usage(error: pico_args::Error) -> Error {
+    Error::usage(error.to_string())
+}
+
+fn command_name(word: &str) -> Result<&'static str, Error> {
+    COMMANDS
+        .iter()
+        .map(|command| command.name)
+        .find(|name| *name == word)
+        .ok_or_else(|| Error::usage(format!("there is no command {word:?}")))
+}
+
+/// Switches take no value.
+fn is_switch(var: &Var) -> bool {
+    var.default == Some("false")
+}
+
+fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Error> {
+    let Some(flag) = var.flag else { return Ok(None) };
+    if is_switch(var) {
+        return Ok(args.contains(flag).then(|| "true".to_owned()));
+    }
+    args.opt_value_from_str(flag).map_err(usage)
+}
+
+fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
+    let expects = || Error::usage("migrate needs one of: up, down [N], status, force VERSION");
+    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
+    let number: Option<String> = match word.as_str() {
+        "down" | "force" => args.opt_free_from_str().map_err(usage)?,
+        _ => None,
+    };
+    let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
+    match (word.as_str(), &number) {
+        ("up", None) => Ok(Migrate::Up),
+        ("status", None) => Ok(Migrate::Status),
+        ("down", None) => Ok(Migrate::Down(1)),
+        ("down", Some(number)) => match number.parse() {
+            Ok(steps) if steps > 0 => Ok(Migrate::Down(steps)),
+            _ => Err(wrong("a number of steps, at least 1")),
+        },
+        ("force", Some(number)) => match number.parse() {
+            Ok(version) if version >= -1 => Ok(Migrate::Force(version)),
+            _ => Err(wrong("a version, or -1 for none")),
+        },
+        ("force", None) => Err(wrong("a version")),
+        _ => Err(expects()),
+    }
+}
+
+/// The help text, on one command or all.
+pub fn help(command: Option<&str>) -> String {
+    let mut out = String::new();
+    match command.and_then(|name| COMMANDS.iter().find(|command| command.name == name)) {
+        None => {
+            out.push_str("mailroom sends the mails that a PostgreSQL database asks for.\n\n");
+            for command in COMMANDS {
+                let _ = writeln!(out, "  mailroom {:<10} {}", command.name, command.summary);
+            }
+            out.push_str(
+                "\n`mailroom help COMMAND` shows its settings. Every setting is an environment \
+                 variable;\nevery one that is no secret is a flag too. A secret X may stand in a \
+                 file named by X_FILE.\n",
+            );
+        }
+        Some(command) => {
+            let _ = writeln!(out, "{}\n\n{}", command.usage, command.summary);
+            if !command.details.is_empty() {
+                let _ = writeln!(out, "\n{}", command.details);
+            }
+            let vars: Vec<&Var> =
+                VARS.iter().filter(|var| var.used_by.contains(&command.name)).collect();
+            if !vars.is_empty() {
+                out.push_str("\nSettings:\n");
+            }
+            for var in vars {
+                let flag = match var.flag {
+                    Some(flag) => flag.to_owned(),
+                    None => format!("{}_FILE", var.name),
+                };
+                let _ = writeln!(out, "  {:<30} {flag}", var.name);
+                let default = match var.default {
+                    Some(default) => format!(" (default {default})"),
+                    None => String::new(),
+                };
+                let _ = writeln!(out, "      {}{default}", var.meaning);
+            }
+            if matches!(command.name, "send" | "run") {
+                out.push_str(
+                    "  AWS_*, HTTPS_PROXY, NO_PROXY\n      credentials, region, endpoint, as the \
+                     AWS SDKs read them\n",
+                );
+            }
+        }
+    }
+    out
+}
+
+/// The table of settings, in Markdown, as it stands in the README.
+pub fn markdown() -> String {
+    let mut out =
+        "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
+    for var in VARS {
+        let name = match var.is_secret() {
+            true => format!("`{}` (`_FILE`)", var.name),
+            false => format!("`{}`", var.name),
+        };
+        let flag = var.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
+        let default = var.default.map(|value| format!("`{value}`")).unwrap_or_default();
+        let used_by = var.used_by.join(" ");
+        let _ = writeln!(out, "| {name} | {flag} | {default} | {used_by} | {} |", var.meaning);
+    }
+    out
+}

@@ -1,0 +1,173 @@
+//! The commands: each builds its parts from the configuration, runs them, and reports.
+
+mod collect;
+mod migrate;
+mod run;
+mod send;
+mod verify;
+
+use crate::aws::credentials::Keeper;
+use crate::aws::endpoint::Endpoint;
+use crate::cli::{self, Command};
+use crate::config::{Config, Inputs};
+use crate::db::conninfo;
+use crate::error::{Error, Kind};
+use crate::http::Http;
+use crate::link::{self, Link};
+use crate::log;
+use crate::pace::Pace;
+use crate::pump::system_clock;
+use crate::source::queue::{self, OnAccept, Retention};
+use crate::stop::Stop;
+use crate::transport::Transport;
+use crate::transport::dry::{self, Dry};
+use crate::transport::ses::{self, Ses};
+use crate::{db, signal, undelivered};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
+/// Runs the program with these words after its name.
+///
+/// # Errors
+/// Why it ends other than well; `main` prints it and gives its exit status.
+pub fn main(words: Vec<OsString>) -> Result<(), Error> {
+    let parsed = cli::parse(words)?;
+    match parsed.command {
+        Command::Help(command) => return print(&cli::help(command)),
+        Command::Version => return print(&format!("mailroom {}\n", env!("CARGO_PKG_VERSION"))),
+        _ => {}
+    }
+    let inputs =
+        Inputs { command: parsed.name, flags: &parsed.flags, env: &|name| std::env::var_os(name) };
+    let config = Config::load(&inputs)?;
+    log::configure(config.log_level, config.log_format);
+    let stop = Stop::new();
+    match parsed.command {
+        Command::Collect => collect::run(&config, &stop),
+        Command::Send => send::run(&config, &stop),
+        Command::Run => run::run(&config, &stop),
+        Command::Migrate(what) => migrate::run(&config, what, &stop),
+        Command::Verify { token, code, paths } => verify::run(&config, token, code, &paths),
+        Command::Help(_) | Command::Version => Ok(()),
+    }
+}
+
+/// Writes to standard output, where a reader that is gone is an error like any other.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Error::io("writing to standard output failed", error))
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A file of our own on a standard stream, without the buffering of the standard library.
+fn stream(stream: impl std::os::fd::AsFd) -> Result<File, Error> {
+    let owned = stream.as_fd().try_clone_to_owned();
+    owned.map(File::from).map_err(|error| Error::io("a standard stream is not open", error))
+}
+
+/// Installs the signal handlers of a daemon.
+fn become_daemon(stop: &Stop) -> Result<(), Error> {
+    signal::install(stop)
+}
+
+/// Where the database is.
+fn target(config: &Config) -> Result<db::Target, Error> {
+    let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
+    conninfo::parse(url, &env)
+}
+
+/// A link to the database for the queue; listens if there is a channel.
+fn link(config: &Config, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
+    let target = target(config)?;
+    let settings = link::Settings {
+        queue: config.queue.clone(),
+        channel: channel.map(str::to_owned),
+        deletes: config.retention != Retention::Forever && channel.is_some(),
+        target: target.to_string(),
+    };
+    let token = stop.clone();
+    let open = Box::new(move || db::connect(&target, &token));
+    Ok(Link::new(open, settings, stop.clone(), system_clock()))
+}
+
+/// How the queue is worked.
+fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) -> queue::Settings {
+    queue::Settings {
+        limit: config.batch_limit,
+        timeout: config.batch_timeout,
+        healthcheck: config.healthcheck,
+        lease: config.lease,
+        retention: config.retention,
+        max_attempts: config.max_attempts,
+        on_accept,
+        holder,
+    }
+}
+
+/// The line that both collecting commands begin with.
+fn log_configured(config: &Config) {
+    log::info(
+        "PG",
+        format_args!(
+            "configured; channel={} queue={} limit={} timeout={}ms healthcheck-interval={}ms",
+            config.channel,
+            config.queue,
+            config.batch_limit,
+            config.batch_timeout.as_millis(),
+            config.healthcheck.as_millis()
+        ),
+    );
+}
+
+/// The transport that the configuration asks for. Checks all it can before anything is taken.
+fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+    log::info(
+        "SES",
+        format_args!(
+            "configured; debug={} config_set={} source={} output_path={}",
+            config.debug,
+            config.config_set,
+            config.source,
+            config.output.display()
+        ),
+    );
+    undelivered::make_dir(&config.output).map_err(|error| {
+        let path = config.output.display();
+        Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
+    })?;
+    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
+    if config.debug {
+        let settings = dry::Settings {
+            url: endpoint.url,
+            templates: config.templates.clone(),
+            source: config.source.clone(),
+            config_set: config.config_set.clone(),
+        };
+        let out = stream(std::io::stdout().as_fd())?;
+        return Ok(Box::new(Dry::new(settings, out)));
+    }
+    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+    let settings = ses::Settings {
+        endpoint,
+        templates: config.templates.clone(),
+        source: config.source.clone(),
+        config_set: config.config_set.clone(),
+        output: config.output.clone(),
+        clock: Box::new(system_clock().wall),
+    };
+    let mut keeper = Keeper::new(Box::new(env));
+    keeper.get().map_err(|why| Error::new(Kind::Config, why))?;
+    Ok(Box::new(Ses::new(settings, http, keeper)))
+}
+
+/// The pace of a provider.
+fn pace(config: &Config, limit: usize) -> Pace {
+    Pace::new(limit, config.send_rate, config.daily_limit)
+}

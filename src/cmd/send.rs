@@ -1,0 +1,42 @@
+//! `mailroom send`: standard input, to the provider.
+
+use super::{become_daemon, link, pace, stream, transport};
+use crate::config::{Ack, Config};
+use crate::error::Error;
+use crate::pump::{Pump, system_clock};
+use crate::source::stdin::{Acknowledge, Settings, StdinSource};
+use crate::stop::Stop;
+use crate::undelivered::Undelivered;
+use std::os::fd::AsFd as _;
+
+/// The most messages in a batch on the wire.
+const BATCH: usize = 50;
+
+/// Runs until the input ends or it is asked to stop.
+pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
+    let input = stream(std::io::stdin().as_fd())?;
+    let acknowledge = match config.ack {
+        Ack::Written => Acknowledge::Here,
+        Ack::Sent => Acknowledge::Database(link(config, None, stop)?, config.lease),
+    };
+    let transport = transport(config, stop)?;
+    become_daemon(stop)?;
+    let clock = system_clock();
+    let undelivered = Undelivered::new(&config.output, input.as_fd(), (clock.wall)())
+        .map_err(|error| Error::io("cannot keep undelivered messages", error))?;
+    let templates = config.templates.clone();
+    let settings = Settings {
+        max_attempts: config.max_attempts,
+        acknowledge,
+        known: Box::new(move |action| templates.name(action).is_some()),
+    };
+    Pump {
+        source: StdinSource::new(settings, input, undelivered, stop.clone(), clock),
+        transport,
+        pace: pace(config, BATCH),
+        stop: stop.clone(),
+        clock,
+        unit: "SES",
+    }
+    .run()
+}

@@ -1,0 +1,66 @@
+-- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
+--   $4 text of the lease   $5 its length, seconds   $6 actions that are held
+--   $7 how long those wait, seconds                 $8 how many due rows to look at
+--
+-- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending'.
+-- A row whose token expired becomes expired. A row that is not eligible is looked at again after
+-- as long as it has waited already, so it is never in front of the others for long.
+WITH due AS MATERIALIZED (
+    SELECT d.token, d.created_at,
+           row_number() OVER () AS place
+      FROM (SELECT token, created_at
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
+             ORDER BY priority, due_at, token
+             LIMIT $8::bigint
+               FOR UPDATE SKIP LOCKED) d
+),
+seen AS MATERIALIZED (
+    SELECT due.token, due.place, due.created_at, t.expires_at,
+           k.number, k.path, k.signs_code, a.email, a.login, t.secret, t.code,
+           to_timestamp(t.expires_at) <= now() AS expired,
+           coalesce(k.number = ANY ($6::smallint[]), false) AS held,
+           CASE WHEN k.number IS NULL THEN 'its action is not in the table actions'
+                WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
+                WHEN a.status <> ALL (k.account_status) THEN 'its account is ' || a.status
+           END AS waits
+      FROM due
+      JOIN tokens t ON t.id = due.token
+      JOIN accounts a ON a.id = t.account
+      LEFT JOIN actions k ON k.action = t.action
+),
+fit AS MATERIALIZED (
+    SELECT * FROM seen
+     WHERE NOT expired AND NOT held AND waits IS NULL
+     ORDER BY place
+     LIMIT $2::bigint
+),
+claimed AS (
+    UPDATE deliveries d
+       SET state = 'leased', lease = $4, due_at = now() + make_interval(secs => $5)
+      FROM fit
+     WHERE d.token = fit.token AND (SELECT count(*) FROM fit) >= $3::bigint
+    RETURNING d.token, d.attempts
+),
+passed AS (
+    UPDATE deliveries d
+       SET state = CASE WHEN s.expired THEN 'expired' ELSE 'pending' END::delivery_state,
+           settled_at = CASE WHEN s.expired THEN now() END,
+           error = CASE WHEN s.expired THEN coalesce(d.error, 'its token expired')
+                        WHEN s.held THEN d.error
+                        ELSE 'waits: ' || s.waits END,
+           due_at = CASE WHEN s.expired THEN d.due_at
+                         ELSE least(to_timestamp(s.expires_at), now() + CASE
+                             WHEN s.held THEN make_interval(secs => $7)
+                             ELSE greatest(interval '5 seconds', now() - s.created_at) END)
+                    END
+      FROM seen s
+     WHERE d.token = s.token AND (s.expired OR s.held OR s.waits IS NOT NULL)
+    RETURNING s.expired
+)
+SELECT (SELECT count(*) FROM passed) AS passed,
+       (SELECT count(*) FROM passed WHERE expired) AS expired,
+       f.token, c.attempts, f.number, f.path, f.signs_code, f.email, f.login, f.secret, f.code
+  FROM (SELECT 1) AS one
+  LEFT JOIN (claimed c JOIN fit f USING (token)) ON true
+ ORDER BY f.place

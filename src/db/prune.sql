@@ -1,0 +1,12 @@
+-- Deletes deliveries of queue $1 that were settled $2 seconds ago or earlier, at most $3 rows.
+-- Index: deliveries_settled_idx (settled_at) WHERE state IN ('sent', 'failed', 'expired').
+DELETE FROM deliveries
+ WHERE token = ANY (ARRAY(
+    SELECT token
+      FROM deliveries
+     WHERE state IN ('sent', 'failed', 'expired') AND queue = $1::text::job_type
+       AND settled_at <= now() - make_interval(secs => $2)
+     ORDER BY settled_at
+     LIMIT $3::bigint
+       FOR UPDATE SKIP LOCKED))
+RETURNING token

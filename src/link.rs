@@ -1,0 +1,256 @@
+//! A database connection that comes back.
+//!
+//! In scope: connecting, checking on the first connection that the database is set up, backing
+//! off and connecting again, running statements until they succeed or the process must end. Out
+//! of scope: what the statements say. <https://www.postgresql.org/docs/current/sql-listen.html>
+
+use crate::clock::Clock;
+use crate::db::queue::{self, Statements};
+use crate::db::session::Session;
+use crate::db::{Client, Fault, StatementError, migrate};
+use crate::error::{Error, Kind};
+use crate::log;
+use crate::stop::{GRACE, Stop};
+use std::time::{Duration, Instant};
+
+/// The longest a statement of the normal loop may take.
+pub const STATEMENT: Duration = Duration::from_secs(20);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// Makes a session; called for every attempt.
+pub type Open = Box<dyn FnMut() -> Result<Session, Fault>>;
+
+/// What a link is for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The queue that the statements work on.
+    pub queue: String,
+    /// The channel to listen on, if any.
+    pub channel: Option<String>,
+    /// Whether settled rows will be deleted, which needs a grant.
+    pub deletes: bool,
+    /// `host=… port=…`, for the log; no password.
+    pub target: String,
+}
+
+/// A connection with its prepared statements, made again when it is lost.
+pub struct Link {
+    open: Open,
+    settings: Settings,
+    live: Option<(Session, Statements)>,
+    stop: Stop,
+    clock: Clock,
+    /// The wait before the next attempt.
+    backoff: Duration,
+    /// Whether the database was found sound once.
+    proven: bool,
+    /// Whether a new connection was made and nobody asked yet.
+    fresh: bool,
+    give_up_at: Option<Instant>,
+}
+
+impl Link {
+    /// A link that is not connected yet.
+    pub fn new(open: Open, settings: Settings, stop: Stop, clock: Clock) -> Link {
+        Link {
+            open,
+            settings,
+            live: None,
+            stop,
+            clock,
+            backoff: BACKOFF_FIRST,
+            proven: false,
+            fresh: false,
+            give_up_at: None,
+        }
+    }
+
+    /// Whether the connection is a new one since this was last asked: what was missed while
+    /// there was none must be looked for.
+    pub fn is_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Connects, if that is not done, however long it takes.
+    ///
+    /// Gives `false` if the process was asked to stop first.
+    ///
+    /// # Errors
+    /// On the first connection: what a person must change before this can work.
+    pub fn connect(&mut self) -> Result<bool, Error> {
+        while self.live.is_none() {
+            if self.must_give_up() {
+                return Ok(false);
+            }
+            log::info("PG", format_args!("connecting to {}", self.settings.target));
+            match self.attempt() {
+                Ok(live) => {
+                    // A listener says so itself, after its first look at what it missed.
+                    if self.settings.channel.is_none() {
+                        log::info("PG", "connected");
+                    }
+                    self.live = Some(live);
+                    (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
+                }
+                Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
+                Err(Failure::Config(text)) | Err(Failure::Passing(text)) => {
+                    let wait = self.next_wait();
+                    log::error(
+                        "PG",
+                        format_args!(
+                            "connection failed: {text}; next try in {} ms",
+                            wait.as_millis()
+                        ),
+                    );
+                    self.pause(wait);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn attempt(&mut self) -> Result<(Session, Statements), Failure> {
+        let mut session = (self.open)()?;
+        let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
+        sound.map_err(|error| match error.kind {
+            Kind::Config => Failure::Config(error.message),
+            _ => Failure::Passing(error.message),
+        })?;
+        let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
+        let found = session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
+        match found {
+            None => {
+                return Err(Failure::Config(format!(
+                    "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
+                     job_type with a row in the table jobs"
+                )));
+            }
+            Some(missing) if !missing.is_empty() => {
+                return Err(Failure::Config(format!(
+                    "the database role lacks privileges: {}; grant them",
+                    missing.join(", ")
+                )));
+            }
+            Some(_) => {}
+        }
+        if let Some(channel) = &self.settings.channel {
+            session.listen(channel)?;
+        }
+        let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        Ok((session, statements))
+    }
+
+    /// Runs one statement until it succeeds. Faults that pass are waited out.
+    ///
+    /// Gives `None` if the process had to give up first.
+    ///
+    /// # Errors
+    /// As [`Link::connect`].
+    pub fn run<T>(
+        &mut self,
+        what: &str,
+        mut work: impl FnMut(&Statements, &mut Client) -> Result<T, StatementError>,
+    ) -> Result<Option<T>, Error> {
+        loop {
+            if !self.connect()? {
+                return Ok(None);
+            }
+            let Some((session, statements)) = &mut self.live else { continue };
+            match session.call(STATEMENT, |client| work(statements, client)) {
+                Ok(value) => {
+                    self.backoff = BACKOFF_FIRST;
+                    return Ok(Some(value));
+                }
+                Err(fault) => {
+                    if !self.failed(what, &fault) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a notification until `until`; gives whether one came. Returns early when the
+    /// connection is lost or the process is asked to stop.
+    ///
+    /// # Errors
+    /// As [`Link::connect`].
+    pub fn wait(&mut self, until: Instant) -> Result<bool, Error> {
+        if !self.connect()? {
+            return Ok(false);
+        }
+        let Some((session, _)) = &mut self.live else { return Ok(false) };
+        match session.wait(until) {
+            Ok(notified) => Ok(notified),
+            Err(fault) => {
+                self.failed("waiting for notifications", &fault);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life, and drops the connection if none comes.
+    pub fn probe(&mut self) {
+        let Some((session, _)) = &mut self.live else { return };
+        if let Err(fault) = session.probe() {
+            self.failed("healthcheck", &fault);
+        }
+    }
+
+    /// Deals with a failed statement; gives whether to try again.
+    fn failed(&mut self, what: &str, fault: &Fault) -> bool {
+        log::warn("PG", format_args!("{what} failed: {fault}"));
+        match fault {
+            Fault::Lost(_) => self.live = None,
+            Fault::Denied(_) | Fault::Statement(_) => {
+                let wait = self.next_wait();
+                self.pause(wait);
+            }
+        }
+        !self.must_give_up()
+    }
+
+    /// Whether the process was asked to stop so long ago that what is under way must end.
+    fn must_give_up(&mut self) -> bool {
+        if !self.stop.requested() {
+            return false;
+        }
+        let now = (self.clock.now)();
+        // With nothing to finish there is nothing to connect for.
+        let limit = if self.proven { GRACE / 2 } else { Duration::ZERO };
+        now >= *self.give_up_at.get_or_insert(now + limit)
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = self.backoff.mul_f64(0.5 + (self.clock.chance)() / 2.0);
+        self.backoff = (self.backoff * 2).min(BACKOFF_CAP);
+        wait
+    }
+
+    /// Waits between tries; shortly once the process was asked to stop.
+    fn pause(&self, wait: Duration) {
+        if self.stop.requested() {
+            std::thread::sleep(wait.min(Duration::from_millis(200)));
+        } else {
+            self.stop.sleep(wait);
+        }
+    }
+}
+
+/// Why an attempt to connect failed.
+enum Failure {
+    /// A person must change something.
+    Config(String),
+    /// It may work later.
+    Passing(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        match fault {
+            Fault::Denied(text) => Failure::Config(text),
+            Fault::Lost(text) | Fault::Statement(text) => Failure::Passing(text),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The log: one line an event on standard error, in UTC, as text or JSON.
+//!
+//! In scope: stamping, levels, escaping, masking of addresses. Out of scope: deciding what is
+//! worth a line. A line never holds a secret, token, code, key, password or the body of a mail;
+//! callers see to that, and the tests search for them.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::sync::OnceLock;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// How important a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is broken and a person should look.
+    Error,
+    /// Something went wrong and is being dealt with.
+    Warn,
+    /// What a person wants to see of normal work.
+    Info,
+    /// Everything, with addresses in full.
+    Debug,
+}
+
+/// The shape of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `2026/11/22 13:37:00 [PG] connected`
+    Text,
+    /// `{"time":"2026-11-22T13:37:00Z","level":"info","unit":"PG","message":"connected"}`
+    Json,
+}
+
+static SETTINGS: OnceLock<(Level, Format)> = OnceLock::new();
+
+/// Sets level and shape, once a process; before that, and by default, `info` and text.
+pub fn configure(level: Level, format: Format) {
+    let _ = SETTINGS.set((level, format));
+}
+
+fn settings() -> (Level, Format) {
+    SETTINGS.get().copied().unwrap_or((Level::Info, Format::Text))
+}
+
+/// Whether lines of `level` are written.
+pub fn enabled(level: Level) -> bool {
+    level <= settings().0
+}
+
+/// Writes an error line. `unit` names the part of the program: `PG`, `SES`, `RUN`.
+pub fn error(unit: &str, text: impl Display) {
+    write(Level::Error, unit, &text);
+}
+
+/// Writes a warning line.
+pub fn warn(unit: &str, text: impl Display) {
+    write(Level::Warn, unit, &text);
+}
+
+/// Writes an ordinary line.
+pub fn info(unit: &str, text: impl Display) {
+    write(Level::Info, unit, &text);
+}
+
+/// Writes a debug line.
+pub fn debug(unit: &str, text: impl Display) {
+    write(Level::Debug, unit, &text);
+}
+
+/// An address as it may be logged now: masked, or in full when debugging.
+pub fn address(email: &str) -> String {
+    if enabled(Level::Debug) { email.to_owned() } else { crate::model::mask(email) }
+}
+
+fn write(level: Level, unit: &str, text: &dyn Display) {
+    let (threshold, format) = settings();
+    if level > threshold {
+        return;
+    }
+    let line = line(level, format, unit, &text.to_string(), OffsetDateTime::now_utc());
+    // A log that cannot be written must not stop the mail.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn line(level: Level, format: Format, unit: &str, text: &str, now: OffsetDateTime) -> String {
+    match format {
+        Format::Text => {
+            let stamp = now
+                .format(format_description!("[year]/[month]/[day] [hour]:[minute]:[second]"))
+                .unwrap_or_default();
+            let mark = match level {
+                Level::Error => "ERROR: ",
+                Level::Warn => "WARN: ",
+                Level::Info => "",
+                Level::Debug => "DEBUG: ",
+            };
+            format!("{stamp} [{unit}] {mark}{}\n", escape(text))
+        }
+        Format::Json => {
+            let stamp = now
+                .format(format_description!(
+                    "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+                ))
+                .unwrap_or_default();
+            let level = match level {
+                Level::Error => "error",
+                Level::Warn => "warn",
+                Level::Info => "info",
+                Level::Debug => "debug",
+            };
+            let object = serde_json::json!({
+                "time": stamp, "level": level, "unit": unit, "message": text,
+            });
+            format!("{object}\n")
+        }
+    }
+}
+
+/// Control characters, and the line separators of Unicode, as escapes: a line stays one line.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 13:37:00 UTC);
+
+    #[test]
+    fn a_text_line_looks_like_those_of_the_seed_documents() {
+        let line = line(Level::Info, Format::Text, "PG", "connected", NOW);
+        assert_eq!(line, "2026/11/22 13:37:00 [PG] connected\n");
+    }
+
+    #[test]
+    fn an_event_with_newlines_and_controls_stays_one_line() {
+        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", NOW);
+        assert_eq!(line, "2026/11/22 13:37:00 [PG] WARN: a\\nb\\u{1b}[31m\\u{2028}c\n");
+    }
+
+    #[test]
+    fn a_json_line_is_one_object() {
+        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", NOW);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["time"], "2026-11-22T13:37:00.000Z");
+        assert_eq!(value["level"], "error");
+        assert_eq!(value["message"], "a\n\"b\"");
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+}

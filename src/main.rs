@@ -1,0 +1,26 @@
+//! The process: the only place that ends it and that prints a fatal error.
+
+use mailroom::error::Kind;
+use mailroom::{cmd, log};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        // The payload may hold data; the place is enough to find the fault.
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        log::error("RUN", format_args!("a fault in mailroom itself at {place}; please report it"));
+        std::process::exit(i32::from(Kind::Bug.exit_code()));
+    }));
+    match cmd::main(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.message.lines() {
+                log::error("RUN", line);
+            }
+            if error.kind == Kind::Usage {
+                log::error("RUN", "see `mailroom help`");
+            }
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}

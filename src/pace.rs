@@ -1,0 +1,269 @@
+//! How fast, how often, and when not at all: backoff, rate, day limit, holds.
+//!
+//! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness.
+
+use crate::model::{Outcome, Scope};
+use std::time::{Duration, Instant};
+
+/// The longest wait between two tries.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(60);
+const PROBE_FIRST: Duration = Duration::from_secs(30);
+const PROBE_CAP: Duration = Duration::from_secs(600);
+
+/// The wait after try number `attempt` (from 1) failed: full jitter over
+/// 1 s × 2^(attempt − 1), at most 60 s.
+///
+/// `chance` is a random number from 0 up to 1.
+pub fn backoff(attempt: u32, chance: f64) -> Duration {
+    let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    let ceiling = Duration::from_secs(doubled).min(BACKOFF_CAP);
+    ceiling.mul_f64(chance.clamp(0.0, 1.0))
+}
+
+/// What the pump may do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// Hand out up to `limit` messages, none of the actions in `held`. `until` is when the next
+    /// held action may be probed.
+    Go {
+        /// Messages.
+        limit: usize,
+        /// Numbers of the actions.
+        held: Vec<u16>,
+        /// Look again by then.
+        until: Option<Instant>,
+    },
+    /// Nothing before this moment.
+    Wait(Instant),
+}
+
+/// A hold: since when, why, and when it is probed.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// What waits.
+    pub scope: Scope,
+    /// The reason, for people.
+    pub why: String,
+    /// When it began.
+    pub since: Instant,
+    /// When one batch is let through to see whether it is over.
+    pub probe_at: Instant,
+    delay: Duration,
+}
+
+/// What changed when outcomes came in; worth a line in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A hold began, or was found to go on: the reason and the wait until the next probe.
+    Held(Scope, String, Duration),
+    /// A hold is over; it lasted so long.
+    Released(Scope, Duration),
+    /// The provider throttles: the rate is now so many recipients a second.
+    Slowed(f64),
+}
+
+/// The pace of one transport.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    limit: usize,
+    /// Recipients a second that were asked for; infinite for a pipe.
+    rate: f64,
+    /// By how much the rate is divided now; 1 when nothing throttles.
+    slowdown: f64,
+    /// The moment from which the next batch may go.
+    free_at: Option<Instant>,
+    /// When throttling was last seen or last eased.
+    eased_at: Option<Instant>,
+    day: Option<DayLimit>,
+    holds: Vec<Hold>,
+}
+
+const SLOWDOWN_CAP: f64 = 64.0;
+const EASE_AFTER: Duration = Duration::from_secs(10);
+
+impl Pace {
+    /// No rate, no limit: for a pipe, whose reader sets the pace.
+    pub fn unlimited(limit: usize) -> Pace {
+        Pace::new(limit, f64::INFINITY, None)
+    }
+
+    /// Batches of up to `limit`, `rate` recipients a second, and a limit for any 24 hours.
+    pub fn new(limit: usize, rate: f64, daily: Option<u64>) -> Pace {
+        Pace {
+            limit,
+            rate,
+            slowdown: 1.0,
+            free_at: None,
+            eased_at: None,
+            day: daily.map(DayLimit::new),
+            holds: Vec::new(),
+        }
+    }
+
+    /// The holds in force.
+    pub fn holds(&self) -> &[Hold] {
+        &self.holds
+    }
+
+    /// How long what is being held now should wait.
+    pub fn probe_delay(&self, now: Instant) -> Duration {
+        self.holds
+            .iter()
+            .map(|hold| hold.probe_at.saturating_duration_since(now))
+            .max()
+            .unwrap_or(PROBE_FIRST)
+    }
+
+    /// Whether a batch may go now.
+    pub fn permit(&mut self, now: Instant) -> Permit {
+        let mut limit = self.limit;
+        if let Some(hold) = self.holds.iter().find(|hold| hold.scope == Scope::All) {
+            if now < hold.probe_at {
+                return Permit::Wait(hold.probe_at);
+            }
+            limit = 1;
+        }
+        if let Some(free_at) = self.free_at.filter(|&free_at| now < free_at) {
+            return Permit::Wait(free_at);
+        }
+        if let Some(day) = &mut self.day {
+            match day.room(now) {
+                Ok(room) => limit = limit.min(room),
+                Err(free_at) => return Permit::Wait(free_at),
+            }
+        }
+        let held: Vec<&Hold> = self
+            .holds
+            .iter()
+            .filter(|hold| hold.scope != Scope::All && now < hold.probe_at)
+            .collect();
+        let until = held.iter().map(|hold| hold.probe_at).min();
+        let numbers = held.iter().filter_map(|hold| match hold.scope {
+            Scope::Action(number) => Some(number),
+            Scope::All => None,
+        });
+        Permit::Go { limit, held: numbers.collect(), until }
+    }
+
+    /// Takes note that `recipients` were handed over at `now`.
+    pub fn spent(&mut self, recipients: usize, now: Instant) {
+        let rate = self.rate / self.slowdown;
+        if rate.is_finite() && rate > 0.0 {
+            let cost = Duration::from_secs_f64(recipients as f64 / rate);
+            self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
+        }
+        if let Some(day) = &mut self.day {
+            day.spend(recipients as u64, now);
+        }
+    }
+
+    /// Learns from the outcomes of one batch, given with the action of each message.
+    pub fn learn<'a>(
+        &mut self,
+        outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
+        now: Instant,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut held: Vec<(Scope, String)> = Vec::new();
+        let mut throttled = false;
+        let mut accepted: Vec<u16> = Vec::new();
+        for (action, outcome) in outcomes {
+            match outcome {
+                Outcome::Hold { scope, why } => {
+                    if !held.iter().any(|(known, _)| known == scope) {
+                        held.push((*scope, why.clone()));
+                    }
+                }
+                Outcome::Retry { throttled: true, .. } => throttled = true,
+                Outcome::Retry { .. } => {}
+                Outcome::Accepted { .. } | Outcome::Reject { .. } => accepted.push(action),
+            }
+        }
+        for (scope, why) in &held {
+            changes.extend(self.hold(*scope, why, now));
+        }
+        self.holds.retain(|hold| {
+            let over = !held.iter().any(|(scope, _)| *scope == hold.scope)
+                && match hold.scope {
+                    Scope::All => !accepted.is_empty(),
+                    Scope::Action(number) => accepted.contains(&number),
+                };
+            if over {
+                let lasted = now.saturating_duration_since(hold.since);
+                changes.push(Change::Released(hold.scope, lasted));
+            }
+            !over
+        });
+        changes.extend(self.adapt(throttled, now));
+        changes
+    }
+
+    fn hold(&mut self, scope: Scope, why: &str, now: Instant) -> Option<Change> {
+        let Some(hold) = self.holds.iter_mut().find(|hold| hold.scope == scope) else {
+            let (delay, why) = (PROBE_FIRST, why.to_owned());
+            let probe_at = now + delay;
+            self.holds.push(Hold { scope, why: why.clone(), since: now, probe_at, delay });
+            return Some(Change::Held(scope, why, delay));
+        };
+        if now < hold.probe_at {
+            return None;
+        }
+        hold.delay = (hold.delay * 2).min(PROBE_CAP);
+        hold.probe_at = now + hold.delay;
+        hold.why = why.to_owned();
+        Some(Change::Held(scope, hold.why.clone(), hold.delay))
+    }
+
+    /// Halves the rate when throttled; gives back a quarter of it after every quiet ten seconds.
+    fn adapt(&mut self, throttled: bool, now: Instant) -> Option<Change> {
+        if throttled {
+            self.slowdown = (self.slowdown * 2.0).min(SLOWDOWN_CAP);
+            self.eased_at = Some(now);
+            return Some(Change::Slowed(self.rate / self.slowdown));
+        }
+        let eased_at = self.eased_at?;
+        if now.saturating_duration_since(eased_at) >= EASE_AFTER {
+            self.slowdown = (self.slowdown / 1.25).max(1.0);
+            self.eased_at = (self.slowdown > 1.0).then_some(now);
+        }
+        None
+    }
+}
+
+/// Recipients in any 24 hours, counted in slots of ten minutes. A slot counts until all of it is
+/// older than a day, so the limit is never passed.
+#[derive(Clone, Debug)]
+struct DayLimit {
+    limit: u64,
+    slots: std::collections::VecDeque<(Instant, u64)>,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const SLOT: Duration = Duration::from_secs(600);
+
+impl DayLimit {
+    fn new(limit: u64) -> DayLimit {
+        DayLimit { limit, slots: std::collections::VecDeque::new() }
+    }
+
+    /// How many may go now, or when the first may go again.
+    fn room(&mut self, now: Instant) -> Result<usize, Instant> {
+        while self.slots.front().is_some_and(|(start, _)| *start + DAY + SLOT <= now) {
+            self.slots.pop_front();
+        }
+        let used: u64 = self.slots.iter().map(|(_, count)| count).sum();
+        match (self.limit.saturating_sub(used), self.slots.front()) {
+            (0, Some((start, _))) => Err(*start + DAY + SLOT),
+            // A limit of nothing: look again in a day.
+            (0, None) => Err(now + DAY),
+            (room, _) => Ok(usize::try_from(room).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn spend(&mut self, count: u64, now: Instant) {
+        match self.slots.back_mut().filter(|(start, _)| now < *start + SLOT) {
+            Some((_, used)) => *used += count,
+            None => self.slots.push_back((now, count)),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The only loop: from the source, to the transport, and back.
+//!
+//! In scope: the order of things, and the pace. Out of scope: what a database or a provider is.
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::log;
+use crate::model::Scope;
+use crate::pace::{Change, Pace, Permit};
+use crate::source::{Ask, Next, Source};
+use crate::stop::{GRACE, Stop};
+use crate::transport::Transport;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The clock of the process.
+pub fn system_clock() -> Clock {
+    Clock { now: Instant::now, wall: SystemTime::now, chance }
+}
+
+fn chance() -> f64 {
+    let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A source, a transport, and the pace between them.
+pub struct Pump<S> {
+    /// Where messages come from.
+    pub source: S,
+    /// Where they go.
+    pub transport: Box<dyn Transport>,
+    /// How fast.
+    pub pace: Pace,
+    /// The request to stop.
+    pub stop: Stop,
+    /// Time.
+    pub clock: Clock,
+    /// Part of the program, for the log.
+    pub unit: &'static str,
+}
+
+impl<S: Source> Pump<S> {
+    /// Runs until the source ends, the process is asked to stop, or nothing can be handed over
+    /// any more.
+    ///
+    /// # Errors
+    /// Why the process must end; everything that was taken is settled, released or kept.
+    pub fn run(&mut self) -> Result<(), Error> {
+        let ended = self.turn();
+        let closed = self.source.close();
+        ended.and(closed)
+    }
+
+    fn turn(&mut self) -> Result<(), Error> {
+        let mut give_up_at = None;
+        loop {
+            let now = (self.clock.now)();
+            if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
+                return Ok(());
+            }
+            let ask = match self.pace.permit(now) {
+                Permit::Go { limit, held, until } => Ask { limit, held, until },
+                Permit::Wait(at) => {
+                    // A short wait for the rate is part of finishing; a hold is not.
+                    if self.stop.requested() && at > now + Duration::from_secs(1) {
+                        return Ok(());
+                    }
+                    if !self.source.idle(at)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            match self.source.next(&ask)? {
+                Next::End => return Ok(()),
+                Next::Idle => {}
+                Next::Batch(batch) => {
+                    self.pace.spent(batch.messages.len(), (self.clock.now)());
+                    let outcomes = self.transport.send(&batch);
+                    let now = (self.clock.now)();
+                    let actions = batch.messages.iter().map(|message| message.action);
+                    let changes = self.pace.learn(actions.zip(&outcomes), now);
+                    self.tell(&changes);
+                    let broken = self.transport.broken();
+                    let probe = match broken {
+                        Some(_) => Duration::ZERO,
+                        None => self.pace.probe_delay(now),
+                    };
+                    self.source.settle(batch, outcomes, probe)?;
+                    if let Some(error) = broken {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Held(scope, why, wait) => log::warn(
+                    self.unit,
+                    format_args!(
+                        "{} held: {why}; next probe in {} s",
+                        name(*scope),
+                        wait.as_secs()
+                    ),
+                ),
+                Change::Released(scope, lasted) => log::info(
+                    self.unit,
+                    format_args!("{} no longer held, after {} s", name(*scope), lasted.as_secs()),
+                ),
+                Change::Slowed(rate) => log::warn(
+                    self.unit,
+                    format_args!("throttled by the provider; slowing to {rate:.1} recipients/s"),
+                ),
+            }
+        }
+    }
+}
+
+fn name(scope: Scope) -> String {
+    match scope {
+        Scope::All => "everything is".to_owned(),
+        Scope::Action(number) => format!("action {number} is"),
+    }
+}

@@ -1,0 +1,448 @@
+//! The queue in the database as a source: when to claim, what to sign, how to settle.
+//!
+//! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
+//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`).
+
+use super::{Ask, Next, Source, new_lease, report_settled};
+use crate::clock::Clock;
+use crate::db::queue::{CHUNK, Claimed, Want};
+use crate::error::Error;
+use crate::link::Link;
+use crate::log;
+use crate::model::{Batch, Claim, Message, Outcome, Settlement, Ticket};
+use crate::pace;
+use crate::stop::Stop;
+use crate::token::SigningKey;
+use crate::verdict;
+use crate::window::Window;
+use crate::wire;
+use std::time::{Duration, Instant};
+
+/// After a wake-up that brought nothing, wake-ups are not looked into for so long: a flood of
+/// notifications is not a flood of queries.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Rows to look at once ineligible ones were met, to get past them quickly.
+const WIDE_LOOK: usize = 1000;
+
+/// How many chunks of old rows are deleted at one healthcheck.
+const PRUNE_CHUNKS: usize = 100;
+
+/// How long settled deliveries are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// For ever.
+    Forever,
+    /// So long; zero deletes at once.
+    For(Duration),
+}
+
+/// What becomes of a delivery that the transport accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAccept {
+    /// It is settled as sent.
+    Settle,
+    /// Its lease stands: whoever reads our output settles it.
+    Leave,
+}
+
+/// How the queue is worked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Messages in a full batch.
+    pub limit: usize,
+    /// From the first waiting notification to the flush of a partial batch.
+    pub timeout: Duration,
+    /// Between two rounds of probing, rescuing, expiring and pruning.
+    pub healthcheck: Duration,
+    /// How long a claim stands.
+    pub lease: Duration,
+    /// How long settled deliveries are kept.
+    pub retention: Retention,
+    /// Tries before a delivery is failed.
+    pub max_attempts: u32,
+    /// What becomes of accepted deliveries.
+    pub on_accept: OnAccept,
+    /// First word of the text of our leases, which tells people who holds a delivery.
+    pub holder: &'static str,
+}
+
+/// Messages claimed from the database.
+pub struct QueueSource {
+    settings: Settings,
+    link: Link,
+    key: SigningKey,
+    stop: Stop,
+    clock: Clock,
+    window: Window,
+    /// Full batches were found; claim without looking first.
+    draining: bool,
+    /// A full batch went out since the last look.
+    drained: bool,
+    /// Look at what waits before the next wait.
+    look: bool,
+    /// Do not wait for the window: this is the first look on a new connection.
+    flush: bool,
+    /// The connection is new and its first look has not been made.
+    connecting: bool,
+    /// Rows to look at in one claim.
+    reach: usize,
+    /// What the last look counted.
+    last_due: usize,
+    /// The look to come is because of a notification.
+    woken: bool,
+    quiet_until: Option<Instant>,
+    next_due: Option<Instant>,
+    next_check: Instant,
+    connected_before: bool,
+    highest: i64,
+    recorded: i64,
+}
+
+impl QueueSource {
+    /// A source that connects when it is first asked.
+    pub fn new(settings: Settings, link: Link, key: SigningKey, stop: Stop, clock: Clock) -> Self {
+        let now = (clock.now)();
+        QueueSource {
+            window: Window::new(settings.timeout),
+            next_check: now + settings.healthcheck,
+            reach: settings.limit,
+            settings,
+            link,
+            key,
+            stop,
+            clock,
+            draining: false,
+            drained: false,
+            look: false,
+            flush: false,
+            connecting: false,
+            last_due: 0,
+            woken: false,
+            quiet_until: None,
+            next_due: None,
+            connected_before: false,
+            highest: 0,
+            recorded: 0,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        (self.clock.now)()
+    }
+
+    /// Claims up to `limit` deliveries if at least `least` can be had, and signs them.
+    ///
+    /// Gives an empty batch if there are none; asks again as long as only ineligible rows are
+    /// met.
+    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Batch, Error> {
+        let lease = new_lease(self.settings.holder);
+        let held_for = ask.until.map_or(Duration::from_secs(30), |until| {
+            until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
+        });
+        loop {
+            let reach = self.reach.max(ask.limit);
+            let want = Want {
+                limit: ask.limit,
+                least,
+                look: reach,
+                lease: &lease,
+                lease_for: self.settings.lease,
+                held: &ask.held,
+                held_for,
+            };
+            let Some(Claimed { claims, passed, expired }) =
+                self.link.run("claiming", |statements, client| statements.claim(client, want))?
+            else {
+                return Ok(Batch::default());
+            };
+            if expired > 0 {
+                log::info("PG", format_args!("{expired} expired before they could be sent"));
+            }
+            self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
+            if !claims.is_empty() {
+                return self.sign(claims);
+            }
+            if passed == 0 || self.stop.requested() {
+                return Ok(Batch::default());
+            }
+        }
+    }
+
+    /// Signs claims; those that cannot be signed are settled as failed here and now.
+    fn sign(&mut self, claims: Vec<Claim>) -> Result<Batch, Error> {
+        let mut messages = Vec::with_capacity(claims.len());
+        let mut failed = Vec::new();
+        for claim in claims {
+            self.highest = self.highest.max(claim.ticket.delivery);
+            let signed = wire::check_address(&claim.email)
+                .and_then(|()| self.key.sign(&claim.action, &claim.secret, claim.code.as_deref()));
+            match signed {
+                Ok(token) => messages.push(Message {
+                    action: claim.action.number,
+                    email: claim.email,
+                    login: claim.login,
+                    token,
+                    code: claim.code.filter(|code| is_code(code)).unwrap_or_default(),
+                    ticket: Some(claim.ticket),
+                }),
+                Err(why) => {
+                    let id = claim.ticket.delivery;
+                    log::warn("PG", format_args!("delivery {id} failed: {why}"));
+                    failed.push((claim.ticket, Settlement::Failed { why }));
+                }
+            }
+        }
+        if !failed.is_empty() {
+            self.write_down(&failed)?;
+        }
+        Ok(Batch { messages })
+    }
+
+    /// Writes settlements into the database, however long that takes.
+    fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
+        let written =
+            self.link.run("settling", |statements, client| statements.settle(client, settled))?;
+        report_settled(settled, written.as_deref());
+        if written.is_some() && self.settings.retention == Retention::For(Duration::ZERO) {
+            self.prune(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    fn prune(&mut self, retention: Duration) -> Result<(), Error> {
+        for _ in 0..PRUNE_CHUNKS {
+            let done = self
+                .link
+                .run("pruning", |statements, client| statements.prune(client, retention))?;
+            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
+        loop {
+            let done = self
+                .link
+                .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
+            match done {
+                Some(n) if n > 0 && !held_too => {
+                    log::info("PG", format_args!("{n} leases ran out; deliveries put back"));
+                }
+                _ => {}
+            }
+            if done.is_none_or(|n| n < CHUNK as usize) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The round between batches: a sign of life, lapsed leases, expired tokens, old rows.
+    fn maintain(&mut self) -> Result<(), Error> {
+        self.next_check = self.now() + self.settings.healthcheck;
+        self.link.probe();
+        self.rescue(false)?;
+        let mut expired = 0;
+        while let Some(n) =
+            self.link.run("expiring", |statements, client| statements.expire(client))?
+        {
+            expired += n;
+            if n < CHUNK as usize || self.stop.requested() {
+                break;
+            }
+        }
+        if expired > 0 {
+            log::info("PG", format_args!("{expired} expired before they could be sent"));
+        }
+        if let Retention::For(retention) = self.settings.retention {
+            self.prune(retention)?;
+        }
+        self.record()?;
+        self.look = true;
+        Ok(())
+    }
+
+    /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
+    fn record(&mut self) -> Result<(), Error> {
+        if self.highest > self.recorded {
+            let highest = self.highest;
+            self.link.run("recording", |statements, client| statements.record(client, highest))?;
+            self.recorded = highest;
+        }
+        Ok(())
+    }
+
+    /// Looks at what waits and decides: drain, open the window, or neither.
+    fn look(&mut self, ask: &Ask) -> Result<(), Error> {
+        let limit = ask.limit;
+        let Some(waiting) =
+            self.link.run("looking", |statements, client| statements.look(client, limit))?
+        else {
+            return Ok(());
+        };
+        if std::mem::take(&mut self.connecting) {
+            log::info("PG", "connected");
+        }
+        let now = self.now();
+        self.look = false;
+        self.next_due = waiting.next.map(|wait| now + wait);
+        let woken = std::mem::take(&mut self.woken);
+        let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
+        self.quiet_until = fruitless.then(|| now + QUIET);
+        self.last_due = waiting.due;
+        if waiting.due == 0 {
+            self.window.close();
+            self.flush = false;
+            self.record()?;
+        } else if waiting.due >= limit {
+            self.draining = true;
+        } else if self.drained {
+            self.window.reopen(now, waiting.age);
+        } else {
+            self.window.open(now);
+        }
+        self.drained = false;
+        Ok(())
+    }
+
+    /// Waits for the earliest of: notification, window end, next due delivery, healthcheck,
+    /// `until`.
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let now = self.now();
+        let ends = [self.window.deadline(), self.next_due, until];
+        let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
+        if end > now && self.link.wait(end)? {
+            if let Some(quiet_until) = self.quiet_until.take() {
+                self.stop.sleep(quiet_until.saturating_duration_since(self.now()));
+            } else if !self.window.is_open() {
+                log::info("PG", "NOTIFY called; waking up");
+            }
+            (self.look, self.woken) = (true, true);
+        }
+        if self.next_due.is_some_and(|due| due <= self.now()) {
+            self.next_due = None;
+            self.rescue(false)?;
+            self.look = true;
+        }
+        Ok(())
+    }
+
+    /// After a new connection: what happened meanwhile is found by looking.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        let first = !std::mem::replace(&mut self.connected_before, true);
+        self.rescue(false)?;
+        if first {
+            self.rescue(true)?;
+        }
+        (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
+        Ok(())
+    }
+
+    fn give(&mut self, batch: Batch, why: &str) -> Next {
+        let count = batch.messages.len();
+        log::info("PG", format_args!("processing {count} rows... ({why})"));
+        Next::Batch(batch)
+    }
+}
+
+impl Source for QueueSource {
+    fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
+        while !self.stop.requested() {
+            if !self.link.connect()? {
+                break;
+            }
+            if self.link.is_fresh() {
+                self.catch_up()?;
+            }
+            let now = self.now();
+            if now >= self.next_check {
+                self.maintain()?;
+            }
+            if self.draining {
+                let batch = self.claim(ask, ask.limit)?;
+                if !batch.messages.is_empty() {
+                    self.drained = true;
+                    return Ok(self.give(batch, "max reached"));
+                }
+                (self.draining, self.look) = (false, true);
+            }
+            if self.look {
+                self.look(ask)?;
+                if self.draining {
+                    continue;
+                }
+            }
+            if self.window.due(now) || self.flush && self.window.is_open() {
+                let why = if self.flush { "catching up" } else { "timeout" };
+                self.window.close();
+                (self.look, self.flush) = (true, false);
+                let batch = self.claim(ask, 1)?;
+                if !batch.messages.is_empty() {
+                    return Ok(self.give(batch, why));
+                }
+                continue;
+            }
+            if ask.until.is_some_and(|until| until <= now) {
+                return Ok(Next::Idle);
+            }
+            self.wait(ask.until)?;
+        }
+        Ok(Next::End)
+    }
+
+    fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        while !self.stop.requested() && self.now() < until {
+            if !self.link.connect()? {
+                break;
+            }
+            if self.now() >= self.next_check {
+                self.maintain()?;
+            }
+            // Whatever is heard meanwhile is found by the look afterwards.
+            self.look = true;
+            self.link.wait(until.min(self.next_check))?;
+        }
+        Ok(!self.stop.requested())
+    }
+
+    fn settle(
+        &mut self,
+        batch: Batch,
+        outcomes: Vec<Outcome>,
+        probe: Duration,
+    ) -> Result<(), Error> {
+        let mut settled = Vec::with_capacity(outcomes.len());
+        for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
+            let Some(ticket) = message.ticket else { continue };
+            if matches!(outcome, Outcome::Accepted { .. })
+                && self.settings.on_accept == OnAccept::Leave
+            {
+                continue;
+            }
+            let chance = (self.clock.chance)();
+            let settlement = verdict::settlement(
+                outcome,
+                ticket.attempts,
+                self.settings.max_attempts,
+                |attempt| pace::backoff(attempt, chance),
+                probe,
+            );
+            settled.push((ticket, settlement));
+        }
+        if settled.iter().any(|(_, settlement)| matches!(settlement, Settlement::Again { .. })) {
+            // Their next try may be the next thing that is due.
+            self.look = true;
+        }
+        if settled.is_empty() { Ok(()) } else { self.write_down(&settled) }
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        self.record()
+    }
+}
+
+fn is_code(code: &str) -> bool {
+    code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())
+}

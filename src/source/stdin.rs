@@ -1,0 +1,377 @@
+//! Standard input as a source: reads batches, and keeps what could not be delivered.
+//!
+//! Without a database, what is to be tried again stays here and nothing more is read meanwhile,
+//! so the pipe fills and the writer waits. With one, deliveries are taken over from the collector
+//! before they are sent, and settled there.
+
+use super::{Ask, Next, Source, new_lease, report_settled};
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::link::Link;
+use crate::log;
+use crate::model::{Batch, Message, Outcome, Settlement};
+use crate::pace;
+use crate::stop::{SLICE, Stop};
+use crate::token::Parsed;
+use crate::undelivered::Undelivered;
+use crate::verdict;
+use crate::wire::{self, Decoder, Record};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+const BUFFER: usize = 16 * 1024;
+
+/// Where deliveries are acknowledged.
+pub enum Acknowledge {
+    /// Nowhere: once it is in the pipe, it is ours.
+    Here,
+    /// In the database, under leases of this length.
+    Database(Link, Duration),
+}
+
+/// How standard input is read.
+pub struct Settings {
+    /// Tries before a message is given up.
+    pub max_attempts: u32,
+    /// Where deliveries are acknowledged.
+    pub acknowledge: Acknowledge,
+    /// Whether there is a template for an action; without a database a message of any other
+    /// action is bad.
+    pub known: Box<dyn Fn(u16) -> bool>,
+}
+
+/// A message that was read and is not settled.
+struct Held {
+    message: Message,
+    attempts: u32,
+    due: Instant,
+}
+
+/// Messages read from a file, normally standard input.
+pub struct StdinSource {
+    settings: Settings,
+    input: File,
+    undelivered: Undelivered,
+    stop: Stop,
+    clock: Clock,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    ended: bool,
+    waiting: VecDeque<Held>,
+    /// Attempts of the messages of the batch that is under way, in its order.
+    under_way: Vec<u32>,
+    bad: u64,
+}
+
+/// What reading gave.
+enum Read {
+    Record(Record),
+    Nothing,
+    End,
+}
+
+impl StdinSource {
+    /// Reads from `input`.
+    pub fn new(
+        settings: Settings,
+        input: File,
+        undelivered: Undelivered,
+        stop: Stop,
+        clock: Clock,
+    ) -> StdinSource {
+        StdinSource {
+            settings,
+            input,
+            undelivered,
+            stop,
+            clock,
+            decoder: Decoder::new(),
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            ended: false,
+            waiting: VecDeque::new(),
+            under_way: Vec::new(),
+            bad: 0,
+        }
+    }
+
+    /// Reads up to the end of a record; waits until `until`, or while the stop flag is down.
+    fn read(&mut self, until: Option<Instant>) -> Result<Read, Error> {
+        loop {
+            if self.start < self.end {
+                let (taken, record) = self.decoder.push(&self.buffer[self.start..self.end]);
+                self.start += taken;
+                if let Some(record) = record {
+                    return Ok(Read::Record(record));
+                }
+                continue;
+            }
+            if self.ended {
+                return Ok(Read::End);
+            }
+            if !self.readable(until)? {
+                return Ok(if self.stop.requested() { Read::End } else { Read::Nothing });
+            }
+            match self.input.read(&mut self.buffer) {
+                Ok(0) => {
+                    self.ended = true;
+                    if let Some(record) = self.decoder.finish() {
+                        return Ok(Read::Record(record));
+                    }
+                }
+                Ok(n) => (self.start, self.end) = (0, n),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("reading standard input failed", error)),
+            }
+        }
+    }
+
+    /// Waits until there is something to read. Once the stop flag is up, looks only once.
+    fn readable(&self, until: Option<Instant>) -> Result<bool, Error> {
+        loop {
+            let stopping = self.stop.requested();
+            let left = until.map(|until| until.saturating_duration_since((self.clock.now)()));
+            let slice = if stopping { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
+            let slice = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
+            let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, slice) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(Error::io("waiting for standard input failed", error)),
+            }
+            if stopping || left == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Sorts a record into what will be sent and what is bad.
+    fn take(&mut self, record: Record) -> Result<(), Error> {
+        for bad in &record.bad {
+            let place = match bad.message {
+                Some(message) => format!("record {}, message {message}", record.number),
+                None => format!("record {}", record.number),
+            };
+            self.report_bad(&place, &bad.why, &bad.raw)?;
+        }
+        let mut good = record.good;
+        if let Acknowledge::Here = self.settings.acknowledge {
+            let (known, unknown): (Vec<_>, Vec<_>) =
+                good.into_iter().partition(|message| (self.settings.known)(message.action));
+            for message in unknown {
+                let place = format!("record {}", record.number);
+                let why = format!("there is no template for action {}", message.action);
+                self.report_bad(&place, &why, &encode(message))?;
+            }
+            good = known;
+        } else {
+            good = self.adopt(good)?;
+        }
+        let due = (self.clock.now)();
+        self.waiting.extend(good.into_iter().map(|message| {
+            let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
+            Held { message, attempts, due }
+        }));
+        Ok(())
+    }
+
+    fn report_bad(&mut self, place: &str, why: &str, raw: &[u8]) -> Result<(), Error> {
+        self.bad += 1;
+        if raw.is_empty() {
+            log::error("SES", format_args!("bad input: {place}: {why}"));
+            return Ok(());
+        }
+        let path = self.undelivered.path().display().to_string();
+        log::error("SES", format_args!("bad input: {place}: {why}; kept in {path}"));
+        self.keep(raw)
+    }
+
+    fn keep(&mut self, records: &[u8]) -> Result<(), Error> {
+        self.undelivered.append(records).map_err(|error| {
+            let path = self.undelivered.path().display();
+            Error::io(format_args!("a message could not be delivered, nor kept in {path}"), error)
+        })
+    }
+
+    /// Takes deliveries over from the collector; leaves out those that are not to be sent now.
+    fn adopt(&mut self, messages: Vec<Message>) -> Result<Vec<Message>, Error> {
+        let Acknowledge::Database(link, lease_for) = &mut self.settings.acknowledge else {
+            return Ok(messages);
+        };
+        let tokens: Vec<Parsed> =
+            messages.iter().filter_map(|message| Parsed::from_text(&message.token).ok()).collect();
+        let secrets: Vec<&[u8]> = tokens.iter().map(Parsed::secret).collect();
+        let lease = new_lease("send");
+        let adopted = link.run("taking over a batch", |statements, client| {
+            statements.adopt(client, &secrets, &lease, *lease_for)
+        })?;
+        let mut adopted = adopted.unwrap_or_default();
+        let mut taken = Vec::with_capacity(adopted.len());
+        for (mut message, token) in messages.into_iter().zip(&tokens) {
+            let found = adopted.iter().position(|(secret, _)| secret == token.secret());
+            match found.map(|index| adopted.swap_remove(index)) {
+                Some((_, ticket)) => {
+                    message.ticket = Some(ticket);
+                    taken.push(message);
+                }
+                None => log::info(
+                    "SES",
+                    format_args!(
+                        "left out {}: its delivery is settled, expired, or somebody else's",
+                        log::address(&message.email)
+                    ),
+                ),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes what is due, and not held, from what waits.
+    fn due(&mut self, ask: &Ask, now: Instant) -> Batch {
+        let mut batch = Batch::default();
+        self.under_way.clear();
+        let mut rest = VecDeque::with_capacity(self.waiting.len());
+        for held in self.waiting.drain(..) {
+            let due = held.due <= now && !ask.held.contains(&held.message.action);
+            if due && batch.messages.len() < ask.limit {
+                self.under_way.push(held.attempts);
+                batch.messages.push(held.message);
+            } else {
+                rest.push_back(held);
+            }
+        }
+        self.waiting = rest;
+        batch
+    }
+
+    /// Keeps what a person must see to: nobody else has it.
+    fn give_up(&mut self, message: Message, why: &str) -> Result<(), Error> {
+        let path = self.undelivered.path().display().to_string();
+        let to = log::address(&message.email);
+        log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
+        self.keep(&encode(message))
+    }
+}
+
+fn encode(message: Message) -> Vec<u8> {
+    let mut raw = Vec::new();
+    wire::encode(&Batch { messages: vec![message] }, &mut raw);
+    raw
+}
+
+impl Source for StdinSource {
+    fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
+        loop {
+            let now = (self.clock.now)();
+            if !self.waiting.is_empty() {
+                let batch = self.due(ask, now);
+                if !batch.messages.is_empty() {
+                    return Ok(Next::Batch(batch));
+                }
+                if self.stop.requested() {
+                    return Ok(Next::End);
+                }
+                if ask.until.is_some_and(|until| until <= now) {
+                    return Ok(Next::Idle);
+                }
+                let next = self.waiting.iter().map(|held| held.due.max(now)).min();
+                let next = next.filter(|&next| next > now).unwrap_or(now + SLICE);
+                let end = ask.until.map_or(next, |until| until.min(next));
+                self.stop.sleep(end.saturating_duration_since(now));
+                continue;
+            }
+            match self.read(ask.until)? {
+                Read::Record(record) => self.take(record)?,
+                Read::Nothing => return Ok(Next::Idle),
+                Read::End => return Ok(Next::End),
+            }
+        }
+    }
+
+    fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        let left = until.saturating_duration_since((self.clock.now)());
+        if self.stop.requested() {
+            std::thread::sleep(left.min(Duration::from_secs(1)));
+        } else {
+            self.stop.sleep(left);
+        }
+        Ok(true)
+    }
+
+    fn settle(
+        &mut self,
+        batch: Batch,
+        outcomes: Vec<Outcome>,
+        probe: Duration,
+    ) -> Result<(), Error> {
+        let attempts = std::mem::take(&mut self.under_way);
+        let mut settled = Vec::new();
+        for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
+        {
+            let chance = (self.clock.chance)();
+            let settlement = verdict::settlement(
+                outcome,
+                attempts,
+                self.settings.max_attempts,
+                |attempt| pace::backoff(attempt, chance),
+                probe,
+            );
+            if let Some(ticket) = message.ticket {
+                settled.push((ticket, settlement));
+                continue;
+            }
+            match settlement {
+                Settlement::Sent { .. } => {}
+                Settlement::Failed { why } => self.give_up(message, &why)?,
+                Settlement::Again { delay, counts, .. } => {
+                    let attempts = attempts + u32::from(counts);
+                    let due = (self.clock.now)() + delay;
+                    self.waiting.push_back(Held { message, attempts, due });
+                }
+            }
+        }
+        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
+            && !settled.is_empty()
+        {
+            let written =
+                link.run("settling", |statements, client| statements.settle(client, &settled))?;
+            report_settled(&settled, written.as_deref());
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut released = Vec::new();
+        for held in waiting {
+            match held.message.ticket {
+                Some(ticket) => {
+                    let why = "released: the sender was stopped".to_owned();
+                    let delay = Duration::ZERO;
+                    released.push((ticket, Settlement::Again { delay, why, counts: false }));
+                }
+                None => self.give_up(held.message, "the process was asked to stop")?,
+            }
+        }
+        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
+            && !released.is_empty()
+        {
+            link.run("releasing", |statements, client| statements.settle(client, &released))?;
+        }
+        if self.bad > 0 {
+            let path = self.undelivered.path().display();
+            return Err(Error::new(
+                Kind::Data,
+                format!("{} bad records or messages in the input; see {path}", self.bad),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Which template an action's mail is made from, and the data that fills it.
+//!
+//! In scope: parsing MAILROOM_TEMPLATES, the template data as JSON. Out of scope: sending, and the
+//! templates themselves, which live at the provider.
+
+use crate::model::Message;
+use std::collections::BTreeMap;
+
+/// The longest template name that SES takes.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Template.html>
+const NAME_LIMIT: usize = 64;
+
+/// The template of each action number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Templates(BTreeMap<u16, String>);
+
+impl Templates {
+    /// Reads `1=activationv1,2=passwordrecoveryv1`: a number, `=` and a name, separated by commas;
+    /// blanks around each part are ignored.
+    ///
+    /// # Errors
+    /// Text that says which entry is wrong and what is expected there.
+    pub fn parse(text: &str) -> Result<Templates, String> {
+        let mut templates = BTreeMap::new();
+        for entry in text.split(',').map(str::trim) {
+            let (number, name) = entry.split_once('=').ok_or_else(|| {
+                format!("{entry:?} is not NUMBER=TEMPLATE, such as 1=activationv1")
+            })?;
+            let (number, name) = (action(number.trim())?, template(name.trim())?);
+            if templates.insert(number, name).is_some() {
+                return Err(format!("action {number} is given twice"));
+            }
+        }
+        Ok(Templates(templates))
+    }
+
+    /// The template of an action, if it has one.
+    pub fn name(&self, action: u16) -> Option<&str> {
+        self.0.get(&action).map(String::as_str)
+    }
+
+    /// All pairs, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
+        self.0.iter().map(|(number, name)| (*number, name.as_str()))
+    }
+}
+
+fn action(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<u16>()
+        .ok()
+        .filter(|number| digits && (1..=32767).contains(number))
+        .ok_or_else(|| format!("{text:?} is not an action number (1 to 32767)"))
+}
+
+fn template(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if text.is_empty() || text.len() > NAME_LIMIT || !text.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is not a template name (1 to {NAME_LIMIT} letters, digits, - and _)"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The data of one message: `{"login":…,"secret":…,"code":…}`, where `secret` is the signed token.
+pub fn data(message: &Message) -> String {
+    object(&message.login, &message.token, &message.code)
+}
+
+/// The same with empty strings: SES asks for default data and ours must never show in a mail.
+pub fn empty_data() -> String {
+    object("", "", "")
+}
+
+fn object(login: &str, token: &str, code: &str) -> String {
+    serde_json::json!({ "login": login, "secret": token, "code": code }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_has_the_template_that_was_named_for_it() {
+        let templates =
+            Templates::parse(" 1=activationv1, 2 = password-recovery_v1 ,30=x").unwrap();
+        assert_eq!(templates.name(1), Some("activationv1"));
+        assert_eq!(templates.name(2), Some("password-recovery_v1"));
+        assert_eq!(templates.name(30), Some("x"));
+        assert_eq!(templates.name(3), None);
+        assert_eq!(templates.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_malformed_list_is_refused_with_the_entry_at_fault() {
+        for (text, fault) in [
+            ("", "\"\" is not NUMBER=TEMPLATE"),
+            ("1=a,", "\"\" is not NUMBER=TEMPLATE"),
+            ("activationv1", "\"activationv1\" is not NUMBER=TEMPLATE"),
+            ("0=a", "\"0\" is not an action number"),
+            ("+1=a", "\"+1\" is not an action number"),
+            ("32768=a", "\"32768\" is not an action number"),
+            ("x=a", "\"x\" is not an action number"),
+            ("1=", "\"\" is not a template name"),
+            ("1=a b", "\"a b\" is not a template name"),
+            ("1=a=b", "\"a=b\" is not a template name"),
+            ("1=a,2=b,1=c", "action 1 is given twice"),
+        ] {
+            let error = Templates::parse(text).unwrap_err();
+            assert!(error.contains(fault), "{text:?} gave {error:?}");
+        }
+        assert!(Templates::parse(&format!("1={}", "a".repeat(65))).is_err());
+        assert!(Templates::parse(&format!("1={}", "a".repeat(64))).is_ok());
+    }
+
+    #[test]
+    fn a_login_stands_in_the_data_as_it_is() {
+        for login in ["john", "a,b", "\"q\"", "a\nb", "back\\slash", "\u{1F600}", "{{secret}}", ""]
+        {
+            let message = Message {
+                action: 2,
+                email: "a@example.com".into(),
+                login: login.into(),
+                token: "T".into(),
+                code: "01234".into(),
+                ticket: None,
+            };
+            let read: serde_json::Value = serde_json::from_str(&data(&message)).unwrap();
+            assert_eq!(read, serde_json::json!({"login": login, "secret": "T", "code": "01234"}));
+        }
+        let read: serde_json::Value = serde_json::from_str(&empty_data()).unwrap();
+        assert_eq!(read, serde_json::json!({"login": "", "secret": "", "code": ""}));
+    }
+}

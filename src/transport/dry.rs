@@ -1,0 +1,83 @@
+//! Debug mode: says what would be sent, and sends nothing.
+//!
+//! In scope: the calls that SES would get, for people to read. Out of scope: SES. Here, and only
+//! here, tokens and whole addresses are shown: it is what a developer turns it on for.
+
+use super::Transport;
+use crate::model::{Batch, Message, Outcome};
+use crate::template::{Templates, data};
+use crate::{address, verdict};
+use std::io::Write;
+
+/// What the transport is told.
+pub struct Settings {
+    /// Where SES would be, without a slash at the end.
+    pub url: String,
+    /// The template of each action.
+    pub templates: Templates,
+    /// The From address.
+    pub source: String,
+    /// The configuration set; empty for none.
+    pub config_set: String,
+}
+
+/// The transport; it prints to `out`.
+pub struct Dry<W: Write> {
+    settings: Settings,
+    out: W,
+}
+
+impl<W: Write> Dry<W> {
+    /// A transport that prints to `out`, and flushes it after each batch.
+    pub fn new(settings: Settings, out: W) -> Dry<W> {
+        Dry { settings, out }
+    }
+
+    /// Prints one call.
+    fn print(&mut self, action: u16, template: &str, to: &[&Message]) -> std::io::Result<()> {
+        let Settings { url, source, config_set, .. } = &self.settings;
+        writeln!(self.out, "POST {url}/v2/email/outbound-bulk-emails")?;
+        writeln!(self.out, "  template {template} (action {action}), {} to send", to.len())?;
+        writeln!(self.out, "  from {source}, configuration set {config_set}")?;
+        for message in to {
+            writeln!(self.out, "  to {} {}", message.email, data(message))?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Transport for Dry<W> {
+    fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
+        let templates = self.settings.templates.clone();
+        let mut calls: Vec<(u16, &str, Vec<&Message>)> = Vec::new();
+        let mut outcomes = Vec::with_capacity(batch.messages.len());
+        for message in &batch.messages {
+            let Some(template) = templates.name(message.action) else {
+                outcomes.push(verdict::no_template(message.action));
+                continue;
+            };
+            if let Err(why) = address::check(&message.email) {
+                outcomes.push(Outcome::Reject { why: why.to_owned() });
+                continue;
+            }
+            outcomes.push(Outcome::Accepted { provider_id: String::new() });
+            match calls.iter_mut().find(|(action, ..)| *action == message.action) {
+                Some((_, _, messages)) => messages.push(message),
+                None => calls.push((message.action, template, vec![message])),
+            }
+        }
+        let printed = calls
+            .iter()
+            .try_for_each(|(action, template, to)| self.print(*action, template, to))
+            .and_then(|()| self.out.flush());
+        if let Err(error) = printed {
+            // What was not printed was not handed over.
+            for outcome in &mut outcomes {
+                if matches!(outcome, Outcome::Accepted { .. }) {
+                    *outcome = verdict::fault(verdict::Fault::NothingSent, &error.to_string());
+                }
+            }
+        }
+        outcomes
+    }
+}

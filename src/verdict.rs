@@ -1,0 +1,367 @@
+//! The failure policy: every answer of a provider, and what is done about it.
+//!
+//! In scope: plain facts in, a verdict out. Out of scope: reading replies, sending again, waiting,
+//! writing outcomes down. Codes and statuses are those of SES v2 `SendBulkEmail`:
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html> and
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>.
+
+use crate::model::{Outcome, Scope, Settlement};
+use std::time::Duration;
+
+/// The longest reason that is kept, in characters; a provider's text may be of any length.
+const WHY_LIMIT: usize = 300;
+
+/// A call that was answered with anything but a success.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// The error code, as [`error_code`] gives it; empty if there was none.
+    pub code: String,
+    /// The provider's explanation; may be empty.
+    pub message: String,
+    /// The wait that the provider asked for.
+    pub after: Option<Duration>,
+}
+
+/// A call that got no readable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No byte of the request left: resolving, connecting or the TLS handshake failed.
+    NothingSent,
+    /// The request, or a part of it, left; whether it was acted on is not known.
+    Unknown,
+}
+
+/// What was done already about this call, so that it is done once only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Remedies {
+    /// The credentials were fetched anew.
+    pub refreshed: bool,
+    /// The clock offset was taken from the provider's clock.
+    pub corrected: bool,
+}
+
+/// What to do about a call that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum CallVerdict {
+    /// This is the outcome of every message of the call.
+    Each(Outcome),
+    /// Some message is at fault: call again with each half. A message alone is rejected with this
+    /// reason.
+    Split(String),
+    /// Fetch the credentials anew and call again.
+    RefreshCredentials(String),
+    /// Take the time from the reply's `Date` header and call again.
+    CorrectClock(String),
+}
+
+/// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
+///
+/// `action` is the action of the call, which is held if its template is at fault.
+pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
+    let why = reason(if status.is_empty() { "no status" } else { status }, error);
+    match status {
+        "SUCCESS" => Outcome::Accepted { provider_id: message_id.to_owned() },
+        "ACCOUNT_THROTTLED" => retry(why, None, false, true),
+        "TRANSIENT_FAILURE" => retry(why, None, false, false),
+        "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => {
+            Outcome::Reject { why }
+        }
+        "TEMPLATE_NOT_FOUND" | "TEMPLATE_DOES_NOT_EXIST" => {
+            Outcome::Hold { scope: Scope::Action(action), why }
+        }
+        "CONFIGURATION_SET_NOT_FOUND"
+        | "CONFIGURATION_SET_DOES_NOT_EXIST"
+        | "CONFIGURATION_SET_SENDING_PAUSED"
+        | "INVALID_SENDING_POOL_NAME"
+        | "MAIL_FROM_DOMAIN_NOT_VERIFIED"
+        | "ACCOUNT_DAILY_QUOTA_EXCEEDED"
+        | "ACCOUNT_SUSPENDED"
+        | "ACCOUNT_SENDING_PAUSED" => Outcome::Hold { scope: Scope::All, why },
+        // FAILED, and whatever SES may say one day: the attempts bound it.
+        _ => retry(why, None, false, false),
+    }
+}
+
+/// The verdict on a call that was answered with an error. A known code decides, else the status.
+pub fn call(refusal: &Refusal, action: u16, tried: Remedies) -> CallVerdict {
+    let status = format!("HTTP {}", refusal.status);
+    let code = if refusal.code.is_empty() { &status } else { &refusal.code };
+    let why = reason(code, &refusal.message);
+    by_code(refusal, action, tried, &why).unwrap_or_else(|| by_status(refusal, why))
+}
+
+fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option<CallVerdict> {
+    let why = why.to_owned();
+    let message = refusal.message.to_lowercase();
+    let hold = |scope, why| Some(CallVerdict::Each(Outcome::Hold { scope, why }));
+    match refusal.code.as_str() {
+        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => {
+            if message.contains("daily message quota exceeded") {
+                return hold(Scope::All, why);
+            }
+            Some(CallVerdict::Each(retry(why, refusal.after, false, true)))
+        }
+        "LimitExceededException"
+        | "AccountSuspendedException"
+        | "SendingPausedException"
+        | "MailFromDomainNotVerifiedException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationTokenException"
+        | "MissingAuthenticationToken"
+        | "IncompleteSignatureException"
+        | "IncompleteSignature"
+        | "OptInRequired" => hold(Scope::All, why),
+        code if code.starts_with("AccessDenied") => hold(Scope::All, why),
+        "NotFoundException" => hold(missing(&message, action), why),
+        "MessageRejected" | "BadRequestException" => {
+            if message.contains("not verified") {
+                return hold(Scope::All, why);
+            }
+            // No message is at fault here either, and to reject all would be final.
+            if message.contains("not exist") {
+                return hold(missing(&message, action), why);
+            }
+            Some(CallVerdict::Split(why))
+        }
+        code if code.starts_with("ExpiredToken") => {
+            if tried.refreshed {
+                return hold(Scope::All, why);
+            }
+            Some(CallVerdict::RefreshCredentials(why))
+        }
+        "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired" => {
+            if tried.corrected {
+                return hold(Scope::All, why);
+            }
+            Some(CallVerdict::CorrectClock(why))
+        }
+        _ => None,
+    }
+}
+
+fn by_status(refusal: &Refusal, why: String) -> CallVerdict {
+    match refusal.status {
+        // The request is refused as it is; halves tell which message is at fault.
+        400 | 413 => CallVerdict::Split(why),
+        429 if refusal.message.to_lowercase().contains("daily message quota exceeded") => {
+            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
+        }
+        429 => CallVerdict::Each(retry(why, refusal.after, false, true)),
+        // No message is at fault when a wrong endpoint or missing rights answer.
+        300..=399 | 401 | 403 | 404 | 405 => {
+            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
+        }
+        // 408, 500, 502, 503, 504 and the rest: it may pass, and the attempts bound it.
+        _ => CallVerdict::Each(retry(why, refusal.after, false, false)),
+    }
+}
+
+/// What a `NotFoundException` found missing.
+fn missing(message: &str, action: u16) -> Scope {
+    if message.contains("template") && !message.contains("configuration set") {
+        Scope::Action(action)
+    } else {
+        Scope::All
+    }
+}
+
+/// The verdict on a call without a readable answer, for each of its messages.
+pub fn fault(fault: Fault, why: &str) -> Outcome {
+    match fault {
+        Fault::NothingSent => retry(reason("not sent", why), None, false, false),
+        Fault::Unknown => retry(reason("no answer", why), None, true, false),
+    }
+}
+
+/// The verdict on messages of an action that has no template.
+pub fn no_template(action: u16) -> Outcome {
+    Outcome::Hold {
+        scope: Scope::Action(action),
+        why: format!("no template for action {action} in MAILROOM_TEMPLATES"),
+    }
+}
+
+/// The verdict when there are no credentials to sign with.
+pub fn no_credentials(why: &str) -> Outcome {
+    Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
+}
+
+/// The error code of a reply: the header `x-amzn-errortype`, else the body's `code` or `__type`;
+/// cut at `:`, then after `#`. Empty if there is none.
+/// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
+pub fn error_code(header: Option<&str>, body: &serde_json::Value) -> String {
+    let text = header
+        .or_else(|| body.get("code").and_then(|value| value.as_str()))
+        .or_else(|| body.get("__type").and_then(|value| value.as_str()))
+        .unwrap_or_default();
+    let text = text.split(':').next().unwrap_or_default();
+    let text = text.rsplit('#').next().unwrap_or_default();
+    text.trim().to_owned()
+}
+
+/// The wait that a reply asks for: `x-amz-retry-after` in milliseconds, else `Retry-After` in
+/// seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait from now.
+/// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
+pub fn wait_asked(
+    amz_retry_after: Option<&str>,
+    retry_after: Option<&str>,
+    until: impl FnOnce(&str) -> Option<Duration>,
+) -> Option<Duration> {
+    let millis = amz_retry_after.and_then(|text| text.trim().parse().ok());
+    millis.map(Duration::from_millis).or_else(|| {
+        let text = retry_after?.trim();
+        text.parse().ok().map(Duration::from_secs).or_else(|| until(text))
+    })
+}
+
+/// What is written down about a message.
+///
+/// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
+/// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
+/// message has failed. A hold uses none and waits for the next `probe`.
+pub fn settlement(
+    outcome: Outcome,
+    attempts: u32,
+    max_attempts: u32,
+    backoff: impl FnOnce(u32) -> Duration,
+    probe: Duration,
+) -> Settlement {
+    match outcome {
+        Outcome::Accepted { provider_id } => Settlement::Sent { provider_id },
+        Outcome::Reject { why } => Settlement::Failed { why },
+        Outcome::Hold { why, .. } => Settlement::Again { delay: probe, why, counts: false },
+        Outcome::Retry { after, why, .. } => {
+            let attempt = attempts.saturating_add(1);
+            if attempt >= max_attempts {
+                return Settlement::Failed { why: format!("{why} (attempt {attempt}, the last)") };
+            }
+            let delay = after.unwrap_or_default().max(backoff(attempt));
+            Settlement::Again { delay, why, counts: true }
+        }
+    }
+}
+
+fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool) -> Outcome {
+    Outcome::Retry { after, why, ambiguous, throttled }
+}
+
+/// `what: detail`, on one line, of bounded length, and with addresses masked: providers quote
+/// the recipient in what they say.
+fn reason(what: &str, detail: &str) -> String {
+    let text = if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") };
+    let mut out = String::new();
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(&without_address(word));
+    }
+    match out.char_indices().nth(WHY_LIMIT) {
+        Some((end, _)) => format!("{}…", &out[..end]),
+        None => out,
+    }
+}
+
+/// A word with what stands before its last `@` masked.
+fn without_address(word: &str) -> String {
+    if word.contains('@') { crate::model::mask(word) } else { word.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_error_code_comes_from_the_header_then_from_the_body() {
+        let body = json!({"code": "FromCode", "__type": "FromType"});
+        for (header, body, code) in [
+            (Some("FromHeader"), body.clone(), "FromHeader"),
+            (Some("Throttled:http://internal.amazon.com/x/"), body.clone(), "Throttled"),
+            (Some("aws.ses#Throttled"), body.clone(), "Throttled"),
+            (Some("aws.ses#Throttled:http://x/#y"), body.clone(), "Throttled"),
+            (None, body, "FromCode"),
+            (None, json!({"__type": "com.amazonaws.ses#FromType"}), "FromType"),
+            (None, json!({"__type": 7}), ""),
+            (None, json!("text"), ""),
+            (None, json!(null), ""),
+        ] {
+            assert_eq!(error_code(header, &body), code);
+        }
+    }
+
+    #[test]
+    fn the_wait_is_read_in_milliseconds_seconds_or_as_a_date() {
+        let never = |_: &str| None;
+        let date = |_: &str| Some(Duration::from_secs(9));
+        let millis = Some(Duration::from_millis(1500));
+        assert_eq!(wait_asked(Some("1500"), Some("7"), never), millis);
+        assert_eq!(wait_asked(None, Some(" 7 "), never), Some(Duration::from_secs(7)));
+        assert_eq!(wait_asked(Some("soon"), Some("7"), never), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait_asked(None, Some("Sun, 06 Nov 1994 08:49:37 GMT"), date),
+            Some(Duration::from_secs(9))
+        );
+        assert_eq!(wait_asked(None, Some("-3"), never), None);
+        assert_eq!(wait_asked(None, None, never), None);
+    }
+
+    fn settled(outcome: Outcome, attempts: u32) -> Settlement {
+        let backoff = |attempt| Duration::from_secs(10 * u64::from(attempt));
+        settlement(outcome, attempts, 5, backoff, Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_retry_waits_the_longer_of_what_was_asked_for_and_the_backoff() {
+        for (asked, attempts, delay) in [(None, 0, 10), (Some(7), 0, 10), (Some(70), 2, 70)] {
+            let after = asked.map(Duration::from_secs);
+            let delay = Duration::from_secs(delay);
+            let why = "busy".to_owned();
+            assert_eq!(
+                settled(retry(why.clone(), after, false, false), attempts),
+                Settlement::Again { delay, why, counts: true }
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_fails_with_the_reason() {
+        let busy = || retry("busy".to_owned(), None, true, true);
+        assert!(matches!(settled(busy(), 3), Settlement::Again { .. }));
+        for attempts in [4, 5, u32::MAX] {
+            let Settlement::Failed { why } = settled(busy(), attempts) else { panic!() };
+            assert!(why.starts_with("busy (attempt "), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_hold_uses_no_attempt_however_often_it_is_met() {
+        let hold = Outcome::Hold { scope: Scope::All, why: "paused".into() };
+        let (delay, why) = (Duration::from_secs(30), "paused".to_owned());
+        assert_eq!(settled(hold, 100), Settlement::Again { delay, why, counts: false });
+    }
+
+    #[test]
+    fn acceptance_and_rejection_are_final() {
+        let sent = Outcome::Accepted { provider_id: "id".into() };
+        assert_eq!(settled(sent, 9), Settlement::Sent { provider_id: "id".into() });
+        let rejected = Outcome::Reject { why: "bad".into() };
+        assert_eq!(settled(rejected, 0), Settlement::Failed { why: "bad".into() });
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line_without_the_address() {
+        let text = format!("Address <john@example.com>\n is bad {}", "x".repeat(1000));
+        let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+        assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
+        assert!(!why.contains("john") && !why.contains('\n'));
+        assert_eq!(why.chars().count(), WHY_LIMIT + 1);
+    }
+}

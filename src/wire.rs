@@ -1,0 +1,285 @@
+//! A batch as text: one CSV record, or CloudEvents; and back.
+//!
+//! [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180) with `,` and `"`, quoted only where needed,
+//! ended by a line feed; five fields a message: `action,email,login,secret,code`. In scope: bytes
+//! in, messages out, with positions in what is bad. Out of scope: reading, writing, and whether
+//! there is a template for an action.
+
+use crate::model::{Batch, Message};
+use crate::token;
+
+/// Fields of a message.
+const FIELDS: usize = 5;
+
+/// The longest record that is read, in bytes: far more than 50 messages can need. A quote that is
+/// never closed must not swallow the memory.
+pub const RECORD_LIMIT: usize = 256 * 1024;
+
+/// Most fields of a record: more messages than one batch may hold, so that it can be reported.
+const ENDS_LIMIT: usize = FIELDS * 1024;
+
+/// Writes a batch as one CSV record at the end of `out`.
+pub fn encode(batch: &Batch, out: &mut Vec<u8>) {
+    let numbers: Vec<String> = batch.messages.iter().map(|m| m.action.to_string()).collect();
+    let fields = batch.messages.iter().zip(&numbers).flat_map(|(message, action)| {
+        [
+            action.as_bytes(),
+            message.email.as_bytes(),
+            message.login.as_bytes(),
+            message.token.as_bytes(),
+            message.code.as_bytes(),
+        ]
+    });
+    encode_fields(fields, out);
+}
+
+/// Writes fields as one CSV record at the end of `out`.
+pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::Any(b'\n'))
+        .buffer_capacity(1024)
+        .from_writer(out);
+    // Writing into memory cannot fail, and records of any length are allowed one at a time.
+    let _ = writer.write_record(fields);
+    let _ = writer.flush();
+}
+
+/// Writes each message as one CloudEvents 1.0 JSON object on a line of its own.
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+pub fn encode_cloudevents(batch: &Batch, queue: &str, out: &mut Vec<u8>) {
+    for message in &batch.messages {
+        let id = message.ticket.as_ref().map(|ticket| ticket.delivery).unwrap_or_default();
+        let event = serde_json::json!({
+            "specversion": "1.0",
+            "id": id.to_string(),
+            "source": format!("/mailroom/{queue}"),
+            "type": "mailroom.message",
+            "subject": message.action.to_string(),
+            "datacontenttype": "application/json",
+            "data": {
+                "action": message.action,
+                "email": message.email,
+                "login": message.login,
+                "secret": message.token,
+                "code": message.code,
+            },
+        });
+        out.extend_from_slice(event.to_string().as_bytes());
+        out.push(b'\n');
+    }
+}
+
+/// A record that was read: its good messages, and what was bad.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Counted from 1.
+    pub number: u64,
+    /// The messages that can be sent.
+    pub good: Vec<Message>,
+    /// Those that cannot.
+    pub bad: Vec<Bad>,
+}
+
+/// A message, or a whole record, that cannot be used.
+#[derive(PartialEq, Eq)]
+pub struct Bad {
+    /// Place of the message in its record, from 1; `None`: the whole record.
+    pub message: Option<usize>,
+    /// What is wrong, without the content.
+    pub why: String,
+    /// The same text again, encoded, to be kept for a person. Empty if it was too long to keep.
+    pub raw: Vec<u8>,
+}
+
+impl std::fmt::Debug for Bad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bad({:?}: {})", self.message, self.why)
+    }
+}
+
+/// Reads records from bytes as they come.
+pub struct Decoder {
+    reader: csv_core::Reader,
+    fields: Vec<u8>,
+    used: usize,
+    ends: Vec<usize>,
+    ended: usize,
+    number: u64,
+    /// Skipping to the next line feed, after a record that was too long.
+    skipping: bool,
+    /// Whether bytes of a record that has not ended were seen.
+    open: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Decoder::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing.
+    pub fn new() -> Decoder {
+        Decoder {
+            reader: csv_core::Reader::new(),
+            fields: vec![0; 4096],
+            used: 0,
+            ends: vec![0; 64 * FIELDS],
+            ended: 0,
+            number: 0,
+            skipping: false,
+            open: false,
+        }
+    }
+
+    /// Takes bytes from the front of `input`, at most up to the end of a record.
+    ///
+    /// Gives the number of bytes taken and the record, if one ended. Call again with the rest.
+    /// `input` must not be empty: that would mean the end, which is [`Decoder::finish`].
+    pub fn push(&mut self, mut input: &[u8]) -> (usize, Option<Record>) {
+        let before = input.len();
+        while !input.is_empty() {
+            if self.skipping {
+                let Some(end) = input.iter().position(|&b| b == b'\n') else {
+                    return (before, None);
+                };
+                input = &input[end + 1..];
+                self.skipping = false;
+                continue;
+            }
+            let (result, taken, written, ended) = self.reader.read_record(
+                input,
+                &mut self.fields[self.used..],
+                &mut self.ends[self.ended..],
+            );
+            self.open |= input[..taken].iter().any(|b| !matches!(b, b'\r' | b'\n'));
+            input = &input[taken..];
+            self.used += written;
+            self.ended += ended;
+            match result {
+                csv_core::ReadRecordResult::Record => {
+                    return (before - input.len(), Some(self.take()));
+                }
+                csv_core::ReadRecordResult::OutputFull if self.used < RECORD_LIMIT => {
+                    self.fields.resize((self.fields.len() * 2).min(RECORD_LIMIT), 0);
+                }
+                csv_core::ReadRecordResult::OutputEndsFull if self.ends.len() < ENDS_LIMIT => {
+                    self.ends.resize((self.ends.len() * 2).min(ENDS_LIMIT), 0);
+                }
+                csv_core::ReadRecordResult::OutputFull
+                | csv_core::ReadRecordResult::OutputEndsFull => {
+                    return (before - input.len(), Some(self.too_long()));
+                }
+                csv_core::ReadRecordResult::InputEmpty | csv_core::ReadRecordResult::End => {}
+            }
+        }
+        (before, None)
+    }
+
+    /// The end of the input. A record without its line feed was not handed over completely: it is
+    /// bad, whatever it looks like, and is not kept, because the writer still has it.
+    pub fn finish(&mut self) -> Option<Record> {
+        if !std::mem::take(&mut self.open) {
+            return None;
+        }
+        self.reset();
+        let why = "the record does not end with a line feed, so it may be cut short; it was not \
+                   sent";
+        Some(self.whole(why, Vec::new()))
+    }
+
+    fn reset(&mut self) {
+        self.reader.reset();
+        (self.used, self.ended, self.open) = (0, 0, false);
+    }
+
+    fn whole(&mut self, why: impl Into<String>, raw: Vec<u8>) -> Record {
+        self.number += 1;
+        let bad = Bad { message: None, why: why.into(), raw };
+        Record { number: self.number, good: Vec::new(), bad: vec![bad] }
+    }
+
+    fn too_long(&mut self) -> Record {
+        self.reset();
+        self.skipping = true;
+        self.whole(
+            format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed"),
+            Vec::new(),
+        )
+    }
+
+    /// Turns the record that just ended into messages.
+    fn take(&mut self) -> Record {
+        let ends = &self.ends[..self.ended];
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let fields: Vec<&[u8]> =
+            starts.zip(ends).map(|(start, &end)| &self.fields[start..end]).collect();
+        if fields.len() % FIELDS != 0 {
+            let why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
+            let mut raw = Vec::new();
+            encode_fields(fields, &mut raw);
+            self.reset();
+            return self.whole(why, raw);
+        }
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for (index, fields) in fields.chunks_exact(FIELDS).enumerate() {
+            match message(fields) {
+                Ok(message) => good.push(message),
+                Err(why) => {
+                    let mut raw = Vec::new();
+                    encode_fields(fields.iter().copied(), &mut raw);
+                    bad.push(Bad { message: Some(index + 1), why, raw });
+                }
+            }
+        }
+        self.reset();
+        self.number += 1;
+        Record { number: self.number, good, bad }
+    }
+}
+
+/// Reads the five fields of a message.
+fn message(fields: &[&[u8]]) -> Result<Message, String> {
+    let mut texts = [""; FIELDS];
+    let names = ["action", "email", "login", "secret", "code"];
+    for ((text, field), name) in texts.iter_mut().zip(fields).zip(names) {
+        *text = std::str::from_utf8(field).map_err(|_| format!("the {name} is not UTF-8"))?;
+    }
+    let [action, email, login, token, code] = texts;
+    let action = match action.parse::<u16>() {
+        Ok(number) if (1..=0x7fff).contains(&number) && !action.starts_with(['+', '0']) => number,
+        _ => return Err("the action is not a number from 1 to 32767".to_owned()),
+    };
+    check_address(email)?;
+    if !token::is_well_formed(token) {
+        return Err("the secret is not a token of 86 base64url characters".to_owned());
+    }
+    if !(code.is_empty() || code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())) {
+        return Err("the code is neither empty nor five digits".to_owned());
+    }
+    Ok(Message {
+        action,
+        email: email.to_owned(),
+        login: login.to_owned(),
+        token: token.to_owned(),
+        code: code.to_owned(),
+        ticket: None,
+    })
+}
+
+/// Whether a mail can be addressed to this text at all.
+///
+/// # Errors
+/// What is wrong with it, without the text.
+pub fn check_address(email: &str) -> Result<(), String> {
+    if email.chars().any(char::is_control) {
+        return Err("the address has control characters".to_owned());
+    }
+    match email.rsplit_once('@') {
+        None => Err("the address has no @".to_owned()),
+        Some((local, domain)) if local.is_empty() || domain.is_empty() => {
+            Err("the address has nothing on one side of its @".to_owned())
+        }
+        Some(_) => Ok(()),
+    }
+}
