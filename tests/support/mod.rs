@@ -5,3 +5,4 @@ pub mod dump;
 pub mod endpoint;
 pub mod peer;
 pub mod program;
+pub mod tls;
