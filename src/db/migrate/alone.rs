@@ -1,8 +1,8 @@
 //! One migration at a time: golang-migrate's advisory lock, and the session around it.
 //! <https://github.com/golang-migrate/migrate/blob/master/database/util.go>
 
+use super::Home;
 use super::failed;
-use super::history::Home;
 use crate::error::{Error, Kind};
 use postgres::Client;
 use postgres::error::SqlState;
