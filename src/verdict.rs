@@ -61,7 +61,7 @@ pub enum CallVerdict {
 ///
 /// `action` is the action of the call, which is held if its template is at fault.
 pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
-    let why = reason(status, error);
+    let why = reason(if status.is_empty() { "no status" } else { status }, error);
     match status {
         "SUCCESS" => Outcome::Accepted { provider_id: message_id.to_owned() },
         "ACCOUNT_THROTTLED" => retry(why, None, false, true),
@@ -121,6 +121,10 @@ fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option
             if message.contains("not verified") {
                 return hold(Scope::All, why);
             }
+            // No message is at fault here either, and to reject all would be final.
+            if message.contains("not exist") {
+                return hold(missing(&message, action), why);
+            }
             Some(CallVerdict::Split(why))
         }
         code if code.starts_with("ExpiredToken") => {
@@ -171,7 +175,13 @@ fn missing(message: &str, action: u16) -> Scope {
 /// The verdict on a call without a readable answer, for each of its messages.
 pub fn fault(fault: Fault, why: &str) -> Outcome {
     match fault {
-        Fault::NothingSent => retry(reason("not sent", why), None, false, false),
+        Fault::NothingSent => Outcome::Retry {
+            after: None,
+            why: reason("not sent", why),
+            ambiguous: false,
+            throttled: false,
+            unsent: true,
+        },
         Fault::Unknown => retry(reason("no answer", why), None, true, false),
     }
 }
@@ -217,11 +227,16 @@ pub fn wait_asked(
     })
 }
 
+/// How the reason of a held delivery begins; `rescue.sql` looks for it.
+const HELD: &str = "held: ";
+
 /// What is written down about a message.
 ///
 /// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
 /// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
-/// message has failed. A hold uses none and waits for the next `probe`.
+/// message has failed. A try that never reached the provider, or that came too fast for it, uses
+/// no attempt: the message is not at fault, and an outage must not fail what waits for its end. A
+/// hold uses none either and waits for the next `probe`.
 pub fn settlement(
     outcome: Outcome,
     attempts: u32,
@@ -232,20 +247,25 @@ pub fn settlement(
     match outcome {
         Outcome::Accepted { provider_id } => Settlement::Sent { provider_id },
         Outcome::Reject { why } => Settlement::Failed { why },
-        Outcome::Hold { why, .. } => Settlement::Again { delay: probe, why, counts: false },
-        Outcome::Retry { after, why, .. } => {
+        Outcome::Hold { why, .. } => {
+            Settlement::Again { delay: probe, why: format!("{HELD}{why}"), counts: false }
+        }
+        Outcome::Retry { after, why, throttled, unsent, .. } => {
             let attempt = attempts.saturating_add(1);
+            let delay = after.unwrap_or_default().max(backoff(attempt));
+            if throttled || unsent {
+                return Settlement::Again { delay, why, counts: false };
+            }
             if attempt >= max_attempts {
                 return Settlement::Failed { why: format!("{why} (attempt {attempt}, the last)") };
             }
-            let delay = after.unwrap_or_default().max(backoff(attempt));
             Settlement::Again { delay, why, counts: true }
         }
     }
 }
 
 fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool) -> Outcome {
-    Outcome::Retry { after, why, ambiguous, throttled }
+    Outcome::Retry { after, why, ambiguous, throttled, unsent: false }
 }
 
 /// `what: detail`, on one line, of bounded length, and with addresses masked: providers quote
@@ -268,4 +288,105 @@ fn reason(what: &str, detail: &str) -> String {
 /// A word with what stands before its last `@` masked.
 fn without_address(word: &str) -> String {
     if word.contains('@') { crate::model::mask(word) } else { word.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_error_code_comes_from_the_header_then_from_the_body() {
+        let body = json!({"code": "FromCode", "__type": "FromType"});
+        for (header, body, code) in [
+            (Some("FromHeader"), body.clone(), "FromHeader"),
+            (Some("Throttled:http://internal.amazon.com/x/"), body.clone(), "Throttled"),
+            (Some("aws.ses#Throttled"), body.clone(), "Throttled"),
+            (Some("aws.ses#Throttled:http://x/#y"), body.clone(), "Throttled"),
+            (None, body, "FromCode"),
+            (None, json!({"__type": "com.amazonaws.ses#FromType"}), "FromType"),
+            (None, json!({"__type": 7}), ""),
+            (None, json!("text"), ""),
+            (None, json!(null), ""),
+        ] {
+            assert_eq!(error_code(header, &body), code);
+        }
+    }
+
+    #[test]
+    fn the_wait_is_read_in_milliseconds_seconds_or_as_a_date() {
+        let never = |_: &str| None;
+        let date = |_: &str| Some(Duration::from_secs(9));
+        let millis = Some(Duration::from_millis(1500));
+        assert_eq!(wait_asked(Some("1500"), Some("7"), never), millis);
+        assert_eq!(wait_asked(None, Some(" 7 "), never), Some(Duration::from_secs(7)));
+        assert_eq!(wait_asked(Some("soon"), Some("7"), never), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait_asked(None, Some("Sun, 06 Nov 1994 08:49:37 GMT"), date),
+            Some(Duration::from_secs(9))
+        );
+        assert_eq!(wait_asked(None, Some("-3"), never), None);
+        assert_eq!(wait_asked(None, None, never), None);
+    }
+
+    fn settled(outcome: Outcome, attempts: u32) -> Settlement {
+        let backoff = |attempt| Duration::from_secs(10 * u64::from(attempt));
+        settlement(outcome, attempts, 5, backoff, Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_retry_waits_the_longer_of_what_was_asked_for_and_the_backoff() {
+        for (asked, attempts, delay) in [(None, 0, 10), (Some(7), 0, 10), (Some(70), 2, 70)] {
+            let after = asked.map(Duration::from_secs);
+            let delay = Duration::from_secs(delay);
+            let why = "busy".to_owned();
+            assert_eq!(
+                settled(retry(why.clone(), after, false, false), attempts),
+                Settlement::Again { delay, why, counts: true }
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_fails_with_the_reason() {
+        let busy = || retry("busy".to_owned(), None, true, false);
+        assert!(matches!(settled(busy(), 3), Settlement::Again { .. }));
+        for attempts in [4, 5, u32::MAX] {
+            let Settlement::Failed { why } = settled(busy(), attempts) else { panic!() };
+            assert!(why.starts_with("busy (attempt "), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_is_away_or_throttles_uses_no_attempt() {
+        let throttled = retry("too fast".to_owned(), None, false, true);
+        for outcome in [throttled, fault(Fault::NothingSent, "connection refused")] {
+            let settled = settled(outcome, 100);
+            assert!(matches!(settled, Settlement::Again { counts: false, .. }), "{settled:?}");
+        }
+    }
+
+    #[test]
+    fn a_hold_uses_no_attempt_however_often_it_is_met() {
+        let hold = Outcome::Hold { scope: Scope::All, why: "paused".into() };
+        let (delay, why) = (Duration::from_secs(30), "held: paused".to_owned());
+        assert_eq!(settled(hold, 100), Settlement::Again { delay, why, counts: false });
+    }
+
+    #[test]
+    fn acceptance_and_rejection_are_final() {
+        let sent = Outcome::Accepted { provider_id: "id".into() };
+        assert_eq!(settled(sent, 9), Settlement::Sent { provider_id: "id".into() });
+        let rejected = Outcome::Reject { why: "bad".into() };
+        assert_eq!(settled(rejected, 0), Settlement::Failed { why: "bad".into() });
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line_without_the_address() {
+        let text = format!("Address <john@example.com>\n is bad {}", "x".repeat(1000));
+        let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+        assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
+        assert!(!why.contains("john") && !why.contains('\n'));
+        assert_eq!(why.chars().count(), WHY_LIMIT + 1);
+    }
 }

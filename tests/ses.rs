@@ -1,18 +1,22 @@
 //! The SES transport against a provider under our control: every answer it can give, and what
 //! becomes of each message then.
 
-use crate::support::endpoint::{Endpoint, Proxy, Reply};
+mod faults;
+mod peer;
+mod requests;
+mod table;
+mod way;
+
+use crate::support::endpoint::Endpoint;
 use mailroom::aws::credentials::Keeper;
 use mailroom::aws::endpoint::Endpoint as Place;
 use mailroom::http::Http;
-use mailroom::model::{Batch, Message, Outcome, Scope};
+use mailroom::model::{Batch, Message, Outcome};
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
-use mailroom::transport::Transport;
 use mailroom::transport::ses::{Ses, Settings};
-use serde_json::json;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 const TOKEN: &str =
     "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
@@ -67,15 +71,26 @@ impl Rig {
     }
 
     fn ses_at(&self, clock: Box<dyn Fn() -> SystemTime>) -> Ses {
-        let settings = Settings {
+        self.build(clock, Keeper::new(Box::new(self.variables())))
+    }
+
+    fn ses_with(&self, keeper: Keeper) -> Ses {
+        self.build(Box::new(SystemTime::now), keeper)
+    }
+
+    fn build(&self, clock: Box<dyn Fn() -> SystemTime>, keeper: Keeper) -> Ses {
+        Ses::new(self.settings(clock), self.http().unwrap(), keeper)
+    }
+
+    fn settings(&self, clock: Box<dyn Fn() -> SystemTime>) -> Settings {
+        Settings {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
             config_set: "default".into(),
             output: self.saved_in(),
             clock,
-        };
-        Ses::new(settings, self.http().unwrap(), Keeper::new(Box::new(self.variables())))
+        }
     }
 
     /// What was saved, by name.
@@ -113,40 +128,4 @@ fn batch(count: usize) -> Batch {
 
 fn accepted(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Accepted { .. })
-}
-
-#[test]
-fn a_batch_of_two_kinds_is_two_calls_with_the_data_of_each_message() {
-    let rig = Rig::new();
-    let mut batch = batch(3);
-    batch.messages[1] = message(2, 1);
-    let outcomes = rig.ses().send(&batch);
-    let ids: Vec<&str> = outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            Outcome::Accepted { provider_id } => provider_id.as_str(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(ids, ["id-000001", "id-000003", "id-000002"]);
-    let mails = rig.endpoint.accepted();
-    assert_eq!(mails[0].to, "user0@example.com");
-    assert_eq!(mails[1].data, json!({"login": "login2", "secret": TOKEN, "code": ""}));
-    assert_eq!(mails[2].template, "passwordrecoveryv1");
-    assert_eq!(mails[2].data, json!({"login": "login1", "secret": TOKEN, "code": "01234"}));
-    let requests = rig.endpoint.requests();
-    assert_eq!(requests.len(), 2);
-    assert_eq!(rig.endpoint.connections(), 1, "the connection is used again");
-    let body = requests[0].json();
-    assert_eq!(body["FromEmailAddress"], "noreply@example.com");
-    assert_eq!(body["ConfigurationSetName"], "default");
-    assert_eq!(body["DefaultContent"]["Template"]["TemplateName"], "activationv1");
-    let defaults = body["DefaultContent"]["Template"]["TemplateData"].as_str().unwrap();
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(defaults).unwrap(),
-        json!({"login": "", "secret": "", "code": ""})
-    );
-    let agent = requests[0].header("user-agent").unwrap();
-    assert_eq!(agent, concat!("mailroom/", env!("CARGO_PKG_VERSION")));
-    assert!(rig.saved().is_empty());
 }

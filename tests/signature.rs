@@ -1,1 +1,179 @@
-//! To be written.
+//! Signatures and endpoints compared with botocore's, the library under the AWS command line.
+
+use mailroom::aws::Credentials;
+use mailroom::aws::endpoint::Endpoint;
+use mailroom::aws::sign::sign;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
+
+/// A python that has botocore: MAILROOM_PYTHON, else what scripts/setup made.
+fn python() -> PathBuf {
+    if let Some(python) = std::env::var_os("MAILROOM_PYTHON").filter(|path| !path.is_empty()) {
+        return python.into();
+    }
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    assert!(python.exists(), "no python with botocore in .venv: run scripts/setup");
+    python
+}
+
+fn botocore(asked: &Value) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/signature/botocore_says.py");
+    let mut child = Command::new(python())
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "botocore is not to be had: run scripts/setup\n{errors}");
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// A request and who signs it when.
+struct Case {
+    name: &'static str,
+    method: &'static str,
+    url: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: &'static [u8],
+    session: Option<&'static str>,
+    service: &'static str,
+    region: &'static str,
+    time: u64,
+}
+
+const PLAIN: Case = Case {
+    name: "a plain call",
+    method: "POST",
+    url: "https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails",
+    headers: &[("content-type", "application/json")],
+    body: b"{\"BulkEmailEntries\":[]}",
+    session: None,
+    service: "ses",
+    region: "us-east-1",
+    time: 1_795_354_620,
+};
+
+const CASES: &[Case] = &[
+    PLAIN,
+    Case { name: "a session token", session: Some("IQoJb3JpZ2lu//+=\u{20}x"), ..PLAIN },
+    Case { name: "an empty body", body: b"", method: "GET", headers: &[], ..PLAIN },
+    Case {
+        name: "odd bytes in the body",
+        body: "\u{1F600} \u{e9}\u{e9} \"quoted\" back\\slash\r\n\0\u{7f}".as_bytes(),
+        ..PLAIN
+    },
+    Case {
+        name: "a port and a base path",
+        url: "http://127.0.0.1:8005/base//path/./x/v2/email/outbound-bulk-emails",
+        ..PLAIN
+    },
+    Case {
+        name: "escapes in the path",
+        url: "https://email.us-east-1.amazonaws.com/v2/email/templates/a%20b%2Fc~d%C3%A9/render",
+        ..PLAIN
+    },
+    Case {
+        name: "signs in the path",
+        url: "https://email.us-east-1.amazonaws.com/v2/email/a:b@c+d,e;f=g!h$i'(j)*k&l-_.~",
+        ..PLAIN
+    },
+    Case {
+        name: "a query out of order, with escapes and empty values",
+        url: "https://email.us-east-1.amazonaws.com/v2/email/templates\
+              ?PageSize=10&NextToken=a%2Bb%2F%3D%20c&Empty=&A=2&A=1&a=~-_.",
+        method: "GET",
+        headers: &[],
+        body: b"",
+        ..PLAIN
+    },
+    Case {
+        name: "blanks and signs in headers",
+        headers: &[
+            ("content-type", "application/json; charset=utf-8"),
+            ("x-amz-odd", "  many   blanks  \"inside\" and ,;=: signs  "),
+            ("X-Upper", "Value"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "another service, region and year",
+        url: "https://sts.eu-west-1.amazonaws.com/",
+        service: "sts",
+        region: "eu-west-1",
+        time: 951_782_400,
+        body: b"Action=AssumeRole",
+        ..PLAIN
+    },
+];
+
+fn encoded(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[test]
+fn our_signatures_are_those_of_botocore() {
+    let (id, secret) = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+    let asked: Vec<Value> = CASES
+        .iter()
+        .map(|case| {
+            json!({
+                "method": case.method, "url": case.url, "headers": case.headers,
+                "body": encoded(case.body), "id": id, "secret": secret, "token": case.session,
+                "service": case.service, "region": case.region, "time": case.time,
+            })
+        })
+        .collect();
+    let answers = botocore(&json!({ "signed": asked }));
+    assert_eq!(answers["signed"].as_array().unwrap().len(), CASES.len());
+    for (case, theirs) in CASES.iter().zip(answers["signed"].as_array().unwrap()) {
+        let mut request = http::Request::builder().method(case.method).uri(case.url);
+        for (name, value) in case.headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(case.body.to_vec()).unwrap();
+        let credentials = Credentials {
+            access_key_id: id.into(),
+            secret_access_key: Zeroizing::new(secret.into()),
+            session_token: case.session.map(|token| Zeroizing::new(token.into())),
+        };
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(case.time);
+        sign(&mut request, &credentials, case.region, case.service, time).unwrap();
+        for name in ["x-amz-date", "x-amz-security-token", "authorization"] {
+            let ours = request.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(ours, theirs[name].as_str(), "{name} of {}", case.name);
+        }
+        assert!(theirs["authorization"].is_string(), "{}", case.name);
+        assert_eq!(request.body(), case.body, "what is signed is what is sent");
+    }
+}
+
+#[test]
+fn our_endpoints_are_those_of_botocore() {
+    let mut asked = Vec::new();
+    for region in ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1", "eusc-de-east-1"]
+    {
+        for (fips, dual) in [(false, false), (true, false), (false, true), (true, true)] {
+            asked.push(json!({ "region": region, "fips": fips, "dual": dual }));
+        }
+    }
+    let answers = botocore(&json!({ "endpoints": asked }));
+    assert_eq!(answers["endpoints"].as_array().unwrap().len(), asked.len());
+    for (case, theirs) in asked.iter().zip(answers["endpoints"].as_array().unwrap()) {
+        let ours = Endpoint::read(&|name| match name {
+            "AWS_REGION" => case["region"].as_str().map(str::to_owned),
+            "AWS_USE_FIPS_ENDPOINT" => Some(case["fips"].to_string()),
+            "AWS_USE_DUALSTACK_ENDPOINT" => Some(case["dual"].to_string()),
+            _ => None,
+        });
+        assert_eq!(Some(ours.unwrap().url.as_str()), theirs.as_str(), "{case}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Where the credentials come from, in the order of the AWS SDKs, and keeping them.
 //!
 //! In scope: finding credentials and fetching them anew. Out of scope: using them. Sources are
-//! asked in turn in [`find`]; the first that has credentials wins, and one that is set up but
+//! asked in turn by `find`; the first that has credentials wins, and one that is set up but
 //! broken is an error, not a reason to go on to the next.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 

@@ -89,6 +89,8 @@ pub struct QueueSource {
     reach: usize,
     /// What the last look counted.
     last_due: usize,
+    /// The look to come is because of a notification.
+    woken: bool,
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
@@ -116,6 +118,7 @@ impl QueueSource {
             flush: false,
             connecting: false,
             last_due: 0,
+            woken: false,
             quiet_until: None,
             next_due: None,
             connected_before: false,
@@ -285,7 +288,8 @@ impl QueueSource {
         let now = self.now();
         self.look = false;
         self.next_due = waiting.next.map(|wait| now + wait);
-        let fruitless = waiting.due == self.last_due && waiting.due < limit;
+        let woken = std::mem::take(&mut self.woken);
+        let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
         self.last_due = waiting.due;
         if waiting.due == 0 {
@@ -309,20 +313,13 @@ impl QueueSource {
         let now = self.now();
         let ends = [self.window.deadline(), self.next_due, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
-        if let Some(quiet_until) = self.quiet_until.filter(|&quiet_until| now < quiet_until) {
-            // Hear notifications, but do not act on them yet.
-            if self.link.wait(end.min(quiet_until))? {
-                self.look = true;
-                self.stop.sleep(quiet_until.saturating_duration_since(self.now()));
-            }
-            self.quiet_until = None;
-            return Ok(());
-        }
         if end > now && self.link.wait(end)? {
-            if !self.window.is_open() {
+            if let Some(quiet_until) = self.quiet_until.take() {
+                self.stop.sleep(quiet_until.saturating_duration_since(self.now()));
+            } else if !self.window.is_open() {
                 log::info("PG", "NOTIFY called; waking up");
             }
-            self.look = true;
+            (self.look, self.woken) = (true, true);
         }
         if self.next_due.is_some_and(|due| due <= self.now()) {
             self.next_due = None;

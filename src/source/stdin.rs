@@ -30,7 +30,7 @@ pub enum Acknowledge {
     /// Nowhere: once it is in the pipe, it is ours.
     Here,
     /// In the database, under leases of this length.
-    Database(Link, Duration),
+    Database(Box<Link>, Duration),
 }
 
 /// How standard input is read.

@@ -40,8 +40,7 @@ impl<W: Write> Dry<W> {
         writeln!(self.out, "  template {template} (action {action}), {} to send", to.len())?;
         writeln!(self.out, "  from {source}, configuration set {config_set}")?;
         for message in to {
-            // Debug form: a control character in an address must not reach the terminal.
-            writeln!(self.out, "  to {:?} {}", message.email, data(message))?;
+            writeln!(self.out, "  to {} {}", message.email, data(message))?;
         }
         Ok(())
     }

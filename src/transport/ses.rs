@@ -342,7 +342,7 @@ fn save(dir: &Path, now: OffsetDateTime, action: u16, reply: &Reply) -> std::io:
 
 /// One line for a message that was not accepted.
 fn report(message: &Message, outcome: &Outcome) {
-    let to = mask(&message.email);
+    let to = log::address(&message.email);
     match outcome {
         Outcome::Accepted { provider_id } => {
             log::debug(TAG, format_args!("{to}: accepted as {provider_id}"));

@@ -5,7 +5,6 @@
 //! password, nor any part of the string that could be a piece of one.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html>
 
-mod keywords;
 mod passfile;
 mod text;
 mod words;
@@ -26,6 +25,19 @@ const KEEPALIVE_IDLE: u64 = 30;
 const KEEPALIVE_INTERVAL: u64 = 10;
 const KEEPALIVE_COUNT: u32 = 3;
 const USER_TIMEOUT_MS: u64 = 30_000;
+
+/// One keyword with its value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The keyword as written.
+    pub key: String,
+    /// The value, unquoted and decoded.
+    pub value: String,
+    /// Where the value begins: characters from the start, counted from 1.
+    pub at: usize,
+    /// Whether the keyword may be repeated in a message: it is surely no piece of a password.
+    pub plain: bool,
+}
 
 /// Reads a connection string. Also reads the password file and, if no user is named, who runs
 /// this process. Looks no name up and opens no connection.

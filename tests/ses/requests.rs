@@ -1,0 +1,217 @@
+//! What is asked of SES: which calls a batch becomes, and what stands in them.
+
+use super::{Rig, TOKEN, accepted, batch, message};
+use mailroom::model::{Batch, Outcome, Scope};
+use mailroom::template::Templates;
+use mailroom::transport::Transport;
+use mailroom::transport::dry::{Dry, Settings as DrySettings};
+use mailroom::transport::ses::Ses;
+use serde_json::json;
+
+#[test]
+fn a_batch_of_two_kinds_is_two_calls_with_the_data_of_each_message() {
+    let rig = Rig::new();
+    let mut batch = batch(3);
+    batch.messages[1] = message(2, 1);
+    let outcomes = rig.ses().send(&batch);
+    let ids: Vec<&str> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Accepted { provider_id } => provider_id.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids, ["id-000001", "id-000003", "id-000002"]);
+    let mails = rig.endpoint.accepted();
+    assert_eq!(mails[0].to, "user0@example.com");
+    assert_eq!(mails[1].data, json!({"login": "login2", "secret": TOKEN, "code": ""}));
+    assert_eq!(mails[2].template, "passwordrecoveryv1");
+    assert_eq!(mails[2].data, json!({"login": "login1", "secret": TOKEN, "code": "01234"}));
+    let requests = rig.endpoint.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(rig.endpoint.connections(), 1, "the connection is used again");
+    let body = requests[0].json();
+    assert_eq!(body["FromEmailAddress"], "noreply@example.com");
+    assert_eq!(body["ConfigurationSetName"], "default");
+    assert_eq!(body["DefaultContent"]["Template"]["TemplateName"], "activationv1");
+    let defaults = body["DefaultContent"]["Template"]["TemplateData"].as_str().unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(defaults).unwrap(),
+        json!({"login": "", "secret": "", "code": ""})
+    );
+    let agent = requests[0].header("user-agent").unwrap();
+    assert_eq!(agent, concat!("mailroom/", env!("CARGO_PKG_VERSION")));
+    assert!(rig.saved().is_empty());
+}
+
+#[test]
+fn fifty_messages_are_one_call_and_fifty_one_are_two() {
+    for (count, calls) in [(1, 1), (50, 1), (51, 2), (101, 3)] {
+        let rig = Rig::new();
+        let outcomes = rig.ses().send(&batch(count));
+        assert_eq!(outcomes.len(), count);
+        assert!(outcomes.iter().all(accepted));
+        assert_eq!(rig.endpoint.requests().len(), calls, "{count}");
+        let to: Vec<String> = rig.endpoint.accepted().into_iter().map(|mail| mail.to).collect();
+        let all: Vec<String> = (0..count).map(|n| format!("user{n}@example.com")).collect();
+        assert_eq!(to, all, "each once and in order");
+    }
+}
+
+#[test]
+fn without_a_configuration_set_none_is_named() {
+    let rig = Rig::new();
+    let mut settings = rig.settings(Box::new(std::time::SystemTime::now));
+    settings.config_set = String::new();
+    let keeper = mailroom::aws::credentials::Keeper::new(Box::new(rig.variables()));
+    let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
+    assert!(ses.send(&batch(1)).iter().all(accepted));
+    let body = rig.endpoint.requests().remove(0).json();
+    assert!(body.get("ConfigurationSetName").is_none(), "{body}");
+}
+
+#[test]
+fn an_empty_batch_is_no_call() {
+    let rig = Rig::new();
+    assert!(rig.ses().send(&Batch::default()).is_empty());
+    assert!(rig.endpoint.requests().is_empty());
+}
+
+#[test]
+fn odd_logins_arrive_verbatim_and_address_nobody_else() {
+    let long = "\u{e9}".repeat(254);
+    let logins = [
+        "a,b",
+        "\"quoted\"",
+        "line\nbreak\r\n",
+        "back\\slash\\",
+        "\u{1F600}",
+        long.as_str(),
+        "",
+        "x\",\"secret\":\"forged",
+        "1,eve@example.com,eve,SECRET,",
+        "{{code}} <b>&amp;</b> \u{0} \u{7f}",
+    ];
+    let rig = Rig::new();
+    let mut batch = batch(logins.len());
+    for (message, login) in batch.messages.iter_mut().zip(logins) {
+        message.login = login.to_owned();
+    }
+    assert!(rig.ses().send(&batch).iter().all(accepted));
+    let mails = rig.endpoint.accepted();
+    assert_eq!(mails.len(), logins.len());
+    for (number, (mail, login)) in mails.iter().zip(logins).enumerate() {
+        assert_eq!(mail.data, json!({"login": login, "secret": TOKEN, "code": ""}));
+        assert_eq!(mail.to, format!("user{number}@example.com"));
+    }
+}
+
+#[test]
+fn an_address_that_is_not_one_plain_address_is_rejected_and_the_others_go() {
+    let odd = [
+        "a@example.com,b@example.com",
+        "\"a@example.com,b\"@example.com",
+        "<eve@example.com>",
+        "Eve <eve@example.com>",
+        "eve@example.com eve2@example.com",
+        "j\u{f6}hn@example.com",
+        "john@b\u{fc}cher.example",
+    ];
+    let rig = Rig::new();
+    let mut batch = batch(odd.len() + 2);
+    for (message, address) in batch.messages.iter_mut().skip(1).zip(odd) {
+        message.email = address.to_owned();
+    }
+    let outcomes = rig.ses().send(&batch);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[odd.len() + 1]));
+    for (outcome, address) in outcomes[1..=odd.len()].iter().zip(odd) {
+        let Outcome::Reject { why } = outcome else { panic!("{address}: {outcome:?}") };
+        assert!(!why.contains(address));
+    }
+    let to: Vec<String> = rig.endpoint.accepted().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["user0@example.com", "user8@example.com"]);
+}
+
+#[test]
+fn an_action_without_a_template_is_held_and_the_others_go() {
+    let rig = Rig::new();
+    let mut batch = batch(3);
+    batch.messages[1].action = 3;
+    let outcomes = rig.ses().send(&batch);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]));
+    let Outcome::Hold { scope: Scope::Action(3), why } = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(why, "no template for action 3 in MAILROOM_TEMPLATES");
+}
+
+#[test]
+fn without_credentials_everything_is_held_and_nothing_is_sent() {
+    let mut rig = Rig::new();
+    rig.set("AWS_ACCESS_KEY_ID", "  ");
+    let outcomes = rig.ses().send(&batch(2));
+    for outcome in &outcomes {
+        let Outcome::Hold { scope: Scope::All, why } = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("AWS_ACCESS_KEY_ID") && !why.contains("hunter2"), "{why}");
+    }
+    assert!(rig.endpoint.requests().is_empty());
+}
+
+#[test]
+fn a_session_token_goes_into_a_signed_header() {
+    let mut rig = Rig::new();
+    rig.set("AWS_SESSION_TOKEN", "session+token/=");
+    rig.set("AWS_REGION", "eu-west-1");
+    assert!(rig.ses().send(&batch(1)).iter().all(accepted));
+    let request = rig.endpoint.requests().remove(0);
+    assert_eq!(request.header("x-amz-security-token"), Some("session+token/="));
+    let signed = request.header("authorization").unwrap();
+    assert!(signed.contains("/eu-west-1/ses/aws4_request"), "{signed}");
+    assert!(signed.contains("x-amz-security-token"), "{signed}");
+}
+
+#[test]
+fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
+    let settings = DrySettings {
+        url: "https://email.us-east-1.amazonaws.com".into(),
+        templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
+        source: "noreply@example.com".into(),
+        config_set: "default".into(),
+    };
+    let mut batch = batch(4);
+    batch.messages[1] = message(2, 1);
+    batch.messages[2].action = 9;
+    batch.messages[3].email = "a@example.com,b@example.com".into();
+    let mut out = Vec::new();
+    let outcomes = Dry::new(settings, &mut out).send(&batch);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[1]));
+    assert!(matches!(&outcomes[2], Outcome::Hold { scope: Scope::Action(9), .. }));
+    assert!(matches!(&outcomes[3], Outcome::Reject { .. }));
+    let text = String::from_utf8(out).unwrap();
+    for line in [
+        "POST https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails",
+        "template activationv1 (action 1), 1 to send",
+        "template passwordrecoveryv1 (action 2), 1 to send",
+        "from noreply@example.com, configuration set default",
+        &format!("to user0@example.com {}", mailroom::template::data(&batch.messages[0])),
+        &format!("to user1@example.com {}", mailroom::template::data(&batch.messages[1])),
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    assert!(!text.contains("b@example.com"));
+}
+
+#[test]
+fn debug_mode_whose_output_is_full_hands_nothing_over() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let settings = DrySettings {
+        url: "https://x".into(),
+        templates: Templates::parse("1=a").unwrap(),
+        source: "a@example.com".into(),
+        config_set: String::new(),
+    };
+    let outcomes = Dry::new(settings, full).send(&batch(2));
+    for outcome in &outcomes {
+        assert!(matches!(outcome, Outcome::Retry { ambiguous: false, .. }), "{outcome:?}");
+    }
+}

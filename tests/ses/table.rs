@@ -1,0 +1,241 @@
+//! The two outcome tables, row by row: as pure functions, and over HTTP.
+
+use super::{Rig, TOKEN, batch};
+use crate::support::endpoint::Reply;
+use mailroom::model::{Outcome, Scope};
+use mailroom::transport::Transport;
+use mailroom::verdict::{self, CallVerdict, Refusal, Remedies};
+use std::time::Duration;
+
+/// What a row of the tables asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Say {
+    Accept,
+    Retry,
+    Throttled,
+    Reject,
+    HoldAll,
+    HoldAction,
+    Split,
+    Refresh,
+    Clock,
+}
+
+fn said(outcome: &Outcome) -> Say {
+    match outcome {
+        Outcome::Accepted { .. } => Say::Accept,
+        Outcome::Retry { ambiguous: true, .. } => panic!("ambiguous: {outcome:?}"),
+        Outcome::Retry { throttled: true, .. } => Say::Throttled,
+        Outcome::Retry { .. } => Say::Retry,
+        Outcome::Reject { .. } => Say::Reject,
+        Outcome::Hold { scope: Scope::All, .. } => Say::HoldAll,
+        Outcome::Hold { scope: Scope::Action(1), .. } => Say::HoldAction,
+        Outcome::Hold { .. } => panic!("another action is held: {outcome:?}"),
+    }
+}
+
+fn said_of_call(verdict: &CallVerdict) -> Say {
+    match verdict {
+        CallVerdict::Each(outcome) => said(outcome),
+        CallVerdict::Split(_) => Say::Split,
+        CallVerdict::RefreshCredentials(_) => Say::Refresh,
+        CallVerdict::CorrectClock(_) => Say::Clock,
+    }
+}
+
+const ENTRIES: &[(&str, Say)] = &[
+    ("SUCCESS", Say::Accept),
+    ("ACCOUNT_THROTTLED", Say::Throttled),
+    ("TRANSIENT_FAILURE", Say::Retry),
+    ("FAILED", Say::Retry),
+    ("SOMETHING_NEW", Say::Retry),
+    ("", Say::Retry),
+    ("MESSAGE_REJECTED", Say::Reject),
+    ("INVALID_PARAMETER", Say::Reject),
+    ("INVALID_PARAMETER_VALUE", Say::Reject),
+    ("TEMPLATE_NOT_FOUND", Say::HoldAction),
+    ("TEMPLATE_DOES_NOT_EXIST", Say::HoldAction),
+    ("CONFIGURATION_SET_NOT_FOUND", Say::HoldAll),
+    ("CONFIGURATION_SET_DOES_NOT_EXIST", Say::HoldAll),
+    ("CONFIGURATION_SET_SENDING_PAUSED", Say::HoldAll),
+    ("INVALID_SENDING_POOL_NAME", Say::HoldAll),
+    ("MAIL_FROM_DOMAIN_NOT_VERIFIED", Say::HoldAll),
+    ("ACCOUNT_DAILY_QUOTA_EXCEEDED", Say::HoldAll),
+    ("ACCOUNT_SUSPENDED", Say::HoldAll),
+    ("ACCOUNT_SENDING_PAUSED", Say::HoldAll),
+];
+
+const CALLS: &[(u16, &str, &str, Say)] = &[
+    (429, "TooManyRequestsException", "Too many", Say::Throttled),
+    (429, "TooManyRequestsException", "Daily message quota exceeded", Say::HoldAll),
+    (400, "ThrottlingException", "Maximum sending rate exceeded.", Say::Throttled),
+    (400, "ThrottlingException", "Daily message quota exceeded.", Say::HoldAll),
+    (429, "", "", Say::Throttled),
+    (429, "", "Daily message quota exceeded", Say::HoldAll),
+    (408, "RequestTimeout", "", Say::Retry),
+    (500, "InternalServiceErrorException", "", Say::Retry),
+    (502, "", "", Say::Retry),
+    (503, "ServiceUnavailable", "", Say::Retry),
+    (504, "", "", Say::Retry),
+    (409, "ConcurrentModificationException", "", Say::Retry),
+    (400, "LimitExceededException", "", Say::HoldAll),
+    (400, "AccountSuspendedException", "", Say::HoldAll),
+    (400, "SendingPausedException", "", Say::HoldAll),
+    (400, "MailFromDomainNotVerifiedException", "", Say::HoldAll),
+    (403, "AccessDeniedException", "not authorized to perform ses:SendEmail", Say::HoldAll),
+    (403, "AccessDenied", "", Say::HoldAll),
+    (403, "UnrecognizedClientException", "The security token is invalid", Say::HoldAll),
+    (403, "MissingAuthenticationTokenException", "", Say::HoldAll),
+    (403, "", "", Say::HoldAll),
+    (404, "NotFoundException", "Template activationv1 does not exist", Say::HoldAction),
+    (404, "NotFoundException", "Configuration set <default> does not exist.", Say::HoldAll),
+    (404, "", "", Say::HoldAll),
+    (301, "", "", Say::HoldAll),
+    (400, "MessageRejected", "Bad", Say::Split),
+    (400, "MessageRejected", "Email address is not verified.", Say::HoldAll),
+    (400, "BadRequestException", "Bad", Say::Split),
+    (400, "BadRequestException", "Template activationv1 does not exist", Say::HoldAction),
+    (400, "BadRequestException", "Configuration set default does not exist", Say::HoldAll),
+    (400, "", "", Say::Split),
+    (413, "", "", Say::Split),
+    (403, "ExpiredTokenException", "", Say::Refresh),
+    (403, "ExpiredToken", "", Say::Refresh),
+    (403, "InvalidSignatureException", "Signature expired", Say::Clock),
+    (403, "SignatureDoesNotMatch", "", Say::Clock),
+    (403, "RequestTimeTooSkewed", "", Say::Clock),
+];
+
+#[test]
+fn each_entry_status_has_the_outcome_of_the_table() {
+    for (status, say) in ENTRIES {
+        assert_eq!(said(&verdict::entry(status, "because", "id", 1)), *say, "{status}");
+    }
+}
+
+#[test]
+fn each_call_error_has_the_verdict_of_the_table() {
+    for (status, code, message, say) in CALLS {
+        let refusal = Refusal {
+            status: *status,
+            code: (*code).into(),
+            message: (*message).into(),
+            after: None,
+        };
+        let verdict = verdict::call(&refusal, 1, Remedies::default());
+        assert_eq!(said_of_call(&verdict), *say, "{status} {code} {message}");
+        let both = Remedies { refreshed: true, corrected: true };
+        let after = match say {
+            Say::Refresh | Say::Clock => Say::HoldAll,
+            other => *other,
+        };
+        assert_eq!(said_of_call(&verdict::call(&refusal, 1, both)), after, "{code}, again");
+    }
+}
+
+#[test]
+fn each_entry_status_has_its_outcome_over_http_and_spoils_nothing_beside_it() {
+    for (status, say) in ENTRIES {
+        let rig = Rig::new();
+        rig.endpoint.push(Reply::Statuses(vec![
+            ("SUCCESS", ""),
+            (status, "because"),
+            ("SUCCESS", ""),
+        ]));
+        let outcomes = rig.ses().send(&batch(3));
+        let got: Vec<Say> = outcomes.iter().map(said).collect();
+        assert_eq!(got, [Say::Accept, *say, Say::Accept], "{status}");
+        let plain = usize::from(*say == Say::Accept);
+        assert_eq!(rig.endpoint.accepted().len(), 2 + plain);
+        assert_eq!(rig.endpoint.requests().len(), 1);
+        let saved = rig.saved();
+        assert_eq!(saved.len(), 1 - plain, "{status}");
+        if let Some((_, text)) = saved.first() {
+            assert!(text.contains("because") && text.contains(status));
+        }
+    }
+}
+
+#[test]
+fn each_call_error_has_its_outcome_over_http() {
+    for (status, code, message, say) in CALLS {
+        let rig = Rig::new();
+        rig.endpoint.push(if code.is_empty() && message.is_empty() {
+            Reply::Full(*status, Vec::new(), "<html>".into())
+        } else {
+            Reply::error(*status, code, message)
+        });
+        let outcomes = rig.ses().send(&batch(2));
+        let got: Vec<Say> = outcomes.iter().map(said).collect();
+        let (want, calls) = match say {
+            Say::Split => (Say::Accept, 3),
+            Say::Refresh | Say::Clock => (Say::Accept, 2),
+            other => (*other, 1),
+        };
+        assert_eq!(got, [want, want], "{status} {code} {message}");
+        assert_eq!(rig.endpoint.requests().len(), calls, "{status} {code} {message}");
+        assert_eq!(rig.saved().len(), 1);
+        assert!(rig.saved()[0].1.starts_with(&format!("HTTP/1.1 {status} ")));
+    }
+}
+
+#[test]
+fn what_is_done_once_is_not_done_twice() {
+    for (status, code, message, say) in CALLS {
+        if !matches!(say, Say::Refresh | Say::Clock) {
+            continue;
+        }
+        let rig = Rig::new();
+        rig.endpoint.set(Reply::error(*status, code, message));
+        let outcomes = rig.ses().send(&batch(2));
+        assert!(outcomes.iter().all(|outcome| said(outcome) == Say::HoldAll), "{code}");
+        assert_eq!(rig.endpoint.requests().len(), 2, "{code}");
+    }
+}
+
+#[test]
+fn the_code_is_also_found_in_the_body() {
+    for body in [
+        r#"{"code":"SendingPausedException","message":"paused"}"#,
+        r#"{"__type":"com.amazonaws.sesv2#SendingPausedException","Message":"paused"}"#,
+    ] {
+        let rig = Rig::new();
+        rig.endpoint.push(Reply::Full(400, Vec::new(), body.into()));
+        let outcomes = rig.ses().send(&batch(1));
+        let Outcome::Hold { scope: Scope::All, why } = &outcomes[0] else { panic!() };
+        assert_eq!(why, "SendingPausedException: paused");
+    }
+}
+
+#[test]
+fn the_wait_that_was_asked_for_is_passed_on() {
+    let in_a_minute = {
+        let at = time::OffsetDateTime::now_utc() + time::Duration::seconds(90);
+        at.format(&time::format_description::well_known::Rfc2822).unwrap().replace("+0000", "GMT")
+    };
+    for (name, value, low, high) in [
+        ("retry-after", "7".to_owned(), 7_000, 7_000),
+        ("x-amz-retry-after", "1500".to_owned(), 1_500, 1_500),
+        ("retry-after", in_a_minute, 80_000, 90_000),
+    ] {
+        let rig = Rig::new();
+        rig.endpoint.push(Reply::Full(503, vec![(name, value.clone())], String::new()));
+        let outcomes = rig.ses().send(&batch(1));
+        let Outcome::Retry { after: Some(after), .. } = &outcomes[0] else {
+            panic!("{value}: {outcomes:?}")
+        };
+        let range = Duration::from_millis(low)..=Duration::from_millis(high);
+        assert!(range.contains(after), "{value}: {after:?}");
+    }
+}
+
+#[test]
+fn a_reason_never_holds_what_the_provider_echoes_of_ours() {
+    let rig = Rig::new();
+    let text = format!("user0@example.com: bad data {TOKEN} and 01234");
+    rig.endpoint.push(Reply::error(400, "MessageRejected", &text));
+    let mut batch = batch(1);
+    batch.messages[0].code = "01234".into();
+    let outcomes = rig.ses().send(&batch);
+    let Outcome::Reject { why } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!(why, "MessageRejected: u***@example.com: bad data *** and ***");
+}
