@@ -13,6 +13,13 @@ fn without_retention_settled_rows_are_deleted_at_once() {
     // The healthcheck is minutes away.
     wait_until("they are gone", || database.number("SELECT count(*) FROM deliveries") == 0);
     assert_eq!(database.number("SELECT count(*) FROM tokens"), 25);
+    // What expires is settled too.
+    database.run(
+        "INSERT INTO accounts (email, login) VALUES ('late@example.com', 'late'); \
+         UPDATE tokens SET expires_at = 1 WHERE id = (SELECT max(id) FROM tokens)",
+    );
+    collect.wait_log("1 expired");
+    wait_until("it is gone", || database.number("SELECT count(*) FROM deliveries") == 0);
     assert_eq!(collect.stop().code, Some(0));
 }
 

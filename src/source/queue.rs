@@ -161,6 +161,7 @@ impl QueueSource {
             };
             if expired > 0 {
                 log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
             if !claims.is_empty() {
@@ -207,10 +208,15 @@ impl QueueSource {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
         report_settled(settled, written.as_deref());
-        if written.is_some() && self.settings.retention == Retention::For(Duration::ZERO) {
-            self.prune(Duration::ZERO)?;
+        if written.is_some() { self.prune_at_once() } else { Ok(()) }
+    }
+
+    /// After rows were settled: with no retention they go with their settling.
+    fn prune_at_once(&mut self) -> Result<(), Error> {
+        match self.settings.retention {
+            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn prune(&mut self, retention: Duration) -> Result<(), Error> {
