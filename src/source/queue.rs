@@ -304,7 +304,7 @@ impl QueueSource {
         } else if waiting.due >= limit {
             // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
-            self.next_due = Some(now + QUIET);
+            self.next_due = Some(now + 4 * QUIET);
         } else if self.drained {
             self.window.reopen(now, waiting.age);
         } else {
