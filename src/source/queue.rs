@@ -313,7 +313,7 @@ impl QueueSource {
         } else if waiting.due >= limit {
             // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
-            let soon = now + QUIET;
+            let soon = now + 4 * QUIET;
             self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
         } else if self.drained {
             self.window.reopen(now, waiting.age);
