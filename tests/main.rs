@@ -3,10 +3,17 @@
 
 mod support;
 
+mod acknowledge;
 mod architecture;
 mod batching;
+mod config;
 mod connect;
 mod migrate;
+mod privacy;
+mod run;
 mod schema;
+mod send;
 mod ses;
 mod signature;
+mod verify;
+mod wire;

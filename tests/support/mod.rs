@@ -4,3 +4,4 @@ pub mod cluster;
 pub mod endpoint;
 pub mod peer;
 pub mod program;
+pub mod records;
