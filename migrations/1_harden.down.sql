@@ -14,22 +14,31 @@ DROP FUNCTION trg_after_account_status_change();
 DROP FUNCTION trg_after_account_insert();
 
 ALTER TABLE accounts
-    ALTER COLUMN created_at        DROP DEFAULT,
-    ALTER COLUMN created_at        TYPE integer USING least(created_at, 2147483647),
-    ALTER COLUMN created_at        SET DEFAULT extract(epoch FROM now()),
-    ALTER COLUMN status_changed_at TYPE integer USING least(status_changed_at, 2147483647),
-    ALTER COLUMN activated_at      TYPE integer USING least(activated_at, 2147483647),
-    ALTER COLUMN suspended_at      TYPE integer USING least(suspended_at, 2147483647),
-    ALTER COLUMN unsuspended_at    TYPE integer USING least(unsuspended_at, 2147483647);
+    ALTER COLUMN created_at DROP DEFAULT,
+    ALTER COLUMN created_at TYPE integer
+        USING CASE WHEN created_at > 2147483647 THEN 2147483647 ELSE created_at END,
+    ALTER COLUMN created_at SET DEFAULT extract(epoch FROM now()),
+    ALTER COLUMN status_changed_at TYPE integer
+        USING CASE WHEN status_changed_at > 2147483647 THEN 2147483647 ELSE status_changed_at END,
+    ALTER COLUMN activated_at TYPE integer
+        USING CASE WHEN activated_at > 2147483647 THEN 2147483647 ELSE activated_at END,
+    ALTER COLUMN suspended_at TYPE integer
+        USING CASE WHEN suspended_at > 2147483647 THEN 2147483647 ELSE suspended_at END,
+    ALTER COLUMN unsuspended_at TYPE integer
+        USING CASE WHEN unsuspended_at > 2147483647 THEN 2147483647 ELSE unsuspended_at END;
 
 ALTER TABLE tokens
-    ALTER COLUMN expires_at  DROP DEFAULT,
-    ALTER COLUMN expires_at  TYPE integer USING least(expires_at, 2147483647),
-    ALTER COLUMN expires_at  SET DEFAULT extract(epoch FROM now() + interval '15 minutes'),
-    ALTER COLUMN consumed_at TYPE integer USING least(consumed_at, 2147483647),
-    ALTER COLUMN created_at  DROP DEFAULT,
-    ALTER COLUMN created_at  TYPE integer USING least(created_at, 2147483647),
-    ALTER COLUMN created_at  SET DEFAULT extract(epoch FROM now());
+    DROP CONSTRAINT tokens_expires_at_check,
+    ALTER COLUMN expires_at DROP DEFAULT,
+    ALTER COLUMN expires_at TYPE integer
+        USING CASE WHEN expires_at > 2147483647 THEN 2147483647 ELSE expires_at END,
+    ALTER COLUMN expires_at SET DEFAULT extract(epoch FROM now() + interval '15 minutes'),
+    ALTER COLUMN consumed_at TYPE integer
+        USING CASE WHEN consumed_at > 2147483647 THEN 2147483647 ELSE consumed_at END,
+    ALTER COLUMN created_at DROP DEFAULT,
+    ALTER COLUMN created_at TYPE integer
+        USING CASE WHEN created_at > 2147483647 THEN 2147483647 ELSE created_at END,
+    ALTER COLUMN created_at SET DEFAULT extract(epoch FROM now());
 
 CREATE FUNCTION trg_before_account_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -86,5 +95,16 @@ CREATE TRIGGER after_token_consumed
     AFTER UPDATE OF consumed_at ON tokens
     FOR EACH ROW WHEN (OLD.consumed_at IS NULL AND NEW.consumed_at IS NOT NULL)
     EXECUTE FUNCTION trg_after_token_consumed();
+
+-- A superuser may migrate what belongs to another role: what is made is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER FUNCTION trg_before_account_insert() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
 
 COMMIT;

@@ -43,7 +43,11 @@ ALTER TABLE tokens
     ALTER COLUMN consumed_at TYPE bigint,
     ALTER COLUMN created_at  DROP DEFAULT,
     ALTER COLUMN created_at  TYPE bigint,
-    ALTER COLUMN created_at  SET DEFAULT extract(epoch FROM now())::bigint;
+    ALTER COLUMN created_at  SET DEFAULT extract(epoch FROM now())::bigint,
+    -- Up to the year 9999: milliseconds by mistake, or a number that is no timestamp, end here
+    -- and not in a claim.
+    ADD CONSTRAINT tokens_expires_at_check
+        CHECK (expires_at BETWEEN -2147483648 AND 253402300799);
 
 -- After the insert and once a statement: a row that ON CONFLICT skipped gets no token. The
 -- rights are the owner's, so that a role that may add accounts needs none on tokens.
@@ -129,5 +133,17 @@ CREATE TRIGGER after_token_consumed
 -- Firing a trigger needs no right on its function; making another trigger of it does.
 REVOKE ALL ON FUNCTION trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION trg_after_account_status_change() FROM PUBLIC;
+
+-- A superuser may migrate what belongs to another role: what is new is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER FUNCTION trg_after_account_insert() OWNER TO %I', owner);
+        EXECUTE format('ALTER FUNCTION trg_after_account_status_change() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
 
 COMMIT;

@@ -57,4 +57,15 @@ CREATE TRIGGER after_token_inserted
     AFTER INSERT ON tokens
     FOR EACH ROW EXECUTE FUNCTION trg_after_token_inserted();
 
+-- A superuser may migrate what belongs to another role: what is made is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER FUNCTION trg_after_token_inserted() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
+
 COMMIT;

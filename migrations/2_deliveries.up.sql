@@ -69,16 +69,20 @@ CREATE INDEX deliveries_settled_idx ON deliveries (settled_at)
     WHERE state IN ('sent', 'failed', 'expired');
 
 -- Tokens beyond the cursor were not handed out yet.
-INSERT INTO deliveries (token, queue, priority, state, settled_at)
+INSERT INTO deliveries (token, queue, priority, state, error, settled_at)
 SELECT
     t.id, coalesce(a.queue, 'mailroom'), coalesce(a.priority, 50),
-    CASE WHEN dead THEN 'expired' ELSE 'pending' END::delivery_state,
-    CASE WHEN dead THEN now() END
+    CASE WHEN past.use IS NULL THEN 'pending' ELSE 'expired' END::delivery_state,
+    past.use,
+    CASE WHEN past.use IS NOT NULL THEN now() END
 FROM tokens t
 LEFT JOIN actions a USING (action)
 CROSS JOIN LATERAL (
-    SELECT t.consumed_at IS NOT NULL OR t.expires_at <= extract(epoch FROM now()) AS dead
-) d
+    SELECT CASE
+        WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
+        WHEN t.expires_at <= extract(epoch FROM now()) THEN 'its token expired'
+    END AS use
+) past
 WHERE t.id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
 ORDER BY t.id;
 
@@ -141,5 +145,20 @@ CREATE TRIGGER after_account_status_fits
 
 REVOKE ALL ON FUNCTION trg_after_token_inserted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION trg_after_account_status_fits() FROM PUBLIC;
+
+-- A superuser may migrate what belongs to another role: what is new is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+BEGIN
+    IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+        EXECUTE format('ALTER TABLE actions OWNER TO %I', owner);
+        EXECUTE format('ALTER TYPE delivery_state OWNER TO %I', owner);
+        EXECUTE format('ALTER TABLE deliveries OWNER TO %I', owner);
+        EXECUTE format('ALTER FUNCTION trg_after_token_inserted() OWNER TO %I', owner);
+        EXECUTE format('ALTER FUNCTION trg_after_account_status_fits() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
 
 COMMIT;

@@ -4,6 +4,7 @@
 //! README all come from it. In scope: reading settings from flags, environment, files and systemd
 //! credentials, and reporting all that is wrong with them at once. Out of scope: opening anything.
 
+use crate::address;
 use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
@@ -338,10 +339,11 @@ impl Config {
         };
         let mentioned =
             |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
-        if needs_database && self.database_url.as_ref().is_none_or(|url| url.is_empty()) {
-            if !mentioned(r, VARS[0].name) {
-                r.problem(VARS[0].name, "is required: a libpq connection string");
-            }
+        if needs_database
+            && self.database_url.as_ref().is_none_or(|url| url.is_empty())
+            && !mentioned(r, VARS[0].name)
+        {
+            r.problem(VARS[0].name, "is required: a libpq connection string");
         }
         if VARS[1].used_by.contains(&command)
             && self.secret_key.is_none()
@@ -358,8 +360,11 @@ impl Config {
                 ),
             );
         }
-        if SENDERS.contains(&command) && !self.source.is_empty() && !self.source.contains('@') {
-            r.problem("MAILROOM_SES_SOURCE", "must be an address");
+        if SENDERS.contains(&command)
+            && !self.source.is_empty()
+            && let Err(why) = sender(&self.source)
+        {
+            r.problem("MAILROOM_SES_SOURCE", why);
         }
     }
 }
@@ -392,6 +397,16 @@ fn retention(text: &str) -> Result<Retention, String> {
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     Ok(Retention::For(Duration::from_secs(u64::from(number) * seconds)))
+}
+
+/// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider
+/// refuse every mail.
+fn sender(text: &str) -> Result<(), String> {
+    let address = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((_, address)) => address,
+        None => text,
+    };
+    address::check(address).map_err(|why| format!("is no address to send from: {why}"))
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -19,9 +19,10 @@
 //! | 3 | a database connection that comes back | `link` |
 //! | 4 | ends | `source`, `transport` |
 //! | 5 | the only loop | `pump` |
-//! | 6 | settings and words of the command line | `config`, `cli` |
-//! | 7 | commands | `cmd` |
-//! | 8 | the process | `main`, this file |
+//! | 6 | settings | `config` |
+//! | 7 | words of the command line | `cli` |
+//! | 8 | commands | `cmd` |
+//! | 9 | the process | `main`, this file |
 
 pub mod address;
 pub mod aws;

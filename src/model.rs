@@ -109,6 +109,8 @@ pub enum Outcome {
         ambiguous: bool,
         /// Whether the provider said that we are too fast.
         throttled: bool,
+        /// Whether the provider was never reached.
+        unsent: bool,
     },
     /// This message will never be accepted.
     Reject {

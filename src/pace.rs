@@ -60,6 +60,8 @@ pub enum Change {
     Released(Scope, Duration),
     /// The provider throttles: the rate is now so many recipients a second.
     Slowed(f64),
+    /// The provider was not reached: nothing is tried for so long.
+    Unreached(Duration),
 }
 
 /// The pace of one transport.
@@ -76,8 +78,12 @@ pub struct Pace {
     eased_at: Option<Instant>,
     day: Option<DayLimit>,
     holds: Vec<Hold>,
+    /// Batches in a row that did not reach the provider.
+    misses: u32,
 }
 
+/// The longest pause after the provider was not reached.
+const MISS_CAP: Duration = Duration::from_secs(30);
 const SLOWDOWN_CAP: f64 = 64.0;
 const EASE_AFTER: Duration = Duration::from_secs(10);
 
@@ -97,6 +103,7 @@ impl Pace {
             eased_at: None,
             day: daily.map(DayLimit::new),
             holds: Vec::new(),
+            misses: 0,
         }
     }
 
@@ -167,7 +174,12 @@ impl Pace {
         let mut held: Vec<(Scope, String)> = Vec::new();
         let mut throttled = false;
         let mut accepted: Vec<u16> = Vec::new();
+        let (mut unsent, mut reached) = (false, false);
         for (action, outcome) in outcomes {
+            match outcome {
+                Outcome::Retry { unsent: true, .. } => unsent = true,
+                _ => reached = true,
+            }
             match outcome {
                 Outcome::Hold { scope, why } => {
                     if !held.iter().any(|(known, _)| known == scope) {
@@ -195,6 +207,7 @@ impl Pace {
             !over
         });
         changes.extend(self.adapt(throttled, now));
+        changes.extend(self.reach(unsent && !reached, now));
         changes
     }
 
@@ -212,6 +225,18 @@ impl Pace {
         hold.probe_at = now + hold.delay;
         hold.why = why.to_owned();
         Some(Change::Held(scope, hold.why.clone(), hold.delay))
+    }
+
+    /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.
+    fn reach(&mut self, missed: bool, now: Instant) -> Option<Change> {
+        if !missed {
+            self.misses = 0;
+            return None;
+        }
+        self.misses = self.misses.saturating_add(1);
+        let pause = backoff(self.misses, 1.0).min(MISS_CAP);
+        self.free_at = Some(self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause)));
+        Some(Change::Unreached(pause))
     }
 
     /// Halves the rate when throttled; gives back a quarter of it after every quiet ten seconds.
@@ -265,5 +290,151 @@ impl DayLimit {
             Some((_, used)) => *used += count,
             None => self.slots.push_back((now, count)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn accepted() -> Outcome {
+        Outcome::Accepted { provider_id: "id".into() }
+    }
+
+    fn held(scope: Scope) -> Outcome {
+        Outcome::Hold { scope, why: "paused".into() }
+    }
+
+    fn retry(throttled: bool, unsent: bool) -> Outcome {
+        let why = "later".to_owned();
+        Outcome::Retry { after: None, why, ambiguous: false, throttled, unsent }
+    }
+
+    fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
+        pace.learn(std::iter::once((action, outcome)), now)
+    }
+
+    #[test]
+    fn backoff_doubles_from_one_second_to_sixty_with_full_jitter() {
+        let ceilings: Vec<u64> = (1..=8).map(|n| backoff(n, 1.0).as_secs()).collect();
+        assert_eq!(ceilings, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff(200, 1.0), BACKOFF_CAP);
+        assert_eq!(backoff(3, 0.0), Duration::ZERO);
+        assert_eq!(backoff(3, 0.5), 2 * SECOND);
+    }
+
+    #[test]
+    fn a_simulated_hour_keeps_to_the_rate_but_for_one_batch_and_uses_it_up() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10, 50.0, None);
+        let mut sent: Vec<(Duration, usize)> = Vec::new();
+        let mut now = start;
+        while now < start + 3600 * SECOND {
+            match pace.permit(now) {
+                Permit::Wait(at) => now = at,
+                Permit::Go { limit, .. } => {
+                    pace.spent(limit, now);
+                    sent.push((now - start, limit));
+                }
+            }
+        }
+        let total: usize = sent.iter().map(|(_, n)| n).sum();
+        assert!(total >= 3600 * 50 * 95 / 100, "only {total}");
+        for (index, (from, _)) in sent.iter().enumerate() {
+            let window: usize = sent[index..]
+                .iter()
+                .take_while(|(at, _)| *at < *from + SECOND)
+                .map(|(_, n)| n)
+                .sum();
+            assert!(window <= 50 + 10, "{window} in the second after {from:?}");
+        }
+    }
+
+    #[test]
+    fn three_simulated_days_keep_to_the_daily_limit_and_use_it_up() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10, 5.0, Some(1000));
+        let mut sent: Vec<(Duration, usize)> = Vec::new();
+        let mut now = start;
+        while now < start + 3 * DAY {
+            match pace.permit(now) {
+                Permit::Wait(at) => now = at,
+                Permit::Go { limit, .. } => {
+                    pace.spent(limit, now);
+                    sent.push((now - start, limit));
+                    now += 3 * SECOND;
+                }
+            }
+        }
+        for (index, (from, _)) in sent.iter().enumerate() {
+            let window: usize =
+                sent[index..].iter().take_while(|(at, _)| *at < *from + DAY).map(|(_, n)| n).sum();
+            assert!(window <= 1000, "{window} in the day after {from:?}");
+        }
+        let total: usize = sent.iter().map(|(_, n)| n).sum();
+        assert!(total >= 2850, "only {total} in three days");
+    }
+
+    #[test]
+    fn a_hold_on_everything_waits_and_is_probed_with_one_message_ever_more_rarely() {
+        let start = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        let mut now = start;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(learn(&mut pace, 1, &held(Scope::All), now).len(), 1);
+            let Permit::Wait(at) = pace.permit(now) else { panic!("not held") };
+            waits.push((at - now).as_secs());
+            now = at;
+            assert!(matches!(pace.permit(now), Permit::Go { limit: 1, .. }));
+        }
+        assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+        let changes = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(changes, [Change::Released(Scope::All, now - start)]);
+        assert!(matches!(pace.permit(now), Permit::Go { limit: 10, .. }));
+    }
+
+    #[test]
+    fn a_hold_on_one_action_lets_the_others_go() {
+        let now = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        let _ = learn(&mut pace, 2, &held(Scope::Action(2)), now);
+        let Permit::Go { held, until, .. } = pace.permit(now) else { panic!("all held") };
+        assert_eq!((held, until), (vec![2], Some(now + 30 * SECOND)));
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(pace.holds().len(), 1, "another action's success ends no hold");
+        let Permit::Go { held, .. } = pace.permit(now + 30 * SECOND) else { panic!("all held") };
+        assert!(held.is_empty(), "the probe is let through");
+    }
+
+    #[test]
+    fn throttling_halves_the_rate_and_quiet_gives_it_back() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 40.0, None);
+        assert_eq!(learn(&mut pace, 1, &retry(true, false), now), [Change::Slowed(20.0)]);
+        pace.spent(10, now);
+        assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 2));
+        for _ in 0..4 {
+            now += EASE_AFTER;
+            let _ = learn(&mut pace, 1, &accepted(), now);
+        }
+        pace.spent(10, now);
+        assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 4));
+    }
+
+    #[test]
+    fn a_provider_that_is_not_reached_is_left_alone_ever_longer() {
+        let mut now = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            let changes = learn(&mut pace, 1, &retry(false, true), now);
+            assert_eq!(changes, [Change::Unreached(pause * SECOND)]);
+            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
+            now += pause * SECOND;
+        }
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(learn(&mut pace, 1, &retry(false, true), now), [Change::Unreached(SECOND)]);
     }
 }

@@ -109,6 +109,10 @@ impl<S: Source> Pump<S> {
                     self.unit,
                     format_args!("{} no longer held, after {} s", name(*scope), lasted.as_secs()),
                 ),
+                Change::Unreached(pause) => log::warn(
+                    self.unit,
+                    format_args!("the provider was not reached; next try in {} s", pause.as_secs()),
+                ),
                 Change::Slowed(rate) => log::warn(
                     self.unit,
                     format_args!("throttled by the provider; slowing to {rate:.1} recipients/s"),

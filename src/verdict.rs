@@ -175,7 +175,13 @@ fn missing(message: &str, action: u16) -> Scope {
 /// The verdict on a call without a readable answer, for each of its messages.
 pub fn fault(fault: Fault, why: &str) -> Outcome {
     match fault {
-        Fault::NothingSent => retry(reason("not sent", why), None, false, false),
+        Fault::NothingSent => Outcome::Retry {
+            after: None,
+            why: reason("not sent", why),
+            ambiguous: false,
+            throttled: false,
+            unsent: true,
+        },
         Fault::Unknown => retry(reason("no answer", why), None, true, false),
     }
 }
@@ -221,11 +227,16 @@ pub fn wait_asked(
     })
 }
 
+/// How the reason of a held delivery begins; `rescue.sql` looks for it.
+const HELD: &str = "held: ";
+
 /// What is written down about a message.
 ///
 /// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
 /// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
-/// message has failed. A hold uses none and waits for the next `probe`.
+/// message has failed. A try that never reached the provider, or that came too fast for it, uses
+/// no attempt: the message is not at fault, and an outage must not fail what waits for its end. A
+/// hold uses none either and waits for the next `probe`.
 pub fn settlement(
     outcome: Outcome,
     attempts: u32,
@@ -236,20 +247,25 @@ pub fn settlement(
     match outcome {
         Outcome::Accepted { provider_id } => Settlement::Sent { provider_id },
         Outcome::Reject { why } => Settlement::Failed { why },
-        Outcome::Hold { why, .. } => Settlement::Again { delay: probe, why, counts: false },
-        Outcome::Retry { after, why, .. } => {
+        Outcome::Hold { why, .. } => {
+            Settlement::Again { delay: probe, why: format!("{HELD}{why}"), counts: false }
+        }
+        Outcome::Retry { after, why, throttled, unsent, .. } => {
             let attempt = attempts.saturating_add(1);
+            let delay = after.unwrap_or_default().max(backoff(attempt));
+            if throttled || unsent {
+                return Settlement::Again { delay, why, counts: false };
+            }
             if attempt >= max_attempts {
                 return Settlement::Failed { why: format!("{why} (attempt {attempt}, the last)") };
             }
-            let delay = after.unwrap_or_default().max(backoff(attempt));
             Settlement::Again { delay, why, counts: true }
         }
     }
 }
 
 fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool) -> Outcome {
-    Outcome::Retry { after, why, ambiguous, throttled }
+    Outcome::Retry { after, why, ambiguous, throttled, unsent: false }
 }
 
 /// `what: detail`, on one line, of bounded length, and with addresses masked: providers quote
@@ -333,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_fails_with_the_reason() {
-        let busy = || retry("busy".to_owned(), None, true, true);
+        let busy = || retry("busy".to_owned(), None, true, false);
         assert!(matches!(settled(busy(), 3), Settlement::Again { .. }));
         for attempts in [4, 5, u32::MAX] {
             let Settlement::Failed { why } = settled(busy(), attempts) else { panic!() };
@@ -342,9 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_is_away_or_throttles_uses_no_attempt() {
+        let throttled = retry("too fast".to_owned(), None, false, true);
+        for outcome in [throttled, fault(Fault::NothingSent, "connection refused")] {
+            let settled = settled(outcome, 100);
+            assert!(matches!(settled, Settlement::Again { counts: false, .. }), "{settled:?}");
+        }
+    }
+
+    #[test]
     fn a_hold_uses_no_attempt_however_often_it_is_met() {
         let hold = Outcome::Hold { scope: Scope::All, why: "paused".into() };
-        let (delay, why) = (Duration::from_secs(30), "paused".to_owned());
+        let (delay, why) = (Duration::from_secs(30), "held: paused".to_owned());
         assert_eq!(settled(hold, 100), Settlement::Again { delay, why, counts: false });
     }
 

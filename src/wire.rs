@@ -214,7 +214,7 @@ impl Decoder {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let fields: Vec<&[u8]> =
             starts.zip(ends).map(|(start, &end)| &self.fields[start..end]).collect();
-        if fields.len() % FIELDS != 0 {
+        if !fields.len().is_multiple_of(FIELDS) {
             let why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
             let mut raw = Vec::new();
             encode_fields(fields, &mut raw);

@@ -1,10 +1,65 @@
 //! The way from one version of the schema to another.
 
 use crate::support::cluster::Database;
+use crate::support::dump;
 use mailroom::db::migrate::{self, Change};
+use mailroom::error::Kind;
+use std::time::{Duration, Instant};
+
+const ORIGINAL: &str = include_str!("fixtures/original.sql");
+
+/// Six accounts, of which two were handed out and one more still waits for its mail.
+const ROWS: &str = "
+    INSERT INTO accounts (email, login)
+        SELECT 'u' || n || '@example.com', 'u' || n FROM generate_series(1, 6) n;
+    UPDATE tokens SET expires_at = 1700000000 WHERE id = 5;
+    UPDATE tokens SET consumed_at = 1700000000 WHERE id IN (3, 6);
+    UPDATE jobs SET last_seq = 2";
 
 fn versions(steps: &[migrate::Step], change: Change) -> Vec<i64> {
     steps.iter().filter(|step| step.change == change).map(|step| step.version).collect()
+}
+
+/// The original schema, as golang-migrate or psql leaves it, with pgcrypto where it can be had.
+fn original(pgcrypto: bool, recorded: bool) -> Database {
+    let database = Database::empty();
+    if pgcrypto {
+        database.run("CREATE EXTENSION pgcrypto");
+        database.run(ORIGINAL);
+    } else {
+        let secret = "decode(md5(random()::text) || md5(random()::text), 'hex')";
+        database.run(&ORIGINAL.replace("gen_random_bytes(32)", secret));
+    }
+    if recorded {
+        database.run(
+            "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean
+                NOT NULL);
+             INSERT INTO schema_migrations VALUES (0, false)",
+        );
+    }
+    database
+}
+
+fn pgcrypto_is_available(database: &Database) -> bool {
+    database.number("SELECT count(*) FROM pg_available_extensions WHERE name = 'pgcrypto'") == 1
+}
+
+/// `id:state` of every delivery, in the order of the tokens.
+fn deliveries(database: &Database) -> String {
+    let sql = "SELECT coalesce(string_agg(token || ':' || state, ' ' ORDER BY token), '')
+               FROM deliveries";
+    database.client().query_one(sql, &[]).unwrap().get(0)
+}
+
+/// What the original program would send: every fitting token beyond the cursor.
+fn under_the_cursor(database: &Database) -> Vec<String> {
+    let sql = "SELECT a.login::text FROM jobs j
+        JOIN tokens t ON t.id > j.last_seq AND t.consumed_at IS NULL
+            AND t.expires_at > extract(epoch FROM now())
+        JOIN accounts a ON a.id = t.account AND a.status =
+            (CASE t.action::text WHEN 'activation' THEN 'provisioned' ELSE 'active' END)::account_status
+        WHERE j.job_type = 'mailroom' ORDER BY t.id";
+    database.client().query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 #[test]
@@ -16,16 +71,363 @@ fn an_empty_database_goes_up_and_down_and_up_again() {
     assert_eq!(versions(&steps, Change::Applied), [0, 1, 2]);
     migrate::require_current(&mut client).unwrap();
     assert!(migrate::up(&mut client).unwrap().is_empty());
+    let newest = dump::schema(&database);
     let steps = migrate::down(&mut client, Some(9)).unwrap();
     assert_eq!(versions(&steps, Change::Reverted), [2, 1, 0]);
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
+    assert!(!dump::schema(&database).contains("FUNCTION"), "functions were left behind");
+    assert!(!dump::schema(&database).contains("TYPE"), "types were left behind");
     assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [0, 1, 2]);
+    dump::assert_same(&newest, &dump::schema(&database), "down and up must come to the same");
 }
 
 #[test]
-fn a_migrated_copy_is_current() {
+fn each_down_step_restores_exactly_the_version_before_it() {
+    let database = Database::empty();
+    let mut client = database.client();
+    migrate::up(&mut client).unwrap();
+    migrate::down(&mut client, Some(2)).unwrap();
+    let by_way_of_two = dump::schema(&database);
+    let fresh = Database::empty();
+    fresh.run(include_str!("../migrations/0_init.up.sql"));
+    fresh.run(
+        "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean
+        NOT NULL)",
+    );
+    dump::assert_same(&dump::schema(&fresh), &by_way_of_two, "1_harden.down.sql is incomplete");
+    fresh.run(include_str!("../migrations/1_harden.up.sql"));
+    migrate::up(&mut client).unwrap();
+    let steps = migrate::down(&mut client, None).unwrap();
+    assert_eq!(versions(&steps, Change::Reverted), [2]);
+    let found = dump::schema(&database);
+    dump::assert_same(&dump::schema(&fresh), &found, "2_deliveries.down.sql is incomplete");
+}
+
+#[test]
+fn what_golang_migrate_did_goes_on_here_and_the_other_way_round() {
+    // Its steps for each file: the version, dirty; the file in one query; the version, clean.
+    // https://github.com/golang-migrate/migrate/blob/master/database/postgres/postgres.go
+    let step = |client: &mut postgres::Client, version: i64, sql: &str| {
+        for (dirty, sql) in [(true, sql), (false, "")] {
+            let mark = format!("INSERT INTO schema_migrations VALUES ({version}, {dirty})");
+            client.batch_execute(&format!("TRUNCATE schema_migrations; {mark}")).unwrap();
+            client.batch_execute(sql).unwrap();
+        }
+    };
+    let database = Database::empty();
+    let mut client = database.client();
+    let table = "CREATE TABLE schema_migrations (version bigint not null primary key,
+        dirty boolean not null)";
+    client.batch_execute(table).unwrap();
+    assert_eq!(migrate::status(&mut client).unwrap().version, None);
+    step(&mut client, 0, include_str!("../migrations/0_init.up.sql"));
+    step(&mut client, 1, include_str!("../migrations/1_harden.up.sql"));
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [2]);
+    step(&mut client, 1, include_str!("../migrations/2_deliveries.down.sql"));
+    step(&mut client, 2, include_str!("../migrations/2_deliveries.up.sql"));
+    migrate::require_current(&mut client).unwrap();
+    let found = dump::schema(&database);
+    dump::assert_same(include_str!("golden/schema.sql"), &found, "either tool does the same");
+}
+
+#[test]
+fn the_schema_is_the_golden_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schema.sql");
+    let found = dump::schema(&Database::migrated());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap();
+    let hint = "if that is meant, run the test with UPDATE_GOLDEN=1 and read the diff";
+    dump::assert_same(&expected, &found, hint);
+}
+
+#[test]
+fn a_plain_owner_migrates_without_superuser_or_extension() {
+    let database = Database::empty();
+    let (role, name) = (format!("owner_of_{}", database.name), &database.name);
+    database.run(&format!("CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}"));
+    // Before PostgreSQL 15 anybody may create in public; from then on the database's owner may.
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    migrate::up(&mut client).unwrap();
+    client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
+    assert_eq!(deliveries(&database), "1:pending");
+    let extensions = "SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql'";
+    assert_eq!(database.number(extensions), 0);
+    migrate::down(&mut client, Some(3)).unwrap();
+    migrate::up(&mut client).unwrap();
+    migrate::require_current(&mut client).unwrap();
+}
+
+#[test]
+fn the_schema_need_not_be_public() {
+    let database = Database::empty();
+    let name = &database.name;
+    database.run(&format!(
+        "CREATE SCHEMA \"Mail Room\"; ALTER DATABASE {name} SET search_path = \"Mail Room\""
+    ));
+    let mut client = database.client();
+    migrate::up(&mut client).unwrap();
+    assert_eq!(migrate::status(&mut client).unwrap().schema, "Mail Room");
+    // Whoever writes may have another search path.
+    database.run(
+        "SET search_path = public;
+         INSERT INTO \"Mail Room\".accounts (email, login) VALUES ('a@b.c', 'a');
+         UPDATE \"Mail Room\".tokens SET consumed_at = 1;",
+    );
+    assert_eq!(database.number("SELECT count(*) FROM accounts WHERE status = 'active'"), 1);
+    assert_eq!(deliveries(&database), "1:pending");
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
+        0
+    );
+    migrate::down(&mut client, Some(3)).unwrap();
+    assert_eq!(migrate::status(&mut client).unwrap().version, None);
+}
+
+#[test]
+fn an_original_installation_upgrades_to_the_same_schema_with_or_without_pgcrypto() {
+    let golden = include_str!("golden/schema.sql");
+    for (pgcrypto, recorded) in [(true, true), (true, false), (false, true), (false, false)] {
+        if pgcrypto && !pgcrypto_is_available(&Database::empty()) {
+            continue;
+        }
+        let database = original(pgcrypto, recorded);
+        database.run(ROWS);
+        let mut client = database.client();
+        let error = migrate::require_current(&mut client).unwrap_err();
+        assert_eq!(error.kind, Kind::Config);
+        assert!(error.message.contains("version 0"), "{error}");
+        let steps = migrate::up(&mut client).unwrap();
+        assert_eq!(versions(&steps, Change::Recorded), if recorded { vec![] } else { vec![0] });
+        assert_eq!(versions(&steps, Change::Applied), [1, 2]);
+        // 1 and 2 were handed out; 4 waits; 3 was used, 5 is too old, 6 was used.
+        assert_eq!(deliveries(&database), "3:expired 4:pending 5:expired 6:expired");
+        let reasons = "SELECT string_agg(error, ', ' ORDER BY token) FROM deliveries";
+        let reasons: String = client.query_one(reasons, &[]).unwrap().get(0);
+        assert_eq!(reasons, "its token was used, its token expired, its token was used");
+        dump::assert_same(golden, &dump::schema(&database), "the upgrade must end up the same");
+        if pgcrypto {
+            // Not ours, so it stays; but nothing of ours needs it.
+            database.run("DROP EXTENSION pgcrypto RESTRICT");
+        }
+        database.run("INSERT INTO accounts (email, login) VALUES ('new@example.com', 'new')");
+        assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE state = 'pending'"), 2);
+    }
+}
+
+#[test]
+fn going_down_loses_nothing_and_sends_nothing_again() {
     let database = Database::migrated();
-    migrate::require_current(&mut database.client()).unwrap();
-    database.run("INSERT INTO accounts (email, login) VALUES ('a@example.com', 'a')");
-    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE state = 'pending'"), 1);
+    let mut client = database.client();
+    // A lower id may wait while a higher one is sent; ids may also have been given by hand.
+    database.run(
+        "INSERT INTO accounts (email, login)
+            SELECT 'u' || n || '@example.com', 'u' || n FROM generate_series(1, 7) n;
+         INSERT INTO tokens (id, account, action) VALUES (40, 7, 'activation');
+         UPDATE deliveries SET state = 'leased', lease = 'x' WHERE token = 2;
+         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE token IN (1, 4, 7);
+         UPDATE deliveries SET state = 'failed', settled_at = now() WHERE token = 5;
+         DELETE FROM deliveries WHERE token = 6",
+    );
+    migrate::down(&mut client, None).unwrap();
+    let mut sent = under_the_cursor(&database);
+    sent.sort();
+    assert_eq!(sent, ["u2", "u3", "u7"], "what waited, and only that, is beyond the cursor");
+    migrate::up(&mut client).unwrap();
+    let waiting = "SELECT string_agg(a.login, ' ' ORDER BY a.login) FROM deliveries d
+        JOIN tokens t ON t.id = d.token JOIN accounts a ON a.id = t.account
+        WHERE d.state = 'pending'";
+    let waiting: String = client.query_one(waiting, &[]).unwrap().get(0);
+    assert_eq!(waiting, "u2 u3 u7");
+    assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);
+    // The next token must not meet an id that was given out.
+    database.run("INSERT INTO accounts (email, login) VALUES ('new@example.com', 'new')");
+    migrate::down(&mut client, None).unwrap();
+    assert_eq!(under_the_cursor(&database).len(), 4);
+}
+
+#[test]
+fn going_down_with_everything_sent_leaves_nothing_beyond_the_cursor() {
+    let database = Database::migrated();
+    database.run(
+        "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a'), ('b@b.c', 'b');
+         UPDATE deliveries SET state = 'sent', settled_at = now()",
+    );
+    migrate::down(&mut database.client(), None).unwrap();
+    assert!(under_the_cursor(&database).is_empty());
+    let old = original(false, true);
+    old.run(ROWS);
+    migrate::up(&mut old.client()).unwrap();
+    migrate::down(&mut old.client(), Some(2)).unwrap();
+    assert_eq!(under_the_cursor(&old), ["u4"]);
+}
+
+#[test]
+fn a_moment_beyond_2038_does_not_stop_the_way_down() {
+    let database = Database::migrated();
+    database.run(
+        "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a');
+         UPDATE tokens SET expires_at = 4102444800",
+    );
+    migrate::down(&mut database.client(), Some(2)).unwrap();
+    assert_eq!(database.number("SELECT expires_at::bigint FROM tokens"), i64::from(i32::MAX));
+    let unset = "SELECT count(*) FROM tokens t, accounts a
+        WHERE num_nulls(consumed_at, status_changed_at, activated_at, suspended_at) = 4";
+    assert_eq!(database.number(unset), 1, "what was not set stays so");
+}
+
+#[test]
+fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
+    let database = Database::empty();
+    let mut client = database.client();
+    let refused = |client: &mut postgres::Client, words: &[&str]| {
+        let error = migrate::require_current(client).unwrap_err();
+        assert_eq!(error.kind, Kind::Config);
+        for word in words {
+            assert!(error.message.contains(word), "no {word:?} in: {error}");
+        }
+    };
+    refused(&mut client, &["found none", "version 2", "mailroom migrate up"]);
+    migrate::up(&mut client).unwrap();
+    migrate::force(&mut client, 1).unwrap();
+    refused(&mut client, &["found version 1", "version 2 is needed", "mailroom migrate up"]);
+    database.run("UPDATE schema_migrations SET version = 2, dirty = true");
+    refused(&mut client, &["dirty at version 2", "mailroom migrate force"]);
+    assert!(migrate::up(&mut client).unwrap_err().message.contains("dirty"));
+    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("dirty"));
+    assert!(migrate::status(&mut client).unwrap().dirty);
+    migrate::force(&mut client, 2).unwrap();
+    migrate::require_current(&mut client).unwrap();
+    database.run("UPDATE schema_migrations SET version = 4");
+    refused(&mut client, &["version 4", "up to 2", "migrate down 2"]);
+    assert!(migrate::up(&mut client).unwrap_err().message.contains("version 4"));
+    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("version 4"));
+    assert_eq!(migrate::force(&mut client, 3).unwrap_err().kind, Kind::Usage);
+    database.run("DROP TABLE schema_migrations; CREATE TABLE schema_migrations (version text)");
+    refused(&mut client, &["another migration tool", "search_path"]);
+}
+
+#[test]
+fn a_migration_that_fails_changes_nothing_and_names_file_line_and_cause() {
+    let database = original(false, true);
+    database.run(ROWS);
+    database.run("CREATE TYPE delivery_state AS ENUM ('mine')");
+    let mut client = database.client();
+    let error = migrate::up(&mut client).unwrap_err();
+    assert!(error.message.contains("2_deliveries.up.sql"), "{error}");
+    assert!(error.message.contains("\"delivery_state\" already exists"), "{error}");
+    let status = migrate::status(&mut client).unwrap();
+    assert_eq!((status.version, status.dirty), (Some(1), false));
+    assert_eq!(database.number("SELECT count(*) FROM pg_class WHERE relname = 'actions'"), 0);
+    database.run("DROP TYPE delivery_state; ALTER TABLE jobs RENAME last_seq TO other");
+    let error = migrate::up(&mut client).unwrap_err();
+    let line = include_str!("../migrations/2_deliveries.up.sql")
+        .lines()
+        .position(|line| line.contains("SELECT last_seq FROM jobs"))
+        .unwrap()
+        + 1;
+    assert!(error.message.contains(&format!("line {line};")), "{error}");
+    database.run("ALTER TABLE jobs RENAME other TO last_seq");
+    migrate::up(&mut client).unwrap();
+    migrate::require_current(&mut client).unwrap();
+    // The session is as it was before.
+    let path: String = client.query_one("SHOW search_path", &[]).unwrap().get(0);
+    assert_eq!(path, "\"$user\", public");
+}
+
+#[test]
+fn a_connection_lost_in_a_migration_leaves_the_dirty_flag() {
+    let database = original(false, true);
+    let mut blocker = database.client();
+    let mut transaction = blocker.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE tokens IN ACCESS SHARE MODE").unwrap();
+    let mut client = database.client();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let migrating = std::thread::spawn(move || migrate::up(&mut client));
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock'
+            AND query LIKE '%LOCK TABLE accounts, tokens%'"
+    );
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.number(&waits) == 0 {
+        assert!(Instant::now() < deadline, "the migration did not come to wait");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    database.run(&format!("SELECT pg_terminate_backend({pid})"));
+    let error = migrating.join().unwrap().unwrap_err();
+    assert!(error.message.contains("1_harden.up.sql"), "{error}");
+    assert!(error.message.contains("dirty"), "{error}");
+    transaction.rollback().unwrap();
+    let mut client = database.client();
+    let status = migrate::status(&mut client).unwrap();
+    assert_eq!((status.version, status.dirty), (Some(1), true));
+    migrate::force(&mut client, 0).unwrap();
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [1, 2]);
+}
+
+#[test]
+fn of_many_that_migrate_at_once_each_step_is_made_by_one() {
+    let database = Database::empty();
+    let url = database.url.clone();
+    let threads: Vec<_> = (0..6)
+        .map(|_| {
+            let url = url.clone();
+            std::thread::spawn(move || {
+                let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+                let steps = migrate::up(&mut client).unwrap();
+                migrate::require_current(&mut client).unwrap();
+                steps.len()
+            })
+        })
+        .collect();
+    let made: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert_eq!(made, 3);
+    let held = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+        WHERE l.locktype = 'advisory' AND d.datname = current_database()";
+    assert_eq!(database.number(held), 0);
+}
+
+#[test]
+fn a_superuser_who_migrates_leaves_everything_to_the_owner_of_the_tables() {
+    let database = Database::empty();
+    let role = format!("app_of_{}", database.name);
+    database.run(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role}"));
+    let secret = "decode(md5(random()::text) || md5(random()::text), 'hex')";
+    let original = ORIGINAL.replace("gen_random_bytes(32)", secret);
+    database.run(&format!("SET ROLE {role}; {original}"));
+    database.run(&format!("REVOKE CREATE ON SCHEMA public FROM {role}"));
+    migrate::up(&mut database.client()).unwrap();
+    let others = format!(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    AND relowner <> '{role}'::regrole)
+              + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                    AND proowner <> '{role}'::regrole)
+              + (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace
+                    AND typowner <> '{role}'::regrole)"
+    );
+    assert_eq!(database.number(&others), 0);
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    migrate::require_current(&mut client).unwrap();
+    client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
+    client.batch_execute("UPDATE deliveries SET due_at = now()").unwrap();
+    migrate::down(&mut database.client(), Some(2)).unwrap();
+    assert_eq!(database.number(&others), 0);
+}
+
+#[test]
+fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
+    let database = Database::migrated();
+    let role = format!("stranger_to_{}", database.name);
+    database.run(&format!("CREATE ROLE {role} LOGIN"));
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    let error = migrate::require_current(&mut client).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+    assert!(error.message.contains("SELECT on it"), "{error}");
+    let error = migrate::down(&mut client, None).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
 }

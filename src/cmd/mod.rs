@@ -86,6 +86,9 @@ fn target(config: &Config) -> Result<db::Target, Error> {
 /// A link to the database for the queue; listens if there is a channel.
 fn link(config: &Config, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
     let target = target(config)?;
+    for warning in &target.warnings {
+        log::warn("PG", warning);
+    }
     let settings = link::Settings {
         queue: config.queue.clone(),
         channel: channel.map(str::to_owned),

@@ -94,6 +94,20 @@ fn the_first_of_several_hosts_may_be_dead() {
 }
 
 #[test]
+fn a_server_of_the_wrong_kind_is_passed_over() {
+    let cluster = shared();
+    let url = format!("{} target_session_attrs", cluster.url("postgres"));
+    open(&format!("{url}=read-write")).unwrap();
+    open(&format!("{url}=primary")).unwrap();
+    let read_only = "options='-c default_transaction_read_only=on'";
+    open(&format!("{url}=read-only {read_only}")).unwrap();
+    for wrong in ["=read-only".to_owned(), format!("=read-write {read_only}")] {
+        let fault = open(&format!("{url}{wrong}")).err().unwrap();
+        assert!(matches!(fault, Fault::Lost(_)), "{fault:?}");
+    }
+}
+
+#[test]
 fn what_a_person_must_change_is_told_from_what_can_pass() {
     let cluster = shared();
     let text = denied(open(&cluster.url("no_such_database")));
@@ -128,8 +142,6 @@ fn a_notification_ends_the_wait_and_many_count_as_one() {
     let cluster = shared();
     let mut session = open(&cluster.url("postgres")).unwrap();
     session.listen("Odd \"channel\"").unwrap();
-    let mut other = Database::empty().client();
-    drop(other.batch_execute("SELECT 1"));
     let mut other = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
     let begun = Instant::now();
     assert!(!session.wait(begun + Duration::from_millis(700)).unwrap());
@@ -143,6 +155,49 @@ fn a_notification_ends_the_wait_and_many_count_as_one() {
     other.batch_execute("NOTIFY \"Odd \"\"channel\"\"\"").unwrap();
     session.probe().unwrap();
     assert!(session.wait(Instant::now()).unwrap());
+}
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_idle_session_sends_nothing_and_wakes_at_most_twice_a_second() {
+    let cluster = shared();
+    for url in [cluster.url("postgres"), cluster.tcp_url("postgres")] {
+        let mut session = open(&url).unwrap();
+        session.listen("nobody_calls").unwrap();
+        let pid = ask(&mut session, "SELECT pg_backend_pid()::text");
+        session.probe().unwrap();
+        let before = sleeps();
+        assert!(!session.wait(Instant::now() + Duration::from_secs(4)).unwrap());
+        let woken = sleeps() - before;
+        assert!(woken <= 4 * 2 + 3, "woken {woken} times in 4 s");
+        let asked = format!(
+            "SELECT (state = 'idle' AND now() - state_change > '3.5 s')::text \
+             FROM pg_stat_activity WHERE pid = {pid}"
+        );
+        assert_eq!(ask(&mut open(&url).unwrap(), &asked), "true");
+    }
+}
+
+#[test]
+fn every_one_of_many_notifications_in_a_row_ends_a_wait_at_once() {
+    let cluster = shared();
+    for url in [cluster.url("postgres"), cluster.tcp_url("postgres")] {
+        let mut session = open(&url).unwrap();
+        session.listen("row").unwrap();
+        let mut other = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        for _ in 0..300 {
+            other.batch_execute("NOTIFY row").unwrap();
+            let begun = Instant::now();
+            assert!(session.wait(begun + LIMIT).unwrap());
+            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        }
+    }
 }
 
 /// A cluster whose TCP connections need a password.

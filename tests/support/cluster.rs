@@ -172,14 +172,11 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // A server that was restarted is no child of the keeper: stop it here.
-        if let Ok(pid) =
-            std::fs::read_to_string(self.dir.join("pid")).map(|text| text.trim().parse())
-        {
-            if let Ok(pid) = pid {
-                let pid = nix::unistd::Pid::from_raw(pid);
-                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
-                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
-            }
+        let pid = std::fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        if let Ok(pid) = pid.trim().parse() {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
         }
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();

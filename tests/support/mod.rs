@@ -1,7 +1,9 @@
 //! What the tests stand on: a private PostgreSQL, a scripted provider, the program as a process.
 
 pub mod cluster;
+pub mod dump;
 pub mod endpoint;
 pub mod peer;
 pub mod program;
 pub mod records;
+pub mod tls;

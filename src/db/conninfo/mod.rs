@@ -5,7 +5,6 @@
 //! password, nor any part of the string that could be a piece of one.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html>
 
-mod keywords;
 mod passfile;
 mod text;
 mod words;
@@ -26,6 +25,19 @@ const KEEPALIVE_IDLE: u64 = 30;
 const KEEPALIVE_INTERVAL: u64 = 10;
 const KEEPALIVE_COUNT: u32 = 3;
 const USER_TIMEOUT_MS: u64 = 30_000;
+
+/// One keyword with its value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The keyword as written.
+    pub key: String,
+    /// The value, unquoted and decoded.
+    pub value: String,
+    /// Where the value begins: characters from the start, counted from 1.
+    pub at: usize,
+    /// Whether the keyword may be repeated in a message: it is surely no piece of a password.
+    pub plain: bool,
+}
 
 /// Reads a connection string. Also reads the password file and, if no user is named, who runs
 /// this process. Looks no name up and opens no connection.
@@ -119,7 +131,9 @@ impl Words<'_> {
 
     fn tls(&self) -> Result<(TlsMode, Roots), Error> {
         let roots = match self.filled("sslrootcert") {
-            Some(word) if word.value == "system" => Roots::System,
+            Some(word) if word.value == "system" => {
+                Roots::System(self.variable("SSL_CERT_FILE").map(PathBuf::from))
+            }
             Some(word) => Roots::File(PathBuf::from(word.value)),
             None => match self.home().map(|home| home.join(".postgresql/root.crt")) {
                 Some(path) if path.exists() => Roots::File(path),
@@ -127,7 +141,7 @@ impl Words<'_> {
             },
         };
         let Some(word) = self.filled("sslmode") else {
-            let system = roots == Roots::System;
+            let system = matches!(roots, Roots::System(_));
             return Ok((if system { TlsMode::VerifyFull } else { TlsMode::Prefer }, roots));
         };
         let mode = word.choose(
@@ -142,7 +156,7 @@ impl Words<'_> {
         )?;
         let strict = matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
         match roots {
-            Roots::System if mode != TlsMode::VerifyFull => {
+            Roots::System(_) if mode != TlsMode::VerifyFull => {
                 Err(word.wrong("must be verify-full with sslrootcert=system"))
             }
             Roots::Unset if strict => Err(word.wrong(

@@ -5,18 +5,7 @@
 //! malformed may be a piece of the password.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>
 
-/// One keyword with its value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The keyword as written.
-    pub key: String,
-    /// The value, unquoted and decoded.
-    pub value: String,
-    /// Where the value begins: characters from the start, counted from 1.
-    pub at: usize,
-    /// Whether the keyword may be repeated in a message: it is surely no piece of a password.
-    pub plain: bool,
-}
+use super::Setting;
 
 /// What is wrong, and where.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,13 +5,16 @@
 //! started; an idle session sends nothing and wakes at most twice a second.
 
 mod fault;
+mod inbox;
 mod watchdog;
 
 use crate::db::Fault;
 use crate::stop::{SLICE, Stop};
 use fallible_iterator::FallibleIterator as _;
+use inbox::Inbox;
 use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, NoTls};
+use std::io;
 use std::time::{Duration, Instant};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use watchdog::Watchdog;
@@ -30,6 +33,8 @@ const SHORT: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
 const CONNECT_SLICE: Duration = Duration::from_secs(2);
+/// The time to read what has arrived already; its rest is read when it comes.
+const READ: Duration = Duration::from_millis(1);
 /// Used if the configuration names none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,6 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Session {
     // Dropped first, while the watchdog still watches.
     client: Client,
+    inbox: Inbox,
     watchdog: Watchdog,
     stop: Stop,
     label: String,
@@ -90,28 +96,44 @@ impl Session {
 
     /// Waits for a notification, the stop flag or `until`, whichever is first. `true` means that
     /// there was at least one notification; all that have arrived are taken together, because
-    /// they are hints and their number says nothing.
+    /// they are hints and their number says nothing. A signal ends the sleep at once, so the flag
+    /// it raises is seen at once too.
     ///
     /// # Errors
     /// `Lost` as soon as the connection is.
     pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
         loop {
-            let begun = Instant::now();
-            let left = until.saturating_duration_since(begun);
-            let mut inbox = self.client.notifications();
-            // Gives nothing both for a timeout and for a closed connection.
-            let first = inbox.timeout_iter(left.min(SLICE)).next();
-            while !inbox.is_empty() && matches!(inbox.iter().next(), Ok(Some(_))) {}
-            drop(inbox);
-            match first {
-                Err(error) => return Err(self.lost(&error, begun)),
-                Ok(Some(_)) => return Ok(true),
-                Ok(None) if self.client.is_closed() => {
-                    return Err(Fault::Lost(format!("{}: connection closed", self.label)));
-                }
-                Ok(None) if self.stop.requested() || Instant::now() >= until => return Ok(false),
-                Ok(None) => {}
+            if self.receive()? {
+                return Ok(true);
             }
+            // Until something arrives the client has nothing to say.
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() || self.stop.requested() {
+                    return Ok(false);
+                }
+                let arrived = self.inbox.sleep(left.min(SLICE));
+                if arrived.map_err(|cause| Fault::Lost(format!("{}: {cause}", self.label)))? {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes what has arrived: whether there was a notification.
+    fn receive(&mut self) -> Result<bool, Fault> {
+        let begun = Instant::now();
+        let mut arrived = self.client.notifications();
+        // Gives nothing both for a timeout and for a closed connection.
+        let first = arrived.timeout_iter(READ).next();
+        while !arrived.is_empty() && matches!(arrived.iter().next(), Ok(Some(_))) {}
+        drop(arrived);
+        match first {
+            Err(error) => Err(self.lost(&error, begun)),
+            Ok(None) if self.client.is_closed() => {
+                Err(Fault::Lost(format!("{}: connection closed", self.label)))
+            }
+            Ok(first) => Ok(first.is_some()),
         }
     }
 
@@ -251,7 +273,10 @@ fn open_one(
         };
         let error = match connected {
             Ok(client) => {
-                let mut session = Session { client, watchdog, stop: stop.clone(), label };
+                let socket = watchdog.socket().ok_or(io::ErrorKind::NotFound.into());
+                let inbox = socket.and_then(Inbox::new);
+                let inbox = inbox.map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
+                let mut session = Session { client, inbox, watchdog, stop: stop.clone(), label };
                 session.introduce()?;
                 return Ok(session);
             }
@@ -271,8 +296,8 @@ fn open_one(
 /// Whether the kernel's part of connecting was cut off.
 fn is_timeout(error: &postgres::Error) -> bool {
     std::error::Error::source(error)
-        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
-        .is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 impl Session {

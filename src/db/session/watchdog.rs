@@ -15,8 +15,8 @@ use postgres::Socket;
 use postgres::tls::MakeTlsConnect;
 use std::error::Error;
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ const HIGHEST_FD: RawFd = 4096;
 pub struct Watchdog {
     deadline: watch::Sender<Option<Instant>>,
     bitten: Arc<AtomicBool>,
+    socket: Arc<OnceLock<RawFd>>,
 }
 
 impl Watchdog {
@@ -39,8 +40,15 @@ impl Watchdog {
         let (deadline, seen) = watch::channel(Instant::now().checked_add(limit));
         let bitten = Arc::new(AtomicBool::new(false));
         let watch = Watch { deadline: seen, bitten: Arc::clone(&bitten), stop: stop.clone() };
-        let watched = Watched { tls, before: open_sockets(), port, watch };
-        (Watchdog { deadline, bitten }, watched)
+        let socket = Arc::new(OnceLock::new());
+        let found = Arc::clone(&socket);
+        let watched = Watched { tls, before: open_sockets(), port, watch, found };
+        (Watchdog { deadline, bitten, socket }, watched)
+    }
+
+    /// The socket of the connection, once there is one.
+    pub fn socket(&self) -> Option<RawFd> {
+        self.socket.get().copied()
     }
 
     /// Lets the connection live until `limit` from now.
@@ -65,6 +73,7 @@ pub struct Watched<T> {
     before: Vec<(RawFd, SockaddrStorage)>,
     port: u16,
     watch: Watch,
+    found: Arc<OnceLock<RawFd>>,
 }
 
 impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
@@ -77,6 +86,7 @@ impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
             .into_iter()
             .find(|open| is_for(&open.1, self.port) && !self.before.contains(open))
             .ok_or("the socket of the connection was not found; are too many files open?")?;
+        let _ = self.found.set(socket.0);
         let runtime = tokio::runtime::Handle::try_current()?;
         runtime.spawn(self.watch.clone().run(socket));
         self.tls.make_tls_connect(host).map_err(Into::into)

@@ -1,0 +1,149 @@
+//! Where the tables are, and what `schema_migrations` says of them.
+//!
+//! In scope: finding the schema of an installation, reading and writing the version. Out of
+//! scope: what a version means.
+
+use super::{NOTHING, failed};
+use crate::error::Error;
+use postgres::Client;
+
+/// Where the tables are, or would be made.
+pub(super) struct Home {
+    pub(super) database: String,
+    pub(super) schema: String,
+    /// The schema's name as SQL wants it.
+    pub(super) quoted: String,
+    /// `schema.schema_migrations`, as SQL wants it.
+    pub(super) table: String,
+    /// Whether that table exists, and whether it is one of golang-migrate's form.
+    pub(super) exists: bool,
+    sound: bool,
+    /// Whether the tables of version 0 are there.
+    original: bool,
+}
+
+/// The schema is the one whose `tokens` the search path finds, if `jobs` and the type `job_type`
+/// are beside it; else the one where new tables go.
+const FIND_HOME: &str = "
+    SELECT current_database()::text, n.nspname::text, quote_ident(n.nspname),
+        m.oid IS NOT NULL,
+        2 = (SELECT count(*) FROM pg_attribute
+             WHERE attrelid = m.oid AND NOT attisdropped
+                AND (attname, atttypid) IN (('version', 'int8'::regtype), ('dirty', 'bool'::regtype))),
+        ours.oid IS NOT NULL,
+        current_setting('server_version_num')::int
+    FROM (SELECT 1) one
+    LEFT JOIN LATERAL (
+        SELECT t.relnamespace AS oid
+        FROM pg_class t
+        JOIN pg_class j ON j.relnamespace = t.relnamespace AND j.relname = 'jobs'
+        JOIN pg_class a ON a.relnamespace = t.relnamespace AND a.relname = 'accounts'
+        JOIN pg_type y ON y.typnamespace = t.relnamespace AND y.typname = 'job_type'
+        WHERE t.oid = to_regclass('tokens')
+    ) ours ON true
+    JOIN pg_namespace n ON n.oid = coalesce(ours.oid,
+        (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))
+    LEFT JOIN pg_class m ON m.relnamespace = n.oid AND m.relname = 'schema_migrations'";
+
+impl Home {
+    pub(super) fn find(client: &mut Client) -> Result<Home, Error> {
+        let row = client
+            .query_opt(FIND_HOME, &[])
+            .map_err(|e| failed("cannot look for the mailroom schema", &e))?
+            .ok_or_else(|| {
+                Error::config(
+                    "no schema of the search path exists, so there is nowhere to look for tables: \
+                     create the schema, or change search_path",
+                )
+            })?;
+        let number: i32 = row.get(6);
+        if number < 130_000 {
+            return Err(Error::config(format!(
+                "the server is PostgreSQL {}; mailroom needs 13 or later",
+                number / 10_000
+            )));
+        }
+        let quoted: String = row.get(2);
+        Ok(Home {
+            database: row.get(0),
+            schema: row.get(1),
+            table: format!("{quoted}.schema_migrations"),
+            quoted,
+            exists: row.get(3),
+            sound: row.get(4),
+            original: row.get(5),
+        })
+    }
+}
+
+/// What `schema_migrations` says.
+pub(super) struct Found {
+    pub(super) version: Option<i64>,
+    pub(super) dirty: bool,
+    pub(super) recorded: bool,
+}
+
+pub(super) fn read(client: &mut Client, home: &Home) -> Result<Found, Error> {
+    if home.exists && !home.sound {
+        return Err(Error::config(format!(
+            "{} belongs to another migration tool (no version bigint and dirty boolean): give \
+             mailroom a schema of its own, and name it in search_path",
+            home.table
+        )));
+    }
+    let row = if home.exists {
+        client
+            .query_opt(&format!("SELECT version, dirty FROM {} LIMIT 1", home.table), &[])
+            .map_err(|e| failed(&format!("cannot read {} (needs SELECT on it)", home.table), &e))?
+    } else {
+        None
+    };
+    Ok(match row {
+        Some(row) => {
+            let version: i64 = row.get(0);
+            let version = (version != NOTHING).then_some(version);
+            Found { version, dirty: row.get(1), recorded: true }
+        }
+        None => Found { version: home.original.then_some(0), dirty: false, recorded: false },
+    })
+}
+
+/// Makes `schema_migrations` if it is not there; its owner is that of the tables it speaks of.
+pub(super) fn ensure_table(client: &mut Client, home: &Home) -> Result<(), Error> {
+    if home.exists {
+        return Ok(());
+    }
+    let table = &home.table;
+    let sql = format!(
+        "CREATE TABLE {table} (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
+         DO $$
+         DECLARE
+            owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class
+                           WHERE oid = to_regclass('tokens'));
+         BEGIN
+            IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+                EXECUTE format('ALTER TABLE schema_migrations OWNER TO %I', owner);
+            END IF;
+         END $$"
+    );
+    client.batch_execute(&sql).map_err(|e| failed(&format!("cannot create {table}"), &e))
+}
+
+/// Replaces the row of `schema_migrations`; no row stands for a clean [`NOTHING`].
+pub(super) fn record(
+    client: &mut Client,
+    home: &Home,
+    version: i64,
+    dirty: bool,
+) -> Result<(), Error> {
+    let mut sql = format!("BEGIN; DELETE FROM {};", home.table);
+    if dirty || version != NOTHING {
+        sql += &format!("INSERT INTO {} (version, dirty) VALUES ({version}, {dirty});", home.table);
+    }
+    sql += "COMMIT";
+    client.batch_execute(&sql).map_err(|e| {
+        // An open, failed transaction would refuse everything after it.
+        let _ = client.batch_execute("ROLLBACK");
+        failed(&format!("cannot write to {}", home.table), &e)
+    })
+}
