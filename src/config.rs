@@ -337,8 +337,12 @@ impl Config {
             "send" => self.ack == Ack::Sent,
             _ => VARS[0].used_by.contains(&command),
         };
-        let mentioned =
-            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
+        // Only what stands between name and colon counts: names begin like others.
+        let mentioned = |r: &Reader<'_>, name: &str| {
+            let rest = |problem: &String| problem.strip_prefix(name).map(str::to_owned);
+            let own = |rest: String| rest.starts_with(':') || rest.starts_with("_FILE:");
+            r.problems.iter().filter_map(rest).any(own)
+        };
         if needs_database
             && self.database_url.as_ref().is_none_or(|url| url.is_empty())
             && !mentioned(r, VARS[0].name)
@@ -351,7 +355,10 @@ impl Config {
         {
             r.problem(VARS[1].name, "is required: 64 hexadecimal digits");
         }
-        if QUEUE.contains(&command) && self.healthcheck < self.batch_timeout {
+        if QUEUE.contains(&command)
+            && self.healthcheck < self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTHCHECK_INTERVAL")
+        {
             r.problem(
                 "MAILROOM_HEALTHCHECK_INTERVAL",
                 format_args!(

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
-use crate::model::{Batch, Message, Outcome, Settlement};
+use crate::model::{Batch, Message, Outcome, Scope, Settlement};
 use crate::pace;
 use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
@@ -49,6 +49,8 @@ struct Held {
     message: Message,
     attempts: u32,
     due: Instant,
+    /// When its lease runs out and it is not ours any more.
+    lapses: Option<Instant>,
 }
 
 /// Messages read from a file, normally standard input.
@@ -162,22 +164,29 @@ impl StdinSource {
             self.report_bad(&place, &bad.why, &bad.raw)?;
         }
         let mut good = record.good;
-        if let Acknowledge::Here = self.settings.acknowledge {
-            let (known, unknown): (Vec<_>, Vec<_>) =
-                good.into_iter().partition(|message| (self.settings.known)(message.action));
-            for message in unknown {
-                let place = format!("record {}", record.number);
+        let due = (self.clock.now)();
+        let mut lapses = None;
+        if let Acknowledge::Database(_, lease_for) = self.settings.acknowledge {
+            lapses = Some(due + lease_for);
+            good = self.adopt(good)?;
+        } else {
+            let bad: Vec<usize> = record.bad.iter().filter_map(|bad| bad.message).collect();
+            let places = (1..).filter(|place| !bad.contains(place));
+            let mut known = Vec::with_capacity(good.len());
+            for (message, place) in good.into_iter().zip(places) {
+                if (self.settings.known)(message.action) {
+                    known.push(message);
+                    continue;
+                }
+                let place = format!("record {}, message {place}", record.number);
                 let why = format!("there is no template for action {}", message.action);
                 self.report_bad(&place, &why, &encode(message))?;
             }
             good = known;
-        } else {
-            good = self.adopt(good)?;
         }
-        let due = (self.clock.now)();
         self.waiting.extend(good.into_iter().map(|message| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
-            Held { message, attempts, due }
+            Held { message, attempts, due, lapses }
         }));
         Ok(())
     }
@@ -238,6 +247,8 @@ impl StdinSource {
         let mut batch = Batch::default();
         self.under_way.clear();
         let mut rest = VecDeque::with_capacity(self.waiting.len());
+        // What lapsed while we waited is claimed again, and may be sent by somebody else.
+        self.waiting.retain(|held| held.lapses.is_none_or(|at| now < at));
         for held in self.waiting.drain(..) {
             let due = held.due <= now && !ask.held.contains(&held.message.action);
             if due && batch.messages.len() < ask.limit {
@@ -263,12 +274,43 @@ impl StdinSource {
         Ok(())
     }
 
-    /// Keeps what a person must see to: nobody else has it.
-    fn give_up(&mut self, message: Message, why: &str) -> Result<(), Error> {
+    /// Keeps what a person must see to, with the reasons: nobody else has it.
+    fn give_up(&mut self, messages: Vec<(Message, String)>) -> Result<(), Error> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         let path = self.undelivered.path().display().to_string();
-        let to = log::address(&message.email);
-        log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
-        self.keep(&encode(message))
+        let mut raw = Vec::new();
+        for (message, why) in messages {
+            let to = log::address(&message.email);
+            log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
+            raw.extend(encode(message));
+        }
+        // One write: each waits for the disk, and the process may have to end soon.
+        self.keep(&raw)
+    }
+
+    /// Puts back, with a database, what waits here and cannot be sent now: it must not stand in
+    /// the way of others, nor outlast its lease.
+    fn put_back(
+        &mut self,
+        which: impl Fn(&Message) -> bool,
+        delay: Duration,
+        why: &str,
+    ) -> Result<(), Error> {
+        let Acknowledge::Database(link, _) = &mut self.settings.acknowledge else { return Ok(()) };
+        let (back, kept): (VecDeque<_>, VecDeque<_>) =
+            self.waiting.drain(..).partition(|held| which(&held.message));
+        self.waiting = kept;
+        let again = || Settlement::Again { delay, why: why.to_owned(), counts: false };
+        let back: Vec<_> = back
+            .into_iter()
+            .filter_map(|held| held.message.ticket.map(|ticket| (ticket, again())))
+            .collect();
+        if !back.is_empty() {
+            link.run("putting back", |statements, client| statements.settle(client, &back))?;
+        }
+        Ok(())
     }
 }
 
@@ -283,9 +325,17 @@ impl Source for StdinSource {
         loop {
             let now = (self.clock.now)();
             if !self.waiting.is_empty() {
+                if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
+                    let delay = until.saturating_duration_since(now);
+                    let held = |message: &Message| ask.held.contains(&message.action);
+                    self.put_back(held, delay, "held: its action is held")?;
+                }
                 let batch = self.due(ask, now);
                 if !batch.messages.is_empty() {
                     return Ok(Next::Batch(batch));
+                }
+                if self.waiting.is_empty() {
+                    continue;
                 }
                 if self.stop.requested() {
                     return Ok(Next::End);
@@ -325,6 +375,9 @@ impl Source for StdinSource {
     ) -> Result<(), Error> {
         let attempts = std::mem::take(&mut self.under_way);
         let mut settled = Vec::new();
+        let mut undelivered = Vec::new();
+        let held = |outcome: &Outcome| matches!(outcome, Outcome::Hold { scope: Scope::All, .. });
+        let all_held = outcomes.iter().any(held);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
             let chance = (self.clock.chance)();
@@ -341,11 +394,11 @@ impl Source for StdinSource {
             }
             match settlement {
                 Settlement::Sent { .. } => {}
-                Settlement::Failed { why } => self.give_up(message, &why)?,
+                Settlement::Failed { why } => undelivered.push((message, why)),
                 Settlement::Again { delay, counts, .. } => {
                     let attempts = attempts + u32::from(counts);
                     let due = (self.clock.now)() + delay;
-                    self.waiting.push_back(Held { message, attempts, due });
+                    self.waiting.push_back(Held { message, attempts, due, lapses: None });
                 }
             }
         }
@@ -356,30 +409,18 @@ impl Source for StdinSource {
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
             report_settled(&settled, written.as_deref());
         }
-        Ok(())
+        self.give_up(undelivered)?;
+        if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
     }
 
     fn close(&mut self) -> Result<(), Error> {
         if let Acknowledge::Here = self.settings.acknowledge {
             self.empty_the_pipe()?;
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        let mut released = Vec::new();
-        for held in waiting {
-            match held.message.ticket {
-                Some(ticket) => {
-                    let why = "released: the sender was stopped".to_owned();
-                    let delay = Duration::ZERO;
-                    released.push((ticket, Settlement::Again { delay, why, counts: false }));
-                }
-                None => self.give_up(held.message, "the process was asked to stop")?,
-            }
-        }
-        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
-            && !released.is_empty()
-        {
-            link.run("releasing", |statements, client| statements.settle(client, &released))?;
-        }
+        self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped")?;
+        let stopped = |held: Held| (held.message, "the process was asked to stop".to_owned());
+        let waiting = self.waiting.drain(..).map(stopped).collect();
+        self.give_up(waiting)?;
         if self.bad > 0 {
             let path = self.undelivered.path().display();
             return Err(Error::new(

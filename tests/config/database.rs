@@ -66,8 +66,7 @@ fn at(url: &str) -> Database {
 fn a_wrong_password_is_fatal_and_not_shown() {
     let cluster = Cluster::start(&[]);
     let hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-    let mut client =
-        postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
+    let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
     client.batch_execute("CREATE ROLE mail LOGIN PASSWORD 'right'").unwrap();
     std::fs::write(cluster.dir.join("data/pg_hba.conf"), hba).unwrap();
     cluster.control(&["restart", "-m", "fast"]);
@@ -88,10 +87,7 @@ fn a_server_that_is_away_is_waited_for() {
         listener.local_addr().unwrap().port()
     };
     let database = at(&format!("host=127.0.0.1 port={port} user=x dbname=x password=hunter2"));
-    for program in [
-        Program::collect(&database),
-        Program::run(&database, "http://127.0.0.1:9"),
-    ] {
+    for program in [Program::collect(&database), Program::run(&database, "http://127.0.0.1:9")] {
         let mut running = program.start();
         running.wait_log_times("connection failed", 3);
         assert!(running.is_running());
@@ -106,7 +102,9 @@ fn a_server_that_is_away_is_waited_for() {
 
 #[test]
 fn a_connection_string_that_cannot_be_used_is_refused_by_name_and_without_its_password() {
-    for url in ["host=x nonsense=1 password=hunter2", "postgres://u:hunter2@h/db?gssencmode=require"] {
+    for url in
+        ["host=x nonsense=1 password=hunter2", "postgres://u:hunter2@h/db?gssencmode=require"]
+    {
         let finished = Program::collect(&at(url)).output();
         assert_refused(&finished, 78, &["MAILROOM_DATABASE_URL"]);
         assert!(!finished.log.contains("hunter2"), "{}", finished.log);

@@ -83,8 +83,7 @@ fn killed_again_and_again_under_a_thousand_messages_it_loses_none() {
     let mut chance = 0x2545_f491_4f6c_dd1d_u64;
     let mut done = 0;
     while done < 600 {
-        let running =
-            with_lease(&database, &endpoint).env("MAILROOM_BATCH_LIMIT", "25").start();
+        let running = with_lease(&database, &endpoint).env("MAILROOM_BATCH_LIMIT", "25").start();
         // Any moment after some batches, and then up to 80 ms later.
         wait_until("it works", || endpoint.accepted().len() >= done + 100);
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

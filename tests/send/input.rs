@@ -33,9 +33,8 @@ fn bad_messages_are_reported_and_kept_and_the_good_ones_beside_them_are_sent() {
     input.extend(record(good(200)));
 
     let dir = tempfile::tempdir().unwrap();
-    let finished = Program::send(&endpoint.url())
-        .env("MAILROOM_SES_OUTPUT_PATH", dir.path())
-        .input(&input);
+    let finished =
+        Program::send(&endpoint.url()).env("MAILROOM_SES_OUTPUT_PATH", dir.path()).input(&input);
     assert_eq!(finished.code, Some(65), "{}", finished.log);
     for (number, (_, why)) in (2..).zip(&bad) {
         let line = finished.log.lines().find(|line| line.contains(&format!("record {number}")));

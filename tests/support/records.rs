@@ -12,13 +12,7 @@ pub fn token(number: u32) -> String {
 
 /// The five fields of an activation for `name@example.com`.
 pub fn activation(name: &str, number: u32) -> [String; 5] {
-    [
-        "1".to_owned(),
-        format!("{name}@example.com"),
-        name.to_owned(),
-        token(number),
-        String::new(),
-    ]
+    ["1".to_owned(), format!("{name}@example.com"), name.to_owned(), token(number), String::new()]
 }
 
 /// Fields as one record, ended by a line feed.
