@@ -3,6 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, Running, wait_until};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -118,14 +119,11 @@ fn a_sender_that_is_killed_after_the_provider_accepted_repeats_one_batch_at_most
     let (collect, send) = pipeline(&database, &endpoint);
     database.accounts("user", LIMIT as u32);
     wait_until("the call is under way", || endpoint.requests().len() == 1);
-    // It cannot settle while these rows are locked.
-    let mut other = database.client();
-    let mut lock = other.transaction().unwrap();
-    lock.execute("SELECT FROM deliveries FOR UPDATE", &[]).unwrap();
+    // It cannot read the reply while it is frozen.
+    send.signal(Signal::SIGSTOP);
     endpoint.wait_for(LIMIT, PATIENCE);
     send.kill();
     collect.kill();
-    lock.rollback().unwrap();
     let (collect, send) = pipeline(&database, &endpoint);
     wait_sent(&database, LIMIT as i64);
     assert!(repeated(&endpoint, LIMIT) <= LIMIT);

@@ -4,6 +4,9 @@
 //! so the pipe fills and the writer waits. With one, deliveries are taken over from the collector
 //! before they are sent, and settled there.
 
+mod input;
+
+use self::input::{Input, Read};
 use super::{Ask, Next, Source, new_lease, report_settled};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -15,15 +18,10 @@ use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Decoder, Record};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use crate::wire::{self, Record};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
-
-const BUFFER: usize = 16 * 1024;
 
 /// Where deliveries are acknowledged.
 pub enum Acknowledge {
@@ -56,26 +54,14 @@ struct Held {
 /// Messages read from a file, normally standard input.
 pub struct StdinSource {
     settings: Settings,
-    input: File,
+    input: Input,
     undelivered: Undelivered,
     stop: Stop,
     clock: Clock,
-    decoder: Decoder,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    ended: bool,
     waiting: VecDeque<Held>,
     /// Attempts of the messages of the batch that is under way, in its order.
     under_way: Vec<u32>,
     bad: u64,
-}
-
-/// What reading gave.
-enum Read {
-    Record(Record),
-    Nothing,
-    End,
 }
 
 impl StdinSource {
@@ -89,68 +75,13 @@ impl StdinSource {
     ) -> StdinSource {
         StdinSource {
             settings,
-            input,
+            input: Input::new(input, stop.clone(), clock),
             undelivered,
             stop,
             clock,
-            decoder: Decoder::new(),
-            buffer: vec![0; BUFFER],
-            start: 0,
-            end: 0,
-            ended: false,
             waiting: VecDeque::new(),
             under_way: Vec::new(),
             bad: 0,
-        }
-    }
-
-    /// Reads up to the end of a record; waits until `until`, or while the stop flag is down.
-    fn read(&mut self, until: Option<Instant>) -> Result<Read, Error> {
-        loop {
-            if self.start < self.end {
-                let (taken, record) = self.decoder.push(&self.buffer[self.start..self.end]);
-                self.start += taken;
-                if let Some(record) = record {
-                    return Ok(Read::Record(record));
-                }
-                continue;
-            }
-            if self.ended {
-                return Ok(Read::End);
-            }
-            if !self.readable(until)? {
-                return Ok(if self.stop.requested() { Read::End } else { Read::Nothing });
-            }
-            match self.input.read(&mut self.buffer) {
-                Ok(0) => {
-                    self.ended = true;
-                    if let Some(record) = self.decoder.finish() {
-                        return Ok(Read::Record(record));
-                    }
-                }
-                Ok(n) => (self.start, self.end) = (0, n),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("reading standard input failed", error)),
-            }
-        }
-    }
-
-    /// Waits until there is something to read. Once the stop flag is up, looks only once.
-    fn readable(&self, until: Option<Instant>) -> Result<bool, Error> {
-        loop {
-            let stopping = self.stop.requested();
-            let left = until.map(|until| until.saturating_duration_since((self.clock.now)()));
-            let slice = if stopping { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
-            let slice = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
-            let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, slice) {
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(Error::io("waiting for standard input failed", error)),
-            }
-            if stopping || left == Some(Duration::ZERO) {
-                return Ok(false);
-            }
         }
     }
 
@@ -266,7 +197,7 @@ impl StdinSource {
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
         let start = (self.clock.now)();
         while self.stop.requested() && (self.clock.now)() < start + SLICE {
-            match self.read(None)? {
+            match self.input.read(None)? {
                 Read::Record(record) => self.take(record)?,
                 Read::Nothing | Read::End => break,
             }
@@ -349,7 +280,7 @@ impl Source for StdinSource {
                 self.stop.sleep(end.saturating_duration_since(now));
                 continue;
             }
-            match self.read(ask.until)? {
+            match self.input.read(ask.until)? {
                 Read::Record(record) => self.take(record)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),

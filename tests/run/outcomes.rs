@@ -225,3 +225,15 @@ fn a_mail_arrives_in_the_inbox_of_a_local_ses_that_others_wrote() {
     assert_eq!(verified.code, Some(0), "{}", verified.out);
     assert_eq!(running.stop().code, Some(0));
 }
+
+#[test]
+fn debug_mode_prints_the_requests_and_sends_nothing() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 2);
+    let running = run(&database, &endpoint).env("MAILROOM_DEBUG", "true").start();
+    wait_state(&database, "sent", 2);
+    assert!(running.out().contains("to user2@example.com {"), "{}", running.out());
+    assert_eq!(endpoint.connections(), 0);
+    assert_eq!(running.stop().code, Some(0));
+}
