@@ -28,7 +28,10 @@ pub struct Program {
 
 /// What was written to a stream so far, and whether it has ended.
 #[derive(Clone, Default)]
-pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+pub struct Text(Arc<Written>);
+
+/// The bytes so far, whether the stream ended, and the news of either.
+type Written = (Mutex<(Vec<u8>, bool)>, Condvar);
 
 impl Text {
     /// A stream that is read elsewhere.
