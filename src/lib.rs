@@ -16,7 +16,7 @@
 //! | 0 | words | `model`, `error`, `stop`, `clock` |
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy` |
 //! | 2 | edges: one outside thing each | `db`, `aws`, `http`, `log`, `signal`, `undelivered` |
-//! | 3 | a database connection that comes back | `link` |
+//! | 3 | a database connection that comes back, an API that is called | `link`, `ses` |
 //! | 4 | ends | `source`, `transport` |
 //! | 5 | the only loop | `pump` |
 //! | 6 | settings | `config` |
@@ -39,6 +39,7 @@ pub mod model;
 pub mod pace;
 pub mod proxy;
 pub mod pump;
+pub mod ses;
 pub mod signal;
 pub mod source;
 pub mod stop;

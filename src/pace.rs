@@ -37,6 +37,17 @@ pub enum Permit {
     Wait(Instant),
 }
 
+/// What a provider allows an account; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Recipients a second.
+    pub rate: Option<f64>,
+    /// Recipients in any 24 hours.
+    pub daily: Option<u64>,
+    /// How many of these are left now.
+    pub left: Option<u64>,
+}
+
 /// A hold: since when, why, and when it is probed.
 #[derive(Clone, Debug)]
 pub struct Hold {

@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["model", "error", "stop", "clock"]),
     (1, &["token", "wire", "window", "pace", "verdict", "template", "address", "proxy"]),
     (2, &["db", "aws", "http", "log", "signal", "undelivered"]),
-    (3, &["link"]),
+    (3, &["link", "ses"]),
     (4, &["source", "transport"]),
     (5, &["pump"]),
     (6, &["config"]),

@@ -10,3 +10,4 @@ mod migrate;
 mod schema;
 mod ses;
 mod signature;
+mod template;
