@@ -35,8 +35,9 @@ pub enum TlsMode {
 pub enum Roots {
     /// None was named.
     Unset,
-    /// `system`: the machine's own bundle, or the one built in where there is none.
-    System,
+    /// `system`: the bundle that SSL_CERT_FILE names, else the machine's own, else the one built
+    /// in.
+    System(Option<PathBuf>),
     /// A PEM file.
     File(PathBuf),
 }

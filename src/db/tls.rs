@@ -65,8 +65,8 @@ impl Authorities {
     fn read(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Authorities, Fault> {
         let trusted = match roots {
             Roots::File(path) => certificates(path)?,
-            Roots::System => match system_bundle() {
-                Some(path) => certificates(Path::new(&path))?,
+            Roots::System(named) => match named.as_deref().or_else(|| system_bundle()) {
+                Some(path) => certificates(path)?,
                 None => Vec::new(),
             },
             Roots::Unset => Vec::new(),
@@ -92,10 +92,8 @@ fn unusable(path: &Path, cause: impl std::fmt::Display) -> Fault {
     Fault::Denied(format!("sslrootcert {} cannot be used: {cause}", path.display()))
 }
 
-fn system_bundle() -> Option<String> {
-    let named = std::env::var("SSL_CERT_FILE").ok().filter(|path| !path.is_empty());
-    let usual = || BUNDLES.iter().find(|path| Path::new(path).exists());
-    named.or_else(|| usual().map(|path| (*path).to_owned()))
+fn system_bundle() -> Option<&'static Path> {
+    BUNDLES.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// All certificates of a PEM file, at least one.

@@ -79,6 +79,8 @@ pub struct QueueSource {
     draining: bool,
     /// A full batch went out since the last look.
     drained: bool,
+    /// Enough was due for a full batch, but could not be claimed.
+    stalled: bool,
     /// Look at what waits before the next wait.
     look: bool,
     /// Do not wait for the window: this is the first look on a new connection.
@@ -114,6 +116,7 @@ impl QueueSource {
             clock,
             draining: false,
             drained: false,
+            stalled: false,
             look: false,
             flush: false,
             connecting: false,
@@ -296,14 +299,18 @@ impl QueueSource {
             self.window.close();
             self.flush = false;
             self.record()?;
-        } else if waiting.due >= limit {
+        } else if waiting.due >= limit && !std::mem::take(&mut self.stalled) {
             self.draining = true;
+        } else if waiting.due >= limit {
+            // They are locked: another collector is about to take them. Look again soon.
+            self.window.open(now);
+            self.next_due = Some(now + 4 * QUIET);
         } else if self.drained {
             self.window.reopen(now, waiting.age);
         } else {
             self.window.open(now);
         }
-        self.drained = false;
+        (self.drained, self.stalled) = (false, false);
         Ok(())
     }
 
@@ -366,7 +373,7 @@ impl Source for QueueSource {
                     self.drained = true;
                     return Ok(self.give(batch, "max reached"));
                 }
-                (self.draining, self.look) = (false, true);
+                (self.draining, self.look, self.stalled) = (false, true, true);
             }
             if self.look {
                 self.look(ask)?;

@@ -251,6 +251,18 @@ impl StdinSource {
         batch
     }
 
+    /// Takes what is in the pipe and will not be sent any more: nobody else has it.
+    fn empty_the_pipe(&mut self) -> Result<(), Error> {
+        let start = (self.clock.now)();
+        while self.stop.requested() && (self.clock.now)() < start + SLICE {
+            match self.read(None)? {
+                Read::Record(record) => self.take(record)?,
+                Read::Nothing | Read::End => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps what a person must see to: nobody else has it.
     fn give_up(&mut self, message: Message, why: &str) -> Result<(), Error> {
         let path = self.undelivered.path().display().to_string();
@@ -348,6 +360,9 @@ impl Source for StdinSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
+        if let Acknowledge::Here = self.settings.acknowledge {
+            self.empty_the_pipe()?;
+        }
         let waiting = std::mem::take(&mut self.waiting);
         let mut released = Vec::new();
         for held in waiting {

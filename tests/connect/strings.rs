@@ -172,8 +172,8 @@ fn sslmode_and_sslrootcert_act_on_each_other_as_in_libpq() {
         ("sslmode=prefer sslrootcert=/ca.crt", TlsMode::Prefer, file()),
         ("sslmode=verify-ca sslrootcert=/ca.crt", TlsMode::VerifyCa, file()),
         ("sslmode=verify-full sslrootcert=/ca.crt", TlsMode::VerifyFull, file()),
-        ("sslrootcert=system", TlsMode::VerifyFull, Roots::System),
-        ("sslrootcert=system sslmode=verify-full", TlsMode::VerifyFull, Roots::System),
+        ("sslrootcert=system", TlsMode::VerifyFull, Roots::System(None)),
+        ("sslrootcert=system sslmode=verify-full", TlsMode::VerifyFull, Roots::System(None)),
         ("postgres://u@h?ssl=true", TlsMode::Require, Roots::Unset),
     ] {
         let text = if text.contains("://") { text.into() } else { format!("user=u host=h {text}") };

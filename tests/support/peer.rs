@@ -4,9 +4,18 @@
 use mailroom::http::Http;
 use mailroom::stop::Stop;
 use serde_json::{Value, json};
+use std::io::BufRead as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Serves on a free port and says which; ends with the pipe on its standard input, so that it
+/// does not outlive this process. The package's own command needs a newer node than its server.
+const SERVE: &str = r#"
+    process.stdin.on("end", () => process.exit()).resume();
+    require(process.argv[1]).default({ host: "127.0.0.1", port: 0 })
+        .then((server) => console.log(server.address().port));
+"#;
 
 /// The server; it ends when this is dropped.
 pub struct Peer {
@@ -21,21 +30,21 @@ impl Peer {
     /// Fails if node or the package is not installed.
     pub fn start() -> Peer {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let script = root.join("tests/peer/node_modules/aws-ses-v2-local/dist/cli.js");
-        assert!(script.exists(), "{} is missing: run scripts/setup", script.display());
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
-        let child = Command::new("node")
-            .arg(script)
-            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+        let package = root.join("tests/peer/node_modules/aws-ses-v2-local");
+        assert!(package.exists(), "{} is missing: run scripts/setup", package.display());
+        let mut child = Command::new("node")
+            .args(["-e", SERVE])
+            .arg(package)
             .env_remove("SMTP_TRANSPORT")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("node cannot be run ({error}): run scripts/setup"));
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        std::io::BufReader::new(out).read_line(&mut line).unwrap();
+        let port = line.trim().parse().expect("aws-ses-v2-local says its port");
         let http = Http::new(&|_| None, Stop::new()).unwrap();
         let peer = Peer { child, port, http };
         let deadline = Instant::now() + Duration::from_secs(30);

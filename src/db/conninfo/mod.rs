@@ -131,7 +131,9 @@ impl Words<'_> {
 
     fn tls(&self) -> Result<(TlsMode, Roots), Error> {
         let roots = match self.filled("sslrootcert") {
-            Some(word) if word.value == "system" => Roots::System,
+            Some(word) if word.value == "system" => {
+                Roots::System(self.variable("SSL_CERT_FILE").map(PathBuf::from))
+            }
             Some(word) => Roots::File(PathBuf::from(word.value)),
             None => match self.home().map(|home| home.join(".postgresql/root.crt")) {
                 Some(path) if path.exists() => Roots::File(path),
@@ -139,7 +141,7 @@ impl Words<'_> {
             },
         };
         let Some(word) = self.filled("sslmode") else {
-            let system = roots == Roots::System;
+            let system = matches!(roots, Roots::System(_));
             return Ok((if system { TlsMode::VerifyFull } else { TlsMode::Prefer }, roots));
         };
         let mode = word.choose(
@@ -154,7 +156,7 @@ impl Words<'_> {
         )?;
         let strict = matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
         match roots {
-            Roots::System if mode != TlsMode::VerifyFull => {
+            Roots::System(_) if mode != TlsMode::VerifyFull => {
                 Err(word.wrong("must be verify-full with sslrootcert=system"))
             }
             Roots::Unset if strict => Err(word.wrong(
