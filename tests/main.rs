@@ -7,6 +7,7 @@ mod architecture;
 mod batching;
 mod connect;
 mod migrate;
+mod pacing;
 mod schema;
 mod ses;
 mod signature;
