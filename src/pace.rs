@@ -71,8 +71,9 @@ pub struct Hold {
 /// What changed when outcomes came in; worth a line in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A hold began, or was found to go on: the reason and the wait until the next probe.
-    Held(Scope, String, Duration),
+    /// A hold began, or was found to go on: the reason, for how long it has lasted, and the wait
+    /// until the next probe.
+    Held(Scope, String, Duration, Duration),
     /// A hold is over; it lasted so long.
     Released(Scope, Duration),
     /// The provider throttles: the rate is now so many recipients a second.
@@ -290,7 +291,7 @@ impl Pace {
             let (delay, why) = (PROBE_FIRST, why.to_owned());
             let probe_at = now + delay;
             self.holds.push(Hold { scope, why: why.clone(), since: now, probe_at, delay });
-            return Some(Change::Held(scope, why, delay));
+            return Some(Change::Held(scope, why, Duration::ZERO, delay));
         };
         if now < hold.probe_at {
             return None;
@@ -298,7 +299,8 @@ impl Pace {
         hold.delay = (hold.delay * 2).min(PROBE_CAP);
         hold.probe_at = now + hold.delay;
         hold.why = why.to_owned();
-        Some(Change::Held(scope, hold.why.clone(), hold.delay))
+        let lasted = now.saturating_duration_since(hold.since);
+        Some(Change::Held(scope, hold.why.clone(), lasted, hold.delay))
     }
 
     /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.

@@ -118,11 +118,20 @@ impl<S: Source> Pump<S> {
     fn tell(&self, changes: &[Change]) {
         for change in changes {
             match change {
-                Change::Held(scope, why, wait) => log::warn(
+                Change::Held(scope, why, Duration::ZERO, wait) => log::warn(
                     self.unit,
                     format_args!(
                         "{} held: {why}; next probe in {} s",
                         name(*scope),
+                        wait.as_secs()
+                    ),
+                ),
+                Change::Held(scope, why, lasted, wait) => log::warn(
+                    self.unit,
+                    format_args!(
+                        "{} still held, for {} s now: {why}; next probe in {} s",
+                        name(*scope),
+                        lasted.as_secs(),
                         wait.as_secs()
                     ),
                 ),

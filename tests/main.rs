@@ -8,6 +8,8 @@ mod batching;
 mod connect;
 mod migrate;
 mod pacing;
+mod pump;
+mod quota;
 mod schema;
 mod ses;
 mod signature;
