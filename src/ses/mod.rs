@@ -66,7 +66,8 @@ impl Client {
     /// # Errors
     /// Why there is no reply.
     pub fn call(&mut self, method: Method, path: &str, body: Vec<u8>) -> Result<Reply, Failure> {
-        let credentials = self.keeper.get().map_err(Failure::NoCredentials)?;
+        let credentials =
+            self.keeper.get().map_err(|why| Failure::NoCredentials(why.to_string()))?;
         let mut request =
             Request::builder().method(method).uri(format!("{}{path}", self.endpoint.url));
         if !body.is_empty() {
