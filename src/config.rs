@@ -46,7 +46,7 @@ const fn var(
     Var { name, flag, default, used_by, meaning }
 }
 
-const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify"];
+const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify", "template"];
 const QUEUE: &[&str] = &["collect", "run"];
 const SENDERS: &[&str] = &["send", "run"];
 
@@ -71,9 +71,9 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
     var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address"),
     var("MAILROOM_SES_OUTPUT_PATH", Some("--ses-output-path"), Some("./output"), SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv"),
-    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "provider template for each action number"),
-    var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch"),
-    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours"),
+    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), &["send", "run", "template"], "provider template for each action number"),
+    var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower"),
+    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: all that the database knows to be sent, or this process alone without one; the provider's own quota counts where it is lower"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),
 ];

@@ -4,6 +4,7 @@ mod collect;
 mod migrate;
 mod run;
 mod send;
+mod template;
 mod verify;
 
 use crate::aws::credentials::Keeper;
@@ -17,6 +18,7 @@ use crate::link::{self, Link};
 use crate::log;
 use crate::pace::Pace;
 use crate::pump::system_clock;
+use crate::ses::Client;
 use crate::source::queue::{self, OnAccept, Retention};
 use crate::stop::Stop;
 use crate::transport::Transport;
@@ -49,6 +51,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Send => send::run(&config, &stop),
         Command::Run => run::run(&config, &stop),
         Command::Migrate(what) => migrate::run(&config, what, &stop),
+        Command::Template(what) => template::run(&config, &what, &stop),
         Command::Verify { token, code, paths } => verify::run(&config, token, code, &paths),
         Command::Help(_) | Command::Version => Ok(()),
     }
@@ -172,6 +175,15 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
     let mut keeper = Keeper::new(Box::new(env));
     keeper.get().map_err(|why| Error::new(Kind::Config, why))?;
     Ok(Box::new(Ses::new(settings, http, keeper)))
+}
+
+/// Calls to the API of SES besides sending.
+fn ses_client(stop: &Stop) -> Result<Client, Error> {
+    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
+    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+    let mut keeper = Keeper::new(Box::new(env));
+    keeper.get().map_err(Error::config)?;
+    Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
 }
 
 /// The pace of a provider.

@@ -60,6 +60,15 @@ pub trait Source {
         probe: Duration,
     ) -> Result<(), Error>;
 
+    /// The recipients of the last 24 hours by slots of ten minutes, the latest first, of all
+    /// processes on this database; `None` if there is no database to ask.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        Ok(None)
+    }
+
     /// Ends: keeps for later what was taken and could not be handed over.
     ///
     /// # Errors

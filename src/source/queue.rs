@@ -456,6 +456,10 @@ impl Source for QueueSource {
         if settled.is_empty() { Ok(()) } else { self.write_down(&settled) }
     }
 
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        self.link.run("counting what was sent", |statements, client| statements.sent(client))
+    }
+
     fn close(&mut self) -> Result<(), Error> {
         self.record()
     }

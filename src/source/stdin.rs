@@ -344,6 +344,15 @@ impl Source for StdinSource {
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
     }
 
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        match &mut self.settings.acknowledge {
+            Acknowledge::Here => Ok(None),
+            Acknowledge::Database(link, _) => {
+                link.run("counting what was sent", |statements, client| statements.sent(client))
+            }
+        }
+    }
+
     fn close(&mut self) -> Result<(), Error> {
         if let Acknowledge::Here = self.settings.acknowledge {
             self.empty_the_pipe()?;
