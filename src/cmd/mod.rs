@@ -6,12 +6,13 @@ mod run;
 mod send;
 mod verify;
 
-use crate::aws::credentials::Keeper;
+use crate::aws::Shared;
+use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
 use crate::db::conninfo;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
@@ -156,7 +157,9 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         let out = stream(std::io::stdout().as_fd())?;
         return Ok(Box::new(Dry::new(settings, out)));
     }
-    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+    let shared = Shared::read(&env).map_err(Error::config)?;
+    let variables = |name: &str| shared.variable(&env, name);
+    let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
     let settings = ses::Settings {
         endpoint,
         templates: config.templates.clone(),
@@ -165,8 +168,22 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         output: config.output.clone(),
         clock: Box::new(system_clock().wall),
     };
-    let mut keeper = Keeper::new(Box::new(env));
-    keeper.get().map_err(|why| Error::new(Kind::Config, why))?;
+    let mut keeper = Keeper::new(Outside {
+        variables: Box::new(env),
+        http: http.clone(),
+        wall: Box::new(system_clock().wall),
+        stop: stop.clone(),
+    });
+    match keeper.get() {
+        Ok(_) => {}
+        Err(Failure::Setup(why)) => return Err(Error::config(why)),
+        Err(Failure::Passing(why)) => {
+            log::warn(
+                "AWS",
+                format_args!("no credentials yet; mail is held until there are: {why}"),
+            );
+        }
+    }
     Ok(Box::new(Ses::new(settings, http, keeper)))
 }
 

@@ -177,7 +177,9 @@ impl Ses {
         let messages: Vec<&Message> =
             part.indexes.iter().filter_map(|index| batch.messages.get(*index)).collect();
         let all = |outcome| CallVerdict::Each(outcome);
-        let credentials = self.keeper.get().map_err(|why| all(verdict::no_credentials(&why)))?;
+        let credentials = self.keeper.get();
+        let credentials =
+            credentials.map_err(|failure| all(verdict::no_credentials(&failure.to_string())))?;
         let mut request = http::Request::post(format!(
             "{}/v2/email/outbound-bulk-emails",
             self.settings.endpoint.url
@@ -200,6 +202,10 @@ impl Ses {
             }
             Ok(reply) => {
                 self.keep(&reply, part.action);
+                if reply.status == 403 {
+                    // If the key was refused, there may be another one at the next try.
+                    self.keeper.forget();
+                }
                 let verdict = verdict::call(&refusal(&reply, &messages, now), part.action, tried);
                 if let (CallVerdict::CorrectClock(_), Some(date)) = (&verdict, date(&reply)) {
                     self.offset = date - now;
