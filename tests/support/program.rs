@@ -28,7 +28,10 @@ pub struct Program {
 
 /// What was written to a stream so far, and whether it has ended.
 #[derive(Clone, Default)]
-pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+pub struct Text(Arc<Followed>);
+
+/// The bytes of a stream, and whether it ended.
+type Followed = (Mutex<(Vec<u8>, bool)>, Condvar);
 
 impl Text {
     /// A stream that is read elsewhere.
