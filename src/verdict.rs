@@ -393,10 +393,20 @@ mod tests {
 
     #[test]
     fn a_reason_is_one_short_line_without_the_address() {
-        let text = format!("Address <john@example.com>\n is bad {}", "and worse ".repeat(100));
+        let text = format!("Address <john@example.com>\n is bad {}", "x ".repeat(1000));
         let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
         assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
         assert!(!why.contains("john") && !why.contains('\n'));
         assert_eq!(why.chars().count(), WHY_LIMIT + 1);
+    }
+
+    #[test]
+    fn a_reason_shows_no_token_and_no_secret() {
+        let secrets = ["aZ-_".repeat(22), "5a".repeat(32), format!("{}=", "A".repeat(43))];
+        for secret in secrets {
+            let text = format!("bad data {{\"secret\":\"{secret}\"}} here");
+            let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+            assert_eq!(why, "MESSAGE_REJECTED: bad data *** here");
+        }
     }
 }
