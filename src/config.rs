@@ -10,6 +10,8 @@ use crate::log;
 use crate::source::queue::Retention;
 use crate::template::Templates;
 use crate::token::SigningKey;
+#[cfg(feature = "smtp")]
+use crate::transport::smtp::server::Server;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -66,12 +68,17 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
     var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
     var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect"], "`csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
-    var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), SENDERS, "provider: `ses`"),
+    var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), SENDERS, "provider: `ses`, `smtp` or `postmark`"),
     var("MAILROOM_DEBUG", Some("--debug"), Some("false"), SENDERS, "`true`: print the requests that would be made to stdout, send nothing"),
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
-    var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address"),
+    var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`"),
     var("MAILROOM_SES_OUTPUT_PATH", Some("--ses-output-path"), Some("./output"), SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv"),
-    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "provider template for each action number"),
+    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "template of each action number: its name at SES, its alias at Postmark, or its files' name"),
+    var("MAILROOM_SMTP_URL", None, None, SENDERS, "`smtps://user:password@host:465` or `smtp://host:587?tls=required`, `opportunistic` or `none`; `ca=FILE` and `helo=NAME` are taken too; required with `smtp`"),
+    var("MAILROOM_SMTP_PASSWORD", None, None, SENDERS, "password of the user in MAILROOM_SMTP_URL, if that has none"),
+    var("MAILROOM_TEMPLATE_DIR", Some("--template-dir"), Some("./templates"), SENDERS, "with `smtp`: directory of NAME.subject, NAME.txt and NAME.html for each name in MAILROOM_TEMPLATES"),
+    var("MAILROOM_POSTMARK_TOKEN", None, None, SENDERS, "API token of the Postmark server; required with `postmark`"),
+    var("MAILROOM_POSTMARK_URL", Some("--postmark-url"), Some("https://api.postmarkapp.com"), SENDERS, "where Postmark's API is"),
     var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch"),
     var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
@@ -94,6 +101,29 @@ pub enum Format {
     Csv,
     /// CloudEvents.
     CloudEvents,
+}
+
+/// Who sends the mails.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Amazon SES.
+    Ses,
+    /// An SMTP server.
+    #[cfg(feature = "smtp")]
+    Smtp(Server),
+    /// Postmark, with its API token.
+    #[cfg(feature = "postmark")]
+    Postmark(ApiToken),
+}
+
+/// A token; not shown by `Debug`.
+#[derive(Clone)]
+pub struct ApiToken(pub Zeroizing<String>);
+
+impl std::fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiToken")
+    }
 }
 
 /// All settings of one command, checked. Secrets are not shown by `Debug`.
@@ -124,6 +154,8 @@ pub struct Config {
     pub retention: Retention,
     /// What `collect` writes.
     pub format: Format,
+    /// Who sends; SES for a command that sends nothing.
+    pub provider: Provider,
     /// Print instead of sending.
     pub debug: bool,
     /// SES configuration set.
@@ -134,6 +166,10 @@ pub struct Config {
     pub output: PathBuf,
     /// Template of each action.
     pub templates: Templates,
+    /// Where the templates' files are.
+    pub template_dir: PathBuf,
+    /// Where Postmark's API is.
+    pub postmark_url: String,
     /// Recipients a second.
     pub send_rate: f64,
     /// Recipients in 24 hours.
@@ -263,6 +299,52 @@ impl Reader<'_> {
         self.parsed(name, parse).unwrap_or(choices[0].1)
     }
 
+    /// Who sends, with what that provider alone needs. The settings of the others are not looked
+    /// at: a half-configured spare is no reason not to start.
+    fn provider(&mut self) -> Provider {
+        let choices = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
+        let choice = self.choice("MAILROOM_TRANSPORT", &choices);
+        if !SENDERS.contains(&self.inputs.command) {
+            return Provider::Ses;
+        }
+        match choice {
+            #[cfg(feature = "smtp")]
+            "smtp" => {
+                let password = self.text("MAILROOM_SMTP_PASSWORD");
+                let password = password.as_ref().map(|text| text.as_str());
+                let parse = |url: &str| Server::parse(url, password);
+                let server = self.required("MAILROOM_SMTP_URL", parse);
+                server.map_or(Provider::Ses, Provider::Smtp)
+            }
+            #[cfg(feature = "postmark")]
+            "postmark" => {
+                let token = self.required("MAILROOM_POSTMARK_TOKEN", api_token);
+                token.map_or(Provider::Ses, Provider::Postmark)
+            }
+            "ses" => Provider::Ses,
+            left_out => {
+                let what = "this mailroom was built without the cargo feature";
+                self.problem("MAILROOM_TRANSPORT", format_args!("{what} `{left_out}`"));
+                Provider::Ses
+            }
+        }
+    }
+
+    /// A secret that must be there.
+    #[cfg(any(feature = "smtp", feature = "postmark"))]
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let before = self.problems.len();
+        let value = self.parsed(name, parse);
+        if value.is_none() && self.problems.len() == before {
+            self.problem(name, "is required by MAILROOM_TRANSPORT");
+        }
+        value
+    }
+
     fn name(&mut self, name: &'static str) -> String {
         let parse = |text: &str| match text {
             "" => Err("must not be empty".to_owned()),
@@ -313,14 +395,14 @@ impl Config {
                 "MAILROOM_FORMAT",
                 &[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)],
             ),
-            debug: {
-                r.choice("MAILROOM_TRANSPORT", &[("ses", ())]);
-                r.choice("MAILROOM_DEBUG", &flags)
-            },
+            provider: r.provider(),
+            debug: r.choice("MAILROOM_DEBUG", &flags),
             config_set: r.name("MAILROOM_SES_CONFIG_SET"),
             source: r.name("MAILROOM_SES_SOURCE"),
             output: PathBuf::from(r.name("MAILROOM_SES_OUTPUT_PATH")),
             templates: r.parsed("MAILROOM_TEMPLATES", Templates::parse).unwrap_or_default(),
+            template_dir: PathBuf::from(r.name("MAILROOM_TEMPLATE_DIR")),
+            postmark_url: r.parsed("MAILROOM_POSTMARK_URL", web_url).unwrap_or_default(),
             send_rate: r.parsed("MAILROOM_SEND_RATE", rate).unwrap_or(1.0),
             daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
                 text.parse().map_err(|_| "must be a whole number".to_owned())
@@ -366,6 +448,27 @@ impl Config {
         {
             r.problem("MAILROOM_SES_SOURCE", why);
         }
+    }
+}
+
+/// Tokens are printable: others cannot stand in a header.
+#[cfg(feature = "postmark")]
+fn api_token(text: &str) -> Result<ApiToken, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be the API token of a Postmark server".to_owned());
+    }
+    Ok(ApiToken(Zeroizing::new(text.to_owned())))
+}
+
+/// The start of a URL, without a slash at its end.
+fn web_url(text: &str) -> Result<String, String> {
+    let wrong = || "must be a URL with http:// or https:// and a host".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    match url.scheme_str() {
+        Some("http" | "https") if url.query().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err(wrong()),
     }
 }
 

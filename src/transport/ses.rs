@@ -5,15 +5,15 @@
 //! pump and the source), the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use super::Transport;
+use super::{Transport, ready, report, scrub};
 use crate::aws::credentials::Keeper;
 use crate::aws::endpoint::Endpoint;
 use crate::aws::sign::sign;
 use crate::http::{Http, Reply};
-use crate::model::{Batch, Message, Outcome, Scope, mask};
+use crate::log;
+use crate::model::{Batch, Message, Outcome, Scope};
 use crate::template::{Templates, data, empty_data};
 use crate::verdict::{self, CallVerdict, Fault, Refusal, Remedies};
-use crate::{address, log};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -127,7 +127,7 @@ impl Transport for Ses {
         });
         let outcomes: Vec<Outcome> = outcomes.collect();
         for (message, outcome) in batch.messages.iter().zip(&outcomes) {
-            report(message, outcome);
+            report(TAG, message, outcome);
         }
         outcomes
     }
@@ -148,14 +148,13 @@ fn parts<'a>(
     let mut parts: Vec<Part<'a>> = Vec::new();
     for (index, message) in batch.messages.iter().enumerate() {
         let action = message.action;
-        let Some(template) = templates.name(action) else {
-            put(outcomes, index, verdict::no_template(action));
-            continue;
+        let template = match ready(message, templates) {
+            Ok(template) => template,
+            Err(outcome) => {
+                put(outcomes, index, outcome);
+                continue;
+            }
         };
-        if let Err(why) = address::check(&message.email) {
-            put(outcomes, index, Outcome::Reject { why: why.to_owned() });
-            continue;
-        }
         let open = |part: &&mut Part| part.action == action && part.indexes.len() < ENTRIES;
         match parts.iter_mut().find(open) {
             Some(part) => part.indexes.push(index),
@@ -270,7 +269,7 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
     results
         .iter()
         .map(|entry| {
-            let error = scrub(&text(entry, "Error"), messages);
+            let error = scrub(&text(entry, "Error"), messages.iter().copied());
             verdict::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
         })
         .collect()
@@ -283,7 +282,7 @@ fn refusal(reply: &Reply, messages: &[&Message], now: OffsetDateTime) -> Refusal
     Refusal {
         status: reply.status.as_u16(),
         code: verdict::error_code(reply.header("x-amzn-errortype"), &body),
-        message: scrub(message.unwrap_or_default(), messages),
+        message: scrub(message.unwrap_or_default(), messages.iter().copied()),
         after: verdict::wait_asked(
             reply.header("x-amz-retry-after"),
             reply.header("retry-after"),
@@ -295,20 +294,6 @@ fn refusal(reply: &Reply, messages: &[&Message], now: OffsetDateTime) -> Refusal
 /// The time at which the provider answered, by its clock.
 fn date(reply: &Reply) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(reply.header("date")?, &Rfc2822).ok()
-}
-
-/// A provider's text without what it may quote of ours.
-fn scrub(text: &str, messages: &[&Message]) -> String {
-    let mut text = text.to_owned();
-    for message in messages {
-        text = text.replace(&message.email, &mask(&message.email));
-        for secret in [&message.token, &message.code] {
-            if !secret.is_empty() {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-    }
-    text
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.
@@ -337,21 +322,5 @@ fn save(dir: &Path, now: OffsetDateTime, action: u16, reply: &Reply) -> std::io:
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// One line for a message that was not accepted.
-fn report(message: &Message, outcome: &Outcome) {
-    let to = log::address(&message.email);
-    match outcome {
-        Outcome::Accepted { provider_id } => {
-            log::debug(TAG, format_args!("{to}: accepted as {provider_id}"));
-        }
-        Outcome::Retry { why, ambiguous: true, .. } => {
-            log::warn(TAG, format_args!("{to}: ambiguous, it may have been sent: {why}"));
-        }
-        Outcome::Retry { why, .. } => log::warn(TAG, format_args!("{to}: not now: {why}")),
-        Outcome::Reject { why } => log::error(TAG, format_args!("{to}: rejected: {why}")),
-        Outcome::Hold { why, .. } => log::warn(TAG, format_args!("{to}: held: {why}")),
     }
 }
