@@ -5,8 +5,15 @@ mod support;
 
 mod architecture;
 mod batching;
+#[cfg(all(feature = "smtp", feature = "postmark"))]
+mod conformance;
 mod connect;
+mod features;
 mod migrate;
+#[cfg(feature = "postmark")]
+mod postmark;
 mod schema;
 mod ses;
 mod signature;
+#[cfg(feature = "smtp")]
+mod smtp;

@@ -5,7 +5,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
 mod mail;
-pub mod server;
+mod server;
 mod session;
 
 use super::{Transport, ready, report, scrub};
@@ -21,8 +21,8 @@ use mail::{Sender, Template};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use server::Server;
-use session::Session;
+pub use server::{Encryption, Server};
+use session::{Session, Watch};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,7 @@ pub struct Smtp {
     from: Sender,
     tls: Arc<ClientConfig>,
     stop: Stop,
+    watch: Watch,
     session: Option<Session>,
     /// By action. One that failed is taken out, and read again at the next try.
     loaded: BTreeMap<u16, Template>,
@@ -76,7 +77,8 @@ impl Smtp {
         match tls {
             Some(tls) if problems.is_empty() => {
                 let from = Sender::new(&settings.source);
-                Ok(Smtp { settings, from, tls, stop, session: None, loaded })
+                let watch = Watch::new(stop.clone(), settings.clock);
+                Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
             }
             _ => Err(problems.join("\n")),
         }
@@ -120,8 +122,10 @@ impl Smtp {
             let result = session.send(self.from.address(), address(&message.email), mail);
             match &result {
                 Ok(()) => self.session = Some(session),
-                // 421: the server closes the connection.
-                Err(Fault::Refused(_, code, _)) if *code != 421 => self.session = Some(session),
+                // 421: the server closes the connection. What is no refusal fits no question.
+                Err(Fault::Refused(_, code, _)) if (400..600).contains(code) && *code != 421 => {
+                    self.session = Some(session);
+                }
                 Err(Fault::Lost(Stage::Sender, why)) if stale && !self.stop.requested() => {
                     log::debug(TAG, format_args!("connecting again: {why}"));
                     continue;
@@ -134,7 +138,7 @@ impl Smtp {
 
     fn open(&self) -> Result<Session, Fault> {
         let server = &self.settings.server;
-        let session = Session::open(server, &self.tls, &self.stop, self.settings.clock)?;
+        let session = Session::open(server, &self.tls, self.watch.clone())?;
         log::debug(TAG, format_args!("connected to {}:{}", server.host, server.port));
         Ok(session)
     }

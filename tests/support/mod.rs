@@ -3,6 +3,9 @@
 pub mod cluster;
 pub mod dump;
 pub mod endpoint;
+pub mod mailserver;
 pub mod peer;
+pub mod postfix;
+pub mod postmark;
 pub mod program;
 pub mod tls;

@@ -9,9 +9,7 @@
 
 mod socket;
 
-use super::server::{Encryption, Server};
-use crate::clock::Clock;
-use crate::stop::Stop;
+use super::{Encryption, Server};
 use crate::verdict::smtp::{Fault, Stage};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -19,7 +17,8 @@ use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
-use socket::{Socket, Watch};
+use socket::Socket;
+pub use socket::Watch;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,10 +54,8 @@ impl Session {
     pub(super) fn open(
         server: &Server,
         tls: &Arc<ClientConfig>,
-        stop: &Stop,
-        clock: Clock,
+        mut watch: Watch,
     ) -> Result<Session, Fault> {
-        let mut watch = Watch::new(stop.clone(), clock);
         watch.begin(OPEN);
         let socket = Socket::connect(&server.host, server.port, CONNECT, watch)
             .map_err(|error| Fault::NotReached(format!("{}: {error}", server.host)))?;
@@ -92,7 +89,7 @@ impl Session {
     /// Where it failed. The conversation can go on after [`Fault::Refused`], unless the server
     /// said 421.
     pub(super) fn send(&mut self, from: Address, to: Address, mail: &[u8]) -> Result<(), Fault> {
-        self.socket.begin(MAIL);
+        self.socket.begin(MAIL).map_err(|error| Fault::NotReached(error.to_string()))?;
         self.used = true;
         if self.begun {
             self.ask(Stage::Sender, Rset)?;
@@ -101,10 +98,7 @@ impl Session {
         self.ask(Stage::Sender, Mail::new(Some(from), Vec::new()))?;
         self.begun = true;
         self.ask(Stage::Recipient, Rcpt::new(to, Vec::new()))?;
-        let go = self.ask(Stage::Data, Data)?;
-        if u16::from(go.code()) != 354 {
-            return Err(refused(Stage::Data, &go));
-        }
+        self.ask(Stage::Data, Data)?;
         self.write(Stage::Data, &with_dots(mail))?;
         // From here on the server may have it.
         self.write(Stage::Dot, b".\r\n")?;
@@ -115,8 +109,8 @@ impl Session {
 
     /// Says goodbye, without waiting long for an answer.
     pub(super) fn quit(mut self) {
-        self.socket.begin(QUIT);
         // Nothing depends on it.
+        let _ = self.socket.begin(QUIT);
         let _ = self.write(Stage::Greeting, Quit.to_string().as_bytes());
     }
 
@@ -204,7 +198,12 @@ impl Session {
                 let reply = text
                     .parse::<Response>()
                     .map_err(|_| lost("the server's answer is not SMTP".to_owned()))?;
-                return if reply.is_positive() { Ok(reply) } else { Err(refused(stage, &reply)) };
+                let good = match (stage, u16::from(reply.code())) {
+                    (Stage::Data, code) => code == 354,
+                    (Stage::Login, 334) => true,
+                    (_, code) => (200..300).contains(&code),
+                };
+                return if good { Ok(reply) } else { Err(refused(stage, &reply)) };
             }
         }
         Err(lost("the server's answer does not end".to_owned()))

@@ -7,53 +7,71 @@ use crate::clock::Clock;
 use crate::stop::{GRACE, SLICE, Stop};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest line of a reply; RFC 5321 allows 512 bytes.
 const LINE: usize = 4096;
 
-/// When waits end.
-#[derive(Debug)]
-pub(super) struct Watch {
+/// When waits end. Clones share what they know of the stop flag.
+#[derive(Clone, Debug)]
+pub struct Watch {
     stop: Stop,
     clock: Clock,
     until: Instant,
-    /// When the stop flag was last seen lowered, or the call began.
+    seen: Rc<Cell<Seen>>,
+}
+
+/// What is known of the stop flag.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// When it was last seen lowered, or something began.
     clear: Instant,
+    /// The earliest moment at which it can have been raised, if it is.
     raised: Option<Instant>,
 }
 
 impl Watch {
     /// A watch whose time is over.
-    pub(super) fn new(stop: Stop, clock: Clock) -> Watch {
+    pub fn new(stop: Stop, clock: Clock) -> Watch {
         let now = (clock.now)();
-        Watch { stop, clock, until: now, clear: now, raised: None }
+        Watch {
+            stop,
+            clock,
+            until: now,
+            seen: Rc::new(Cell::new(Seen { clear: now, raised: None })),
+        }
     }
 
     /// Something begins that may take so long. The time since the last wait was idle and is not
     /// part of the grace.
     pub(super) fn begin(&mut self, time: Duration) {
         let now = (self.clock.now)();
-        (self.until, self.clear) = (now + time, now);
+        self.until = now + time;
+        self.seen.set(Seen { clear: now, ..self.seen.get() });
     }
 
     /// How long the next wait may be.
     ///
     /// # Errors
     /// The time for it, or the grace after a request to stop, is over.
-    fn slice(&mut self) -> io::Result<Duration> {
+    fn slice(&self) -> io::Result<Duration> {
         let now = (self.clock.now)();
         let mut left = self.until.saturating_duration_since(now);
         if left.is_zero() {
             return Err(io::Error::new(ErrorKind::TimedOut, "no answer in time"));
         }
+        let mut seen = self.seen.get();
         if !self.stop.requested() {
-            self.clear = now;
+            seen.clear = now;
+            self.seen.set(seen);
         } else {
-            let raised = *self.raised.get_or_insert(self.clear);
+            let raised = *seen.raised.get_or_insert(seen.clear);
+            self.seen.set(seen);
             let grace = (raised + GRACE).saturating_duration_since(now);
             if grace.is_zero() {
                 let text = "given up because mailroom was asked to stop";
@@ -118,7 +136,7 @@ impl Socket {
         host: &str,
         port: u16,
         limit: Duration,
-        mut watch: Watch,
+        watch: Watch,
     ) -> io::Result<Socket> {
         watch.slice()?;
         let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
@@ -142,8 +160,12 @@ impl Socket {
     }
 
     /// What follows may take so long.
-    pub(super) fn begin(&mut self, time: Duration) {
+    ///
+    /// # Errors
+    /// Nothing may begin any more.
+    pub(super) fn begin(&mut self, time: Duration) -> io::Result<()> {
         self.watch.begin(time);
+        self.watch.slice().map(drop)
     }
 
     /// Encrypts the connection and checks the server's certificate for `host`.
