@@ -1,9 +1,14 @@
 //! The failure policy: every answer of a provider, and what is done about it.
 //!
 //! In scope: plain facts in, a verdict out. Out of scope: reading replies, sending again, waiting,
-//! writing outcomes down. Codes and statuses are those of SES v2 `SendBulkEmail`:
+//! writing outcomes down. Here: what holds for every provider, and the
+//! codes and statuses of SES v2 `SendBulkEmail`,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html> and
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>.
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>. Below:
+//! the reply codes of SMTP and the error codes of Postmark.
+
+pub mod postmark;
+pub mod smtp;
 
 use crate::model::{Outcome, Scope, Settlement};
 use std::time::Duration;
@@ -195,6 +200,11 @@ pub fn no_template(action: u16) -> Outcome {
         scope: Scope::Action(action),
         why: format!("no template for action {action} in MAILROOM_TEMPLATES"),
     }
+}
+
+/// The verdict when a mail cannot be made from its template.
+pub fn unrendered(action: u16, why: &str) -> Outcome {
+    Outcome::Hold { scope: Scope::Action(action), why: reason("template", why) }
 }
 
 /// The verdict when there are no credentials to sign with.

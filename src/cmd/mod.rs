@@ -5,6 +5,7 @@ mod migrate;
 mod run;
 mod send;
 mod template;
+mod transports;
 mod verify;
 
 use crate::aws::Shared;
@@ -22,14 +23,11 @@ use crate::pump::system_clock;
 use crate::ses::Client;
 use crate::source::queue::{self, OnAccept, Retention};
 use crate::stop::Stop;
-use crate::transport::Transport;
-use crate::transport::dry::{self, Dry};
-use crate::transport::ses::{self, Ses};
-use crate::{db, signal, undelivered};
+use crate::{db, signal};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::AsFd as _;
+use transports::{transport, unit};
 
 /// Runs the program with these words after its name.
 ///
@@ -135,45 +133,6 @@ fn log_configured(config: &Config) {
             config.healthcheck.as_millis()
         ),
     );
-}
-
-/// The transport that the configuration asks for. Checks all it can before anything is taken.
-fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-    log::info(
-        "SES",
-        format_args!(
-            "configured; debug={} config_set={} source={} output_path={}",
-            config.debug,
-            config.config_set,
-            config.source,
-            config.output.display()
-        ),
-    );
-    undelivered::make_dir(&config.output).map_err(|error| {
-        let path = config.output.display();
-        Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
-    })?;
-    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    if config.debug {
-        let settings = dry::Settings {
-            url: endpoint.url,
-            templates: config.templates.clone(),
-            source: config.source.clone(),
-            config_set: config.config_set.clone(),
-        };
-        let out = stream(std::io::stdout().as_fd())?;
-        return Ok(Box::new(Dry::new(settings, out)));
-    }
-    let (http, keeper) = aws(stop)?;
-    let settings = ses::Settings {
-        endpoint,
-        templates: config.templates.clone(),
-        source: config.source.clone(),
-        config_set: config.config_set.clone(),
-        output: config.output.clone(),
-        clock: Box::new(system_clock().wall),
-    };
-    Ok(Box::new(Ses::new(settings, http, keeper)))
 }
 
 /// HTTP and credentials as the AWS SDKs set them up. Credentials that are nowhere are an error;

@@ -5,16 +5,16 @@
 //! (`verdict.rs`), when to try again (the pump and the source), the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use super::Transport;
+use super::{Transport, ready, report, scrub};
 use crate::aws::credentials::Keeper;
 use crate::aws::endpoint::Endpoint;
 use crate::http::{Http, Reply};
-use crate::model::{Batch, Message, Outcome, Scope, mask};
+use crate::log;
+use crate::model::{Batch, Message, Outcome, Scope};
 use crate::pace::Quota;
 use crate::ses::{Client, Failure, account, refusal};
 use crate::template::{Templates, data, empty_data};
 use crate::verdict::{self, CallVerdict, Fault, Remedies};
-use crate::{address, log};
 use http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -135,7 +135,7 @@ impl Transport for Ses {
         });
         let outcomes: Vec<Outcome> = outcomes.collect();
         for (message, outcome) in batch.messages.iter().zip(&outcomes) {
-            report(message, outcome);
+            report(TAG, message, outcome);
         }
         outcomes
     }
@@ -174,14 +174,13 @@ fn parts<'a>(
     let mut parts: Vec<Part<'a>> = Vec::new();
     for (index, message) in batch.messages.iter().enumerate() {
         let action = message.action;
-        let Some(template) = templates.name(action) else {
-            put(outcomes, index, verdict::no_template(action));
-            continue;
+        let template = match ready(message, templates) {
+            Ok(template) => template,
+            Err(outcome) => {
+                put(outcomes, index, outcome);
+                continue;
+            }
         };
-        if let Err(why) = address::check(&message.email) {
-            put(outcomes, index, Outcome::Reject { why: why.to_owned() });
-            continue;
-        }
         let open = |part: &&mut Part| part.action == action && part.indexes.len() < ENTRIES;
         match parts.iter_mut().find(open) {
             Some(part) => part.indexes.push(index),
@@ -219,7 +218,9 @@ impl Ses {
                     // If the key was refused, there may be another one at the next try.
                     self.client.forget_credentials();
                 }
-                let refusal = refusal(&reply, self.client.now(), |text| scrub(text, &messages));
+                let refusal = refusal(&reply, self.client.now(), |text| {
+                    scrub(text, messages.iter().copied())
+                });
                 let verdict = verdict::call(&refusal, part.action, tried);
                 if let CallVerdict::CorrectClock(why) = &verdict {
                     let ahead = self.client.correct_clock(&reply);
@@ -296,24 +297,10 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
     results
         .iter()
         .map(|entry| {
-            let error = scrub(&text(entry, "Error"), messages);
+            let error = scrub(&text(entry, "Error"), messages.iter().copied());
             verdict::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
         })
         .collect()
-}
-
-/// A provider's text without what it may quote of ours.
-fn scrub(text: &str, messages: &[&Message]) -> String {
-    let mut text = text.to_owned();
-    for message in messages {
-        text = text.replace(&message.email, &mask(&message.email));
-        for secret in [&message.token, &message.code] {
-            if !secret.is_empty() {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-    }
-    text
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.
@@ -342,21 +329,5 @@ fn save(dir: &Path, now: OffsetDateTime, action: u16, reply: &Reply) -> std::io:
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// One line for a message that was not accepted.
-fn report(message: &Message, outcome: &Outcome) {
-    let to = log::address(&message.email);
-    match outcome {
-        Outcome::Accepted { provider_id } => {
-            log::debug(TAG, format_args!("{to}: accepted as {provider_id}"));
-        }
-        Outcome::Retry { why, ambiguous: true, .. } => {
-            log::warn(TAG, format_args!("{to}: ambiguous, it may have been sent: {why}"));
-        }
-        Outcome::Retry { why, .. } => log::warn(TAG, format_args!("{to}: not now: {why}")),
-        Outcome::Reject { why } => log::error(TAG, format_args!("{to}: rejected: {why}")),
-        Outcome::Hold { why, .. } => log::warn(TAG, format_args!("{to}: held: {why}")),
     }
 }

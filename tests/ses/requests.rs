@@ -173,7 +173,7 @@ fn a_session_token_goes_into_a_signed_header() {
 #[test]
 fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     let settings = DrySettings {
-        url: "https://email.us-east-1.amazonaws.com".into(),
+        to: "POST https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails".into(),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         source: "noreply@example.com".into(),
         config_set: "default".into(),
@@ -205,7 +205,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
 fn debug_mode_whose_output_is_full_hands_nothing_over() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let settings = DrySettings {
-        url: "https://x".into(),
+        to: "POST https://x".into(),
         templates: Templates::parse("1=a").unwrap(),
         source: "a@example.com".into(),
         config_set: String::new(),

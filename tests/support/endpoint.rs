@@ -1,8 +1,9 @@
-//! A provider under our control: an HTTP/1.1 server, with or without TLS, that behaves like SES
-//! until it is told otherwise, and a proxy.
+//! A provider under our control: an HTTP/1.1 server, with or without TLS, that behaves like SES,
+//! or like Postmark at its path, until it is told otherwise, and a proxy.
 //!
 //! It remembers every request, and every mail that it accepted.
 
+use super::postmark;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -319,7 +320,10 @@ fn answer(
             let statuses = if let Reply::Statuses(list) = &other { list.as_slice() } else { &[] };
             let (status, mut body) = accept(request, statuses, state);
             if let Reply::Fewer(missing) = other {
-                let results = body["BulkEmailEntryResults"].as_array_mut().unwrap();
+                let results = match body.is_array() {
+                    true => body.as_array_mut().unwrap(),
+                    false => body["BulkEmailEntryResults"].as_array_mut().unwrap(),
+                };
                 results.truncate(results.len().saturating_sub(missing));
             }
             let text = match other {
@@ -365,6 +369,10 @@ fn accept(
     statuses: &[(&'static str, &'static str)],
     state: &Mutex<State>,
 ) -> (u16, Value) {
+    if request.path == postmark::PATH {
+        let mut state = state.lock().unwrap();
+        return postmark::accept(request, statuses, &mut state.mails);
+    }
     let signed = request.header("authorization").unwrap_or_default();
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
         return (403, json!({ "__type": "MissingAuthenticationTokenException" }));

@@ -104,6 +104,8 @@ impl Program {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir.path())
+            // The machine that runs the tests may be an instance.
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,0 +1,79 @@
+//! How values are read. Out of scope: where they come from.
+
+#[cfg(feature = "postmark")]
+use super::ApiToken;
+use crate::address;
+use crate::source::queue::Retention;
+use std::time::Duration;
+#[cfg(feature = "postmark")]
+use zeroize::Zeroizing;
+
+/// Tokens are printable: others cannot stand in a header.
+#[cfg(feature = "postmark")]
+pub(super) fn api_token(text: &str) -> Result<ApiToken, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be the API token of a Postmark server".to_owned());
+    }
+    Ok(ApiToken(Zeroizing::new(text.to_owned())))
+}
+
+/// The start of a URL, without a slash at its end. What is sent there holds secrets: without
+/// encryption it may only be this machine.
+pub(super) fn web_url(text: &str) -> Result<String, String> {
+    let wrong = || "must be a URL with https:// and a host (http:// for this machine)".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme_str() {
+        Some("https") if url.query().is_none() => {}
+        Some("http") if url.query().is_none() && near => {}
+        _ => return Err(wrong()),
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The longest identifier that PostgreSQL takes as a channel, in bytes.
+const CHANNEL_BYTES: usize = 63;
+
+pub(super) fn channel(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > CHANNEL_BYTES || text.contains('\0') {
+        return Err(format!("must be 1 to {CHANNEL_BYTES} bytes, without NUL"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn retention(text: &str) -> Result<Retention, String> {
+    if text == "forever" {
+        return Ok(Retention::Forever);
+    }
+    if text == "0" {
+        return Ok(Retention::For(Duration::ZERO));
+    }
+    let wrong = || "must be a number with s, m, h or d, or `0`, or `forever`".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Retention::For(Duration::from_secs(u64::from(number) * seconds)))
+}
+
+/// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider
+/// refuse every mail.
+pub(super) fn sender(text: &str) -> Result<(), String> {
+    let address = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((_, address)) => address,
+        None => text,
+    };
+    address::check(address).map_err(|why| format!("is no address to send from: {why}"))
+}
+
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && (0.01..=1_000_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.01 to 1000000".to_owned()),
+    }
+}
