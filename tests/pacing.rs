@@ -331,3 +331,42 @@ fn a_day_that_is_full_is_told_once() {
     pace.spent(10, start + wait);
     assert!(pace.news(start + wait).is_some());
 }
+
+#[test]
+fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage() {
+    let start = Instant::now();
+    let mut pace = Pace::new(10, 50.0, None);
+    let quota = Quota { rate: Some(14.0), daily: Some(1000), left: Some(1000) };
+    let told = |pace: &mut Pace, now| {
+        let _ = pace.allow(Some(quota), now);
+        assert!(!pace.wants_quota(now));
+    };
+    assert!(pace.wants_quota(start));
+    told(&mut pace, start);
+    assert!(!pace.wants_quota(start + 59 * MINUTE));
+    assert!(pace.wants_quota(start + HOUR));
+    pace.spent(960, start);
+    assert!(!pace.wants_quota(start + 9 * MINUTE));
+    assert!(pace.wants_quota(start + 10 * MINUTE));
+    told(&mut pace, start + 10 * MINUTE);
+    // Without an answer what was told goes on.
+    assert_eq!(pace.allow(None, start + 11 * MINUTE), None);
+    assert!(!pace.wants_quota(start + 70 * MINUTE) && pace.wants_quota(start + 71 * MINUTE));
+
+    let now = start + 12 * MINUTE;
+    let unsent = Outcome::Retry {
+        after: None,
+        why: "not sent".into(),
+        ambiguous: false,
+        throttled: false,
+        unsent: true,
+    };
+    let good = Outcome::Accepted { provider_id: String::new() };
+    let _ = pace.learn([(1, &unsent)].into_iter(), now);
+    assert!(!pace.wants_quota(now));
+    let _ = pace.learn([(1, &good)].into_iter(), now);
+    assert!(pace.wants_quota(now), "the provider is back");
+
+    let mut pipe = Pace::unlimited(10);
+    assert!(!pipe.wants_quota(start) && !pipe.wants_counts(start), "a pipe has neither");
+}

@@ -139,6 +139,11 @@ impl Allowance {
         now >= asked_at + if told && little { REREAD_SOON } else { REREAD }
     }
 
+    /// Asks again at once: the provider, or the account there, is back.
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+    }
+
     /// Takes the answer. Without one, what was told before goes on.
     pub(super) fn take(&mut self, quota: Option<Quota>, now: Instant) {
         self.asked = Some((now, quota.is_some()));
@@ -153,8 +158,9 @@ impl Allowance {
             (None, _) => Ok(u64::MAX),
             (Some(left), _) if left > self.spent => Ok(left - self.spent),
             (Some(_), Some((asked_at, true))) => Err((asked_at + REREAD_SOON).max(now)),
-            // It told once and does not now: only the day that passes gives anything back.
-            (Some(_), _) => Err(now + REREAD_SOON),
+            // It told once and does not now.
+            (Some(_), Some((asked_at, false))) => Err((asked_at + REREAD).max(now)),
+            (Some(_), None) => Err(now + RECOUNT_SOON),
         }
     }
 
