@@ -129,8 +129,8 @@ impl Pace {
     }
 
     /// Whether [`Pace::seed`] is due: at the start, and now and then, for others may send too.
-    pub fn wants_counts(&mut self, now: Instant) -> bool {
-        self.day.as_mut().is_some_and(|day| day.is_stale(now))
+    pub fn wants_counts(&self, now: Instant) -> bool {
+        self.day.as_ref().is_some_and(|day| day.is_stale(now))
     }
 
     /// Takes the recipients of the last 24 hours by slots of ten minutes, the latest first, as
