@@ -15,8 +15,8 @@
 //! | --- | --- | --- |
 //! | 0 | words | `model`, `error`, `stop`, `clock` |
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy` |
-//! | 2 | edges: one outside thing each | `db`, `aws`, `http`, `log`, `signal`, `undelivered` |
-//! | 3 | a database connection that comes back | `link` |
+//! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
+//! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
 //! | 4 | an API that is called | `ses` |
 //! | 5 | ends | `source`, `transport` |
 //! | 6 | the only loop | `pump` |

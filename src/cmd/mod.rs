@@ -7,12 +7,13 @@ mod send;
 mod template;
 mod verify;
 
-use crate::aws::credentials::Keeper;
+use crate::aws::Shared;
+use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
 use crate::db::conninfo;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
@@ -83,7 +84,11 @@ fn become_daemon(stop: &Stop) -> Result<(), Error> {
 /// Where the database is.
 fn target(config: &Config) -> Result<db::Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
-    conninfo::parse(url, &env)
+    conninfo::parse(url, &env).map_err(|error| {
+        let of_the_string = error.message.starts_with("connection string");
+        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
+        Error::new(error.kind, format!("{name}{}", error.message))
+    })
 }
 
 /// A link to the database for the queue; listens if there is a channel.
@@ -159,7 +164,7 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         let out = stream(std::io::stdout().as_fd())?;
         return Ok(Box::new(Dry::new(settings, out)));
     }
-    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+    let (http, keeper) = aws(stop)?;
     let settings = ses::Settings {
         endpoint,
         templates: config.templates.clone(),
@@ -168,17 +173,36 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         output: config.output.clone(),
         clock: Box::new(system_clock().wall),
     };
-    let mut keeper = Keeper::new(Box::new(env));
-    keeper.get().map_err(|why| Error::new(Kind::Config, why))?;
     Ok(Box::new(Ses::new(settings, http, keeper)))
+}
+
+/// HTTP and credentials as the AWS SDKs set them up. Credentials that are nowhere are an error;
+/// those that may come soon are not.
+fn aws(stop: &Stop) -> Result<(Http, Keeper), Error> {
+    let shared = Shared::read(&env).map_err(Error::config)?;
+    let variables = |name: &str| shared.variable(&env, name);
+    let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
+    let mut keeper = Keeper::new(Outside {
+        variables: Box::new(env),
+        http: http.clone(),
+        wall: Box::new(system_clock().wall),
+        stop: stop.clone(),
+    });
+    match keeper.get() {
+        Ok(_) => {}
+        Err(Failure::Setup(why)) => return Err(Error::config(why)),
+        Err(Failure::Passing(why)) => log::warn(
+            "AWS",
+            format_args!("no credentials yet; mail is held until there are: {why}"),
+        ),
+    }
+    Ok((http, keeper))
 }
 
 /// Calls to the API of SES besides sending.
 fn ses_client(stop: &Stop) -> Result<Client, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
-    let mut keeper = Keeper::new(Box::new(env));
-    keeper.get().map_err(Error::config)?;
+    let (http, keeper) = aws(stop)?;
     Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
 }
 

@@ -215,6 +215,10 @@ impl Ses {
             }
             Ok(reply) => {
                 self.keep(&reply, part.action);
+                if reply.status == 403 {
+                    // If the key was refused, there may be another one at the next try.
+                    self.client.forget_credentials();
+                }
                 let refusal = refusal(&reply, self.client.now(), |text| scrub(text, &messages));
                 let verdict = verdict::call(&refusal, part.action, tried);
                 if let CallVerdict::CorrectClock(why) = &verdict {

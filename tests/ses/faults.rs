@@ -195,16 +195,15 @@ fn a_clock_that_is_wrong_is_corrected_once_and_stays_corrected() {
 
 #[test]
 fn credentials_that_expired_are_fetched_anew() {
-    use mailroom::aws::credentials::Keeper;
     use std::sync::atomic::{AtomicUsize, Ordering};
     let rig = Rig::new();
     rig.endpoint.push(Reply::error(403, "ExpiredTokenException", "expired"));
     let round = AtomicUsize::new(0);
     let rest = rig.variables();
-    let keeper = Keeper::new(Box::new(move |name| match name {
+    let keeper = rig.keeper(move |name| match name {
         "AWS_ACCESS_KEY_ID" => Some(format!("AKID{}", round.fetch_add(1, Ordering::SeqCst))),
         name => rest(name),
-    }));
+    });
     assert!(rig.ses_with(keeper).send(&batch(1)).iter().all(accepted));
     let requests = rig.endpoint.requests();
     let key = |index: usize| requests[index].header("authorization").unwrap().to_owned();

@@ -63,7 +63,7 @@ fn without_a_configuration_set_none_is_named() {
     let rig = Rig::new();
     let mut settings = rig.settings(Box::new(std::time::SystemTime::now));
     settings.config_set = String::new();
-    let keeper = mailroom::aws::credentials::Keeper::new(Box::new(rig.variables()));
+    let keeper = rig.keeper(rig.variables());
     let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
     assert!(ses.send(&batch(1)).iter().all(accepted));
     let body = rig.endpoint.requests().remove(0).json();

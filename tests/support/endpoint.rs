@@ -274,7 +274,7 @@ fn talk(
 }
 
 /// Reads a request; `None` when the connection ended.
-fn read(reader: &mut impl BufRead) -> Option<Request> {
+pub fn read(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);
