@@ -129,8 +129,8 @@ impl Pace {
     }
 
     /// Whether [`Pace::seed`] is due: at the start, and now and then, for others may send too.
-    pub fn wants_counts(&mut self, now: Instant) -> bool {
-        self.day.as_mut().is_some_and(|day| day.is_stale(now))
+    pub fn wants_counts(&self, now: Instant) -> bool {
+        self.day.as_ref().is_some_and(|day| day.is_stale(now))
     }
 
     /// Takes the recipients of the last 24 hours by slots of ten minutes, the latest first, as
@@ -277,6 +277,10 @@ impl Pace {
             if over {
                 let lasted = now.saturating_duration_since(hold.since);
                 changes.push(Change::Released(hold.scope, lasted));
+                if hold.scope == Scope::All {
+                    // The cause may have been the quota.
+                    self.allowance.forget();
+                }
             }
             !over
         });
@@ -306,7 +310,9 @@ impl Pace {
     /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.
     fn reach(&mut self, missed: bool, now: Instant) -> Option<Change> {
         if !missed {
-            self.misses = 0;
+            if std::mem::take(&mut self.misses) > 0 {
+                self.allowance.forget();
+            }
             return None;
         }
         self.misses = self.misses.saturating_add(1);

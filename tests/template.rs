@@ -253,3 +253,30 @@ fn what_is_wrong_with_a_file_or_a_name_is_said_before_anything_is_called() {
         assert_eq!(template(&endpoint.url(), words).code, Some(64), "{words:?}");
     }
 }
+
+#[test]
+fn an_old_token_and_a_wrong_clock_are_put_right_once() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::error(403, "ExpiredTokenException", "expired"));
+    endpoint.push(Reply::Full(
+        403,
+        vec![
+            ("date", "Sun, 22 Nov 2037 13:37:00 GMT".into()),
+            ("x-amzn-errortype", "InvalidSignatureException".into()),
+        ],
+        r#"{"message":"Signature not yet current"}"#.into(),
+    ));
+    endpoint.set(Reply::Full(200, Vec::new(), "{}".into()));
+    let finished = template(&endpoint.url(), &["check"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 4);
+    for request in &requests[2..] {
+        let date = request.header("x-amz-date").unwrap();
+        assert!(date.starts_with("20371122T1337"), "{date}");
+    }
+    endpoint.set(Reply::error(403, "ExpiredTokenException", "expired"));
+    let finished = template(&endpoint.url(), &["list"]);
+    assert_eq!(finished.code, Some(69), "{}", finished.log);
+    assert_eq!(endpoint.requests().len(), 6);
+}

@@ -10,9 +10,10 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The width of a slot; the statement that counts in the database has the same.
 pub(super) const SLOT: Duration = Duration::from_secs(600);
 
-/// Counts are asked for again after so long, and sooner when little is left.
+/// The database is asked again after so long, and when this part of what was left is used up: as
+/// many processes may share it and together not pass the limit by more than a batch each.
 const RECOUNT: Duration = Duration::from_secs(300);
-const RECOUNT_SOON: Duration = Duration::from_secs(10);
+const SHARE: u64 = 8;
 const REREAD: Duration = Duration::from_secs(3600);
 const REREAD_SOON: Duration = Duration::from_secs(600);
 /// What counts as little, as a part of the whole.
@@ -60,7 +61,13 @@ pub(super) struct Limit {
 #[derive(Clone, Copy, Debug)]
 enum Counted {
     Never,
-    At(Instant),
+    At {
+        at: Instant,
+        /// How many were left then.
+        left: u64,
+        /// How many went since.
+        spent: u64,
+    },
 }
 
 impl Limit {
@@ -69,27 +76,27 @@ impl Limit {
         Limit { most, own: Slots::default(), known: Slots::default(), count_at }
     }
 
-    /// Whether the database should be asked: near the limit more often.
-    pub(super) fn is_stale(&mut self, now: Instant) -> bool {
+    /// Whether the database should be asked.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
         match self.count_at {
             None => false,
             Some(Counted::Never) => true,
-            Some(Counted::At(at)) => {
-                let little = self.left(now) <= self.most / LITTLE;
-                now >= at + if little { RECOUNT_SOON } else { RECOUNT }
+            Some(Counted::At { at, left, spent }) => {
+                now >= at + RECOUNT || spent > 0 && spent >= left / SHARE
             }
         }
     }
 
     /// Takes the counts of the database: the first is of the last ten minutes, and so on.
     pub(super) fn seed(&mut self, counts: Option<&[u64]>, now: Instant) {
-        self.count_at = counts.map(|_| Counted::At(now));
         let slots = counts.unwrap_or_default().iter().enumerate().rev();
         let slots = slots.filter_map(|(age, count)| {
             let youngest = SLOT * u32::try_from(age).ok()?;
             (*count > 0 && youngest < DAY).then(|| (now + (DAY - youngest), *count))
         });
         self.known = Slots(slots.collect());
+        let left = self.left(now);
+        self.count_at = counts.map(|_| Counted::At { at: now, left, spent: 0 });
     }
 
     fn left(&mut self, now: Instant) -> u64 {
@@ -115,6 +122,9 @@ impl Limit {
     pub(super) fn spend(&mut self, count: u64, now: Instant) {
         self.own.spend(count, now);
         self.known.spend(count, now);
+        if let Some(Counted::At { spent, .. }) = &mut self.count_at {
+            *spent += count;
+        }
     }
 }
 
@@ -139,6 +149,11 @@ impl Allowance {
         now >= asked_at + if told && little { REREAD_SOON } else { REREAD }
     }
 
+    /// Asks again at once: the provider, or the account there, is back.
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+    }
+
     /// Takes the answer. Without one, what was told before goes on.
     pub(super) fn take(&mut self, quota: Option<Quota>, now: Instant) {
         self.asked = Some((now, quota.is_some()));
@@ -153,8 +168,9 @@ impl Allowance {
             (None, _) => Ok(u64::MAX),
             (Some(left), _) if left > self.spent => Ok(left - self.spent),
             (Some(_), Some((asked_at, true))) => Err((asked_at + REREAD_SOON).max(now)),
-            // It told once and does not now: only the day that passes gives anything back.
-            (Some(_), _) => Err(now + REREAD_SOON),
+            // It told once and does not now.
+            (Some(_), Some((asked_at, false))) => Err((asked_at + REREAD).max(now)),
+            (Some(_), None) => Err(now + REREAD_SOON),
         }
     }
 
