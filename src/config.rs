@@ -46,7 +46,7 @@ const fn var(
     Var { name, flag, default, used_by, meaning }
 }
 
-const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify"];
+const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify", "template"];
 const QUEUE: &[&str] = &["collect", "run"];
 const SENDERS: &[&str] = &["send", "run"];
 
@@ -71,9 +71,9 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
     var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address"),
     var("MAILROOM_SES_OUTPUT_PATH", Some("--ses-output-path"), Some("./output"), SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv"),
-    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "provider template for each action number"),
-    var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch"),
-    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours"),
+    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), &["send", "run", "template"], "provider template for each action number"),
+    var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower"),
+    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: all that the database knows to be sent, or this process alone without one; the provider's own quota counts where it is lower"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),
 ];
@@ -333,25 +333,27 @@ impl Config {
     /// What is required, and what must fit together.
     fn check_together(&self, r: &mut Reader<'_>) {
         let command = r.inputs.command;
+        let used = |var: &Var| var.used_by.contains(&command);
         let needs_database = match command {
             "send" => self.ack == Ack::Sent,
-            _ => VARS[0].used_by.contains(&command),
+            _ => used(&VARS[0]),
         };
-        let mentioned =
-            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
-        if needs_database
-            && self.database_url.as_ref().is_none_or(|url| url.is_empty())
-            && !mentioned(r, VARS[0].name)
-        {
+        // All of the name counts: names begin like others.
+        let mentioned = |r: &Reader<'_>, name: &str| {
+            let names = r.problems.iter().filter_map(|problem| problem.split(':').next());
+            names.map(|of| of.trim_end_matches("_FILE")).any(|of| of == name)
+        };
+        let url = self.database_url.as_ref().map_or("", |url| url.as_str());
+        if needs_database && url.is_empty() && !mentioned(r, VARS[0].name) {
             r.problem(VARS[0].name, "is required: a libpq connection string");
         }
-        if VARS[1].used_by.contains(&command)
-            && self.secret_key.is_none()
-            && !mentioned(r, VARS[1].name)
-        {
+        if used(&VARS[1]) && self.secret_key.is_none() && !mentioned(r, VARS[1].name) {
             r.problem(VARS[1].name, "is required: 64 hexadecimal digits");
         }
-        if QUEUE.contains(&command) && self.healthcheck < self.batch_timeout {
+        if QUEUE.contains(&command)
+            && self.healthcheck < self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTHCHECK_INTERVAL")
+        {
             r.problem(
                 "MAILROOM_HEALTHCHECK_INTERVAL",
                 format_args!(

@@ -17,12 +17,13 @@
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy` |
 //! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
-//! | 4 | ends | `source`, `transport` |
-//! | 5 | the only loop | `pump` |
-//! | 6 | settings | `config` |
-//! | 7 | words of the command line | `cli` |
-//! | 8 | commands | `cmd` |
-//! | 9 | the process | `main`, this file |
+//! | 4 | an API that is called | `ses` |
+//! | 5 | ends | `source`, `transport` |
+//! | 6 | the only loop | `pump` |
+//! | 7 | settings | `config` |
+//! | 8 | words of the command line | `cli` |
+//! | 9 | commands | `cmd` |
+//! | 10 | the process | `main`, this file |
 
 pub mod address;
 pub mod aws;
@@ -39,6 +40,7 @@ pub mod model;
 pub mod pace;
 pub mod proxy;
 pub mod pump;
+pub mod ses;
 pub mod signal;
 pub mod source;
 pub mod stop;

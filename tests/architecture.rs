@@ -10,12 +10,13 @@ const FLOORS: &[(u8, &[&str])] = &[
     (1, &["token", "wire", "window", "pace", "verdict", "template", "address", "proxy"]),
     (2, &["db", "http", "log", "signal", "undelivered"]),
     (3, &["link", "aws"]),
-    (4, &["source", "transport"]),
-    (5, &["pump"]),
-    (6, &["config"]),
-    (7, &["cli"]),
-    (8, &["cmd"]),
-    (9, &["main", "lib"]),
+    (4, &["ses"]),
+    (5, &["source", "transport"]),
+    (6, &["pump"]),
+    (7, &["config"]),
+    (8, &["cli"]),
+    (9, &["cmd"]),
+    (10, &["main", "lib"]),
 ];
 
 /// Imports that look sideways, each with its reason.

@@ -3,12 +3,29 @@
 
 mod support;
 
+mod acknowledge;
 mod architecture;
 mod batching;
+mod config;
 mod connect;
+mod crash;
 mod credentials;
+mod eligibility;
+mod handover;
 mod migrate;
+mod order;
+mod pacing;
 mod precedence;
+mod privacy;
+mod pump;
+mod quota;
+mod reconnect;
+mod retention;
+mod run;
 mod schema;
+mod send;
 mod ses;
 mod signature;
+mod template;
+mod verify;
+mod wire;

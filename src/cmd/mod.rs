@@ -4,6 +4,7 @@ mod collect;
 mod migrate;
 mod run;
 mod send;
+mod template;
 mod verify;
 
 use crate::aws::Shared;
@@ -12,12 +13,13 @@ use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
 use crate::db::conninfo;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
 use crate::pace::Pace;
 use crate::pump::system_clock;
+use crate::ses::Client;
 use crate::source::queue::{self, OnAccept, Retention};
 use crate::stop::Stop;
 use crate::transport::Transport;
@@ -50,6 +52,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Send => send::run(&config, &stop),
         Command::Run => run::run(&config, &stop),
         Command::Migrate(what) => migrate::run(&config, what, &stop),
+        Command::Template(what) => template::run(&config, &what, &stop),
         Command::Verify { token, code, paths } => verify::run(&config, token, code, &paths),
         Command::Help(_) | Command::Version => Ok(()),
     }
@@ -81,7 +84,11 @@ fn become_daemon(stop: &Stop) -> Result<(), Error> {
 /// Where the database is.
 fn target(config: &Config) -> Result<db::Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
-    conninfo::parse(url, &env)
+    conninfo::parse(url, &env).map_err(|error| {
+        let of_the_string = error.message.starts_with("connection string");
+        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
+        Error::new(error.kind, format!("{name}{}", error.message))
+    })
 }
 
 /// A link to the database for the queue; listens if there is a channel.
@@ -157,9 +164,15 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         let out = stream(std::io::stdout().as_fd())?;
         return Ok(Box::new(Dry::new(settings, out)));
     }
-    let shared = Shared::read(&env).map_err(Error::config)?;
-    let variables = |name: &str| shared.variable(&env, name);
-    let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
+    let (http, mut keeper) = account(stop)?;
+    match keeper.get() {
+        Ok(_) => {}
+        Err(Failure::Setup(why)) => return Err(Error::config(why)),
+        Err(Failure::Passing(why)) => {
+            let what = "no credentials yet; mail is held until there are";
+            log::warn("AWS", format_args!("{what}: {why}"));
+        }
+    }
     let settings = ses::Settings {
         endpoint,
         templates: config.templates.clone(),
@@ -168,23 +181,32 @@ fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> 
         output: config.output.clone(),
         clock: Box::new(system_clock().wall),
     };
-    let mut keeper = Keeper::new(Outside {
+    Ok(Box::new(Ses::new(settings, http, keeper)))
+}
+
+/// The way to AWS, and who we are there.
+fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
+    let shared = Shared::read(&env).map_err(Error::config)?;
+    let variables = |name: &str| shared.variable(&env, name);
+    let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
+    let keeper = Keeper::new(Outside {
         variables: Box::new(env),
         http: http.clone(),
         wall: Box::new(system_clock().wall),
         stop: stop.clone(),
     });
-    match keeper.get() {
-        Ok(_) => {}
-        Err(Failure::Setup(why)) => return Err(Error::config(why)),
-        Err(Failure::Passing(why)) => {
-            log::warn(
-                "AWS",
-                format_args!("no credentials yet; mail is held until there are: {why}"),
-            );
-        }
-    }
-    Ok(Box::new(Ses::new(settings, http, keeper)))
+    Ok((http, keeper))
+}
+
+/// Calls to the API of SES besides sending.
+fn ses_client(stop: &Stop) -> Result<Client, Error> {
+    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
+    let (http, mut keeper) = account(stop)?;
+    keeper.get().map_err(|failure| match failure {
+        Failure::Setup(why) => Error::config(why),
+        Failure::Passing(why) => Error::new(Kind::Temporary, why),
+    })?;
+    Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
 }
 
 /// The pace of a provider.

@@ -161,6 +161,7 @@ impl QueueSource {
             };
             if expired > 0 {
                 log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
             if !claims.is_empty() {
@@ -207,10 +208,15 @@ impl QueueSource {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
         report_settled(settled, written.as_deref());
-        if written.is_some() && self.settings.retention == Retention::For(Duration::ZERO) {
-            self.prune(Duration::ZERO)?;
+        if written.is_some() { self.prune_at_once() } else { Ok(()) }
+    }
+
+    /// After rows were settled: with no retention they go with their settling.
+    fn prune_at_once(&mut self) -> Result<(), Error> {
+        match self.settings.retention {
+            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn prune(&mut self, retention: Duration) -> Result<(), Error> {
@@ -280,6 +286,7 @@ impl QueueSource {
     /// Looks at what waits and decides: drain, open the window, or neither.
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
+        let begun = self.now();
         let Some(waiting) =
             self.link.run("looking", |statements, client| statements.look(client, limit))?
         else {
@@ -290,7 +297,9 @@ impl QueueSource {
         }
         let now = self.now();
         self.look = false;
-        self.next_due = waiting.next.map(|wait| now + wait);
+        // What came due or ran out before this look is not in its answer: it is still to be done.
+        let missed = self.next_due.filter(|due| *due <= now);
+        self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
@@ -304,7 +313,8 @@ impl QueueSource {
         } else if waiting.due >= limit {
             // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
-            self.next_due = Some(now + 4 * QUIET);
+            let soon = now + 4 * QUIET;
+            self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
         } else if self.drained {
             self.window.reopen(now, waiting.age);
         } else {
@@ -321,8 +331,9 @@ impl QueueSource {
         let ends = [self.window.deadline(), self.next_due, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end)? {
-            if let Some(quiet_until) = self.quiet_until.take() {
-                self.stop.sleep(quiet_until.saturating_duration_since(self.now()));
+            let now = self.now();
+            if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
+                self.stop.sleep(quiet_until - now);
             } else if !self.window.is_open() {
                 log::info("PG", "NOTIFY called; waking up");
             }
@@ -443,6 +454,10 @@ impl Source for QueueSource {
             self.look = true;
         }
         if settled.is_empty() { Ok(()) } else { self.write_down(&settled) }
+    }
+
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        self.link.run("counting what was sent", |statements, client| statements.sent(client))
     }
 
     fn close(&mut self) -> Result<(), Error> {

@@ -85,6 +85,8 @@ struct State {
     requests: Vec<Request>,
     mails: Vec<Mail>,
     connections: usize,
+    quota: Option<Value>,
+    quota_asked: usize,
 }
 
 /// The server; it ends when this is dropped.
@@ -152,6 +154,18 @@ impl Endpoint {
     /// Answers all further requests in this way.
     pub fn set(&self, reply: Reply) {
         self.state.lock().unwrap().always = Some(reply);
+    }
+
+    /// Tells this quota when it is asked for; until then that is denied. Asking for it is not
+    /// among the requests and uses up no reply.
+    pub fn allow(&self, rate: f64, daily: f64, sent: f64) {
+        let quota = json!({ "MaxSendRate": rate, "Max24HourSend": daily, "SentLast24Hours": sent });
+        self.state.lock().unwrap().quota = Some(json!({ "SendQuota": quota }));
+    }
+
+    /// How often the quota was asked for.
+    pub fn quota_asked(&self) -> usize {
+        self.state.lock().unwrap().quota_asked
     }
 
     /// The mails that were accepted, in order.
@@ -241,9 +255,17 @@ fn talk(
         }
         let reply = {
             let mut state = state.lock().unwrap();
-            state.requests.push(request.clone());
-            let always = state.always.clone();
-            state.once.pop_front().or(always).unwrap_or(Reply::Accept)
+            if (request.method.as_str(), request.path.as_str()) == ("GET", "/v2/email/account") {
+                state.quota_asked += 1;
+                match &state.quota {
+                    Some(quota) => Reply::Full(200, Vec::new(), quota.to_string()),
+                    None => Reply::error(403, "AccessDeniedException", "not allowed: GetAccount"),
+                }
+            } else {
+                state.requests.push(request.clone());
+                let always = state.always.clone();
+                state.once.pop_front().or(always).unwrap_or(Reply::Accept)
+            }
         };
         if !answer(reader.get_mut(), &raw, &request, reply, state) {
             return;

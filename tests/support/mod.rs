@@ -5,5 +5,7 @@ pub mod cluster;
 pub mod dump;
 pub mod endpoint;
 pub mod peer;
+pub mod pipe;
 pub mod program;
+pub mod records;
 pub mod tls;
