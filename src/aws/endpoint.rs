@@ -58,9 +58,9 @@ impl Endpoint {
         let region = region(&both)?;
         let fips = is_true(&both, "AWS_USE_FIPS_ENDPOINT");
         let dual = is_true(&both, "AWS_USE_DUALSTACK_ENDPOINT");
-        if !is_true(&both, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-            && let Some((name, url)) = configured(service, variables, shared)?
-        {
+        let ignored = is_true(&both, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+        let configured = if ignored { None } else { configured(service, variables, shared)? };
+        if let Some((name, url)) = configured {
             for (asked, other) in [(fips, "FIPS"), (dual, "DUALSTACK")] {
                 if asked {
                     return Err(format!("{name} and AWS_USE_{other}_ENDPOINT exclude each other"));

@@ -14,7 +14,7 @@ use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
 use crate::db::conninfo;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
@@ -135,33 +135,28 @@ fn log_configured(config: &Config) {
     );
 }
 
-/// HTTP and credentials as the AWS SDKs set them up. Credentials that are nowhere are an error;
-/// those that may come soon are not.
-fn aws(stop: &Stop) -> Result<(Http, Keeper), Error> {
+/// The way to AWS, and who we are there.
+fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
     let shared = Shared::read(&env).map_err(Error::config)?;
     let variables = |name: &str| shared.variable(&env, name);
     let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
-    let mut keeper = Keeper::new(Outside {
+    let keeper = Keeper::new(Outside {
         variables: Box::new(env),
         http: http.clone(),
         wall: Box::new(system_clock().wall),
         stop: stop.clone(),
     });
-    match keeper.get() {
-        Ok(_) => {}
-        Err(Failure::Setup(why)) => return Err(Error::config(why)),
-        Err(Failure::Passing(why)) => log::warn(
-            "AWS",
-            format_args!("no credentials yet; mail is held until there are: {why}"),
-        ),
-    }
     Ok((http, keeper))
 }
 
 /// Calls to the API of SES besides sending.
 fn ses_client(stop: &Stop) -> Result<Client, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let (http, keeper) = aws(stop)?;
+    let (http, mut keeper) = account(stop)?;
+    keeper.get().map_err(|failure| match failure {
+        Failure::Setup(why) => Error::config(why),
+        Failure::Passing(why) => Error::new(Kind::Temporary, why),
+    })?;
     Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
 }
 

@@ -1,6 +1,7 @@
 //! The transport that the configuration asks for. Checks all it can before anything is taken.
 
-use super::{aws, env, stream};
+use super::{account, env, stream};
+use crate::aws::credentials::Failure;
 use crate::aws::endpoint::Endpoint;
 use crate::config::{Config, Provider};
 use crate::error::Error;
@@ -91,7 +92,15 @@ fn log_configured(config: &Config) {
 
 fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let (http, keeper) = aws(stop)?;
+    let (http, mut keeper) = account(stop)?;
+    match keeper.get() {
+        Ok(_) => {}
+        Err(Failure::Setup(why)) => return Err(Error::config(why)),
+        Err(Failure::Passing(why)) => {
+            let what = "no credentials yet; mail is held until there are";
+            log::warn("AWS", format_args!("{what}: {why}"));
+        }
+    }
     let settings = ses::Settings {
         endpoint,
         templates: config.templates.clone(),

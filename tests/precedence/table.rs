@@ -59,7 +59,7 @@ pub(super) const CREDENTIALS: &[Case] = &[
     Case { name: "environment, id alone", variables: "AWS_ACCESS_KEY_ID=AKIDENV", chosen: "error", ..PLAIN },
     Case { name: "environment, secret alone", variables: "AWS_SECRET_ACCESS_KEY=SECRET", credentials: KEYS, chosen: "AKIDFILE", ..PLAIN },
     Case { name: "environment, empty", variables: "AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=", credentials: KEYS, chosen: "AKIDFILE", ..PLAIN },
-    Case { name: "environment before everything", variables: "AWS_ACCESS_KEY_ID=AKIDENV\nAWS_SECRET_ACCESS_KEY=SECRET\nAWS_PROFILE=x\nAWS_WEB_IDENTITY_TOKEN_FILE=HOME/token\nAWS_ROLE_ARN=arn:aws:iam::123456789012:role/pod\nAWS_CONTAINER_CREDENTIALS_FULL_URI=CLOUD/container", credentials: BOTH_X, config: ROLE, chosen: "AKIDENV", ..PLAIN },
+    Case { name: "environment before everything", variables: "AWS_ACCESS_KEY_ID=AKIDENV\nAWS_SECRET_ACCESS_KEY=SECRET\nAWS_PROFILE=x\nAWS_WEB_IDENTITY_TOKEN_FILE=HOME/token\nAWS_ROLE_ARN=arn:aws:iam::123456789012:role/pod\nAWS_CONTAINER_CREDENTIALS_FULL_URI=CLOUD/container", credentials: BOTH_X, config: ROLE, chosen: "AKIDENV" },
     Case { name: "keys of the credentials file", credentials: KEYS, chosen: "AKIDFILE", ..PLAIN },
     Case { name: "keys of the config file", config: CONFIG_KEYS, chosen: "AKIDCONFIG", ..PLAIN },
     Case { name: "keys of both files", config: CONFIG_KEYS, credentials: KEYS, chosen: "AKIDFILE", ..PLAIN },

@@ -23,7 +23,7 @@ use document::read as document;
 pub use keeper::Keeper;
 use process::run as process;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use sts::{Role, assume, assume_with_web_identity};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -88,9 +88,19 @@ enum Answer {
 struct Look<'a> {
     outside: &'a Outside,
     shared: Shared,
+    begun: SystemTime,
 }
 
+/// No call for credentials begins later than this after the first one: mails that are leased wait.
+const BUDGET: Duration = Duration::from_secs(20);
+
 impl Look<'_> {
+    /// Whether it is too late to begin another call.
+    fn late(&self) -> bool {
+        let gone = (self.outside.wall)().duration_since(self.begun);
+        gone.is_ok_and(|gone| gone > BUDGET)
+    }
+
     /// A variable's value, unless it is not set or blank.
     fn variable(&self, name: &str) -> Option<String> {
         super::value(&*self.outside.variables, name)
@@ -114,7 +124,7 @@ const SOURCES: &[(&str, Source)] = &[
 /// Asks the sources in turn.
 fn find(outside: &Outside) -> Result<Found, Failure> {
     let shared = Shared::read(&*outside.variables).map_err(Failure::Setup)?;
-    let look = Look { outside, shared };
+    let look = Look { outside, shared, begun: (outside.wall)() };
     let mut tried: Vec<String> = Vec::new();
     for (name, source) in SOURCES {
         match source(&look) {

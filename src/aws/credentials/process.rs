@@ -39,7 +39,7 @@ pub(super) fn run(look: &Look, profile: &str, line: &str) -> Result<Found, Failu
         .process_group(0)
         .spawn()
         .map_err(|error| setup(format!("cannot start {program:?}: {error}")))?;
-    let ended = wait(&mut child, &look.outside.stop);
+    let ended = wait(&mut child, &look.outside.stop, DEADLINE);
     if ended.is_err() {
         end(&mut child);
     }
@@ -52,13 +52,17 @@ pub(super) fn run(look: &Look, profile: &str, line: &str) -> Result<Found, Failu
 }
 
 /// Reads the output until its end and waits for the program's.
-fn wait(child: &mut Child, stop: &Stop) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), String> {
-    let until = Instant::now() + DEADLINE;
+fn wait(
+    child: &mut Child,
+    stop: &Stop,
+    limit: Duration,
+) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), String> {
+    let until = Instant::now() + limit;
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
         match (stop.requested(), left.is_zero()) {
             (true, _) => Err("given up because mailroom was asked to stop".to_owned()),
-            (_, true) => Err(format!("it takes more than {} s", DEADLINE.as_secs())),
+            (_, true) => Err(format!("it takes more than {} s", limit.as_secs())),
             _ => Ok(left.min(SLICE)),
         }
     };
@@ -109,5 +113,35 @@ fn read(output: &Zeroizing<Vec<u8>>, profile: &str) -> Result<Found, String> {
         }
         Some(other) => Err(format!("it prints Version {other}; 1 is supported")),
         None => Err("it prints no Version; 1 is supported".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(line: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdout(Stdio::piped()).process_group(0);
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn a_process_that_is_silent_or_never_ends_is_given_up_at_the_deadline() {
+        for line in ["sleep 1000", "while :; do echo; sleep 0.01; done", "exec >&-; sleep 1000"] {
+            let mut child = start(line);
+            let begun = Instant::now();
+            let error = wait(&mut child, &Stop::new(), Duration::from_secs(1)).unwrap_err();
+            end(&mut child);
+            assert_eq!(error, "it takes more than 1 s", "{line}");
+            assert!(begun.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    #[test]
+    fn what_is_printed_in_pieces_is_read_to_its_end() {
+        let mut child = start("printf a; sleep 0.1; printf b; exit 3");
+        let (output, status) = wait(&mut child, &Stop::new(), DEADLINE).unwrap();
+        assert_eq!((output.as_slice(), status.code()), (b"ab".as_slice(), Some(3)));
     }
 }

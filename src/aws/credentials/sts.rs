@@ -119,6 +119,9 @@ fn post(
     if let Some((credentials, time)) = signer {
         sign(&mut request, credentials, &endpoint.region, "sts", time).map_err(setup)?;
     }
+    if look.late() {
+        return Err(Failure::Passing("STS: the calls before this one took too long".to_owned()));
+    }
     let reply = look.outside.http.call(request);
     reply.map_err(|fault| Failure::Passing(format!("STS: {}", fault.why)))
 }
