@@ -30,6 +30,7 @@ pub struct Statements {
     expire: Statement,
     prune: Statement,
     record: Statement,
+    fold: Statement,
 }
 
 /// What a claim asks for.
@@ -63,7 +64,7 @@ pub struct Claimed {
 }
 
 /// What waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiting {
     /// Due deliveries, counted up to what was asked for.
     pub due: usize,
@@ -71,6 +72,8 @@ pub struct Waiting {
     pub age: Duration,
     /// When the next one comes due or a lease runs out.
     pub next: Option<Duration>,
+    /// The queue is paused, for this reason: then nothing is due, and nothing comes.
+    pub paused: Option<String>,
 }
 
 fn seconds(value: f64) -> Duration {
@@ -81,19 +84,16 @@ fn count(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// What is missing for working on `queue`: `None` if the queue does not exist, else the grants.
+/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
+/// the queue's, so that whoever asks sees who listens, whatever their role.
+pub const LISTENER: i32 = 0x6d61_696c;
+
+/// Lets others see that this connection listens for `queue`, as long as it stands.
 ///
 /// # Errors
 /// As the statement.
-pub fn preflight(
-    client: &mut Client,
-    queue: &str,
-    deletes: bool,
-) -> Result<Option<Vec<String>>, Error> {
-    let row = client.query_one(include_str!("preflight.sql"), &[&queue, &deletes])?;
-    let exists: bool = row.try_get("queue")?;
-    let missing: Vec<String> = row.try_get("missing")?;
-    Ok(exists.then_some(missing))
+pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
+    client.query(include_str!("announce.sql"), &[&LISTENER, &queue]).map(drop)
 }
 
 impl Statements {
@@ -113,6 +113,7 @@ impl Statements {
             expire: client.prepare(include_str!("expire.sql"))?,
             prune: client.prepare(include_str!("prune.sql"))?,
             record: client.prepare(include_str!("record.sql"))?,
+            fold: client.prepare(include_str!("fold.sql"))?,
         })
     }
 
@@ -172,6 +173,10 @@ impl Statements {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
             next: row.try_get::<_, Option<f64>>("next")?.map(seconds),
+            paused: match row.try_get("paused")? {
+                true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
+                false => None,
+            },
         })
     }
 
@@ -267,5 +272,13 @@ impl Statements {
     /// As the statement.
     pub fn record(&self, client: &mut Client, token: i64) -> Result<(), Error> {
         client.execute(&self.record, &[&self.queue, &token]).map(drop)
+    }
+
+    /// Adds up old tallies of what was sent.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn fold(&self, client: &mut Client) -> Result<(), Error> {
+        client.execute(&self.fold, &[&self.queue]).map(drop)
     }
 }
