@@ -81,9 +81,11 @@ impl<S: Source> Pump<S> {
                     let changes = self.pace.learn(actions.zip(&outcomes), now);
                     self.tell(&changes);
                     let broken = self.transport.broken();
-                    let probe = match broken {
-                        Some(_) => Duration::ZERO,
-                        None => self.pace.probe_delay(now),
+                    // Who ends keeps nothing from those who go on.
+                    let probe = if broken.is_some() || self.stop.requested() {
+                        Duration::ZERO
+                    } else {
+                        self.pace.probe_delay(now)
                     };
                     self.source.settle(batch, outcomes, probe)?;
                     if let Some(error) = broken {

@@ -218,6 +218,7 @@ impl QueueSource {
     /// Looks at what waits and decides: drain, open the window, or neither.
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
+        let begun = self.now();
         let Some(waiting) =
             self.link.run("looking", |statements, client| statements.look(client, limit))?
         else {
@@ -229,7 +230,9 @@ impl QueueSource {
         // What a pause left lying is put back now, and not counted yet.
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
-        self.next_due = waiting.next.map(|wait| now + wait);
+        // What came due or ran out before this look is not in its answer: it is still to be done.
+        let missed = self.next_due.filter(|due| *due <= now);
+        self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
@@ -243,7 +246,8 @@ impl QueueSource {
         } else if waiting.due >= limit {
             // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
-            self.next_due = Some(now + QUIET);
+            let soon = now + 4 * QUIET;
+            self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
         } else if self.drained {
             self.window.reopen(now, waiting.age);
         } else {
@@ -260,8 +264,9 @@ impl QueueSource {
         let ends = [self.window.deadline(), self.next_due, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end)? {
-            if let Some(quiet_until) = self.quiet_until.take() {
-                self.stop.sleep(quiet_until.saturating_duration_since(self.now()));
+            let now = self.now();
+            if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
+                self.stop.sleep(quiet_until - now);
             } else if !self.window.is_open() && !self.paused {
                 log::info("PG", "NOTIFY called; waking up");
             }

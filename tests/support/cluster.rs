@@ -147,6 +147,15 @@ impl Cluster {
         format!("host=127.0.0.1 port={} user=postgres dbname={database}", self.port)
     }
 
+    /// A new database of this cluster with the newest schema.
+    pub fn migrated(&self, name: &str) -> Database {
+        let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls).unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        let database = Database { name: name.to_owned(), url: self.url(name) };
+        mailroom::db::migrate::up(&mut database.client()).expect("the migrations run");
+        database
+    }
+
     /// Runs `pg_ctl` with these words: `stop -m fast`, `start`, `restart`.
     pub fn control(&self, words: &[&str]) {
         let done = unprivileged(bin_dir().join("pg_ctl"))
@@ -260,6 +269,27 @@ impl Database {
                           VALUES ('{name}@example.com', '{name}', 'active') RETURNING id) \
              INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM one"
         ));
+    }
+
+    /// Ends all other sessions, as a failing server does.
+    pub fn disconnect_others(&self) {
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+              WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+    }
+
+    /// How many statements of the program that begin so are waiting for a lock.
+    pub fn blocked(&self, statement: &str) -> i64 {
+        self.client()
+            .query_one(
+                "SELECT count(*) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND application_name = 'mailroom' \
+                    AND wait_event_type = 'Lock' AND starts_with(query, $1)",
+                &[&statement],
+            )
+            .unwrap()
+            .get(0)
     }
 
     /// How many deliveries are in this state.

@@ -4,5 +4,6 @@ pub mod cluster;
 pub mod dump;
 pub mod endpoint;
 pub mod peer;
+pub mod pipe;
 pub mod program;
 pub mod tls;

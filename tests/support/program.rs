@@ -26,12 +26,20 @@ pub struct Program {
     dir: tempfile::TempDir,
 }
 
-/// What was written to a stream so far.
+/// What was written to a stream so far, and whether it has ended.
 #[derive(Clone, Default)]
-struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
 
 impl Text {
-    fn follow(stream: impl Read + Send + 'static) -> Text {
+    /// A stream that is read elsewhere.
+    fn elsewhere() -> Text {
+        let text = Text::default();
+        text.0.0.lock().unwrap().1 = true;
+        text
+    }
+
+    /// Reads a stream to its end, in the background.
+    pub fn follow(stream: impl Read + Send + 'static) -> Text {
         let text = Text::default();
         let shared = text.clone();
         std::thread::spawn(move || {
@@ -47,8 +55,22 @@ impl Text {
         text
     }
 
-    fn get(&self) -> String {
+    /// All of it.
+    pub fn get(&self) -> String {
         String::from_utf8_lossy(&self.0.0.lock().unwrap().0).into_owned()
+    }
+
+    /// Waits until there are at least `count` whole lines and gives all there are.
+    pub fn wait_lines(&self, count: usize) -> Vec<String> {
+        let lines = |text: &str| Some(whole_lines(text)).filter(|whole| whole.len() >= count);
+        self.wait(PATIENCE, lines)
+            .unwrap_or_else(|| panic!("fewer than {count} lines:\n{}", self.get()))
+    }
+
+    /// Waits for its end.
+    pub fn wait_end(&self) {
+        self.wait(PATIENCE, |_| None::<()>);
+        assert!(self.0.0.lock().unwrap().1, "the stream does not end:\n{}", self.get());
     }
 
     /// Waits until the text is as wanted; `None` when patience ends or the stream does first.
@@ -143,7 +165,7 @@ impl Program {
     /// Starts it.
     pub fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
-        let out = child.stdout.take().map(Text::follow).unwrap_or_default();
+        let out = child.stdout.take().map_or_else(Text::elsewhere, Text::follow);
         let log = child.stderr.take().map(Text::follow).unwrap_or_default();
         let stdin = child.stdin.take();
         Running { child, stdin, out, log, dir: self.dir, checked: false }
@@ -213,13 +235,7 @@ impl Running {
 
     /// Waits until standard output has at least `count` lines and gives all there are.
     pub fn wait_lines(&self, count: usize) -> Vec<String> {
-        let lines = |text: &str| {
-            let whole: Vec<String> = match text.rfind('\n') {
-                Some(end) => text[..end].lines().map(str::to_owned).collect(),
-                None => Vec::new(),
-            };
-            (whole.len() >= count).then_some(whole)
-        };
+        let lines = |text: &str| Some(whole_lines(text)).filter(|whole| whole.len() >= count);
         self.out.wait(PATIENCE, lines).unwrap_or_else(|| {
             panic!("fewer than {count} lines:\n{}\nlog:\n{}", self.out.get(), self.log.get())
         })
@@ -336,6 +352,17 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The lines of a text that are ended; the rest of a process that was killed is no line.
+pub fn whole_lines(text: &str) -> Vec<String> {
+    let end = text.rfind('\n').unwrap_or_default();
+    text[..end].lines().map(str::to_owned).collect()
+}
+
+/// The addresses of all messages of these lines, in their order.
+pub fn addresses(lines: &[String]) -> Vec<String> {
+    lines.iter().flat_map(|line| messages(line)).map(|[_, email, ..]| email).collect()
 }
 
 /// The messages of one line of the wire: `[action, email, login, secret, code]` each.

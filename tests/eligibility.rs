@@ -1,0 +1,231 @@
+//! Who is sent a mail: rows that may not go wait or end, and spoil nothing beside them.
+
+use crate::support::cluster::Database;
+use crate::support::program::{Program, addresses, messages, wait_until};
+
+/// A collector whose healthcheck is minutes away, so that nothing here depends on it.
+fn collect(database: &Database) -> Program {
+    Program::collect(database).env("MAILROOM_BATCH_TIMEOUT", "100")
+}
+
+#[test]
+fn who_is_suspended_and_unsuspended_before_expiry_gets_the_mail() {
+    let database = Database::migrated();
+    database.accounts("user", 1);
+    database.recovery("known");
+    database.run("UPDATE accounts SET activated_at = 1 WHERE login = 'known'");
+    database.run("UPDATE accounts SET status = 'suspended'");
+    let collect = collect(&database).start();
+    wait_until("both were looked at", || {
+        let sql = "SELECT count(*) FROM deliveries \
+                    WHERE state = 'pending' AND error = 'waits: its account is suspended'";
+        database.number(sql) == 2
+    });
+    assert_eq!(collect.out(), "");
+    // Never active before, so it becomes provisioned again.
+    database.run("UPDATE accounts SET status = 'active' WHERE login = 'user1'");
+    assert_eq!(addresses(&collect.wait_lines(1)), ["user1@example.com"]);
+    database.run("UPDATE accounts SET status = 'active' WHERE login = 'known'");
+    let expected = ["user1@example.com", "known@example.com"];
+    assert_eq!(addresses(&collect.wait_lines(2)), expected);
+    wait_until("both are settled", || database.in_state("sent") == 2);
+    assert_eq!(database.number("SELECT count(error) FROM deliveries"), 0);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_token_that_expires_while_it_waits_becomes_expired() {
+    let database = Database::migrated();
+    database.accounts("user", 2);
+    database.run(
+        "UPDATE accounts SET status = 'suspended'; \
+         UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint + 2",
+    );
+    let collect = collect(&database).start();
+    wait_until("they were looked at", || {
+        database.number("SELECT count(*) FROM deliveries WHERE error LIKE 'waits: %'") == 2
+    });
+    assert_eq!(database.in_state("pending"), 2);
+    wait_until("they are expired", || database.in_state("expired") == 2);
+    let finished = collect.stop();
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
+    assert!(finished.log.contains("2 expired before they could be sent"), "{}", finished.log);
+}
+
+#[test]
+fn a_token_that_expires_between_two_tries_becomes_expired_and_keeps_the_reason() {
+    let database = Database::migrated();
+    database.accounts("user", 1);
+    database.run(
+        "UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint + 2; \
+         UPDATE deliveries SET attempts = 1, error = 'the provider was busy', \
+                due_at = to_timestamp(extract(epoch FROM now())::bigint + 2)",
+    );
+    let collect = collect(&database).start();
+    collect.wait_log("connected");
+    assert_eq!(database.in_state("pending"), 1);
+    wait_until("it is expired", || database.in_state("expired") == 1);
+    let kept = "SELECT count(*) FROM deliveries \
+                 WHERE error = 'the provider was busy' AND settled_at IS NOT NULL";
+    assert_eq!(database.number(kept), 1);
+    let finished = collect.stop();
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_retry_goes_when_it_is_due_without_a_notification() {
+    let database = Database::migrated();
+    database.accounts("user", 1);
+    database.run(
+        "UPDATE deliveries SET attempts = 1, error = 'the provider was busy', \
+                due_at = now() + interval '1500 milliseconds'",
+    );
+    let collect = collect(&database).start();
+    collect.wait_log("connected");
+    assert_eq!(collect.wait_lines(1).len(), 1);
+    wait_until("it is sent", || database.in_state("sent") == 1);
+    let early = "SELECT count(*) FROM deliveries \
+                  WHERE settled_at < created_at + interval '1500 milliseconds'";
+    assert_eq!(database.number(early), 0);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_token_that_was_used_is_not_sent() {
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    // An application that used it and did not touch the account.
+    database.run(
+        "ALTER TABLE tokens DISABLE TRIGGER after_token_consumed; \
+         UPDATE tokens SET consumed_at = extract(epoch FROM now())::bigint WHERE id = 2; \
+         ALTER TABLE tokens ENABLE TRIGGER after_token_consumed",
+    );
+    let collect = collect(&database).start();
+    let sent = addresses(&collect.wait_lines(1));
+    assert_eq!(sent, ["user1@example.com", "user3@example.com"]);
+    wait_until("it is said why", || {
+        let sql = "SELECT count(*) FROM deliveries \
+                    WHERE token = 2 AND state = 'pending' AND error = 'waits: its token was used'";
+        database.number(sql) == 1
+    });
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn ineligible_rows_in_front_do_not_slow_claims() {
+    let database = Database::migrated();
+    database.run("ALTER TABLE accounts DISABLE TRIGGER USER");
+    database.run(
+        "INSERT INTO accounts (email, login, status) \
+         SELECT 's' || n || '@example.com', 's' || n, 'suspended' FROM generate_series(1, 20000) n; \
+         INSERT INTO tokens (account, action) SELECT id, 'activation' FROM accounts ORDER BY id; \
+         UPDATE deliveries SET due_at = now() - interval '1 minute'",
+    );
+    database.run("ALTER TABLE accounts ENABLE TRIGGER USER");
+    database.accounts("good", 10);
+    let commits = || {
+        let sql = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+        database.number(sql)
+    };
+    let before = commits();
+    let collect = collect(&database).start();
+    assert_eq!(addresses(&collect.wait_lines(1)).len(), 10);
+    wait_until("they are settled", || database.in_state("sent") == 10);
+    // Twenty-one looks of a thousand rows and some of ten, not two thousand of ten; the rest is
+    // connecting, and this test's own questions.
+    let passed = "SELECT count(*) FROM deliveries WHERE error LIKE 'waits: %'";
+    assert_eq!(database.number(passed), 20_000);
+    let finished = collect.stop();
+    assert_eq!(finished.code, Some(0));
+    wait_until("the statistics are in", || commits() > before + 20);
+    assert!(commits() - before < 1000, "{} transactions", commits() - before);
+}
+
+#[test]
+fn rows_that_cannot_be_signed_fail_with_the_reason_and_the_others_go() {
+    let database = Database::migrated();
+    for n in 1..=7 {
+        database.recovery(&format!("user{n}"));
+    }
+    database.run(
+        "UPDATE tokens SET code = NULL WHERE id = 2; \
+         UPDATE tokens SET code = '123' WHERE id = 3; \
+         UPDATE tokens SET code = '#####' WHERE id = 5; \
+         UPDATE tokens SET secret = substr(secret, 1, 16) WHERE id = 6",
+    );
+    // An activation signs no code, so a bad one does no harm and is not handed on.
+    database.accounts("plain", 1);
+    database.run("UPDATE tokens SET code = '#####' WHERE action = 'activation'");
+    let collect = collect(&database).start();
+    let lines = collect.wait_lines(1);
+    let sent: Vec<(String, bool)> = messages(&lines[0])
+        .into_iter()
+        .map(|[_, email, .., code]| (email, code.is_empty()))
+        .collect();
+    let expected = [
+        ("user1@example.com", false),
+        ("user4@example.com", false),
+        ("user7@example.com", false),
+        ("plain1@example.com", true),
+    ];
+    assert_eq!(sent, expected.map(|(email, empty)| (email.to_owned(), empty)));
+    wait_until("the others are settled", || database.in_state("sent") == 4);
+    assert_eq!(database.in_state("failed"), 4);
+    for (token, why) in [
+        (2, "the code is missing, and this action signs it"),
+        (3, "the code is not five digits, and this action signs it"),
+        (5, "the code is not five digits, and this action signs it"),
+        (6, "the secret is 16 bytes long, not 32"),
+    ] {
+        let error: String = database
+            .client()
+            .query_one("SELECT error FROM deliveries WHERE token = $1", &[&i64::from(token)])
+            .unwrap()
+            .get(0);
+        assert_eq!(error, why, "token {token}");
+    }
+    let finished = collect.stop();
+    assert_eq!(finished.code, Some(0));
+    assert!(!finished.log.contains("#####"), "{}", finished.log);
+}
+
+#[test]
+fn a_batch_of_nothing_but_bad_rows_does_not_stop_those_behind_it() {
+    let database = Database::migrated();
+    for n in 1..=25 {
+        database.recovery(&format!("user{n}"));
+    }
+    database.run("UPDATE tokens SET code = NULL WHERE id <= 21");
+    let collect = collect(&database).start();
+    assert_eq!(addresses(&collect.wait_lines(1)).len(), 4);
+    wait_until("they are settled", || database.in_state("sent") == 4);
+    assert_eq!(database.in_state("failed"), 21);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn an_action_that_is_missing_from_the_table_waits_until_it_is_there_and_spoils_nothing() {
+    let database = Database::migrated();
+    database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
+    database.recovery("first");
+    database.run(
+        "INSERT INTO tokens (account, action) SELECT id, 'invitation' FROM accounts; \
+         UPDATE deliveries SET priority = 1 WHERE token = 2",
+    );
+    database.recovery("second");
+    let collect = collect(&database).start();
+    let sent = addresses(&collect.wait_lines(1));
+    assert_eq!(sent, ["first@example.com", "second@example.com"]);
+    let waits = "SELECT count(*) FROM deliveries WHERE token = 2 AND state = 'pending' \
+                    AND error = 'waits: its action is not in the table actions'";
+    assert_eq!(database.number(waits), 1);
+    database.run(
+        "INSERT INTO actions (action, number, path, account_status) \
+         VALUES ('invitation', 3, '/join', '{active}')",
+    );
+    let lines = collect.wait_lines(2);
+    let [action, email, ..] = &messages(&lines[1])[0];
+    assert_eq!((action.as_str(), email.as_str()), ("3", "first@example.com"));
+    wait_until("it is settled", || database.in_state("sent") == 3);
+    assert_eq!(collect.stop().code, Some(0));
+}

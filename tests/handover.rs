@@ -1,0 +1,220 @@
+//! The moment a batch leaves: the reader goes, stalls or is full, and signals come in between.
+
+use crate::support::cluster::Database;
+use crate::support::pipe::{Stalled, stalled};
+use crate::support::program::{
+    Finished, PATIENCE, Program, Running, addresses, messages, wait_until, whole_lines,
+};
+use nix::sys::signal::Signal;
+use std::fs::OpenOptions;
+use std::time::{Duration, Instant};
+
+/// Deliveries that may be claimed now.
+const CLAIMABLE: &str = "SELECT count(*) FROM deliveries \
+                          WHERE state = 'pending' AND due_at <= now() AND lease IS NULL";
+
+/// A collector with one batch of fifty claimed and half written: its reader does not read.
+fn stuck(database: &Database) -> (Running, Stalled) {
+    let (reader, output) = stalled();
+    let collect =
+        Program::collect(database).env("MAILROOM_BATCH_LIMIT", "50").stdout(output).start();
+    wait_until("a batch is claimed", || database.in_state("leased") == 50);
+    reader.wait_full();
+    (collect, reader)
+}
+
+/// Asks it to stop, and sees that it ends within eight seconds.
+fn stop_in_time(collect: Running) -> Finished {
+    let begun = Instant::now();
+    let finished = collect.stop();
+    assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    finished
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_ends_it_with_74_and_the_batch_is_pending_at_once() {
+    let database = Database::migrated();
+    database.accounts("user", 60);
+    let (collect, reader) = stuck(&database);
+    drop(reader);
+    let finished = collect.finish();
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    assert!(finished.log.contains("standard output"), "{}", finished.log);
+    assert_eq!(database.number(CLAIMABLE), 60);
+    let attempts = "SELECT count(*) FROM deliveries WHERE attempts > 0";
+    assert_eq!(database.number(attempts), 0);
+    let next = Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "50").start();
+    assert_eq!(addresses(&next.wait_lines(2)).len(), 60);
+    assert_eq!(next.stop().code, Some(0));
+}
+
+#[test]
+fn a_full_standard_output_ends_it_with_74_and_nothing_is_lost() {
+    let database = Database::migrated();
+    database.accounts("user", 13);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let finished = Program::collect(&database).stdout(full).output();
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    assert!(finished.log.contains("No space left"), "{}", finished.log);
+    assert_eq!(database.number(CLAIMABLE), 13);
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_it_from_ending_and_the_rows_can_be_claimed() {
+    let database = Database::migrated();
+    database.accounts("user", 60);
+    let (collect, reader) = stuck(&database);
+    let finished = stop_in_time(collect);
+    assert!(finished.log.contains("the reader did not read"), "{}", finished.log);
+    assert_eq!(database.number(CLAIMABLE), 60);
+    let out = reader.read();
+    out.wait_end();
+    assert!(whole_lines(&out.get()).is_empty(), "a whole batch was written and not settled");
+}
+
+#[test]
+fn a_reader_that_stalls_and_reads_on_after_the_signal_gets_the_batch_and_it_is_settled() {
+    let database = Database::migrated();
+    database.accounts("user", 60);
+    let (collect, reader) = stuck(&database);
+    collect.signal(Signal::SIGTERM);
+    let out = reader.read();
+    let finished = collect.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    out.wait_end();
+    assert_eq!(addresses(&whole_lines(&out.get())).len(), 50);
+    assert_eq!(database.in_state("sent"), 50);
+    assert_eq!(database.number(CLAIMABLE), 10);
+}
+
+#[test]
+fn asked_to_stop_while_idle_it_ends_at_once() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let database = Database::migrated();
+        let collect = Program::collect(&database).start();
+        collect.wait_log("connected");
+        collect.signal(signal);
+        let begun = Instant::now();
+        let finished = collect.finish();
+        assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
+        assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn asked_to_stop_while_draining_every_line_is_settled_and_every_other_row_pending() {
+    let database = Database::migrated();
+    database.accounts("user", 3000);
+    let collect = Program::collect(&database).start();
+    collect.wait_lines(5);
+    let finished = stop_in_time(collect);
+    let sent = addresses(&whole_lines(&finished.out));
+    assert!(sent.len() >= 50 && sent.len() < 3000, "{} were written", sent.len());
+    let mut settled: Vec<String> = database
+        .client()
+        .query(
+            "SELECT email FROM deliveries d JOIN tokens t ON t.id = d.token \
+               JOIN accounts a ON a.id = t.account WHERE d.state = 'sent'",
+            &[],
+        )
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let mut written = sent.clone();
+    written.sort();
+    settled.sort();
+    assert_eq!(written, settled);
+    assert_eq!(database.number(CLAIMABLE), 3000 - i64::try_from(sent.len()).unwrap());
+}
+
+#[test]
+fn asked_to_stop_while_a_window_is_open_it_leaves_the_rows_to_others() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).env("MAILROOM_BATCH_TIMEOUT", "60000").start();
+    collect.wait_log("connected");
+    database.accounts("user", 3);
+    collect.wait_log("NOTIFY called; waking up");
+    let finished = stop_in_time(collect);
+    assert_eq!(finished.out, "");
+    assert_eq!(database.number(CLAIMABLE), 3);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let database = Database::migrated();
+    database.accounts("user", 60);
+    let (mut collect, _reader) = stuck(&database);
+    collect.signal(Signal::SIGTERM);
+    // It goes on trying to write: this is not at once.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(collect.is_running());
+    let begun = Instant::now();
+    collect.signal(Signal::SIGINT);
+    let finished = collect.finish();
+    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    assert_eq!(finished.code, Some(1));
+    assert_eq!(database.in_state("leased"), 50);
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn with_ack_sent_the_leases_stand() {
+    let database = Database::migrated();
+    database.accounts("user", 13);
+    let collect = Program::collect(&database).env("MAILROOM_ACK", "sent").start();
+    assert_eq!(addresses(&collect.wait_lines(2)).len(), 13);
+    let finished = stop_in_time(collect);
+    assert_eq!(database.in_state("leased"), 13);
+    let long = "SELECT count(*) FROM deliveries WHERE due_at > now() + interval '1 minute'";
+    assert_eq!(database.number(long), 13);
+    assert_eq!(whole_lines(&finished.out).len(), 2);
+}
+
+#[test]
+fn with_ack_sent_a_lease_that_nobody_settles_runs_out_and_the_mail_goes_again() {
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    let collect = Program::collect(&database)
+        .env("MAILROOM_ACK", "sent")
+        .env("MAILROOM_LEASE", "700")
+        .start();
+    let lines = collect.wait_lines(2);
+    assert_eq!(addresses(&lines[..1]), addresses(&lines[1..2]));
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn odd_logins_survive_byte_for_byte() {
+    let logins = [
+        "comma, comma".to_owned(),
+        "quote \" and \"\" quote".to_owned(),
+        "line\nfeed".to_owned(),
+        "carriage\r\nreturn".to_owned(),
+        "back\\slash \\n".to_owned(),
+        "party \u{1f389} \u{1f469}\u{200d}\u{1f4bb}".to_owned(),
+        "\u{e9}".repeat(254),
+        " spaces ".to_owned(),
+        "1,victim@example.com,x,AAAA,12345\n1,other@example.com,y,BBBB,12345".to_owned(),
+        "\u{2028}\t\u{7f}\u{85}".to_owned(),
+    ];
+    let database = Database::migrated();
+    let mut client = database.client();
+    for (n, login) in logins.iter().enumerate() {
+        let sql = "INSERT INTO accounts (email, login) VALUES ($1, $2)";
+        client.execute(sql, &[&format!("user{n}@example.com"), login]).unwrap();
+    }
+    let collect = Program::collect(&database).start();
+    collect.wait_lines(1);
+    wait_until("they are settled", || database.in_state("sent") == 10);
+    let finished = collect.stop();
+    let read: Vec<(String, String)> =
+        messages(&finished.out).into_iter().map(|[_, email, login, ..]| (email, login)).collect();
+    let expected: Vec<(String, String)> = logins
+        .iter()
+        .enumerate()
+        .map(|(n, login)| (format!("user{n}@example.com"), login.clone()))
+        .collect();
+    assert_eq!(read, expected);
+}

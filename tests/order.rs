@@ -1,0 +1,145 @@
+//! Which rows go, and in which order: nothing is skipped, nothing goes twice, the urgent first.
+
+use crate::support::cluster::Database;
+use crate::support::pipe::stalled;
+use crate::support::program::{Program, addresses, messages, wait_until};
+use std::time::Duration;
+
+fn insert(client: &mut impl postgres::GenericClient, name: &str) {
+    let sql = "INSERT INTO accounts (email, login) VALUES ($1 || '@example.com', $1)";
+    client.execute(sql, &[&name]).unwrap();
+}
+
+#[test]
+fn a_lower_id_that_commits_after_a_higher_one_was_sent_is_still_sent() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
+    collect.wait_log("connected");
+    let mut slow = database.client();
+    let mut transaction = slow.transaction().unwrap();
+    insert(&mut transaction, "low");
+    insert(&mut database.client(), "high");
+    assert_eq!(addresses(&collect.wait_lines(1)), ["high@example.com"]);
+    wait_until("the higher one is settled", || database.in_state("sent") == 1);
+    transaction.commit().unwrap();
+    assert_eq!(addresses(&collect.wait_lines(2)), ["high@example.com", "low@example.com"]);
+    let ids = "SELECT (min(id) FILTER (WHERE login = 'low') < min(id) FILTER (WHERE login = 'high')\
+               )::int::bigint FROM accounts";
+    assert_eq!(database.number(ids), 1);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn eight_sessions_of_fifty_inserts_in_overlapping_transactions_give_exactly_400() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    std::thread::scope(|scope| {
+        for session in 0..8 {
+            let database = &database;
+            scope.spawn(move || {
+                let mut client = database.client();
+                let mut done = 0;
+                for size in [1, 2, 3, 4, 5, 6, 7, 8, 9, 5] {
+                    let mut transaction = client.transaction().unwrap();
+                    for _ in 0..size {
+                        insert(&mut transaction, &format!("user{session}-{done}"));
+                        done += 1;
+                    }
+                    std::thread::sleep(Duration::from_millis(5 + session));
+                    transaction.commit().unwrap();
+                }
+                assert_eq!(done, 50);
+            });
+        }
+    });
+    wait_until("all are sent", || database.in_state("sent") == 400);
+    let finished = collect.stop();
+    assert_eq!(finished.code, Some(0));
+    let mut sent = addresses(&finished.out.lines().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(sent.len(), 400);
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), 400, "some went twice");
+    assert_eq!(database.number("SELECT last_seq FROM jobs"), 400);
+}
+
+/// So many collectors at once drain 2,000 rows: a part is there before, a part comes meanwhile.
+fn share(collectors: usize) {
+    let database = Database::migrated();
+    database.accounts("early", 1000);
+    let running: Vec<_> = (0..collectors).map(|_| Program::collect(&database).start()).collect();
+    for n in 0..10 {
+        database.accounts(&format!("late{n}-"), 100);
+    }
+    wait_until("all are sent", || database.in_state("sent") == 2000);
+    let finished: Vec<_> = running.into_iter().map(|one| one.stop()).collect();
+    let lines: Vec<String> =
+        finished.iter().flat_map(|one| one.out.lines()).map(str::to_owned).collect();
+    let mut sent = addresses(&lines);
+    assert_eq!(sent.len(), 2000);
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), 2000, "some went twice");
+    for one in finished {
+        assert_eq!(one.code, Some(0));
+        assert!(!one.log.contains("WARN") && !one.log.contains("ERROR"), "{}", one.log);
+    }
+}
+
+#[test]
+fn two_collectors_share_a_queue_without_a_duplicate() {
+    share(2);
+}
+
+#[test]
+fn four_collectors_share_a_queue_without_a_duplicate() {
+    share(4);
+}
+
+#[test]
+fn a_recovery_overtakes_a_backlog_of_activations() {
+    let database = Database::migrated();
+    database.accounts("user", 400);
+    let (reader, output) = stalled();
+    let collect =
+        Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "50").stdout(output).start();
+    wait_until("a batch is claimed", || database.in_state("leased") == 50);
+    database.recovery("urgent");
+    let out = reader.read();
+    let lines = out.wait_lines(8);
+    let first: Vec<String> = messages(&lines[0]).into_iter().map(|[action, ..]| action).collect();
+    assert_eq!(first, vec!["1"; 50]);
+    let [action, email, ..] = &messages(&lines[1])[0];
+    assert_eq!((action.as_str(), email.as_str()), ("2", "urgent@example.com"));
+    wait_until("all are sent", || database.in_state("sent") == 401);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn several_queues_do_not_touch_each_other() {
+    let database = Database::migrated();
+    database.run("ALTER TYPE job_type ADD VALUE 'other'");
+    database.run("INSERT INTO jobs (job_type, last_seq) VALUES ('other', 0)");
+    database.run("UPDATE actions SET queue = 'other' WHERE action = 'password_recovery'");
+    database.accounts("user", 25);
+    for n in 0..5 {
+        database.recovery(&format!("lost{n}"));
+    }
+    let other = Program::collect(&database).env("MAILROOM_QUEUE_NAME", "other").start();
+    other.wait_lines(1);
+    wait_until("its queue is empty", || database.in_state("sent") == 5);
+    assert_eq!(database.in_state("pending"), 25);
+    let first = Program::collect(&database).start();
+    wait_until("all are sent", || database.in_state("sent") == 30);
+    database.recovery("late");
+    database.accounts("late", 1);
+    wait_until("all are sent", || database.in_state("sent") == 32);
+    for (collect, action, count) in [(other, "2", 6), (first, "1", 26)] {
+        let finished = collect.stop();
+        assert_eq!(finished.code, Some(0));
+        let actions: Vec<String> =
+            finished.out.lines().flat_map(messages).map(|[action, ..]| action).collect();
+        assert_eq!(actions, vec![action; count]);
+    }
+}

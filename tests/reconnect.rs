@@ -1,0 +1,217 @@
+//! The database goes away and comes back: the same process notices, returns, and drains what it
+//! missed. Asked to stop meanwhile, it ends in time.
+
+use crate::support::cluster::{Cluster, Database};
+use crate::support::program::{Program, Running, addresses, wait_until, whole_lines};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// A collector whose healthcheck comes every half second.
+fn collect(database: &Database) -> Program {
+    Program::collect(database).env("MAILROOM_HEALTHCHECK_INTERVAL", "500")
+}
+
+/// Asks it to stop and sees that it ends in time.
+fn stop_in_time(collect: Running) -> Vec<String> {
+    let begun = Instant::now();
+    let finished = collect.stop();
+    assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    addresses(&whole_lines(&finished.out))
+}
+
+fn assert_each_once(mut written: Vec<String>, count: usize) {
+    assert_eq!(written.len(), count);
+    written.sort();
+    written.dedup();
+    assert_eq!(written.len(), count, "some went twice");
+}
+
+#[test]
+fn a_terminated_backend_is_replaced_and_nothing_is_missed() {
+    let database = Database::migrated();
+    // Its healthcheck would find what a notification did not tell; it must not need one.
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    for round in 1..=3 {
+        database.disconnect_others();
+        database.accounts(&format!("user{round}-"), 15);
+        wait_until("all are sent", || database.in_state("sent") == 15 * round);
+        collect.wait_log_times("] connected", usize::try_from(round).unwrap() + 1);
+    }
+    assert_each_once(stop_in_time(collect), 45);
+}
+
+#[test]
+fn a_backend_terminated_while_draining_costs_at_most_a_batch_that_goes_later() {
+    let database = Database::migrated();
+    database.accounts("user", 2000);
+    let collect = Program::collect(&database).env("MAILROOM_LEASE", "500").start();
+    for lines in [5, 20, 40] {
+        collect.wait_lines(lines);
+        database.disconnect_others();
+    }
+    wait_until("all are sent", || database.in_state("sent") == 2000);
+    assert_each_once(stop_in_time(collect), 2000);
+}
+
+#[test]
+fn a_server_that_restarts_or_crashes_is_drained_by_the_same_process() {
+    // What is committed must outlive the crash.
+    let cluster = Cluster::start(&["synchronous_commit = on"]);
+    let database = cluster.migrated("mail");
+    let collect = collect(&database).env("MAILROOM_LEASE", "1000").start();
+    collect.wait_log("connected");
+    for (round, how) in [(1, "fast"), (2, "immediate")] {
+        database.accounts(&format!("before{round}-"), 5);
+        cluster.control(&["restart", "-m", how]);
+        database.accounts(&format!("after{round}-"), 5);
+        wait_until("all are sent", || database.in_state("sent") == 10 * round);
+    }
+    assert_each_once(stop_in_time(collect), 20);
+}
+
+#[test]
+fn a_server_that_is_away_for_twenty_seconds_is_drained_by_the_same_process() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.migrated("mail");
+    let collect = collect(&database).start();
+    collect.wait_log("connected");
+    cluster.control(&["stop", "-m", "fast"]);
+    let impatient = Program::collect(&database).start();
+    impatient.wait_log_times("connection failed", 5);
+    assert!(stop_in_time(impatient).is_empty());
+    std::thread::sleep(Duration::from_secs(20));
+    let tries = collect.log().matches("connection failed").count();
+    assert!((5..40).contains(&tries), "{tries} tries in twenty seconds");
+    cluster.control(&["start"]);
+    database.accounts("user", 15);
+    wait_until("all are sent", || database.in_state("sent") == 15);
+    assert_each_once(stop_in_time(collect), 15);
+}
+
+/// Stops all processes of a server, or lets them go on.
+fn signal_server(cluster: &Cluster, backends: &[i32], signal: Signal) {
+    for pid in backends.iter().copied().chain([cluster.pid()]) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+#[test]
+fn a_frozen_server_is_noticed_and_left_in_time_and_drained_when_it_goes_on() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.migrated("mail");
+    let urls = [cluster.url("mail"), cluster.tcp_url("mail")];
+    let start = |url: &String| {
+        let collect = collect(&database)
+            .env("MAILROOM_DATABASE_URL", url)
+            .env("MAILROOM_LEASE", "1000")
+            .start();
+        collect.wait_log("connected");
+        collect
+    };
+    let staying: Vec<Running> = urls.iter().map(start).collect();
+    let leaving: Vec<Running> = urls.iter().map(start).collect();
+    database.accounts("before", 15);
+    wait_until("all are sent", || database.in_state("sent") == 15);
+    let backends: Vec<i32> = database
+        .client()
+        .query("SELECT pid FROM pg_stat_activity WHERE application_name = 'mailroom'", &[])
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(backends.len(), 4);
+    signal_server(&cluster, &backends, Signal::SIGSTOP);
+    let mut written = Vec::new();
+    for collect in leaving {
+        written.extend(stop_in_time(collect));
+    }
+    for collect in &staying {
+        collect.wait_log("no answer within");
+        collect.wait_log_times("connecting to", 2);
+    }
+    // One more leaves while it tries to connect.
+    let begun = Instant::now();
+    let late = Program::collect(&database).start();
+    late.wait_log("connecting to");
+    written.extend(stop_in_time(late));
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    signal_server(&cluster, &backends, Signal::SIGCONT);
+    database.accounts("after", 15);
+    wait_until("all are sent", || database.in_state("sent") == 30);
+    for collect in &staying {
+        collect.wait_log_times("] connected", 2);
+    }
+    for collect in staying {
+        written.extend(stop_in_time(collect));
+    }
+    assert_each_once(written, 30);
+}
+
+/// A port that takes connections and never answers.
+fn black_hole() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+#[test]
+fn a_black_hole_in_front_of_the_server_is_passed_at_every_reconnect() {
+    let (cluster, hole) = (Cluster::start(&[]), black_hole());
+    let database = cluster.migrated("mail");
+    let url = format!(
+        "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/mail?connect_timeout=2",
+        hole.local_addr().unwrap().port(),
+        cluster.port
+    );
+    let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", url).start();
+    collect.wait_log("] connected");
+    for round in 1..=2 {
+        database.disconnect_others();
+        database.accounts(&format!("user{round}-"), 5);
+        wait_until("all are sent", || database.in_state("sent") == 5 * round);
+    }
+    assert_each_once(stop_in_time(collect), 10);
+}
+
+#[test]
+fn a_black_hole_alone_is_tried_again_and_does_not_keep_it_from_ending() {
+    let (database, hole) = (Database::migrated(), black_hole());
+    let port = hole.local_addr().unwrap().port();
+    let slow = format!("host=127.0.0.1 port={port} user=u dbname=d");
+    let quick = format!("{slow} connect_timeout=2");
+    for (url, tries) in [(quick, 2), (slow, 1)] {
+        let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", url).start();
+        collect.wait_log_times("connecting to", tries);
+        assert!(stop_in_time(collect).is_empty());
+    }
+}
+
+#[test]
+fn no_thread_is_started_to_look_up_a_host_name() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.migrated("mail");
+    let url = format!("host=localhost port={} user=postgres dbname=mail", cluster.port);
+    let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", url).start();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                most = most.max(collect.status("Threads"));
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            most
+        });
+        for round in 1..=3 {
+            collect.wait_log_times("] connected", round);
+            database.disconnect_others();
+        }
+        collect.wait_log_times("] connected", 4);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        watch.join().unwrap()
+    });
+    assert_eq!(most, 1);
+    assert!(stop_in_time(collect).is_empty());
+}

@@ -1,0 +1,93 @@
+//! How long settled deliveries are kept.
+
+use crate::support::cluster::Database;
+use crate::support::program::{Program, wait_until};
+
+#[test]
+fn without_retention_settled_rows_are_deleted_at_once() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).env("MAILROOM_RETENTION", "0").start();
+    collect.wait_log("connected");
+    database.accounts("user", 25);
+    collect.wait_lines(3);
+    // The healthcheck is minutes away.
+    wait_until("they are gone", || database.number("SELECT count(*) FROM deliveries") == 0);
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 25);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_short_retention_prunes_at_the_healthcheck() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database)
+        .env("MAILROOM_RETENTION", "1s")
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "300")
+        .start();
+    collect.wait_log("connected");
+    database.accounts("user", 3);
+    collect.wait_lines(1);
+    wait_until("they are sent", || database.in_state("sent") == 3);
+    wait_until("they are pruned", || database.number("SELECT count(*) FROM deliveries") == 0);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_long_retention_spares_what_is_younger_and_what_is_not_settled() {
+    let database = Database::migrated();
+    database.accounts("user", 4);
+    database.run(
+        "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '31 days' \
+          WHERE token = 1; \
+         UPDATE deliveries SET state = 'sent', settled_at = now() - interval '29 days' \
+          WHERE token = 2; \
+         UPDATE deliveries SET state = 'failed', settled_at = now() - interval '31 days' \
+          WHERE token = 3; \
+         UPDATE deliveries SET created_at = now() - interval '90 days', \
+                due_at = now() + interval '1 hour' WHERE token = 4",
+    );
+    let collect = Program::collect(&database).env("MAILROOM_HEALTHCHECK_INTERVAL", "300").start();
+    wait_until("the old ones are pruned", || {
+        database.number("SELECT count(*) FROM deliveries WHERE token IN (1, 3)") == 0
+    });
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE token IN (2, 4)"), 2);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn for_ever_keeps_all_and_needs_no_right_to_delete() {
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    database.run(
+        "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '90 years' \
+          WHERE token < 3",
+    );
+    let role = format!("clerk_{}", database.name);
+    database.run(&format!(
+        "CREATE ROLE {role} LOGIN; \
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
+         GRANT UPDATE ON deliveries, jobs TO {role}"
+    ));
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let clerk = || Program::collect(&database).env("MAILROOM_DATABASE_URL", &url);
+    let refused = clerk().env("MAILROOM_RETENTION", "30d").output();
+    assert_eq!(refused.code, Some(78));
+    assert!(refused.log.contains("DELETE on deliveries"), "{}", refused.log);
+    let collect = clerk()
+        .env("MAILROOM_RETENTION", "forever")
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "300")
+        .start();
+    collect.wait_lines(1);
+    // A lease that ran out before anybody knew of it is rescued by the healthcheck only; the
+    // second time, the whole of the first healthcheck is over.
+    for times in 1..=2 {
+        wait_until("it is sent", || database.in_state("sent") == 3);
+        database.run(
+            "UPDATE deliveries SET state = 'leased', lease = 'gone', settled_at = NULL, \
+                    due_at = now() - interval '1 second' WHERE token = 3",
+        );
+        collect.wait_lines(1 + times);
+    }
+    assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);
+    assert_eq!(collect.stop().code, Some(0));
+    database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}

@@ -1,0 +1,37 @@
+//! A reader of the program's output that reads only when it is told to.
+
+use super::program::{Text, wait_until};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::fd::AsFd as _;
+
+/// A reader that does not read. Dropping it closes the pipe.
+pub struct Stalled {
+    reader: PipeReader,
+    /// To ask whether there is room.
+    writer: PipeWriter,
+}
+
+/// A pipe that holds no more than 4096 bytes: its reader, and the end to give to the program. A
+/// batch of fifty messages does not fit in.
+pub fn stalled() -> (Stalled, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    fcntl(&reader, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    (Stalled { reader, writer: writer.try_clone().unwrap() }, writer)
+}
+
+impl Stalled {
+    /// Waits until the program has filled the pipe, so that its next write must wait.
+    pub fn wait_full(&self) {
+        wait_until("the pipe is full", || {
+            let mut fds = [PollFd::new(self.writer.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut fds, PollTimeout::ZERO).unwrap() == 0
+        });
+    }
+
+    /// Begins to read.
+    pub fn read(self) -> Text {
+        Text::follow(self.reader)
+    }
+}
