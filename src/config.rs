@@ -4,7 +4,8 @@
 //! README all come from it. In scope: reading settings from flags, environment, files and systemd
 //! credentials, and reporting all that is wrong with them at once. Out of scope: opening anything.
 
-use crate::address;
+mod values;
+
 use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
@@ -12,6 +13,7 @@ use crate::template::Templates;
 use crate::token::SigningKey;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use values::{channel, duration, rate, retention, sender};
 use zeroize::Zeroizing;
 
 /// One setting.
@@ -46,20 +48,21 @@ const fn var(
     Var { name, flag, default, used_by, meaning }
 }
 
-const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify"];
+const ALL: &[&str] =
+    &["collect", "send", "run", "migrate", "verify", "status", "queue", "health"];
 const QUEUE: &[&str] = &["collect", "run"];
 const SENDERS: &[&str] = &["send", "run"];
 
 /// All settings, in the order of the documents.
 #[rustfmt::skip]
 pub const VARS: &[Var] = &[
-    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
+    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "status", "queue", "health", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
     var("MAILROOM_SECRET_KEY", None, None, &["collect", "run", "verify"], "64 hexadecimal digits: the HMAC key"),
     var("MAILROOM_SECRET_KEY_PREVIOUS", None, None, &["verify"], "a retired key that `verify` still accepts"),
-    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), QUEUE, "channel to LISTEN on"),
-    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send"], "queue whose deliveries are taken: a value of the type job_type"),
+    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), &["collect", "run", "queue"], "channel to LISTEN on; `queue` wakes its listeners"),
+    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send", "status", "queue", "health"], "queue whose deliveries are taken: a value of the type job_type"),
     var("MAILROOM_HEALTHCHECK_INTERVAL", Some("--healthcheck-interval"), Some("270000"), QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for"),
-    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), QUEUE, "ms from the first waiting notification to the flush of a partial batch"),
+    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health"], "ms from the first waiting notification to the flush of a partial batch"),
     var("MAILROOM_BATCH_LIMIT", Some("--batch-limit"), Some("10"), QUEUE, "messages in a batch, 1 to 50"),
     var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
     var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send"], "ms a claimed delivery stays ours before it may be claimed again"),
@@ -74,6 +77,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "provider template for each action number"),
     var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch"),
     var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours"),
+    var("MAILROOM_HEALTH_MAX_AGE", Some("--max-age"), Some("10m"), &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),
 ];
@@ -138,6 +142,8 @@ pub struct Config {
     pub send_rate: f64,
     /// Recipients in 24 hours.
     pub daily_limit: Option<u64>,
+    /// How long mail may be due.
+    pub max_age: Duration,
     /// Shape of the log.
     pub log_format: log::Format,
     /// How much is logged.
@@ -303,6 +309,7 @@ impl Config {
             channel: r.parsed("MAILROOM_CHANNEL_NAME", channel).unwrap_or_default(),
             queue: r.name("MAILROOM_QUEUE_NAME"),
             healthcheck: r.millis("MAILROOM_HEALTHCHECK_INTERVAL"),
+            max_age: r.parsed("MAILROOM_HEALTH_MAX_AGE", duration).unwrap_or_default(),
             batch_timeout: r.millis("MAILROOM_BATCH_TIMEOUT"),
             batch_limit: usize::try_from(r.number("MAILROOM_BATCH_LIMIT", 1, 50)).unwrap_or(50),
             ack: r.choice("MAILROOM_ACK", &[("written", Ack::Written), ("sent", Ack::Sent)]),
@@ -360,58 +367,19 @@ impl Config {
                 ),
             );
         }
+        if command == "health"
+            && self.max_age <= self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTH_MAX_AGE")
+        {
+            let least = self.batch_timeout.as_millis();
+            let why = format_args!("must be more than MAILROOM_BATCH_TIMEOUT ({least} ms)");
+            r.problem("MAILROOM_HEALTH_MAX_AGE", why);
+        }
         if SENDERS.contains(&command)
             && !self.source.is_empty()
             && let Err(why) = sender(&self.source)
         {
             r.problem("MAILROOM_SES_SOURCE", why);
         }
-    }
-}
-
-/// The longest identifier that PostgreSQL takes as a channel, in bytes.
-const CHANNEL_BYTES: usize = 63;
-
-fn channel(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > CHANNEL_BYTES || text.contains('\0') {
-        return Err(format!("must be 1 to {CHANNEL_BYTES} bytes, without NUL"));
-    }
-    Ok(text.to_owned())
-}
-
-fn retention(text: &str) -> Result<Retention, String> {
-    if text == "forever" {
-        return Ok(Retention::Forever);
-    }
-    if text == "0" {
-        return Ok(Retention::For(Duration::ZERO));
-    }
-    let wrong = || "must be a number with s, m, h or d, or `0`, or `forever`".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86400,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Retention::For(Duration::from_secs(u64::from(number) * seconds)))
-}
-
-/// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider
-/// refuse every mail.
-fn sender(text: &str) -> Result<(), String> {
-    let address = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
-        Some((_, address)) => address,
-        None => text,
-    };
-    address::check(address).map_err(|why| format!("is no address to send from: {why}"))
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && (0.01..=1_000_000.0).contains(&rate) => Ok(rate),
-        _ => Err("must be a number from 0.01 to 1000000".to_owned()),
     }
 }

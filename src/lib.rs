@@ -13,8 +13,8 @@
 //!
 //! | floor | what | files |
 //! | --- | --- | --- |
-//! | 0 | words | `model`, `error`, `stop`, `clock` |
-//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy` |
+//! | 0 | words | `model`, `snapshot`, `error`, `stop`, `clock` |
+//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen` |
 //! | 2 | edges: one outside thing each | `db`, `aws`, `http`, `log`, `signal`, `undelivered` |
 //! | 3 | a database connection that comes back | `link` |
 //! | 4 | ends | `source`, `transport` |
@@ -39,7 +39,9 @@ pub mod model;
 pub mod pace;
 pub mod proxy;
 pub mod pump;
+pub mod screen;
 pub mod signal;
+pub mod snapshot;
 pub mod source;
 pub mod stop;
 pub mod template;

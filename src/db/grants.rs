@@ -97,7 +97,7 @@ pub enum Given {
 /// As the statements.
 pub fn give(client: &mut Client, role: &str, operator: bool) -> Result<Given, Error> {
     let found = client.query_opt(
-                relnamespace::regnamespace::text AS home
+        "SELECT quote_ident($1), relnamespace::regnamespace::text AS home
            FROM pg_class
           WHERE oid = 'deliveries'::regclass
             AND EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",

@@ -11,6 +11,7 @@ pub mod session;
 pub mod status;
 pub mod tls;
 
+pub use migrate::NEWEST as SCHEMA_VERSION;
 pub use postgres::{Client, Error as StatementError};
 
 use crate::stop::Stop;
@@ -78,6 +79,10 @@ pub struct Target {
     pub warnings: Vec<String>,
 }
 
+/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
+/// the queue's, so that whoever asks sees who listens, whatever their role.
+const LISTENER: i32 = 0x6d61_696c;
+
 /// The `application_name` of those who give none.
 const NAME: &str = "mailroom";
 
@@ -85,7 +90,7 @@ impl Target {
     /// Tells the server that this is `mailroom COMMAND`, unless somebody chose another name.
     pub fn name(&mut self, command: &str) {
         if self.base.get_application_name() == Some(NAME) {
-            self.base.application_name(format!("{NAME} {command}"));
+            self.base.application_name(&format!("{NAME} {command}"));
         }
     }
 

@@ -84,16 +84,12 @@ fn count(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
-/// the queue's, so that whoever asks sees who listens, whatever their role.
-pub const LISTENER: i32 = 0x6d61_696c;
-
 /// Lets others see that this connection listens for `queue`, as long as it stands.
 ///
 /// # Errors
 /// As the statement.
 pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
-    client.query(include_str!("announce.sql"), &[&LISTENER, &queue]).map(drop)
+    client.query(include_str!("announce.sql"), &[&super::LISTENER, &queue]).map(drop)
 }
 
 impl Statements {
