@@ -1,5 +1,9 @@
 //! The command line: words to a [`Command`], and the help texts.
 
+mod queue;
+
+pub use queue::{Chosen, Queue, View};
+
 use crate::config::{VARS, Var};
 use crate::error::Error;
 use std::ffi::OsString;
@@ -19,6 +23,19 @@ pub enum Command {
     Migrate(Migrate),
     /// The templates at the provider.
     Template(Templating),
+    /// Whether mail moves, for people.
+    Status {
+        /// As JSON.
+        json: bool,
+        /// Again and again.
+        watch: bool,
+        /// Say it in the exit status too.
+        exit_code: bool,
+    },
+    /// Deliveries, one by one or all.
+    Queue(Queue),
+    /// Whether mail moves, for a machine.
+    Health,
     /// Is this token ours?
     Verify {
         /// The token; `None`: one a line on standard input.
@@ -35,7 +52,7 @@ pub enum Command {
 }
 
 /// What is to be done with the schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Migrate {
     /// To the newest version.
     Up,
@@ -45,6 +62,13 @@ pub enum Migrate {
     Status,
     /// Set the version without running anything.
     Force(i64),
+    /// Give a role what it needs.
+    Grants {
+        /// The role.
+        role: String,
+        /// Also what `queue pause` needs.
+        operator: bool,
+    },
 }
 
 /// What is to be done with the templates.
@@ -116,11 +140,40 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         name: "migrate",
-        usage: "mailroom migrate up | down [N] | status | force VERSION",
+        usage: "mailroom migrate up | down [N] | status | force VERSION | grants ROLE [--operator]",
         summary: "apply, take back or show the database schema",
         details: "up: to the newest version. down: back by N versions (1 if not given). status: \
                   what is applied.\nforce: record VERSION (-1 for none) as applied and clean, \
-                  without running anything.",
+                  without running anything.\ngrants: give a role exactly what collect, run, send, \
+                  status and health need; with --operator\nalso what queue pause and resume need.",
+    },
+    CommandHelp {
+        name: "status",
+        usage: "mailroom status [--json] [--watch] [--exit-code [--max-age 10m]]",
+        summary: "whether mail moves: depth, ages, throughput, failures, who listens",
+        details: "--watch draws it again every two seconds. --exit-code: status 1 if anything \
+                  failed (and was not dropped),\nor has been due for longer than --max-age.",
+    },
+    CommandHelp {
+        name: "queue",
+        usage: "mailroom queue list [--state S] [--limit N] [--json] [--reveal]\n\
+                mailroom queue show ID [--json] [--reveal]\n\
+                mailroom queue retry ID... | --all [--reason R]\n\
+                mailroom queue drop ID... | --all [--reason R] --yes\n\
+                mailroom queue pause [--reason TEXT] | resume",
+        summary: "look at deliveries, retry or drop them; pause and resume",
+        details: "list: what is leased, waits or failed, or one state. retry: failed ones, with \
+                  all their attempts.\ndrop: waiting and failed ones become failed with the \
+                  reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
+                  on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \
+                  those whose reason begins so.",
+    },
+    CommandHelp {
+        name: "health",
+        usage: "mailroom health [--max-age 10m]",
+        summary: "0 or 1 for a health check: does mail move?",
+        details: "1 if the database cannot be reached, if nobody listens on the queue, or if mail \
+                  has been due for longer than --max-age\n(not while the queue is paused).",
     },
     CommandHelp {
         name: "verify",
@@ -182,6 +235,13 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "run" => Command::Run,
         "migrate" => Command::Migrate(migrate(&mut args)?),
         "template" => Command::Template(template(&mut args)?),
+        "status" => Command::Status {
+            json: args.contains("--json"),
+            watch: args.contains("--watch"),
+            exit_code: args.contains("--exit-code"),
+        },
+        "queue" => Command::Queue(queue::parse(&mut args)?),
+        "health" => Command::Health,
         "verify" => Command::Verify {
             code: args.opt_value_from_str("--code").map_err(usage)?,
             paths: args.values_from_str("--path").map_err(usage)?,
@@ -227,13 +287,18 @@ fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Er
 }
 
 fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
-    let expects = || Error::usage("migrate needs one of: up, down [N], status, force VERSION");
+    let expects =
+        || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
+    let operator = args.contains("--operator");
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     let number: Option<String> = match word.as_str() {
-        "down" | "force" => args.opt_free_from_str().map_err(usage)?,
+        "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
         _ => None,
     };
     let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
+    if operator && word != "grants" {
+        return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
+    }
     match (word.as_str(), &number) {
         ("up", None) => Ok(Migrate::Up),
         ("status", None) => Ok(Migrate::Status),
@@ -247,6 +312,8 @@ fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
             _ => Err(wrong("a version, or -1 for none")),
         },
         ("force", None) => Err(wrong("a version")),
+        ("grants", Some(role)) => Ok(Migrate::Grants { role: role.clone(), operator }),
+        ("grants", None) => Err(wrong("a role")),
         _ => Err(expects()),
     }
 }

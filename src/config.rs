@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 #[cfg(feature = "postmark")]
 use values::api_token;
-use values::{channel, rate, retention, sender, web_url};
+use values::{channel, duration, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
 pub use vars::{VARS, Var};
 use zeroize::Zeroizing;
@@ -112,6 +112,8 @@ pub struct Config {
     pub send_rate: f64,
     /// Recipients in 24 hours.
     pub daily_limit: Option<u64>,
+    /// How long mail may be due.
+    pub max_age: Duration,
     /// Shape of the log.
     pub log_format: log::Format,
     /// How much is logged.
@@ -323,6 +325,7 @@ impl Config {
             channel: r.parsed("MAILROOM_CHANNEL_NAME", channel).unwrap_or_default(),
             queue: r.name("MAILROOM_QUEUE_NAME"),
             healthcheck: r.millis("MAILROOM_HEALTHCHECK_INTERVAL"),
+            max_age: r.parsed("MAILROOM_HEALTH_MAX_AGE", duration).unwrap_or_default(),
             batch_timeout: r.millis("MAILROOM_BATCH_TIMEOUT"),
             batch_limit: usize::try_from(r.number("MAILROOM_BATCH_LIMIT", 1, 50)).unwrap_or(50),
             ack: r.choice("MAILROOM_ACK", &[("written", Ack::Written), ("sent", Ack::Sent)]),
@@ -381,6 +384,14 @@ impl Config {
                     self.batch_timeout.as_millis()
                 ),
             );
+        }
+        if command == "health"
+            && self.max_age <= self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTH_MAX_AGE")
+        {
+            let least = self.batch_timeout.as_millis();
+            let why = format_args!("must be more than MAILROOM_BATCH_TIMEOUT ({least} ms)");
+            r.problem("MAILROOM_HEALTH_MAX_AGE", why);
         }
         if SENDERS.contains(&command)
             && !self.source.is_empty()

@@ -13,8 +13,8 @@
 //!
 //! | floor | what | files |
 //! | --- | --- | --- |
-//! | 0 | words | `model`, `error`, `stop`, `clock` |
-//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy` |
+//! | 0 | words | `model`, `snapshot`, `error`, `stop`, `clock` |
+//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen` |
 //! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
 //! | 4 | an API that is called | `ses` |
@@ -40,8 +40,10 @@ pub mod model;
 pub mod pace;
 pub mod proxy;
 pub mod pump;
+pub mod screen;
 pub mod ses;
 pub mod signal;
+pub mod snapshot;
 pub mod source;
 pub mod stop;
 pub mod template;

@@ -5,6 +5,7 @@
 //! of scope: what the statements say. <https://www.postgresql.org/docs/current/sql-listen.html>
 
 use crate::clock::Clock;
+use crate::db::grants;
 use crate::db::queue::{self, Statements};
 use crate::db::session::Session;
 use crate::db::{Client, Fault, StatementError, migrate};
@@ -118,7 +119,7 @@ impl Link {
             _ => Failure::Passing(error.message),
         })?;
         let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
-        let found = session.call(STATEMENT, |client| queue::preflight(client, &queue, deletes))?;
+        let found = session.call(STATEMENT, |client| grants::missing(client, &queue, deletes))?;
         match found {
             None => {
                 return Err(Failure::Config(format!(
@@ -128,7 +129,8 @@ impl Link {
             }
             Some(missing) if !missing.is_empty() => {
                 return Err(Failure::Config(format!(
-                    "the database role lacks privileges: {}; grant them",
+                    "the database role lacks privileges: {}; grant them, or let the owner of the \
+                     tables run: mailroom migrate grants ROLE",
                     missing.join(", ")
                 )));
             }
@@ -136,6 +138,7 @@ impl Link {
         }
         if let Some(channel) = &self.settings.channel {
             session.listen(channel)?;
+            session.call(STATEMENT, |client| queue::announce(client, &queue))?;
         }
         let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
         Ok((session, statements))

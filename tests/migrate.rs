@@ -68,16 +68,16 @@ fn an_empty_database_goes_up_and_down_and_up_again() {
     let mut client = database.client();
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
     let steps = migrate::up(&mut client).unwrap();
-    assert_eq!(versions(&steps, Change::Applied), [0, 1, 2]);
+    assert_eq!(versions(&steps, Change::Applied), [0, 1, 2, 3]);
     migrate::require_current(&mut client).unwrap();
     assert!(migrate::up(&mut client).unwrap().is_empty());
     let newest = dump::schema(&database);
     let steps = migrate::down(&mut client, Some(9)).unwrap();
-    assert_eq!(versions(&steps, Change::Reverted), [2, 1, 0]);
+    assert_eq!(versions(&steps, Change::Reverted), [3, 2, 1, 0]);
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
     assert!(!dump::schema(&database).contains("FUNCTION"), "functions were left behind");
     assert!(!dump::schema(&database).contains("TYPE"), "types were left behind");
-    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [0, 1, 2]);
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [0, 1, 2, 3]);
     dump::assert_same(&newest, &dump::schema(&database), "down and up must come to the same");
 }
 
@@ -86,7 +86,7 @@ fn each_down_step_restores_exactly_the_version_before_it() {
     let database = Database::empty();
     let mut client = database.client();
     migrate::up(&mut client).unwrap();
-    migrate::down(&mut client, Some(2)).unwrap();
+    migrate::down(&mut client, Some(3)).unwrap();
     let by_way_of_two = dump::schema(&database);
     let fresh = Database::empty();
     fresh.run(include_str!("../migrations/0_init.up.sql"));
@@ -97,10 +97,32 @@ fn each_down_step_restores_exactly_the_version_before_it() {
     dump::assert_same(&dump::schema(&fresh), &by_way_of_two, "1_harden.down.sql is incomplete");
     fresh.run(include_str!("../migrations/1_harden.up.sql"));
     migrate::up(&mut client).unwrap();
-    let steps = migrate::down(&mut client, None).unwrap();
-    assert_eq!(versions(&steps, Change::Reverted), [2]);
+    let steps = migrate::down(&mut client, Some(2)).unwrap();
+    assert_eq!(versions(&steps, Change::Reverted), [3, 2]);
     let found = dump::schema(&database);
     dump::assert_same(&dump::schema(&fresh), &found, "2_deliveries.down.sql is incomplete");
+    fresh.run(include_str!("../migrations/2_deliveries.up.sql"));
+    migrate::up(&mut client).unwrap();
+    let steps = migrate::down(&mut client, None).unwrap();
+    assert_eq!(versions(&steps, Change::Reverted), [3]);
+    let found = dump::schema(&database);
+    dump::assert_same(&dump::schema(&fresh), &found, "3_operate.down.sql is incomplete");
+}
+
+#[test]
+fn what_was_sent_before_the_tallies_is_in_them() {
+    let database = Database::migrated();
+    let mut client = database.client();
+    migrate::down(&mut client, None).unwrap();
+    database.accounts("user", 10);
+    database.run(
+        "UPDATE deliveries SET state = 'sent',
+                settled_at = now() - CASE WHEN token > 4 THEN '2 hours' ELSE '3 days' END::interval
+          WHERE token < 9",
+    );
+    migrate::up(&mut client).unwrap();
+    let found = mailroom::db::status::snapshot(&mut client, "mailroom").unwrap().unwrap();
+    assert_eq!((found.sent, found.sent_last_24h, found.sent_last_hour()), (8, 4, 0));
 }
 
 #[test]
@@ -122,9 +144,11 @@ fn what_golang_migrate_did_goes_on_here_and_the_other_way_round() {
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
     step(&mut client, 0, include_str!("../migrations/0_init.up.sql"));
     step(&mut client, 1, include_str!("../migrations/1_harden.up.sql"));
-    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [2]);
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [2, 3]);
+    step(&mut client, 2, include_str!("../migrations/3_operate.down.sql"));
     step(&mut client, 1, include_str!("../migrations/2_deliveries.down.sql"));
     step(&mut client, 2, include_str!("../migrations/2_deliveries.up.sql"));
+    step(&mut client, 3, include_str!("../migrations/3_operate.up.sql"));
     migrate::require_current(&mut client).unwrap();
     let found = dump::schema(&database);
     dump::assert_same(include_str!("golden/schema.sql"), &found, "either tool does the same");
@@ -155,7 +179,7 @@ fn a_plain_owner_migrates_without_superuser_or_extension() {
     assert_eq!(deliveries(&database), "1:pending");
     let extensions = "SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql'";
     assert_eq!(database.number(extensions), 0);
-    migrate::down(&mut client, Some(3)).unwrap();
+    migrate::down(&mut client, Some(4)).unwrap();
     migrate::up(&mut client).unwrap();
     migrate::require_current(&mut client).unwrap();
 }
@@ -183,7 +207,7 @@ fn the_schema_need_not_be_public() {
             .number("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
         0
     );
-    migrate::down(&mut client, Some(3)).unwrap();
+    migrate::down(&mut client, Some(4)).unwrap();
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
 }
 
@@ -202,7 +226,7 @@ fn an_original_installation_upgrades_to_the_same_schema_with_or_without_pgcrypto
         assert!(error.message.contains("version 0"), "{error}");
         let steps = migrate::up(&mut client).unwrap();
         assert_eq!(versions(&steps, Change::Recorded), if recorded { vec![] } else { vec![0] });
-        assert_eq!(versions(&steps, Change::Applied), [1, 2]);
+        assert_eq!(versions(&steps, Change::Applied), [1, 2, 3]);
         // 1 and 2 were handed out; 4 waits; 3 was used, 5 is too old, 6 was used.
         assert_eq!(deliveries(&database), "3:expired 4:pending 5:expired 6:expired");
         let reasons = "SELECT string_agg(error, ', ' ORDER BY token) FROM deliveries";
@@ -232,7 +256,7 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
          UPDATE deliveries SET state = 'failed', settled_at = now() WHERE token = 5;
          DELETE FROM deliveries WHERE token = 6",
     );
-    migrate::down(&mut client, None).unwrap();
+    migrate::down(&mut client, Some(2)).unwrap();
     let mut sent = under_the_cursor(&database);
     sent.sort();
     assert_eq!(sent, ["u2", "u3", "u7"], "what waited, and only that, is beyond the cursor");
@@ -245,7 +269,7 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
     assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);
     // The next token must not meet an id that was given out.
     database.run("INSERT INTO accounts (email, login) VALUES ('new@example.com', 'new')");
-    migrate::down(&mut client, None).unwrap();
+    migrate::down(&mut client, Some(2)).unwrap();
     assert_eq!(under_the_cursor(&database).len(), 4);
 }
 
@@ -256,12 +280,12 @@ fn going_down_with_everything_sent_leaves_nothing_beyond_the_cursor() {
         "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a'), ('b@b.c', 'b');
          UPDATE deliveries SET state = 'sent', settled_at = now()",
     );
-    migrate::down(&mut database.client(), None).unwrap();
+    migrate::down(&mut database.client(), Some(2)).unwrap();
     assert!(under_the_cursor(&database).is_empty());
     let old = original(false, true);
     old.run(ROWS);
     migrate::up(&mut old.client()).unwrap();
-    migrate::down(&mut old.client(), Some(2)).unwrap();
+    migrate::down(&mut old.client(), Some(3)).unwrap();
     assert_eq!(under_the_cursor(&old), ["u4"]);
 }
 
@@ -272,7 +296,7 @@ fn a_moment_beyond_2038_does_not_stop_the_way_down() {
         "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a');
          UPDATE tokens SET expires_at = 4102444800",
     );
-    migrate::down(&mut database.client(), Some(2)).unwrap();
+    migrate::down(&mut database.client(), Some(3)).unwrap();
     assert_eq!(database.number("SELECT expires_at::bigint FROM tokens"), i64::from(i32::MAX));
     let unset = "SELECT count(*) FROM tokens t, accounts a
         WHERE num_nulls(consumed_at, status_changed_at, activated_at, suspended_at) = 4";
@@ -290,22 +314,22 @@ fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
             assert!(error.message.contains(word), "no {word:?} in: {error}");
         }
     };
-    refused(&mut client, &["found none", "version 2", "mailroom migrate up"]);
+    refused(&mut client, &["found none", "version 3", "mailroom migrate up"]);
     migrate::up(&mut client).unwrap();
     migrate::force(&mut client, 1).unwrap();
-    refused(&mut client, &["found version 1", "version 2 is needed", "mailroom migrate up"]);
-    database.run("UPDATE schema_migrations SET version = 2, dirty = true");
-    refused(&mut client, &["dirty at version 2", "mailroom migrate force"]);
+    refused(&mut client, &["found version 1", "version 3 is needed", "mailroom migrate up"]);
+    database.run("UPDATE schema_migrations SET version = 3, dirty = true");
+    refused(&mut client, &["dirty at version 3", "mailroom migrate force"]);
     assert!(migrate::up(&mut client).unwrap_err().message.contains("dirty"));
     assert!(migrate::down(&mut client, None).unwrap_err().message.contains("dirty"));
     assert!(migrate::status(&mut client).unwrap().dirty);
-    migrate::force(&mut client, 2).unwrap();
+    migrate::force(&mut client, 3).unwrap();
     migrate::require_current(&mut client).unwrap();
-    database.run("UPDATE schema_migrations SET version = 4");
-    refused(&mut client, &["version 4", "up to 2", "migrate down 2"]);
-    assert!(migrate::up(&mut client).unwrap_err().message.contains("version 4"));
-    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("version 4"));
-    assert_eq!(migrate::force(&mut client, 3).unwrap_err().kind, Kind::Usage);
+    database.run("UPDATE schema_migrations SET version = 5");
+    refused(&mut client, &["version 5", "up to 3", "migrate down 2"]);
+    assert!(migrate::up(&mut client).unwrap_err().message.contains("version 5"));
+    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("version 5"));
+    assert_eq!(migrate::force(&mut client, 4).unwrap_err().kind, Kind::Usage);
     database.run("DROP TABLE schema_migrations; CREATE TABLE schema_migrations (version text)");
     refused(&mut client, &["another migration tool", "search_path"]);
 }
@@ -365,7 +389,7 @@ fn a_connection_lost_in_a_migration_leaves_the_dirty_flag() {
     let status = migrate::status(&mut client).unwrap();
     assert_eq!((status.version, status.dirty), (Some(1), true));
     migrate::force(&mut client, 0).unwrap();
-    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [1, 2]);
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [1, 2, 3]);
 }
 
 #[test]
@@ -384,7 +408,7 @@ fn of_many_that_migrate_at_once_each_step_is_made_by_one() {
         })
         .collect();
     let made: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
-    assert_eq!(made, 3);
+    assert_eq!(made, 4);
     let held = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
         WHERE l.locktype = 'advisory' AND d.datname = current_database()";
     assert_eq!(database.number(held), 0);
@@ -414,7 +438,7 @@ fn a_superuser_who_migrates_leaves_everything_to_the_owner_of_the_tables() {
     migrate::require_current(&mut client).unwrap();
     client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
     client.batch_execute("UPDATE deliveries SET due_at = now()").unwrap();
-    migrate::down(&mut database.client(), Some(2)).unwrap();
+    migrate::down(&mut database.client(), Some(3)).unwrap();
     assert_eq!(database.number(&others), 0);
 }
 

@@ -72,7 +72,8 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     database.run(&format!(
         "CREATE ROLE {role} LOGIN; \
          GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
-         GRANT UPDATE ON deliveries, jobs TO {role}"
+         GRANT UPDATE ON deliveries, jobs TO {role}; \
+         GRANT INSERT, UPDATE, DELETE ON tallies TO {role}"
     ));
     let url = database.url.replace("user=postgres", &format!("user={role}"));
     let clerk = || Program::collect(&database).env("MAILROOM_DATABASE_URL", &url);

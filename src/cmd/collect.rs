@@ -14,7 +14,7 @@ use std::os::fd::AsFd as _;
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let output = stream(std::io::stdout().as_fd())?;
-    let link = link(config, Some(&config.channel), stop)?;
+    let link = link(config, "collect", Some(&config.channel), stop)?;
     become_daemon(stop)?;
     log_configured(config);
     let clock = system_clock();

@@ -1,11 +1,13 @@
 //! `mailroom migrate`: the schema.
 
-use super::{print, target};
+use super::{print, target, unusable};
 use crate::cli::Migrate;
 use crate::config::Config;
+use crate::db;
+use crate::db::grants::{self, Given};
 use crate::db::migrate::{self, Change, Status, Step};
-use crate::db::{self, Fault};
-use crate::error::{Error, Kind};
+use crate::db::session::Session;
+use crate::error::Error;
 use crate::stop::Stop;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,18 +18,18 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Changes or shows the schema.
 pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
     let target = target(config)?;
-    let failed = |fault: Fault| match fault {
-        Fault::Denied(text) => Error::config(text),
-        Fault::Lost(text) | Fault::Statement(text) => Error::new(Kind::Unavailable, text),
-    };
-    let mut session = db::connect(&target, stop).map_err(failed)?;
+    let mut session = db::connect(&target, stop).map_err(unusable)?;
     // The limits of the daemons' statements are not for migrations.
     let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
                      SET idle_in_transaction_session_timeout = 0";
-    session.call(LIMIT, |client| client.batch_execute(unlimited)).map_err(failed)?;
+    session.call(LIMIT, |client| client.batch_execute(unlimited)).map_err(unusable)?;
+    if let Migrate::Grants { role, operator } = &what {
+        return grant(&mut session, role, *operator);
+    }
     let text = session
         .call(LIMIT, |client| {
             Ok(match what {
+                Migrate::Grants { .. } => Ok(String::new()),
                 Migrate::Up => migrate::up(client).map(|steps| told(&steps)),
                 Migrate::Down(steps) => migrate::down(client, Some(steps)).map(|s| told(&s)),
                 Migrate::Status => migrate::status(client).map(|status| shown(&status)),
@@ -35,8 +37,18 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
                     .map(|()| format!("recorded version {version} as applied and clean\n")),
             })
         })
-        .map_err(failed)??;
+        .map_err(unusable)??;
     print(&text)
+}
+
+fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {
+    session.call(LIMIT, |client| Ok(migrate::require_current(client))).map_err(unusable)??;
+    match session.call(LIMIT, |client| grants::give(client, role, operator)).map_err(unusable)? {
+        Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
+        Given::NoRole => Err(Error::config(format!(
+            "there is no role {role:?}: make it first (CREATE ROLE … LOGIN)"
+        ))),
+    }
 }
 
 fn told(steps: &[Step]) -> String {

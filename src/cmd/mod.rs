@@ -1,9 +1,12 @@
 //! The commands: each builds its parts from the configuration, runs them, and reports.
 
 mod collect;
+mod health;
 mod migrate;
+mod queue;
 mod run;
 mod send;
+mod status;
 mod template;
 mod transports;
 mod verify;
@@ -13,20 +16,23 @@ use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
-use crate::db::conninfo;
+use crate::db::session::Session;
+use crate::db::{Fault, conninfo, migrate as migrate_schema, operate};
 use crate::error::{Error, Kind};
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
 use crate::pace::Pace;
 use crate::pump::system_clock;
+use crate::screen::Look;
 use crate::ses::Client;
-use crate::source::queue::{self, OnAccept, Retention};
+use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
 use crate::{db, signal};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 use transports::{transport, unit};
 
 /// Runs the program with these words after its name.
@@ -51,6 +57,11 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Run => run::run(&config, &stop),
         Command::Migrate(what) => migrate::run(&config, what, &stop),
         Command::Template(what) => template::run(&config, &what, &stop),
+        Command::Status { json, watch, exit_code } => {
+            status::run(&config, status::Wanted { json, watch, exit_code }, &stop)
+        }
+        Command::Queue(what) => queue::run(&config, what, &stop),
+        Command::Health => health::run(&config, &stop),
         Command::Verify { token, code, paths } => verify::run(&config, token, code, &paths),
         Command::Help(_) | Command::Version => Ok(()),
     }
@@ -62,6 +73,24 @@ fn print(text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Error::io("writing to standard output failed", error))
+}
+
+/// What standard output is: <https://no-color.org> for the colours.
+fn look() -> Look {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let columns = || set("COLUMNS").and_then(|text| text.parse().ok());
+    Look {
+        width: size().map(|(columns, _)| columns).or_else(columns).unwrap_or(80),
+        colour: std::io::stdout().is_terminal()
+            && set("NO_COLOR").is_none()
+            && set("TERM").is_none_or(|term| term != "dumb"),
+    }
+}
+
+/// Columns and rows of the terminal, if it is one that knows.
+fn size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
 }
 
 fn env(name: &str) -> Option<String> {
@@ -89,9 +118,45 @@ fn target(config: &Config) -> Result<db::Target, Error> {
     })
 }
 
+/// How long each step of a command that runs once may take: to connect, to be answered.
+const STEP: Duration = Duration::from_secs(5);
+
+/// A connection for `command`, which runs once, to a database that has the schema and the queue.
+fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
+    let mut target = target(config)?;
+    target.name(command);
+    target.hurry(STEP);
+    let mut session = db::connect(&target, stop).map_err(unusable)?;
+    let queue = config.queue.as_str();
+    let sound = session.call(STEP, |client| {
+        let current = migrate_schema::require_current(client);
+        let exists = match &current {
+            Ok(()) => operate::exists(client, queue)?,
+            Err(_) => true,
+        };
+        Ok(current.map(|()| exists))
+    });
+    match sound.map_err(unusable)?? {
+        true => Ok(session),
+        false => Err(Error::config(format!(
+            "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
+             job_type with a row in the table jobs"
+        ))),
+    }
+}
+
+/// What a fault of the database means for a command that runs once.
+fn unusable(fault: Fault) -> Error {
+    match fault {
+        Fault::Denied(text) => Error::config(text),
+        Fault::Lost(text) | Fault::Statement(text) => Error::new(Kind::Unavailable, text),
+    }
+}
+
 /// A link to the database for the queue; listens if there is a channel.
-fn link(config: &Config, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
-    let target = target(config)?;
+fn link(config: &Config, command: &str, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
+    let mut target = target(config)?;
+    target.name(command);
     for warning in &target.warnings {
         log::warn("PG", warning);
     }
@@ -107,8 +172,8 @@ fn link(config: &Config, channel: Option<&str>, stop: &Stop) -> Result<Link, Err
 }
 
 /// How the queue is worked.
-fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) -> queue::Settings {
-    queue::Settings {
+fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) -> Settings {
+    Settings {
         limit: config.batch_limit,
         timeout: config.batch_timeout,
         healthcheck: config.healthcheck,

@@ -10,7 +10,7 @@ use crate::stop::Stop;
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
-    let link = link(config, Some(&config.channel), stop)?;
+    let link = link(config, "run", Some(&config.channel), stop)?;
     log_configured(config);
     let transport = transport(config, stop)?;
     become_daemon(stop)?;

@@ -42,23 +42,24 @@ pub(super) fn channel(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn retention(text: &str) -> Result<Retention, String> {
-    if text == "forever" {
-        return Ok(Retention::Forever);
+    match text {
+        "forever" => Ok(Retention::Forever),
+        "0" => Ok(Retention::For(Duration::ZERO)),
+        _ => match duration(text) {
+            Ok(time) => Ok(Retention::For(time)),
+            Err(why) => Err(format!("{why}, or `0`, or `forever`")),
+        },
     }
-    if text == "0" {
-        return Ok(Retention::For(Duration::ZERO));
-    }
-    let wrong = || "must be a number with s, m, h or d, or `0`, or `forever`".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86400,
-        _ => return Err(wrong()),
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parse = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
+        let (_, seconds) = seconds.iter().find(|(name, _)| *name == unit)?;
+        Some(Duration::from_secs(u64::from(number.parse::<u32>().ok()?) * seconds))
     };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Retention::For(Duration::from_secs(u64::from(number) * seconds)))
+    parse().ok_or_else(|| "must be a number with s, m, h or d".to_owned())
 }
 
 /// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider

@@ -33,7 +33,8 @@ const fn var(
 }
 
 /// The commands with settings.
-const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify", "template"];
+const ALL: &[&str] =
+    &["collect", "send", "run", "migrate", "verify", "template", "status", "queue", "health"];
 /// The commands that read the queue.
 pub(super) const QUEUE: &[&str] = &["collect", "run"];
 /// The commands that send.
@@ -42,13 +43,13 @@ pub(super) const SENDERS: &[&str] = &["send", "run"];
 /// All settings, in the order of the documents.
 #[rustfmt::skip]
 pub const VARS: &[Var] = &[
-    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
+    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "status", "queue", "health", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
     var("MAILROOM_SECRET_KEY", None, None, &["collect", "run", "verify"], "64 hexadecimal digits: the HMAC key"),
     var("MAILROOM_SECRET_KEY_PREVIOUS", None, None, &["verify"], "a retired key that `verify` still accepts"),
-    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), QUEUE, "channel to LISTEN on"),
-    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send"], "queue whose deliveries are taken: a value of the type job_type"),
+    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), &["collect", "run", "queue"], "channel to LISTEN on; `queue` wakes its listeners"),
+    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send", "status", "queue", "health"], "queue whose deliveries are taken: a value of the type job_type"),
     var("MAILROOM_HEALTHCHECK_INTERVAL", Some("--healthcheck-interval"), Some("270000"), QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for"),
-    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), QUEUE, "ms from the first waiting notification to the flush of a partial batch"),
+    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health"], "ms from the first waiting notification to the flush of a partial batch"),
     var("MAILROOM_BATCH_LIMIT", Some("--batch-limit"), Some("10"), QUEUE, "messages in a batch, 1 to 50"),
     var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
     var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send"], "ms a claimed delivery stays ours before it may be claimed again"),
@@ -68,6 +69,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_POSTMARK_URL", Some("--postmark-url"), Some("https://api.postmarkapp.com"), SENDERS, "where Postmark's API is"),
     var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower"),
     var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: all that the database knows to be sent, or this process alone without one; the provider's own quota counts where it is lower"),
+    var("MAILROOM_HEALTH_MAX_AGE", Some("--max-age"), Some("10m"), &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),
 ];

@@ -3,6 +3,7 @@
 --   $7 how long those wait, seconds                 $8 how many due rows to look at
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending'.
+-- While the queue is paused there is nothing due.
 -- A row whose token expired becomes expired. A row that is not eligible is looked at again after
 -- as long as it has waited already, so it is never in front of the others for long.
 WITH due AS MATERIALIZED (
@@ -11,6 +12,7 @@ WITH due AS MATERIALIZED (
       FROM (SELECT token, created_at
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
+               AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
              ORDER BY priority, due_at, token
              LIMIT $8::bigint
                FOR UPDATE SKIP LOCKED) d

@@ -1,16 +1,25 @@
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
--- been; and in how many seconds the next one comes due or the next lease runs out.
+-- been; in how many seconds the next one comes due or the next lease runs out; and whether the
+-- queue is paused: then nothing is due, and nothing comes.
 --
 -- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, due_at)
 -- WHERE state IN ('pending', 'leased').
+WITH pause AS MATERIALIZED (
+    SELECT coalesce(bool_or(paused_at IS NOT NULL), false) AS paused, max(paused_reason) AS reason
+      FROM jobs
+     WHERE job_type = $1::text::job_type
+)
 SELECT count(*) AS due,
        coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS age,
        (SELECT extract(epoch FROM min(due_at) - now())::float8
           FROM deliveries
          WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
-           AND due_at > now()) AS next
+           AND due_at > now() AND NOT (SELECT paused FROM pause)) AS next,
+       (SELECT paused FROM pause) AS paused,
+       (SELECT reason FROM pause) AS reason
   FROM (SELECT due_at
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
+           AND NOT (SELECT paused FROM pause)
          ORDER BY priority, due_at, token
          LIMIT $2::bigint) AS waiting

@@ -35,8 +35,12 @@ macro_rules! migration {
 }
 
 /// All versions, ascending. Each file is one transaction.
-const MIGRATIONS: &[Migration] =
-    &[migration!(0, "init"), migration!(1, "harden"), migration!(2, "deliveries")];
+const MIGRATIONS: &[Migration] = &[
+    migration!(0, "init"),
+    migration!(1, "harden"),
+    migration!(2, "deliveries"),
+    migration!(3, "operate"),
+];
 
 /// The version that this program works with.
 pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

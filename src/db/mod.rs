@@ -3,11 +3,15 @@
 //! This file holds the words its siblings share: where to connect to, and what can go wrong.
 
 pub mod conninfo;
+pub mod grants;
 pub mod migrate;
+pub mod operate;
 pub mod queue;
 pub mod session;
+pub mod status;
 pub mod tls;
 
+pub use migrate::NEWEST as SCHEMA_VERSION;
 pub use postgres::{Client, Error as StatementError};
 
 use crate::stop::Stop;
@@ -73,6 +77,28 @@ pub struct Target {
     pub roots: Roots,
     /// What a person should be told, though it is no error: a password file that is ignored.
     pub warnings: Vec<String>,
+}
+
+/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
+/// the queue's, so that whoever asks sees who listens, whatever their role.
+const LISTENER: i32 = 0x6d61_696c;
+
+/// The `application_name` of those who give none.
+const NAME: &str = "mailroom";
+
+impl Target {
+    /// Tells the server that this is `mailroom COMMAND`, unless somebody chose another name.
+    pub fn name(&mut self, command: &str) {
+        if self.base.get_application_name() == Some(NAME) {
+            self.base.application_name(&format!("{NAME} {command}"));
+        }
+    }
+
+    /// Gives each address at most this long to take the connection.
+    pub fn hurry(&mut self, limit: std::time::Duration) {
+        let limit = self.base.get_connect_timeout().map_or(limit, |own| limit.min(*own));
+        self.base.connect_timeout(limit);
+    }
 }
 
 impl fmt::Display for Target {

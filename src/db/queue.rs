@@ -34,6 +34,7 @@ pub struct Statements {
     prune: Statement,
     record: Statement,
     sent: Statement,
+    fold: Statement,
 }
 
 /// What a claim asks for.
@@ -67,7 +68,7 @@ pub struct Claimed {
 }
 
 /// What waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiting {
     /// Due deliveries, counted up to what was asked for.
     pub due: usize,
@@ -75,6 +76,8 @@ pub struct Waiting {
     pub age: Duration,
     /// When the next one comes due or a lease runs out.
     pub next: Option<Duration>,
+    /// The queue is paused, for this reason: then nothing is due, and nothing comes.
+    pub paused: Option<String>,
 }
 
 fn seconds(value: f64) -> Duration {
@@ -85,19 +88,12 @@ fn count(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// What is missing for working on `queue`: `None` if the queue does not exist, else the grants.
+/// Lets others see that this connection listens for `queue`, as long as it stands.
 ///
 /// # Errors
 /// As the statement.
-pub fn preflight(
-    client: &mut Client,
-    queue: &str,
-    deletes: bool,
-) -> Result<Option<Vec<String>>, Error> {
-    let row = client.query_one(include_str!("preflight.sql"), &[&queue, &deletes])?;
-    let exists: bool = row.try_get("queue")?;
-    let missing: Vec<String> = row.try_get("missing")?;
-    Ok(exists.then_some(missing))
+pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
+    client.query(include_str!("announce.sql"), &[&super::LISTENER, &queue]).map(drop)
 }
 
 impl Statements {
@@ -118,6 +114,7 @@ impl Statements {
             prune: client.prepare(include_str!("prune.sql"))?,
             record: client.prepare(include_str!("record.sql"))?,
             sent: client.prepare(include_str!("sent.sql"))?,
+            fold: client.prepare(include_str!("fold.sql"))?,
         })
     }
 
@@ -177,6 +174,10 @@ impl Statements {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
             next: row.try_get::<_, Option<f64>>("next")?.map(seconds),
+            paused: match row.try_get("paused")? {
+                true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
+                false => None,
+            },
         })
     }
 
@@ -288,5 +289,13 @@ impl Statements {
     /// As the statement.
     pub fn record(&self, client: &mut Client, token: i64) -> Result<(), Error> {
         client.execute(&self.record, &[&self.queue, &token]).map(drop)
+    }
+
+    /// Adds up old tallies of what was sent.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn fold(&self, client: &mut Client) -> Result<(), Error> {
+        client.execute(&self.fold, &[&self.queue]).map(drop)
     }
 }

@@ -2,22 +2,34 @@
 --   $1 token  $2 lease  $3 new state  $4 provider's id or reason  $5 delay, seconds
 --   $6 whether an attempt was used
 --
--- Only the holder of the lease may write, except that a success always counts.
+-- Only the holder of the lease may write, except that a success always counts. What was sent is
+-- tallied by the minute, in a row that few other connections write to.
 -- Index: the primary keys.
-UPDATE deliveries d
-   SET state = o.state::delivery_state,
-       attempts = d.attempts + o.counts::int,
-       lease = NULL,
-       due_at = CASE WHEN o.state = 'pending'
-                     THEN greatest(now(), least(now() + make_interval(secs => o.delay),
-                                                to_timestamp(t.expires_at) - interval '1 second'))
-                     ELSE d.due_at END,
-       provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
-       error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END,
-       settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE now() END
-  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::bool[])
-       AS o (token, lease, state, text, delay, counts)
-  JOIN tokens t ON t.id = o.token
- WHERE d.token = o.token
-   AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
-RETURNING d.token
+WITH done AS (
+    UPDATE deliveries d
+       SET state = o.state::delivery_state,
+           attempts = d.attempts + o.counts::int,
+           lease = NULL,
+           due_at = CASE WHEN o.state = 'pending'
+                         THEN greatest(now(), least(now() + make_interval(secs => o.delay),
+                                                    to_timestamp(t.expires_at) - interval '1 second'))
+                         ELSE d.due_at END,
+           provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
+           error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END,
+           settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE now() END
+      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::bool[])
+           AS o (token, lease, state, text, delay, counts)
+      JOIN tokens t ON t.id = o.token
+     WHERE d.token = o.token
+       AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
+    RETURNING d.token, d.queue, d.state
+),
+tallied AS (
+    INSERT INTO tallies AS t (queue, minute, writer, sent)
+    SELECT queue, date_trunc('minute', now()), pg_backend_pid() % 8, count(*)
+      FROM done
+     WHERE state = 'sent'
+     GROUP BY queue
+    ON CONFLICT (queue, minute, writer) DO UPDATE SET sent = t.sent + excluded.sent
+)
+SELECT token FROM done

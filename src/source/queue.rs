@@ -3,9 +3,11 @@
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
 //! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`).
 
+mod upkeep;
+
 use super::{Ask, Next, Source, new_lease, report_settled};
 use crate::clock::Clock;
-use crate::db::queue::{CHUNK, Claimed, Want};
+use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
 use crate::link::Link;
 use crate::log;
@@ -24,9 +26,6 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// Rows to look at once ineligible ones were met, to get past them quickly.
 const WIDE_LOOK: usize = 1000;
-
-/// How many chunks of old rows are deleted at one healthcheck.
-const PRUNE_CHUNKS: usize = 100;
 
 /// How long settled deliveries are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +90,8 @@ pub struct QueueSource {
     reach: usize,
     /// What the last look counted.
     last_due: usize,
+    /// The queue was found paused.
+    paused: bool,
     /// The look to come is because of a notification.
     woken: bool,
     quiet_until: Option<Instant>,
@@ -121,6 +122,7 @@ impl QueueSource {
             flush: false,
             connecting: false,
             last_due: 0,
+            paused: false,
             woken: false,
             quiet_until: None,
             next_due: None,
@@ -219,70 +221,6 @@ impl QueueSource {
         }
     }
 
-    fn prune(&mut self, retention: Duration) -> Result<(), Error> {
-        for _ in 0..PRUNE_CHUNKS {
-            let done = self
-                .link
-                .run("pruning", |statements, client| statements.prune(client, retention))?;
-            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
-        loop {
-            let done = self
-                .link
-                .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
-            match done {
-                Some(n) if n > 0 && !held_too => {
-                    log::info("PG", format_args!("{n} leases ran out; deliveries put back"));
-                }
-                _ => {}
-            }
-            if done.is_none_or(|n| n < CHUNK as usize) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The round between batches: a sign of life, lapsed leases, expired tokens, old rows.
-    fn maintain(&mut self) -> Result<(), Error> {
-        self.next_check = self.now() + self.settings.healthcheck;
-        self.link.probe();
-        self.rescue(false)?;
-        let mut expired = 0;
-        while let Some(n) =
-            self.link.run("expiring", |statements, client| statements.expire(client))?
-        {
-            expired += n;
-            if n < CHUNK as usize || self.stop.requested() {
-                break;
-            }
-        }
-        if expired > 0 {
-            log::info("PG", format_args!("{expired} expired before they could be sent"));
-        }
-        if let Retention::For(retention) = self.settings.retention {
-            self.prune(retention)?;
-        }
-        self.record()?;
-        self.look = true;
-        Ok(())
-    }
-
-    /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
-    fn record(&mut self) -> Result<(), Error> {
-        if self.highest > self.recorded {
-            let highest = self.highest;
-            self.link.run("recording", |statements, client| statements.record(client, highest))?;
-            self.recorded = highest;
-        }
-        Ok(())
-    }
-
     /// Looks at what waits and decides: drain, open the window, or neither.
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
@@ -295,8 +233,9 @@ impl QueueSource {
         if std::mem::take(&mut self.connecting) {
             log::info("PG", "connected");
         }
+        // What a pause left lying is put back now, and not counted yet.
+        self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
-        self.look = false;
         // What came due or ran out before this look is not in its answer: it is still to be done.
         let missed = self.next_due.filter(|due| *due <= now);
         self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
@@ -334,7 +273,7 @@ impl QueueSource {
             let now = self.now();
             if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
                 self.stop.sleep(quiet_until - now);
-            } else if !self.window.is_open() {
+            } else if !self.window.is_open() && !self.paused {
                 log::info("PG", "NOTIFY called; waking up");
             }
             (self.look, self.woken) = (true, true);

@@ -168,11 +168,20 @@ CREATE TABLE public.deliveries (
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
 CREATE TABLE public.jobs (
     job_type public.job_type NOT NULL,
-    last_seq bigint
+    last_seq bigint,
+    paused_at timestamp with time zone,
+    paused_reason text,
+    CONSTRAINT jobs_paused_check CHECK (((paused_at IS NOT NULL) OR (paused_reason IS NULL)))
 );
 CREATE TABLE public.schema_migrations (
     version bigint NOT NULL,
     dirty boolean NOT NULL
+);
+CREATE TABLE public.tallies (
+    queue public.job_type NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    writer smallint NOT NULL,
+    sent bigint NOT NULL
 );
 CREATE TABLE public.tokens (
     id bigint NOT NULL,
@@ -210,12 +219,16 @@ ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_type);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY public.tallies
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (queue, minute, writer);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_secret_key UNIQUE (secret);
 CREATE INDEX accounts_id_status_idx ON public.accounts USING btree (id, status);
 CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, priority, due_at, token) WHERE (state = 'pending'::public.delivery_state);
+CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state]));
+CREATE INDEX deliveries_failed_idx ON public.deliveries USING btree (queue, settled_at) WHERE ((state = 'failed'::public.delivery_state) AND (COALESCE(error, ''::text) !~~ 'dropped by %'::text));
 CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (settled_at) WHERE (state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state]));
 CREATE INDEX deliveries_wake_idx ON public.deliveries USING btree (queue, due_at) WHERE (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
 CREATE INDEX jobs_last_seq_type_idx ON public.jobs USING btree (last_seq, job_type);

@@ -71,7 +71,7 @@ impl Words<'_> {
     fn describe(&self, base: &mut postgres::Config) -> Result<(), Error> {
         let name = self.filled("application_name");
         let name = name.or_else(|| self.filled("fallback_application_name"));
-        base.application_name(name.as_ref().map_or("mailroom", |word| &word.value));
+        base.application_name(name.as_ref().map_or(super::NAME, |word| &word.value));
         if let Some(word) = self.filled("options") {
             base.options(&word.value);
         }

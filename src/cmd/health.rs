@@ -1,0 +1,45 @@
+//! `mailroom health`: 0 or 1, judged on whether mail moves, not on whether a process breathes.
+
+use super::{STEP, print, session};
+use crate::config::Config;
+use crate::db::status::snapshot;
+use crate::error::{Error, Kind};
+use crate::screen::{clean, span};
+use crate::snapshot::{HELD, Snapshot};
+use crate::stop::Stop;
+use std::time::Duration;
+
+/// Says in one line whether mail moves, and why not.
+pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
+    let unhealthy = |why: String| Error::new(Kind::No, format!("not healthy: {why}"));
+    let found = session(config, "health", stop).and_then(|mut session| {
+        session.call(STEP, |client| snapshot(client, &config.queue)).map_err(super::unusable)
+    });
+    let found = found.map_err(|error| unhealthy(error.message))?.unwrap_or_default();
+    match verdict(&found, config.max_age) {
+        Ok(line) => print(&format!("healthy: {line}\n")),
+        Err(why) => Err(unhealthy(why)),
+    }
+}
+
+fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
+    let queue = clean(&found.queue);
+    let due = match found.oldest_due {
+        Some(age) => format!("the oldest mail has been due for {}", span(age)),
+        None => "nothing is due".to_owned(),
+    };
+    if found.listeners.is_empty() {
+        return Err(format!("nobody listens on queue {queue}; {due}"));
+    }
+    if found.is_late(max_age) {
+        let held = found.waiting_for(HELD).next();
+        let held = held.map(|(why, _)| format!("; held: {}", clean(why))).unwrap_or_default();
+        let limit = span(max_age.as_secs_f64());
+        return Err(format!("{due}, {limit} are allowed{held}"));
+    }
+    let paused = found.pause.as_ref().map(|pause| match pause.reason.as_str() {
+        "" => format!("; paused for {}", span(pause.seconds)),
+        why => format!("; paused for {}: {}", span(pause.seconds), clean(why)),
+    });
+    Ok(format!("{} listening; {due}{}", found.listeners.len(), paused.unwrap_or_default()))
+}

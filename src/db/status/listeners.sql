@@ -1,0 +1,14 @@
+-- Who listens for queue $2: the connections that hold its shared advisory lock, whose first key
+-- is $1. Locks, names and roles may be read by everybody; addresses and times only by the same
+-- role and by pg_read_all_stats.
+SELECT a.pid, a.usename::text AS role, a.application_name AS name,
+       coalesce(host(a.client_addr), '') AS address,
+       extract(epoch FROM now() - a.backend_start)::float8 AS since
+  FROM pg_locks l
+  JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.classid = $1::int4::oid
+   AND l.objid = (SELECT oid FROM pg_enum
+                   WHERE enumtypid = 'job_type'::regtype AND enumlabel = $2)
+ ORDER BY a.pid
