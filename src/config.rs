@@ -333,25 +333,27 @@ impl Config {
     /// What is required, and what must fit together.
     fn check_together(&self, r: &mut Reader<'_>) {
         let command = r.inputs.command;
+        let used = |var: &Var| var.used_by.contains(&command);
         let needs_database = match command {
             "send" => self.ack == Ack::Sent,
-            _ => VARS[0].used_by.contains(&command),
+            _ => used(&VARS[0]),
         };
-        let mentioned =
-            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
-        if needs_database
-            && self.database_url.as_ref().is_none_or(|url| url.is_empty())
-            && !mentioned(r, VARS[0].name)
-        {
+        // All of the name counts: names begin like others.
+        let mentioned = |r: &Reader<'_>, name: &str| {
+            let names = r.problems.iter().filter_map(|problem| problem.split(':').next());
+            names.map(|of| of.trim_end_matches("_FILE")).any(|of| of == name)
+        };
+        let url = self.database_url.as_ref().map_or("", |url| url.as_str());
+        if needs_database && url.is_empty() && !mentioned(r, VARS[0].name) {
             r.problem(VARS[0].name, "is required: a libpq connection string");
         }
-        if VARS[1].used_by.contains(&command)
-            && self.secret_key.is_none()
-            && !mentioned(r, VARS[1].name)
-        {
+        if used(&VARS[1]) && self.secret_key.is_none() && !mentioned(r, VARS[1].name) {
             r.problem(VARS[1].name, "is required: 64 hexadecimal digits");
         }
-        if QUEUE.contains(&command) && self.healthcheck < self.batch_timeout {
+        if QUEUE.contains(&command)
+            && self.healthcheck < self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTHCHECK_INTERVAL")
+        {
             r.problem(
                 "MAILROOM_HEALTHCHECK_INTERVAL",
                 format_args!(

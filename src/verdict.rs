@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
 const WHY_LIMIT: usize = 300;
 
+/// The shortest run of letters and digits that could be a secret: 32 bytes in base64.
+const SECRET_LEN: usize = 43;
+
 /// A call that was answered with anything but a success.
 #[derive(Clone, Debug, Default)]
 pub struct Refusal {
@@ -268,8 +271,8 @@ fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool)
     Outcome::Retry { after, why, ambiguous, throttled, unsent: false }
 }
 
-/// `what: detail`, on one line, of bounded length, and with addresses masked: providers quote
-/// the recipient in what they say.
+/// `what: detail`, on one line, of bounded length, and with addresses and secrets masked:
+/// providers quote what they were sent.
 fn reason(what: &str, detail: &str) -> String {
     let text = if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") };
     let mut out = String::new();
@@ -277,7 +280,7 @@ fn reason(what: &str, detail: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&without_address(word));
+        out.push_str(&without_secrets(word));
     }
     match out.char_indices().nth(WHY_LIMIT) {
         Some((end, _)) => format!("{}…", &out[..end]),
@@ -285,9 +288,16 @@ fn reason(what: &str, detail: &str) -> String {
     }
 }
 
-/// A word with what stands before its last `@` masked.
-fn without_address(word: &str) -> String {
-    if word.contains('@') { crate::model::mask(word) } else { word.to_owned() }
+/// A word with what stands before its last `@` masked; nothing of it if it could be a token.
+fn without_secrets(word: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if word.split(|c| !is_token(c)).any(|run| run.len() >= SECRET_LEN) {
+        "***".to_owned()
+    } else if word.contains('@') {
+        crate::model::mask(word)
+    } else {
+        word.to_owned()
+    }
 }
 
 #[cfg(test)]

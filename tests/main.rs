@@ -3,16 +3,23 @@
 
 mod support;
 
+mod acknowledge;
 mod architecture;
 mod batching;
+mod config;
 mod connect;
 mod crash;
 mod eligibility;
 mod handover;
 mod migrate;
 mod order;
+mod privacy;
 mod reconnect;
 mod retention;
+mod run;
 mod schema;
+mod send;
 mod ses;
 mod signature;
+mod verify;
+mod wire;

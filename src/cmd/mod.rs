@@ -80,7 +80,11 @@ fn become_daemon(stop: &Stop) -> Result<(), Error> {
 /// Where the database is.
 fn target(config: &Config) -> Result<db::Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
-    conninfo::parse(url, &env)
+    conninfo::parse(url, &env).map_err(|error| {
+        let of_the_string = error.message.starts_with("connection string");
+        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
+        Error::new(error.kind, format!("{name}{}", error.message))
+    })
 }
 
 /// A link to the database for the queue; listens if there is a channel.

@@ -79,6 +79,13 @@ fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>) {
                      down; it may be sent twice"
                 ),
             ),
+            (Some(written), Settlement::Sent { .. }) if !written.contains(&id) => log::warn(
+                "PG",
+                format_args!(
+                    "delivery {id} is ambiguous: it was accepted after somebody else had settled \
+                     or deleted it; it may have been sent twice"
+                ),
+            ),
             (Some(written), _) if !written.contains(&id) => log::warn(
                 "PG",
                 format_args!("delivery {id}: its lease had run out; somebody else settles it"),

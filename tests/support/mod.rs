@@ -6,4 +6,5 @@ pub mod endpoint;
 pub mod peer;
 pub mod pipe;
 pub mod program;
+pub mod records;
 pub mod tls;

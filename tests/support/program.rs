@@ -26,12 +26,12 @@ pub struct Program {
     dir: tempfile::TempDir,
 }
 
-/// Bytes, and whether they are all there will be.
-type Stream = (Mutex<(Vec<u8>, bool)>, Condvar);
-
 /// What was written to a stream so far, and whether it has ended.
 #[derive(Clone, Default)]
-pub struct Text(Arc<Stream>);
+pub struct Text(Arc<Written>);
+
+/// The bytes so far, whether the stream ended, and the news of either.
+type Written = (Mutex<(Vec<u8>, bool)>, Condvar);
 
 impl Text {
     /// A stream that is read elsewhere.
