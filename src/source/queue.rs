@@ -1,11 +1,14 @@
 //! The queue in the database as a source: when to claim, what to sign, how to settle.
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
-//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`).
+//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
+//! table in order is in `queue/upkeep.rs`.
+
+mod upkeep;
 
 use super::{Ask, Next, Source, new_lease, report_settled};
 use crate::clock::Clock;
-use crate::db::queue::{CHUNK, Claimed, Want};
+use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
 use crate::link::Link;
 use crate::log;
@@ -24,9 +27,6 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// Rows to look at once ineligible ones were met, to get past them quickly.
 const WIDE_LOOK: usize = 1000;
-
-/// How many chunks of old rows are deleted at one healthcheck.
-const PRUNE_CHUNKS: usize = 100;
 
 /// How long settled deliveries are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,78 +209,6 @@ impl QueueSource {
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
         report_settled(settled, written.as_deref());
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
-    }
-
-    /// After rows were settled: with no retention they go with their settling.
-    fn prune_at_once(&mut self) -> Result<(), Error> {
-        match self.settings.retention {
-            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
-            _ => Ok(()),
-        }
-    }
-
-    fn prune(&mut self, retention: Duration) -> Result<(), Error> {
-        for _ in 0..PRUNE_CHUNKS {
-            let done = self
-                .link
-                .run("pruning", |statements, client| statements.prune(client, retention))?;
-            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
-        loop {
-            let done = self
-                .link
-                .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
-            match done {
-                Some(n) if n > 0 && !held_too => {
-                    log::info("PG", format_args!("{n} leases ran out; deliveries put back"));
-                }
-                _ => {}
-            }
-            if done.is_none_or(|n| n < CHUNK as usize) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The round between batches: a sign of life, lapsed leases, expired tokens, old rows.
-    fn maintain(&mut self) -> Result<(), Error> {
-        self.next_check = self.now() + self.settings.healthcheck;
-        self.link.probe();
-        self.rescue(false)?;
-        let mut expired = 0;
-        while let Some(n) =
-            self.link.run("expiring", |statements, client| statements.expire(client))?
-        {
-            expired += n;
-            if n < CHUNK as usize || self.stop.requested() {
-                break;
-            }
-        }
-        if expired > 0 {
-            log::info("PG", format_args!("{expired} expired before they could be sent"));
-        }
-        if let Retention::For(retention) = self.settings.retention {
-            self.prune(retention)?;
-        }
-        self.record()?;
-        self.look = true;
-        Ok(())
-    }
-
-    /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
-    fn record(&mut self) -> Result<(), Error> {
-        if self.highest > self.recorded {
-            let highest = self.highest;
-            self.link.run("recording", |statements, client| statements.record(client, highest))?;
-            self.recorded = highest;
-        }
-        Ok(())
     }
 
     /// Looks at what waits and decides: drain, open the window, or neither.
