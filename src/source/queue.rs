@@ -225,9 +225,8 @@ impl QueueSource {
         }
         let now = self.now();
         self.look = false;
-        // What came due or ran out before this look is not in its answer: it is still to be done.
-        let missed = self.next_due.filter(|due| *due <= now);
-        self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
+        // Not at once: a row whose lease ran out may be locked.
+        self.next_due = waiting.next.map(|wait| (begun + wait).max(now + QUIET));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
