@@ -74,7 +74,7 @@ pub struct Waiting {
     pub due: usize,
     /// How long the oldest of them has been due.
     pub age: Duration,
-    /// When the next one comes due or a lease runs out.
+    /// When the next one comes due or a lease runs out; zero if one has.
     pub next: Option<Duration>,
     /// The queue is paused, for this reason: then nothing is due, and nothing comes.
     pub paused: Option<String>,

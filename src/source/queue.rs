@@ -1,7 +1,8 @@
 //! The queue in the database as a source: when to claim, what to sign, how to settle.
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
-//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`).
+//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
+//! table in order is in `queue/upkeep.rs`.
 
 mod upkeep;
 
@@ -213,14 +214,6 @@ impl QueueSource {
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }
 
-    /// After rows were settled: with no retention they go with their settling.
-    fn prune_at_once(&mut self) -> Result<(), Error> {
-        match self.settings.retention {
-            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
-            _ => Ok(()),
-        }
-    }
-
     /// Looks at what waits and decides: drain, open the window, or neither.
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
@@ -236,9 +229,8 @@ impl QueueSource {
         // What a pause left lying is put back now, and not counted yet.
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
-        // What came due or ran out before this look is not in its answer: it is still to be done.
-        let missed = self.next_due.filter(|due| *due <= now);
-        self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
+        // Not at once: a row whose lease ran out may be locked.
+        self.next_due = waiting.next.map(|wait| (begun + wait).max(now + QUIET));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
