@@ -4,6 +4,7 @@
 mod faults;
 mod mails;
 mod real;
+#[cfg(feature = "postmark")]
 mod settings;
 
 use crate::support::mailserver::{MailServer, Tls};

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const DAEMONS: &str = "/usr/lib/postfix/sbin";
+/// Where Postfix's daemons are: Debian and Alpine, Red Hat.
+const DAEMONS: [&str; 2] = ["/usr/lib/postfix/sbin", "/usr/libexec/postfix"];
 
 /// The server; it ends when this is dropped.
 pub struct Postfix {
@@ -25,8 +26,8 @@ impl Postfix {
     ///
     /// Fails if Postfix is not installed.
     pub fn start() -> Postfix {
-        let master = Path::new(DAEMONS).join("master");
-        assert!(master.exists(), "{} is missing: run scripts/setup", master.display());
+        let daemons = DAEMONS.iter().find(|dir| Path::new(dir).join("master").exists());
+        let daemons = daemons.expect("Postfix is missing: run scripts/setup");
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
@@ -34,8 +35,8 @@ impl Postfix {
         let dir = tempfile::Builder::new().prefix("mailroom-postfix-").tempdir().unwrap();
         let whole = nix::unistd::geteuid().is_root();
         let mut command = if whole {
-            configure(dir.path(), port);
-            let mut command = Command::new(master);
+            configure(dir.path(), daemons, port);
+            let mut command = Command::new(Path::new(daemons).join("master"));
             command.arg("-c").arg(dir.path().join("conf")).arg("-d");
             command
         } else {
@@ -103,7 +104,7 @@ impl Drop for Postfix {
     }
 }
 
-fn configure(dir: &Path, port: u16) {
+fn configure(dir: &Path, daemons: &str, port: u16) {
     let user = |name: &str| nix::unistd::User::from_name(name).unwrap().unwrap();
     let nobody = user("nobody");
     std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
@@ -124,7 +125,7 @@ fn configure(dir: &Path, port: u16) {
         "compatibility_level = 3.6
 queue_directory = {place}/queue
 data_directory = {place}/data
-daemon_directory = {DAEMONS}
+daemon_directory = {daemons}
 maillog_file = {place}/log
 maillog_file_prefixes = {place}
 inet_interfaces = 127.0.0.1
