@@ -252,7 +252,8 @@ fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Er
 }
 
 fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
-    let expects = || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
+    let expects =
+        || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
     let operator = args.contains("--operator");
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     let number: Option<String> = match word.as_str() {

@@ -48,8 +48,7 @@ const fn var(
     Var { name, flag, default, used_by, meaning }
 }
 
-const ALL: &[&str] =
-    &["collect", "send", "run", "migrate", "verify", "status", "queue", "health"];
+const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify", "status", "queue", "health"];
 const QUEUE: &[&str] = &["collect", "run"];
 const SENDERS: &[&str] = &["send", "run"];
 

@@ -61,8 +61,7 @@ const STATES: [&str; 5] = ["pending", "leased", "sent", "failed", "expired"];
 /// # Errors
 /// What is wrong with them.
 pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
-    let expects =
-        || Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume");
+    let expects = || Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume");
     // Flags first: what is left over are words.
     let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
     let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;

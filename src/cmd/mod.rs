@@ -148,12 +148,7 @@ fn unusable(fault: Fault) -> Error {
 }
 
 /// A link to the database for the queue; listens if there is a channel.
-fn link(
-    config: &Config,
-    command: &str,
-    channel: Option<&str>,
-    stop: &Stop,
-) -> Result<Link, Error> {
+fn link(config: &Config, command: &str, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
     let mut target = target(config)?;
     target.name(command);
     for warning in &target.warnings {

@@ -17,7 +17,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let input = stream(std::io::stdin().as_fd())?;
     let acknowledge = match config.ack {
         Ack::Written => Acknowledge::Here,
-        Ack::Sent => Acknowledge::Database(Box::new(link(config, "send", None, stop)?), config.lease),
+        Ack::Sent => {
+            Acknowledge::Database(Box::new(link(config, "send", None, stop)?), config.lease)
+        }
     };
     let transport = transport(config, stop)?;
     become_daemon(stop)?;

@@ -64,7 +64,9 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
         let text = match read(config, &mut kept, stop) {
             Ok(found) => shown(config, wanted, &found),
             Err(_) if stop.requested() => break,
-            Err(error) if wanted.json => format!("{}\n", serde_json::json!({"error": error.message})),
+            Err(error) if wanted.json => {
+                format!("{}\n", serde_json::json!({"error": error.message}))
+            }
             Err(error) => format!("the database cannot be asked: {}\n", error.message),
         };
         match in_place {

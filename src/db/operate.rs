@@ -75,10 +75,8 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 /// # Errors
 /// As the statement.
 pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
-    let rows = client.query(
-        include_str!("operate/retry.sql"),
-        &[&queue, &which.ids, &which.reason, &CHUNK],
-    )?;
+    let rows = client
+        .query(include_str!("operate/retry.sql"), &[&queue, &which.ids, &which.reason, &CHUNK])?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -119,10 +117,8 @@ pub fn pause(
     queue: &str,
     reason: Option<&str>,
 ) -> Result<Option<bool>, Error> {
-    let row = client.query_opt(
-        include_str!("operate/pause.sql"),
-        &[&queue, &reason.is_some(), &reason],
-    )?;
+    let row = client
+        .query_opt(include_str!("operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
     row.map(|row| row.try_get(0)).transpose()
 }
 

@@ -70,9 +70,7 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
     found.dropped = row.try_get("dropped")?;
     found.expired = row.try_get("expired")?;
     for row in reading.query(include_str!("status/failures.sql"), &[&queue, &LATEST])? {
-        found
-            .failures
-            .push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });
+        found.failures.push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });
     }
     let row = reading.query_one(include_str!("status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;

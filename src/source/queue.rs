@@ -321,7 +321,7 @@ impl Source for QueueSource {
             }
             if self.look {
                 self.look(ask)?;
-                if self.draining {
+                if self.draining || self.look {
                     continue;
                 }
             }
