@@ -418,10 +418,6 @@ fn a_million_settled_rows_are_not_read() {
             assert!(!plan.contains("Seq Scan on deliveries"), "{name}:\n{plan}");
         }
     }
-    for (name, sql) in statements() { if std::env::var_os("PLANS").is_some() {
-        client.batch_execute("SET enable_seqscan = off; SET jit = off").unwrap();
-        let plan: Vec<String> = client.query(&format!("EXPLAIN (ANALYZE, BUFFERS) {sql}"), &[]).unwrap().iter().map(|row| row.get(0)).collect();
-        println!("{name}\n{}", plan.join("\n")); } }
     snapshot(&mut client, "mailroom").unwrap();
     let begun = Instant::now();
     let found = snapshot(&mut client, "mailroom").unwrap().unwrap();
@@ -430,7 +426,7 @@ fn a_million_settled_rows_are_not_read() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!((found.pending, found.failed, found.expired), (2000, 10_000, 10_000));
     assert_eq!(found.sent, 1440 * 8 * 85);
-    assert_eq!(found.failures.iter().map(|reason| reason.count).sum::<i64>(), 10_000);
+    assert_eq!(found.failures.iter().map(|reason| reason.count).sum::<i64>(), 5000, "the latest");
     let begun = Instant::now();
     assert_eq!(status(&database, &["--json"]).code, Some(0));
     println!("mailroom status took {:?}", begun.elapsed());
