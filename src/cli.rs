@@ -8,6 +8,7 @@ use crate::config::{VARS, Var};
 use crate::error::Error;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Command {
     Run,
     /// The schema.
     Migrate(Migrate),
+    /// The templates at the provider.
+    Template(Templating),
     /// Whether mail moves, for people.
     Status {
         /// As JSON.
@@ -66,6 +69,27 @@ pub enum Migrate {
         /// Also what `queue pause` needs.
         operator: bool,
     },
+}
+
+/// What is to be done with the templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Templating {
+    /// Say which there are.
+    List,
+    /// Print one, or the data that fills it.
+    Show {
+        /// Its name.
+        name: String,
+        /// Print the data.
+        data: bool,
+    },
+    /// Create or update those of the settings.
+    Push {
+        /// The directory of their files.
+        from: PathBuf,
+    },
+    /// Let the provider render those of the settings.
+    Check,
 }
 
 /// The command, and the values of its flags by variable name.
@@ -160,6 +184,16 @@ pub const COMMANDS: &[CommandHelp] = &[
                   path to the two known ones.",
     },
     CommandHelp {
+        name: "template",
+        usage: "mailroom template list | show NAME [--data] | push [--from DIR] | check",
+        summary: "the mail templates at the provider (SES)",
+        details: "list: those of the account, and which actions use them. show: one of them, or \
+                  with --data the data that fills it.\npush: creates or updates those in \
+                  MAILROOM_TEMPLATES from NAME.subject, NAME.txt and NAME.html in DIR \
+                  (./templates).\ncheck: lets the provider render each with data like that of a \
+                  mail; exit status 78 if a template or a variable is missing.",
+    },
+    CommandHelp {
         name: "help",
         usage: "mailroom help [COMMAND]",
         summary: "this text, or that of a command with its settings",
@@ -200,6 +234,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "send" => Command::Send,
         "run" => Command::Run,
         "migrate" => Command::Migrate(migrate(&mut args)?),
+        "template" => Command::Template(template(&mut args)?),
         "status" => Command::Status {
             json: args.contains("--json"),
             watch: args.contains("--watch"),
@@ -283,6 +318,28 @@ fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     }
 }
 
+fn template(args: &mut pico_args::Arguments) -> Result<Templating, Error> {
+    let expects = || {
+        Error::usage("template needs one of: list, show NAME [--data], push [--from DIR], check")
+    };
+    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
+    match word.as_str() {
+        "list" => Ok(Templating::List),
+        "show" => {
+            let data = args.contains("--data");
+            let name = args.opt_free_from_str().map_err(usage)?;
+            let name = name.ok_or_else(|| Error::usage("template show needs a name"))?;
+            Ok(Templating::Show { name, data })
+        }
+        "push" => {
+            let from: Option<PathBuf> = args.opt_value_from_str("--from").map_err(usage)?;
+            Ok(Templating::Push { from: from.unwrap_or_else(|| PathBuf::from("./templates")) })
+        }
+        "check" => Ok(Templating::Check),
+        _ => Err(expects()),
+    }
+}
+
 /// The help text, on one command or all.
 pub fn help(command: Option<&str>) -> String {
     let mut out = String::new();
@@ -320,7 +377,7 @@ pub fn help(command: Option<&str>) -> String {
                 };
                 let _ = writeln!(out, "      {}{default}", var.meaning);
             }
-            if matches!(command.name, "send" | "run") {
+            if matches!(command.name, "send" | "run" | "template") {
                 out.push_str(
                     "  AWS_*, HTTPS_PROXY, NO_PROXY\n      credentials, region, endpoint, as the \
                      AWS SDKs read them\n",

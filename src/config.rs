@@ -5,81 +5,23 @@
 //! credentials, and reporting all that is wrong with them at once. Out of scope: opening anything.
 
 mod values;
+mod vars;
 
 use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
 use crate::template::Templates;
 use crate::token::SigningKey;
+#[cfg(feature = "smtp")]
+use crate::transport::smtp::Server;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use values::{channel, duration, rate, retention, sender};
+#[cfg(feature = "postmark")]
+use values::api_token;
+use values::{channel, duration, rate, retention, sender, web_url};
+use vars::{QUEUE, SENDERS};
+pub use vars::{VARS, Var};
 use zeroize::Zeroizing;
-
-/// One setting.
-#[derive(Debug)]
-pub struct Var {
-    /// The environment variable.
-    pub name: &'static str,
-    /// The flag, with its dashes; `None` for a secret, which never stands on a command line.
-    pub flag: Option<&'static str>,
-    /// The value if none is given; `None`: required, or off.
-    pub default: Option<&'static str>,
-    /// The commands that read it.
-    pub used_by: &'static [&'static str],
-    /// What it means, in one line.
-    pub meaning: &'static str,
-}
-
-impl Var {
-    /// Whether its value must not be shown and may come from a file.
-    pub fn is_secret(&self) -> bool {
-        self.flag.is_none()
-    }
-}
-
-const fn var(
-    name: &'static str,
-    flag: Option<&'static str>,
-    default: Option<&'static str>,
-    used_by: &'static [&'static str],
-    meaning: &'static str,
-) -> Var {
-    Var { name, flag, default, used_by, meaning }
-}
-
-const ALL: &[&str] = &["collect", "send", "run", "migrate", "verify", "status", "queue", "health"];
-const QUEUE: &[&str] = &["collect", "run"];
-const SENDERS: &[&str] = &["send", "run"];
-
-/// All settings, in the order of the documents.
-#[rustfmt::skip]
-pub const VARS: &[Var] = &[
-    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "status", "queue", "health", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
-    var("MAILROOM_SECRET_KEY", None, None, &["collect", "run", "verify"], "64 hexadecimal digits: the HMAC key"),
-    var("MAILROOM_SECRET_KEY_PREVIOUS", None, None, &["verify"], "a retired key that `verify` still accepts"),
-    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), &["collect", "run", "queue"], "channel to LISTEN on; `queue` wakes its listeners"),
-    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send", "status", "queue", "health"], "queue whose deliveries are taken: a value of the type job_type"),
-    var("MAILROOM_HEALTHCHECK_INTERVAL", Some("--healthcheck-interval"), Some("270000"), QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for"),
-    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health"], "ms from the first waiting notification to the flush of a partial batch"),
-    var("MAILROOM_BATCH_LIMIT", Some("--batch-limit"), Some("10"), QUEUE, "messages in a batch, 1 to 50"),
-    var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
-    var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send"], "ms a claimed delivery stays ours before it may be claimed again"),
-    var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
-    var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
-    var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect"], "`csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
-    var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), SENDERS, "provider: `ses`"),
-    var("MAILROOM_DEBUG", Some("--debug"), Some("false"), SENDERS, "`true`: print the requests that would be made to stdout, send nothing"),
-    var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
-    var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address"),
-    var("MAILROOM_SES_OUTPUT_PATH", Some("--ses-output-path"), Some("./output"), SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv"),
-    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), SENDERS, "provider template for each action number"),
-    var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch"),
-    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours"),
-    var("MAILROOM_HEALTH_MAX_AGE", Some("--max-age"), Some("10m"), &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live"),
-    var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
-    var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),
-];
 
 /// When a delivery of `collect` is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +39,29 @@ pub enum Format {
     Csv,
     /// CloudEvents.
     CloudEvents,
+}
+
+/// Who sends the mails.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Amazon SES.
+    Ses,
+    /// An SMTP server.
+    #[cfg(feature = "smtp")]
+    Smtp(Server),
+    /// Postmark, with its API token.
+    #[cfg(feature = "postmark")]
+    Postmark(ApiToken),
+}
+
+/// A token; not shown by `Debug`.
+#[derive(Clone)]
+pub struct ApiToken(pub Zeroizing<String>);
+
+impl std::fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiToken")
+    }
 }
 
 /// All settings of one command, checked. Secrets are not shown by `Debug`.
@@ -127,6 +92,8 @@ pub struct Config {
     pub retention: Retention,
     /// What `collect` writes.
     pub format: Format,
+    /// Who sends; SES for a command that sends nothing.
+    pub provider: Provider,
     /// Print instead of sending.
     pub debug: bool,
     /// SES configuration set.
@@ -137,6 +104,10 @@ pub struct Config {
     pub output: PathBuf,
     /// Template of each action.
     pub templates: Templates,
+    /// Where the templates' files are.
+    pub template_dir: PathBuf,
+    /// Where Postmark's API is.
+    pub postmark_url: String,
     /// Recipients a second.
     pub send_rate: f64,
     /// Recipients in 24 hours.
@@ -268,6 +239,52 @@ impl Reader<'_> {
         self.parsed(name, parse).unwrap_or(choices[0].1)
     }
 
+    /// Who sends, with what that provider alone needs. The settings of the others are not looked
+    /// at: a half-configured spare is no reason not to start.
+    fn provider(&mut self) -> Provider {
+        let choices = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
+        let choice = self.choice("MAILROOM_TRANSPORT", &choices);
+        if !SENDERS.contains(&self.inputs.command) {
+            return Provider::Ses;
+        }
+        match choice {
+            #[cfg(feature = "smtp")]
+            "smtp" => {
+                let password = self.text("MAILROOM_SMTP_PASSWORD");
+                let password = password.as_ref().map(|text| text.as_str());
+                let parse = |url: &str| Server::parse(url, password);
+                let server = self.required("MAILROOM_SMTP_URL", parse);
+                server.map_or(Provider::Ses, Provider::Smtp)
+            }
+            #[cfg(feature = "postmark")]
+            "postmark" => {
+                let token = self.required("MAILROOM_POSTMARK_TOKEN", api_token);
+                token.map_or(Provider::Ses, Provider::Postmark)
+            }
+            "ses" => Provider::Ses,
+            left_out => {
+                let what = "this mailroom was built without the cargo feature";
+                self.problem("MAILROOM_TRANSPORT", format_args!("{what} `{left_out}`"));
+                Provider::Ses
+            }
+        }
+    }
+
+    /// A secret that must be there.
+    #[cfg(any(feature = "smtp", feature = "postmark"))]
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let before = self.problems.len();
+        let value = self.parsed(name, parse);
+        if value.is_none() && self.problems.len() == before {
+            self.problem(name, "is required by MAILROOM_TRANSPORT");
+        }
+        value
+    }
+
     fn name(&mut self, name: &'static str) -> String {
         let parse = |text: &str| match text {
             "" => Err("must not be empty".to_owned()),
@@ -319,14 +336,14 @@ impl Config {
                 "MAILROOM_FORMAT",
                 &[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)],
             ),
-            debug: {
-                r.choice("MAILROOM_TRANSPORT", &[("ses", ())]);
-                r.choice("MAILROOM_DEBUG", &flags)
-            },
+            provider: r.provider(),
+            debug: r.choice("MAILROOM_DEBUG", &flags),
             config_set: r.name("MAILROOM_SES_CONFIG_SET"),
             source: r.name("MAILROOM_SES_SOURCE"),
             output: PathBuf::from(r.name("MAILROOM_SES_OUTPUT_PATH")),
             templates: r.parsed("MAILROOM_TEMPLATES", Templates::parse).unwrap_or_default(),
+            template_dir: PathBuf::from(r.name("MAILROOM_TEMPLATE_DIR")),
+            postmark_url: r.parsed("MAILROOM_POSTMARK_URL", web_url).unwrap_or_default(),
             send_rate: r.parsed("MAILROOM_SEND_RATE", rate).unwrap_or(1.0),
             daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
                 text.parse().map_err(|_| "must be a whole number".to_owned())
@@ -339,25 +356,27 @@ impl Config {
     /// What is required, and what must fit together.
     fn check_together(&self, r: &mut Reader<'_>) {
         let command = r.inputs.command;
+        let used = |var: &Var| var.used_by.contains(&command);
         let needs_database = match command {
             "send" => self.ack == Ack::Sent,
-            _ => VARS[0].used_by.contains(&command),
+            _ => used(&VARS[0]),
         };
-        let mentioned =
-            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| problem.starts_with(name));
-        if needs_database
-            && self.database_url.as_ref().is_none_or(|url| url.is_empty())
-            && !mentioned(r, VARS[0].name)
-        {
+        // All of the name counts: names begin like others.
+        let mentioned = |r: &Reader<'_>, name: &str| {
+            let names = r.problems.iter().filter_map(|problem| problem.split(':').next());
+            names.map(|of| of.trim_end_matches("_FILE")).any(|of| of == name)
+        };
+        let url = self.database_url.as_ref().map_or("", |url| url.as_str());
+        if needs_database && url.is_empty() && !mentioned(r, VARS[0].name) {
             r.problem(VARS[0].name, "is required: a libpq connection string");
         }
-        if VARS[1].used_by.contains(&command)
-            && self.secret_key.is_none()
-            && !mentioned(r, VARS[1].name)
-        {
+        if used(&VARS[1]) && self.secret_key.is_none() && !mentioned(r, VARS[1].name) {
             r.problem(VARS[1].name, "is required: 64 hexadecimal digits");
         }
-        if QUEUE.contains(&command) && self.healthcheck < self.batch_timeout {
+        if QUEUE.contains(&command)
+            && self.healthcheck < self.batch_timeout
+            && !mentioned(r, "MAILROOM_HEALTHCHECK_INTERVAL")
+        {
             r.problem(
                 "MAILROOM_HEALTHCHECK_INTERVAL",
                 format_args!(

@@ -34,6 +34,10 @@ const WHOLE: Duration = Duration::from_secs(30);
 const BUFFER: usize = 16 * 1024;
 /// The longest body that is read.
 const BODY_LIMIT: u64 = 1024 * 1024;
+/// Each step of a call to a neighbour, such as the metadata service of a machine.
+const NEAR: Duration = Duration::from_secs(1);
+/// The longest body of a neighbour that is read.
+const NEAR_LIMIT: u64 = 64 * 1024;
 
 /// A reply, whatever its status.
 #[derive(Clone, Debug)]
@@ -64,7 +68,8 @@ pub struct Fault {
     pub partial: Option<Box<Reply>>,
 }
 
-/// Makes requests, one at a time; connections are kept and used again.
+/// Makes requests, one at a time; connections are kept and used again. Clones share them.
+#[derive(Clone)]
 pub struct Http {
     direct: Agent,
     https: Option<Agent>,
@@ -104,15 +109,39 @@ impl Http {
     /// # Errors
     /// A [`Fault`] if no whole reply came.
     pub fn call(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
-        let uri = request.uri().clone();
+        let uri = request.uri();
         let host = uri.host().unwrap_or_default();
-        let agent = match (self.proxies.of(uri.scheme_str().unwrap_or_default(), host), &uri) {
+        let agent = match (self.proxies.of(uri.scheme_str().unwrap_or_default(), host), uri) {
             (None, _) => &self.direct,
             (Some(_), uri) if uri.scheme_str() == Some("https") => {
                 self.https.as_ref().unwrap_or(&self.direct)
             }
             (Some(_), _) => self.http.as_ref().unwrap_or(&self.direct),
         };
+        self.run(agent, request, BODY_LIMIT)
+    }
+
+    /// As [`Http::call`], for a neighbour: never through a proxy, within a second for each step,
+    /// and at most 64 KiB are read.
+    ///
+    /// # Errors
+    /// A [`Fault`] if no whole reply came.
+    pub fn near(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
+        let request = self
+            .direct
+            .configure_request(request)
+            .timeout_global(Some(2 * NEAR))
+            .timeout_connect(Some(NEAR))
+            .timeout_send_request(Some(NEAR))
+            .timeout_send_body(Some(NEAR))
+            .timeout_recv_response(Some(NEAR))
+            .timeout_recv_body(Some(NEAR))
+            .build();
+        self.run(&self.direct, request, NEAR_LIMIT)
+    }
+
+    fn run(&self, agent: &Agent, request: Request<Vec<u8>>, limit: u64) -> Result<Reply, Fault> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
         let fault = |error: &Error, partial| Fault {
             class: if self.watch.sent() { Class::Unknown } else { Class::NothingSent },
             why: format!("{host}: {}", told(error)),
@@ -124,7 +153,7 @@ impl Http {
             Err(error) => return Err(fault(&error, None)),
         };
         let mut reply = Reply { status: head.status, headers: head.headers, body: Vec::new() };
-        let mut reader = body.with_config().limit(BODY_LIMIT).reader();
+        let mut reader = body.with_config().limit(limit).reader();
         match reader.read_to_end(&mut reply.body) {
             Ok(_) => Ok(reply),
             Err(error) => Err(fault(&Error::from(error), Some(Box::new(reply)))),

@@ -15,14 +15,15 @@
 //! | --- | --- | --- |
 //! | 0 | words | `model`, `snapshot`, `error`, `stop`, `clock` |
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen` |
-//! | 2 | edges: one outside thing each | `db`, `aws`, `http`, `log`, `signal`, `undelivered` |
-//! | 3 | a database connection that comes back | `link` |
-//! | 4 | ends | `source`, `transport` |
-//! | 5 | the only loop | `pump` |
-//! | 6 | settings | `config` |
-//! | 7 | words of the command line | `cli` |
-//! | 8 | commands | `cmd` |
-//! | 9 | the process | `main`, this file |
+//! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
+//! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
+//! | 4 | an API that is called | `ses` |
+//! | 5 | ends | `source`, `transport` |
+//! | 6 | the only loop | `pump` |
+//! | 7 | settings | `config` |
+//! | 8 | words of the command line | `cli` |
+//! | 9 | commands | `cmd` |
+//! | 10 | the process | `main`, this file |
 
 pub mod address;
 pub mod aws;
@@ -40,6 +41,7 @@ pub mod pace;
 pub mod proxy;
 pub mod pump;
 pub mod screen;
+pub mod ses;
 pub mod signal;
 pub mod snapshot;
 pub mod source;

@@ -1,9 +1,15 @@
 //! How fast, how often, and when not at all: backoff, rate, day limit, holds.
 //!
-//! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness.
+//! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness,
+//! asking the database or the provider.
+
+mod day;
+mod throttle;
 
 use crate::model::{Outcome, Scope};
+use day::{Allowance, Limit};
 use std::time::{Duration, Instant};
+use throttle::Throttle;
 
 /// The longest wait between two tries.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(60);
@@ -37,6 +43,17 @@ pub enum Permit {
     Wait(Instant),
 }
 
+/// What a provider allows an account; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Recipients a second.
+    pub rate: Option<f64>,
+    /// Recipients in any 24 hours.
+    pub daily: Option<u64>,
+    /// How many of these are left now.
+    pub left: Option<u64>,
+}
+
 /// A hold: since when, why, and when it is probed.
 #[derive(Clone, Debug)]
 pub struct Hold {
@@ -54,14 +71,19 @@ pub struct Hold {
 /// What changed when outcomes came in; worth a line in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A hold began, or was found to go on: the reason and the wait until the next probe.
-    Held(Scope, String, Duration),
+    /// A hold began, or was found to go on: the reason, for how long it has lasted, and the wait
+    /// until the next probe.
+    Held(Scope, String, Duration, Duration),
     /// A hold is over; it lasted so long.
     Released(Scope, Duration),
     /// The provider throttles: the rate is now so many recipients a second.
     Slowed(f64),
     /// The provider was not reached: nothing is tried for so long.
     Unreached(Duration),
+    /// The provider told what it allows; the rate is now so many recipients a second.
+    Allowed(Quota, f64),
+    /// The limit of the day is reached, ours or the provider's: nothing goes for so long.
+    Full(Duration),
 }
 
 /// The pace of one transport.
@@ -70,13 +92,13 @@ pub struct Pace {
     limit: usize,
     /// Recipients a second that were asked for; infinite for a pipe.
     rate: f64,
-    /// By how much the rate is divided now; 1 when nothing throttles.
-    slowdown: f64,
+    throttle: Throttle,
     /// The moment from which the next batch may go.
     free_at: Option<Instant>,
-    /// When throttling was last seen or last eased.
-    eased_at: Option<Instant>,
-    day: Option<DayLimit>,
+    day: Option<Limit>,
+    allowance: Allowance,
+    /// It was said that the day's limit is reached.
+    full: bool,
     holds: Vec<Hold>,
     /// Batches in a row that did not reach the provider.
     misses: u32,
@@ -84,8 +106,6 @@ pub struct Pace {
 
 /// The longest pause after the provider was not reached.
 const MISS_CAP: Duration = Duration::from_secs(30);
-const SLOWDOWN_CAP: f64 = 64.0;
-const EASE_AFTER: Duration = Duration::from_secs(10);
 
 impl Pace {
     /// No rate, no limit: for a pipe, whose reader sets the pace.
@@ -98,13 +118,66 @@ impl Pace {
         Pace {
             limit,
             rate,
-            slowdown: 1.0,
+            throttle: Throttle::new(),
             free_at: None,
-            eased_at: None,
-            day: daily.map(DayLimit::new),
+            day: daily.map(Limit::new),
+            allowance: Allowance::default(),
+            full: false,
             holds: Vec::new(),
             misses: 0,
         }
+    }
+
+    /// Whether [`Pace::seed`] is due: at the start, and now and then, for others may send too.
+    pub fn wants_counts(&self, now: Instant) -> bool {
+        self.day.as_ref().is_some_and(|day| day.is_stale(now))
+    }
+
+    /// Takes the recipients of the last 24 hours by slots of ten minutes, the latest first, as
+    /// the database knows them. `None`: there is no database, what is known here must do.
+    pub fn seed(&mut self, counts: Option<&[u64]>, now: Instant) {
+        if let Some(day) = &mut self.day {
+            day.seed(counts, now);
+        }
+    }
+
+    /// Whether [`Pace::allow`] is due: at the start, then hourly, or oftener near the end.
+    pub fn wants_quota(&self, now: Instant) -> bool {
+        self.rate.is_finite() && self.allowance.is_stale(now)
+    }
+
+    /// Takes what the provider allows; the lower of that and the settings wins. `None`: it does
+    /// not tell, or not now.
+    pub fn allow(&mut self, quota: Option<Quota>, now: Instant) -> Option<Change> {
+        let before = self.allowance.quota;
+        self.allowance.take(quota, now);
+        let quota = quota?;
+        let same = (before.rate, before.daily) == (quota.rate, quota.daily);
+        (!same).then(|| Change::Allowed(quota, self.top_rate()))
+    }
+
+    /// Recipients a second when nothing throttles.
+    fn top_rate(&self) -> f64 {
+        self.allowance.quota.rate.map_or(self.rate, |rate| rate.min(self.rate))
+    }
+
+    /// Tells once when the day's limit is reached, and until when.
+    pub fn news(&mut self, now: Instant) -> Option<Change> {
+        let room = self.room(now);
+        let was_full = std::mem::replace(&mut self.full, room.is_err());
+        let at = room.err().filter(|_| !was_full)?;
+        Some(Change::Full(at.saturating_duration_since(now)))
+    }
+
+    /// How many may go today, or when to look again.
+    fn room(&mut self, now: Instant) -> Result<usize, Instant> {
+        let ours = self.day.as_mut().map_or(Ok(u64::MAX), |day| day.room(now));
+        let room = match (ours, self.allowance.room(now)) {
+            (Ok(ours), Ok(theirs)) => ours.min(theirs),
+            (Err(ours), Err(theirs)) => return Err(ours.max(theirs)),
+            (Err(at), _) | (_, Err(at)) => return Err(at),
+        };
+        Ok(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
     /// The holds in force.
@@ -123,7 +196,9 @@ impl Pace {
 
     /// Whether a batch may go now.
     pub fn permit(&mut self, now: Instant) -> Permit {
-        let mut limit = self.limit;
+        // No batch is more than the provider takes in a second.
+        let second = self.allowance.quota.rate.map_or(usize::MAX, |rate| rate.max(1.0) as usize);
+        let mut limit = self.limit.min(second);
         if let Some(hold) = self.holds.iter().find(|hold| hold.scope == Scope::All) {
             if now < hold.probe_at {
                 return Permit::Wait(hold.probe_at);
@@ -133,11 +208,9 @@ impl Pace {
         if let Some(free_at) = self.free_at.filter(|&free_at| now < free_at) {
             return Permit::Wait(free_at);
         }
-        if let Some(day) = &mut self.day {
-            match day.room(now) {
-                Ok(room) => limit = limit.min(room),
-                Err(free_at) => return Permit::Wait(free_at),
-            }
+        match self.room(now) {
+            Ok(room) => limit = limit.min(room),
+            Err(free_at) => return Permit::Wait(free_at),
         }
         let held: Vec<&Hold> = self
             .holds
@@ -154,7 +227,7 @@ impl Pace {
 
     /// Takes note that `recipients` were handed over at `now`.
     pub fn spent(&mut self, recipients: usize, now: Instant) {
-        let rate = self.rate / self.slowdown;
+        let rate = self.throttle.rate(self.top_rate());
         if rate.is_finite() && rate > 0.0 {
             let cost = Duration::from_secs_f64(recipients as f64 / rate);
             self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
@@ -162,6 +235,7 @@ impl Pace {
         if let Some(day) = &mut self.day {
             day.spend(recipients as u64, now);
         }
+        self.allowance.spend(recipients as u64);
     }
 
     /// Learns from the outcomes of one batch, given with the action of each message.
@@ -203,10 +277,15 @@ impl Pace {
             if over {
                 let lasted = now.saturating_duration_since(hold.since);
                 changes.push(Change::Released(hold.scope, lasted));
+                if hold.scope == Scope::All {
+                    // The cause may have been the quota.
+                    self.allowance.forget();
+                }
             }
             !over
         });
-        changes.extend(self.adapt(throttled, now));
+        let slower = self.throttle.learn(throttled, self.top_rate(), now);
+        changes.extend(slower.map(Change::Slowed));
         changes.extend(self.reach(unsent && !reached, now));
         changes
     }
@@ -216,7 +295,7 @@ impl Pace {
             let (delay, why) = (PROBE_FIRST, why.to_owned());
             let probe_at = now + delay;
             self.holds.push(Hold { scope, why: why.clone(), since: now, probe_at, delay });
-            return Some(Change::Held(scope, why, delay));
+            return Some(Change::Held(scope, why, Duration::ZERO, delay));
         };
         if now < hold.probe_at {
             return None;
@@ -224,72 +303,22 @@ impl Pace {
         hold.delay = (hold.delay * 2).min(PROBE_CAP);
         hold.probe_at = now + hold.delay;
         hold.why = why.to_owned();
-        Some(Change::Held(scope, hold.why.clone(), hold.delay))
+        let lasted = now.saturating_duration_since(hold.since);
+        Some(Change::Held(scope, hold.why.clone(), lasted, hold.delay))
     }
 
     /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.
     fn reach(&mut self, missed: bool, now: Instant) -> Option<Change> {
         if !missed {
-            self.misses = 0;
+            if std::mem::take(&mut self.misses) > 0 {
+                self.allowance.forget();
+            }
             return None;
         }
         self.misses = self.misses.saturating_add(1);
         let pause = backoff(self.misses, 1.0).min(MISS_CAP);
         self.free_at = Some(self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause)));
         Some(Change::Unreached(pause))
-    }
-
-    /// Halves the rate when throttled; gives back a quarter of it after every quiet ten seconds.
-    fn adapt(&mut self, throttled: bool, now: Instant) -> Option<Change> {
-        if throttled {
-            self.slowdown = (self.slowdown * 2.0).min(SLOWDOWN_CAP);
-            self.eased_at = Some(now);
-            return Some(Change::Slowed(self.rate / self.slowdown));
-        }
-        let eased_at = self.eased_at?;
-        if now.saturating_duration_since(eased_at) >= EASE_AFTER {
-            self.slowdown = (self.slowdown / 1.25).max(1.0);
-            self.eased_at = (self.slowdown > 1.0).then_some(now);
-        }
-        None
-    }
-}
-
-/// Recipients in any 24 hours, counted in slots of ten minutes. A slot counts until all of it is
-/// older than a day, so the limit is never passed.
-#[derive(Clone, Debug)]
-struct DayLimit {
-    limit: u64,
-    slots: std::collections::VecDeque<(Instant, u64)>,
-}
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const SLOT: Duration = Duration::from_secs(600);
-
-impl DayLimit {
-    fn new(limit: u64) -> DayLimit {
-        DayLimit { limit, slots: std::collections::VecDeque::new() }
-    }
-
-    /// How many may go now, or when the first may go again.
-    fn room(&mut self, now: Instant) -> Result<usize, Instant> {
-        while self.slots.front().is_some_and(|(start, _)| *start + DAY + SLOT <= now) {
-            self.slots.pop_front();
-        }
-        let used: u64 = self.slots.iter().map(|(_, count)| count).sum();
-        match (self.limit.saturating_sub(used), self.slots.front()) {
-            (0, Some((start, _))) => Err(*start + DAY + SLOT),
-            // A limit of nothing: look again in a day.
-            (0, None) => Err(now + DAY),
-            (room, _) => Ok(usize::try_from(room).unwrap_or(usize::MAX)),
-        }
-    }
-
-    fn spend(&mut self, count: u64, now: Instant) {
-        match self.slots.back_mut().filter(|(start, _)| now < *start + SLOT) {
-            Some((_, used)) => *used += count,
-            None => self.slots.push_back((now, count)),
-        }
     }
 }
 
@@ -323,58 +352,6 @@ mod tests {
         assert_eq!(backoff(200, 1.0), BACKOFF_CAP);
         assert_eq!(backoff(3, 0.0), Duration::ZERO);
         assert_eq!(backoff(3, 0.5), 2 * SECOND);
-    }
-
-    #[test]
-    fn a_simulated_hour_keeps_to_the_rate_but_for_one_batch_and_uses_it_up() {
-        let start = Instant::now();
-        let mut pace = Pace::new(10, 50.0, None);
-        let mut sent: Vec<(Duration, usize)> = Vec::new();
-        let mut now = start;
-        while now < start + 3600 * SECOND {
-            match pace.permit(now) {
-                Permit::Wait(at) => now = at,
-                Permit::Go { limit, .. } => {
-                    pace.spent(limit, now);
-                    sent.push((now - start, limit));
-                }
-            }
-        }
-        let total: usize = sent.iter().map(|(_, n)| n).sum();
-        assert!(total >= 3600 * 50 * 95 / 100, "only {total}");
-        for (index, (from, _)) in sent.iter().enumerate() {
-            let window: usize = sent[index..]
-                .iter()
-                .take_while(|(at, _)| *at < *from + SECOND)
-                .map(|(_, n)| n)
-                .sum();
-            assert!(window <= 50 + 10, "{window} in the second after {from:?}");
-        }
-    }
-
-    #[test]
-    fn three_simulated_days_keep_to_the_daily_limit_and_use_it_up() {
-        let start = Instant::now();
-        let mut pace = Pace::new(10, 5.0, Some(1000));
-        let mut sent: Vec<(Duration, usize)> = Vec::new();
-        let mut now = start;
-        while now < start + 3 * DAY {
-            match pace.permit(now) {
-                Permit::Wait(at) => now = at,
-                Permit::Go { limit, .. } => {
-                    pace.spent(limit, now);
-                    sent.push((now - start, limit));
-                    now += 3 * SECOND;
-                }
-            }
-        }
-        for (index, (from, _)) in sent.iter().enumerate() {
-            let window: usize =
-                sent[index..].iter().take_while(|(at, _)| *at < *from + DAY).map(|(_, n)| n).sum();
-            assert!(window <= 1000, "{window} in the day after {from:?}");
-        }
-        let total: usize = sent.iter().map(|(_, n)| n).sum();
-        assert!(total >= 2850, "only {total} in three days");
     }
 
     #[test]
@@ -416,12 +393,22 @@ mod tests {
         assert_eq!(learn(&mut pace, 1, &retry(true, false), now), [Change::Slowed(20.0)]);
         pace.spent(10, now);
         assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 2));
-        for _ in 0..4 {
-            now += EASE_AFTER;
+        let wait = |pace: &mut Pace, now: Instant| {
+            pace.spent(10, now);
+            let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+            at - now
+        };
+        now += 9 * SECOND;
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(wait(&mut pace, now), SECOND / 2, "not yet");
+        now += SECOND;
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(wait(&mut pace, now).as_millis(), 10_000 / 38, "not all at once");
+        for _ in 0..20 {
+            now += 10 * SECOND;
             let _ = learn(&mut pace, 1, &accepted(), now);
         }
-        pace.spent(10, now);
-        assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 4));
+        assert_eq!(wait(&mut pace, now), SECOND / 4);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::log;
 use crate::model::Scope;
-use crate::pace::{Change, Pace, Permit};
+use crate::pace::{Change, Pace, Permit, Quota};
 use crate::source::{Ask, Next, Source};
 use crate::stop::{GRACE, Stop};
 use crate::transport::Transport;
@@ -57,6 +57,10 @@ impl<S: Source> Pump<S> {
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
             }
+            self.read_limits(now)?;
+            let now = (self.clock.now)();
+            let full = self.pace.news(now);
+            self.tell(full.as_slice());
             let ask = match self.pace.permit(now) {
                 Permit::Go { limit, held, until } => Ask { limit, held, until },
                 Permit::Wait(at) => {
@@ -96,14 +100,40 @@ impl<S: Source> Pump<S> {
         }
     }
 
+    /// What others sent, and what the provider allows, when it is time to ask.
+    fn read_limits(&mut self, now: Instant) -> Result<(), Error> {
+        if self.stop.requested() {
+            return Ok(());
+        }
+        if self.pace.wants_quota(now) {
+            let quota = self.transport.quota();
+            let change = self.pace.allow(quota, (self.clock.now)());
+            self.tell(change.as_slice());
+        }
+        if self.pace.wants_counts(now) {
+            let counts = self.source.sent_by_slot()?;
+            self.pace.seed(counts.as_deref(), (self.clock.now)());
+        }
+        Ok(())
+    }
+
     fn tell(&self, changes: &[Change]) {
         for change in changes {
             match change {
-                Change::Held(scope, why, wait) => log::warn(
+                Change::Held(scope, why, Duration::ZERO, wait) => log::warn(
                     self.unit,
                     format_args!(
                         "{} held: {why}; next probe in {} s",
                         name(*scope),
+                        wait.as_secs()
+                    ),
+                ),
+                Change::Held(scope, why, lasted, wait) => log::warn(
+                    self.unit,
+                    format_args!(
+                        "{} still held, for {} s now: {why}; next probe in {} s",
+                        name(*scope),
+                        lasted.as_secs(),
                         wait.as_secs()
                     ),
                 ),
@@ -115,6 +145,17 @@ impl<S: Source> Pump<S> {
                     self.unit,
                     format_args!("the provider was not reached; next try in {} s", pause.as_secs()),
                 ),
+                Change::Allowed(quota, rate) => log::info(
+                    self.unit,
+                    format_args!("the provider allows {}; sending {rate} a second", told(*quota)),
+                ),
+                Change::Full(wait) => log::warn(
+                    self.unit,
+                    format_args!(
+                        "the limit of recipients in 24 h is reached; looking again in {} s",
+                        wait.as_secs()
+                    ),
+                ),
                 Change::Slowed(rate) => log::warn(
                     self.unit,
                     format_args!("throttled by the provider; slowing to {rate:.1} recipients/s"),
@@ -122,6 +163,16 @@ impl<S: Source> Pump<S> {
             }
         }
     }
+}
+
+/// `14 recipients/s and 50000 in 24 h, 49000 of them left`.
+fn told(quota: Quota) -> String {
+    let rate = quota.rate.map_or("any number of".to_owned(), |rate| rate.to_string());
+    let day = match (quota.daily, quota.left) {
+        (Some(daily), Some(left)) => format!("{daily} in 24 h, {left} of them left"),
+        _ => "any number in 24 h".to_owned(),
+    };
+    format!("{rate} recipients/s and {day}")
 }
 
 fn name(scope: Scope) -> String {

@@ -73,6 +73,34 @@ pub fn empty_data() -> String {
     object("", "", "")
 }
 
+/// The variables that every message's data has.
+pub const VARIABLES: [&str; 3] = ["login", "secret", "code"];
+
+/// A message like those that are sent, to show and to try templates with; its token is none.
+pub fn example(action: u16) -> Message {
+    Message {
+        action,
+        email: "john@example.com".to_owned(),
+        login: "john".to_owned(),
+        token: format!("{:A<86}", "EXAMPLE"),
+        code: "01234".to_owned(),
+        ticket: None,
+    }
+}
+
+/// The variables in a template's text that are not sent. Comments and the words of the template
+/// language (`#if`, `/if`, `else`, partials) are not variables.
+pub fn unsent(text: &str) -> Vec<String> {
+    let tags = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+    let names = tags.map(|(tag, _)| tag.trim_matches(['{', '&', '~', ' ']).trim());
+    let variable = |name: &&str| {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !name.is_empty() && name.chars().all(plain) && !matches!(*name, "else" | "this")
+    };
+    let unsent = names.filter(variable).filter(|name| !VARIABLES.contains(name));
+    unsent.map(str::to_owned).collect()
+}
+
 fn object(login: &str, token: &str, code: &str) -> String {
     serde_json::json!({ "login": login, "secret": token, "code": code }).to_string()
 }
@@ -131,5 +159,23 @@ mod tests {
         }
         let read: serde_json::Value = serde_json::from_str(&empty_data()).unwrap();
         assert_eq!(read, serde_json::json!({"login": "", "secret": "", "code": ""}));
+    }
+
+    #[test]
+    fn the_example_has_the_variables_that_are_sent() {
+        let read: serde_json::Value = serde_json::from_str(&data(&example(1))).unwrap();
+        let mut sent: Vec<&str> = read.as_object().unwrap().keys().map(String::as_str).collect();
+        sent.sort_unstable();
+        let mut said = VARIABLES;
+        said.sort_unstable();
+        assert_eq!(sent, said);
+        assert_eq!(example(1).token.len(), 86);
+    }
+
+    #[test]
+    fn variables_that_are_not_sent_are_found() {
+        let text = "{{login}} {{{secret}}} {{ code }}{{name}} {{&first.name}} {{! note }} \
+                    {{#if code}}{{else}}{{/if}} {{> part}} {{ unclosed";
+        assert_eq!(unsent(text), ["name", "first.name"]);
     }
 }

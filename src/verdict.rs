@@ -1,15 +1,23 @@
 //! The failure policy: every answer of a provider, and what is done about it.
 //!
 //! In scope: plain facts in, a verdict out. Out of scope: reading replies, sending again, waiting,
-//! writing outcomes down. Codes and statuses are those of SES v2 `SendBulkEmail`:
+//! writing outcomes down. Here: what holds for every provider, and the
+//! codes and statuses of SES v2 `SendBulkEmail`,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html> and
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>.
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>. Below:
+//! the reply codes of SMTP and the error codes of Postmark.
+
+pub mod postmark;
+pub mod smtp;
 
 use crate::model::{Outcome, Scope, Settlement};
 use std::time::Duration;
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
 const WHY_LIMIT: usize = 300;
+
+/// The shortest run of letters and digits that could be a secret: 32 bytes in base64.
+const SECRET_LEN: usize = 43;
 
 /// A call that was answered with anything but a success.
 #[derive(Clone, Debug, Default)]
@@ -194,6 +202,11 @@ pub fn no_template(action: u16) -> Outcome {
     }
 }
 
+/// The verdict when a mail cannot be made from its template.
+pub fn unrendered(action: u16, why: &str) -> Outcome {
+    Outcome::Hold { scope: Scope::Action(action), why: reason("template", why) }
+}
+
 /// The verdict when there are no credentials to sign with.
 pub fn no_credentials(why: &str) -> Outcome {
     Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
@@ -268,8 +281,8 @@ fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool)
     Outcome::Retry { after, why, ambiguous, throttled, unsent: false }
 }
 
-/// `what: detail`, on one line, of bounded length, and with addresses masked: providers quote
-/// the recipient in what they say.
+/// `what: detail`, on one line, of bounded length, and with addresses and secrets masked:
+/// providers quote what they were sent.
 fn reason(what: &str, detail: &str) -> String {
     let text = if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") };
     let mut out = String::new();
@@ -277,7 +290,7 @@ fn reason(what: &str, detail: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&without_address(word));
+        out.push_str(&without_secrets(word));
     }
     match out.char_indices().nth(WHY_LIMIT) {
         Some((end, _)) => format!("{}…", &out[..end]),
@@ -285,9 +298,16 @@ fn reason(what: &str, detail: &str) -> String {
     }
 }
 
-/// A word with what stands before its last `@` masked.
-fn without_address(word: &str) -> String {
-    if word.contains('@') { crate::model::mask(word) } else { word.to_owned() }
+/// A word with what stands before its last `@` masked; nothing of it if it could be a token.
+fn without_secrets(word: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if word.split(|c| !is_token(c)).any(|run| run.len() >= SECRET_LEN) {
+        "***".to_owned()
+    } else if word.contains('@') {
+        crate::model::mask(word)
+    } else {
+        word.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -383,10 +403,20 @@ mod tests {
 
     #[test]
     fn a_reason_is_one_short_line_without_the_address() {
-        let text = format!("Address <john@example.com>\n is bad {}", "x".repeat(1000));
+        let text = format!("Address <john@example.com>\n is bad {}", "x ".repeat(1000));
         let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
         assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
         assert!(!why.contains("john") && !why.contains('\n'));
         assert_eq!(why.chars().count(), WHY_LIMIT + 1);
+    }
+
+    #[test]
+    fn a_reason_shows_no_token_and_no_secret() {
+        let secrets = ["aZ-_".repeat(22), "5a".repeat(32), format!("{}=", "A".repeat(43))];
+        for secret in secrets {
+            let text = format!("bad data {{\"secret\":\"{secret}\"}} here");
+            let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+            assert_eq!(why, "MESSAGE_REJECTED: bad data *** here");
+        }
     }
 }

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["model", "snapshot", "error", "stop", "clock"]),
     (1, &["token", "wire", "window", "pace", "verdict", "template", "address", "proxy", "screen"]),
-    (2, &["db", "aws", "http", "log", "signal", "undelivered"]),
-    (3, &["link"]),
-    (4, &["source", "transport"]),
-    (5, &["pump"]),
-    (6, &["config"]),
-    (7, &["cli"]),
-    (8, &["cmd"]),
-    (9, &["main", "lib"]),
+    (2, &["db", "http", "log", "signal", "undelivered"]),
+    (3, &["link", "aws"]),
+    (4, &["ses"]),
+    (5, &["source", "transport"]),
+    (6, &["pump"]),
+    (7, &["config"]),
+    (8, &["cli"]),
+    (9, &["cmd"]),
+    (10, &["main", "lib"]),
 ];
 
 /// Imports that look sideways, each with its reason.
@@ -174,9 +175,21 @@ fn each_outside_thing_has_one_place() {
 
 #[test]
 fn only_the_pump_the_log_and_the_deadlines_of_edges_read_the_clock() {
-    // The log stamps its lines; a session and an HTTP call must end their own waits.
+    // The log stamps its lines; a session, an HTTP call and a credential process must end their
+    // own waits.
     for word in ["Instant::now", "SystemTime::now", "now_utc"] {
-        only(&["pump.rs", "cmd/", "log.rs", "db/session", "http", "db/conninfo"], word);
+        only(
+            &[
+                "pump.rs",
+                "cmd/",
+                "log.rs",
+                "db/session",
+                "http",
+                "db/conninfo",
+                "aws/credentials/process",
+            ],
+            word,
+        );
     }
 }
 

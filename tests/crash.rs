@@ -206,6 +206,23 @@ fn a_lease_that_runs_out_while_a_batch_is_written_is_rescued_after_it() {
     assert_eq!(collect.stop().code, Some(0));
 }
 
+#[test]
+fn a_lease_that_ran_out_while_nobody_looked_is_rescued_at_the_next_look() {
+    let database = Database::migrated();
+    database.accounts("lost", 1);
+    database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
+    let collect = collect(&database).start();
+    collect.wait_log("connected");
+    database.run(
+        "UPDATE deliveries SET state = 'leased', lease = 'gone', \
+                due_at = now() - interval '1 second'; \
+         NOTIFY token_insert",
+    );
+    assert_eq!(addresses(&collect.wait_lines(1)), ["lost1@example.com"]);
+    wait_until("it is sent", || database.in_state("sent") == 1);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
 /// A slow collector whose lease ran out, the reader it waits for, and one that took its batch
 /// over, with its reader.
 fn taken_over(database: &Database) -> [(Running, Stalled); 2] {

@@ -160,6 +160,44 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn asked_to_stop_while_a_claim_waits_for_a_lock_it_ends_in_time_and_takes_nothing() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    database.accounts("user", 9);
+    let mut client = database.client();
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("LOCK accounts IN ACCESS EXCLUSIVE MODE").unwrap();
+    wait_until("the claim waits", || database.blocked("-- Takes up to") == 1);
+    let finished = stop_in_time(collect);
+    assert_eq!(finished.out, "");
+    lock.rollback().unwrap();
+    let next = Program::collect(&database).env("MAILROOM_LEASE", "1000").start();
+    // The server may have gone on with the claim of the one that is gone: its lease must not be
+    // waited for longer than this test is patient.
+    database.run("UPDATE deliveries SET due_at = now() + interval '1 second'");
+    database.run("NOTIFY token_insert");
+    assert_eq!(addresses(&next.wait_lines(1)).len(), 9);
+    assert_eq!(next.stop().code, Some(0));
+}
+
+#[test]
+fn asked_to_stop_while_settling_waits_for_a_lock_it_ends_in_time_and_says_what_is_ambiguous() {
+    let database = Database::migrated();
+    database.accounts("user", 50);
+    let (collect, reader) = stuck(&database);
+    let mut client = database.client();
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
+    let out = reader.read();
+    assert_eq!(addresses(&out.wait_lines(1)).len(), 50);
+    wait_until("settling waits", || database.blocked("-- Writes down what became") >= 1);
+    let finished = stop_in_time(collect);
+    assert!(finished.log.contains("is ambiguous"), "{}", finished.log);
+    lock.rollback().unwrap();
+}
+
+#[test]
 fn with_ack_sent_the_leases_stand() {
     let database = Database::migrated();
     database.accounts("user", 13);

@@ -3,20 +3,37 @@
 
 mod support;
 
+mod acknowledge;
 mod architecture;
 mod batching;
+mod config;
+mod conformance;
 mod connect;
 mod crash;
+mod credentials;
 mod eligibility;
+mod features;
 mod grants;
 mod handover;
 mod health;
 mod migrate;
 mod operate;
 mod order;
+mod pacing;
+mod postmark;
+mod precedence;
+mod privacy;
+mod pump;
+mod quota;
 mod reconnect;
 mod retention;
+mod run;
 mod schema;
+mod send;
 mod ses;
 mod signature;
+mod smtp;
 mod status;
+mod template;
+mod verify;
+mod wire;

@@ -92,6 +92,12 @@ fn a_server_that_is_away_for_twenty_seconds_is_drained_by_the_same_process() {
     assert_each_once(stop_in_time(collect), 15);
 }
 
+/// The server's processes that serve the program.
+fn backends(database: &Database) -> Vec<i32> {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mailroom'";
+    database.client().query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
 /// Stops all processes of a server, or lets them go on.
 fn signal_server(cluster: &Cluster, backends: &[i32], signal: Signal) {
     for pid in backends.iter().copied().chain([cluster.pid()]) {
@@ -116,13 +122,7 @@ fn a_frozen_server_is_noticed_and_left_in_time_and_drained_when_it_goes_on() {
     let leaving: Vec<Running> = urls.iter().map(start).collect();
     database.accounts("before", 15);
     wait_until("all are sent", || database.in_state("sent") == 15);
-    let backends: Vec<i32> = database
-        .client()
-        .query("SELECT pid FROM pg_stat_activity WHERE application_name = 'mailroom'", &[])
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
+    let backends = backends(&database);
     assert_eq!(backends.len(), 4);
     signal_server(&cluster, &backends, Signal::SIGSTOP);
     let mut written = Vec::new();
@@ -149,6 +149,29 @@ fn a_frozen_server_is_noticed_and_left_in_time_and_drained_when_it_goes_on() {
         written.extend(stop_in_time(collect));
     }
     assert_each_once(written, 30);
+}
+
+#[test]
+fn asked_to_stop_while_a_frozen_server_owes_an_answer_it_ends_in_time_and_a_batch_may_repeat() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.migrated("mail");
+    database.accounts("user", 5000);
+    let start = || Program::collect(&database).env("MAILROOM_LEASE", "1000").start();
+    let collect = start();
+    collect.wait_lines(5);
+    let backends = backends(&database);
+    signal_server(&cluster, &backends, Signal::SIGSTOP);
+    let mut written = stop_in_time(collect);
+    assert!(written.len() < 5000, "it was frozen too late");
+    signal_server(&cluster, &backends, Signal::SIGCONT);
+    let next = start();
+    wait_until("all are sent", || database.in_state("sent") == 5000);
+    written.extend(stop_in_time(next));
+    let count = written.len();
+    written.sort();
+    written.dedup();
+    assert_eq!(written.len(), 5000, "rows were lost");
+    assert!(count <= 5010, "{} went twice", count - 5000);
 }
 
 /// A port that takes connections and never answers.

@@ -8,7 +8,7 @@ mod table;
 mod way;
 
 use crate::support::endpoint::Endpoint;
-use mailroom::aws::credentials::Keeper;
+use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
 use mailroom::http::Http;
 use mailroom::model::{Batch, Message, Outcome};
@@ -45,6 +45,7 @@ impl Rig {
         rig.set("AWS_ENDPOINT_URL", &url);
         rig.set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
         rig.set("AWS_SECRET_ACCESS_KEY", "hunter2hunter2");
+        rig.set("AWS_EC2_METADATA_DISABLED", "true");
         rig
     }
 
@@ -71,7 +72,16 @@ impl Rig {
     }
 
     fn ses_at(&self, clock: Box<dyn Fn() -> SystemTime>) -> Ses {
-        self.build(clock, Keeper::new(Box::new(self.variables())))
+        self.build(clock, self.keeper(self.variables()))
+    }
+
+    fn keeper(&self, variables: impl Fn(&str) -> Option<String> + 'static) -> Keeper {
+        Keeper::new(Outside {
+            variables: Box::new(variables),
+            http: self.http().unwrap(),
+            wall: Box::new(SystemTime::now),
+            stop: self.stop.clone(),
+        })
     }
 
     fn ses_with(&self, keeper: Keeper) -> Ses {

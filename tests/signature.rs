@@ -1,14 +1,16 @@
 //! Signatures and endpoints compared with botocore's, the library under the AWS command line.
 
-use mailroom::aws::Credentials;
-use mailroom::aws::endpoint::Endpoint;
+use mailroom::aws::endpoint::{Endpoint, Service};
 use mailroom::aws::sign::sign;
+use mailroom::aws::{Credentials, Shared};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
+
+const SCRIPT: &str = "tests/signature/botocore_says.py";
 
 /// A python that has botocore: MAILROOM_PYTHON, else what scripts/setup made.
 fn python() -> PathBuf {
@@ -20,8 +22,9 @@ fn python() -> PathBuf {
     python
 }
 
-fn botocore(asked: &Value) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/signature/botocore_says.py");
+/// What a script that asks botocore answers.
+pub fn botocore(script: &str, asked: &Value) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let mut child = Command::new(python())
         .arg(script)
         .stdin(Stdio::piped())
@@ -132,7 +135,7 @@ fn our_signatures_are_those_of_botocore() {
             })
         })
         .collect();
-    let answers = botocore(&json!({ "signed": asked }));
+    let answers = botocore(SCRIPT, &json!({ "signed": asked }));
     assert_eq!(answers["signed"].as_array().unwrap().len(), CASES.len());
     for (case, theirs) in CASES.iter().zip(answers["signed"].as_array().unwrap()) {
         let mut request = http::Request::builder().method(case.method).uri(case.url);
@@ -162,18 +165,24 @@ fn our_endpoints_are_those_of_botocore() {
     for region in ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1", "eusc-de-east-1"]
     {
         for (fips, dual) in [(false, false), (true, false), (false, true), (true, true)] {
-            asked.push(json!({ "region": region, "fips": fips, "dual": dual }));
+            for service in ["sesv2", "sts"] {
+                let case =
+                    json!({ "service": service, "region": region, "fips": fips, "dual": dual });
+                asked.push(case);
+            }
         }
     }
-    let answers = botocore(&json!({ "endpoints": asked }));
+    let answers = botocore(SCRIPT, &json!({ "endpoints": asked }));
     assert_eq!(answers["endpoints"].as_array().unwrap().len(), asked.len());
     for (case, theirs) in asked.iter().zip(answers["endpoints"].as_array().unwrap()) {
-        let ours = Endpoint::read(&|name| match name {
+        let variables = |name: &str| match name {
             "AWS_REGION" => case["region"].as_str().map(str::to_owned),
             "AWS_USE_FIPS_ENDPOINT" => Some(case["fips"].to_string()),
             "AWS_USE_DUALSTACK_ENDPOINT" => Some(case["dual"].to_string()),
             _ => None,
-        });
+        };
+        let service = if case["service"] == "sts" { Service::Sts } else { Service::Ses };
+        let ours = Endpoint::of(service, &variables, &Shared::read(&variables).unwrap());
         assert_eq!(Some(ours.unwrap().url.as_str()), theirs.as_str(), "{case}");
     }
 }

@@ -1,9 +1,10 @@
-//! The region, and the address at which SES v2 is reached there.
+//! The region, and the address at which SES v2 (or STS, for roles) is reached there.
 //!
-//! In scope: the variables and the rules of the AWS SDKs. Out of scope: calling.
+//! In scope: the variables, the profile's settings, and the rules of the AWS SDKs. Out of scope:
+//! calling.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 
-use super::{Variables, is_true, value};
+use super::{Shared, Variables, is_true, value};
 
 /// Where to send requests and which region to sign them for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,35 +15,85 @@ pub struct Endpoint {
     pub url: String,
 }
 
+/// A service that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Mail: SES v2.
+    Ses,
+    /// Temporary credentials for a role.
+    Sts,
+}
+
+impl Service {
+    /// The variable for its endpoint alone, and its name in a `services` section.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Service::Ses => ("AWS_ENDPOINT_URL_SESV2", "sesv2"),
+            Service::Sts => ("AWS_ENDPOINT_URL_STS", "sts"),
+        }
+    }
+}
+
 impl Endpoint {
-    /// The endpoint as the variables ask for: AWS_ENDPOINT_URL_SESV2, AWS_ENDPOINT_URL, else by
-    /// the region, AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+    /// The endpoint of SES v2; see [`Endpoint::of`].
     ///
     /// # Errors
-    /// Names the variable at fault and says what is expected.
+    /// As of [`Endpoint::of`].
     pub fn read(variables: &Variables) -> Result<Endpoint, String> {
-        let region = region(variables)?;
-        let fips = is_true(variables, "AWS_USE_FIPS_ENDPOINT");
-        let dual = is_true(variables, "AWS_USE_DUALSTACK_ENDPOINT");
-        let ignored = is_true(variables, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-        for name in ["AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL"] {
-            if let Some(url) = value(variables, name).filter(|_| !ignored) {
-                let refuse = |other| Err(format!("{name} and {other} exclude each other"));
-                if fips {
-                    return refuse("AWS_USE_FIPS_ENDPOINT");
+        Endpoint::of(Service::Ses, variables, &Shared::read(variables)?)
+    }
+
+    /// The endpoint of a service as it is asked for: AWS_ENDPOINT_URL_SERVICE, AWS_ENDPOINT_URL,
+    /// the same two settings of the profile, else by the region, AWS_USE_FIPS_ENDPOINT and
+    /// AWS_USE_DUALSTACK_ENDPOINT, which a profile can set too.
+    ///
+    /// # Errors
+    /// Names the variable or setting at fault and says what is expected.
+    pub fn of(
+        service: Service,
+        variables: &Variables,
+        shared: &Shared,
+    ) -> Result<Endpoint, String> {
+        let both = |name: &str| shared.variable(variables, name);
+        let region = region(&both)?;
+        let fips = is_true(&both, "AWS_USE_FIPS_ENDPOINT");
+        let dual = is_true(&both, "AWS_USE_DUALSTACK_ENDPOINT");
+        let ignored = is_true(&both, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+        let configured = if ignored { None } else { configured(service, variables, shared)? };
+        if let Some((name, url)) = configured {
+            for (asked, other) in [(fips, "FIPS"), (dual, "DUALSTACK")] {
+                if asked {
+                    return Err(format!("{name} and AWS_USE_{other}_ENDPOINT exclude each other"));
                 }
-                if dual {
-                    return refuse("AWS_USE_DUALSTACK_ENDPOINT");
-                }
-                return Ok(Endpoint { region, url: custom(name, &url)? });
             }
+            return Ok(Endpoint { region, url: custom(&name, &url)? });
         }
-        let host = host(&region, fips, dual)?;
+        let host = host(service, &region, fips, dual)?;
         Ok(Endpoint { url: format!("https://{host}"), region })
     }
 }
 
-/// AWS_REGION, AWS_DEFAULT_REGION, else us-east-1.
+/// The URL that somebody set, and where.
+fn configured(
+    service: Service,
+    variables: &Variables,
+    shared: &Shared,
+) -> Result<Option<(String, String)>, String> {
+    let (variable, section) = service.names();
+    for name in [variable, "AWS_ENDPOINT_URL"] {
+        if let Some(url) = value(variables, name) {
+            return Ok(Some((name.to_owned(), url)));
+        }
+    }
+    let profile = shared.profile();
+    if let Some(url) = shared.service(section, "endpoint_url")? {
+        return Ok(Some((format!("{section}'s endpoint_url for the profile {profile:?}"), url)));
+    }
+    let url = shared.get(profile, "endpoint_url");
+    Ok(url.map(|url| (format!("endpoint_url of the profile {profile:?}"), url.trim().to_owned())))
+}
+
+/// AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1.
 fn region(variables: &Variables) -> Result<String, String> {
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         if let Some(region) = value(variables, name) {
@@ -50,7 +101,9 @@ fn region(variables: &Variables) -> Result<String, String> {
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             // It becomes a part of the host's name.
             if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
-                return Err(format!("{name}: {region:?} is not a region, such as eu-west-1"));
+                return Err(format!(
+                    "{name} (or the profile's region): {region:?} is not a region, such as eu-west-1"
+                ));
             }
             return Ok(region);
         }
@@ -70,9 +123,9 @@ fn custom(name: &str, url: &str) -> Result<String, String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// The host of SES in a region. The partitions are those of botocore's `partitions.json`; SES is
-/// not offered in China and in the isolated ones.
-fn host(region: &str, fips: bool, dual: bool) -> Result<String, String> {
+/// The host of a service in a region. The partitions are those of botocore's `partitions.json`;
+/// SES is not offered in China and in the isolated ones.
+fn host(service: Service, region: &str, fips: bool, dual: bool) -> Result<String, String> {
     for (prefix, place) in [
         ("cn-", "in China (aws-cn)"),
         ("us-iso", "in isolated regions"),
@@ -87,8 +140,14 @@ fn host(region: &str, fips: bool, dual: bool) -> Result<String, String> {
     } else {
         ("amazonaws.com", "api.aws")
     };
-    let service = if fips { "email-fips" } else { "email" };
-    Ok(format!("{service}.{region}.{}", if dual { both } else { plain }))
+    let name = match (service, fips) {
+        (Service::Ses, false) => "email",
+        (Service::Ses, true) => "email-fips",
+        // In GovCloud the plain host is a FIPS host already.
+        (Service::Sts, true) if dual || !region.starts_with("us-gov-") => "sts-fips",
+        (Service::Sts, _) => "sts",
+    };
+    Ok(format!("{name}.{region}.{}", if dual { both } else { plain }))
 }
 
 #[cfg(test)]

@@ -4,8 +4,13 @@
 
 pub mod credentials;
 pub mod endpoint;
+mod shared;
 pub mod sign;
 
+use endpoint::{Endpoint, Service};
+pub use shared::Shared;
+use shared::split;
+use sign::sign;
 use std::fmt;
 use zeroize::Zeroizing;
 

@@ -7,9 +7,12 @@ mod queue;
 mod run;
 mod send;
 mod status;
+mod template;
+mod transports;
 mod verify;
 
-use crate::aws::credentials::Keeper;
+use crate::aws::Shared;
+use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
 use crate::config::{Config, Inputs};
@@ -22,17 +25,15 @@ use crate::log;
 use crate::pace::Pace;
 use crate::pump::system_clock;
 use crate::screen::Look;
+use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
-use crate::transport::Transport;
-use crate::transport::dry::{self, Dry};
-use crate::transport::ses::{self, Ses};
-use crate::{db, signal, undelivered};
+use crate::{db, signal};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::time::Duration;
+use transports::{transport, unit};
 
 /// Runs the program with these words after its name.
 ///
@@ -55,6 +56,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Send => send::run(&config, &stop),
         Command::Run => run::run(&config, &stop),
         Command::Migrate(what) => migrate::run(&config, what, &stop),
+        Command::Template(what) => template::run(&config, &what, &stop),
         Command::Status { json, watch, exit_code } => {
             status::run(&config, status::Wanted { json, watch, exit_code }, &stop)
         }
@@ -109,7 +111,11 @@ fn become_daemon(stop: &Stop) -> Result<(), Error> {
 /// Where the database is.
 fn target(config: &Config) -> Result<db::Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
-    conninfo::parse(url, &env)
+    conninfo::parse(url, &env).map_err(|error| {
+        let of_the_string = error.message.starts_with("connection string");
+        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
+        Error::new(error.kind, format!("{name}{}", error.message))
+    })
 }
 
 /// How long each step of a command that runs once may take: to connect, to be answered.
@@ -194,45 +200,29 @@ fn log_configured(config: &Config) {
     );
 }
 
-/// The transport that the configuration asks for. Checks all it can before anything is taken.
-fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-    log::info(
-        "SES",
-        format_args!(
-            "configured; debug={} config_set={} source={} output_path={}",
-            config.debug,
-            config.config_set,
-            config.source,
-            config.output.display()
-        ),
-    );
-    undelivered::make_dir(&config.output).map_err(|error| {
-        let path = config.output.display();
-        Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
-    })?;
+/// The way to AWS, and who we are there.
+fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
+    let shared = Shared::read(&env).map_err(Error::config)?;
+    let variables = |name: &str| shared.variable(&env, name);
+    let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
+    let keeper = Keeper::new(Outside {
+        variables: Box::new(env),
+        http: http.clone(),
+        wall: Box::new(system_clock().wall),
+        stop: stop.clone(),
+    });
+    Ok((http, keeper))
+}
+
+/// Calls to the API of SES besides sending.
+fn ses_client(stop: &Stop) -> Result<Client, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    if config.debug {
-        let settings = dry::Settings {
-            url: endpoint.url,
-            templates: config.templates.clone(),
-            source: config.source.clone(),
-            config_set: config.config_set.clone(),
-        };
-        let out = stream(std::io::stdout().as_fd())?;
-        return Ok(Box::new(Dry::new(settings, out)));
-    }
-    let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
-    let settings = ses::Settings {
-        endpoint,
-        templates: config.templates.clone(),
-        source: config.source.clone(),
-        config_set: config.config_set.clone(),
-        output: config.output.clone(),
-        clock: Box::new(system_clock().wall),
-    };
-    let mut keeper = Keeper::new(Box::new(env));
-    keeper.get().map_err(|why| Error::new(Kind::Config, why))?;
-    Ok(Box::new(Ses::new(settings, http, keeper)))
+    let (http, mut keeper) = account(stop)?;
+    keeper.get().map_err(|failure| match failure {
+        Failure::Setup(why) => Error::config(why),
+        Failure::Passing(why) => Error::new(Kind::Temporary, why),
+    })?;
+    Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
 }
 
 /// The pace of a provider.

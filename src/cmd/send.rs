@@ -1,6 +1,6 @@
 //! `mailroom send`: standard input, to the provider.
 
-use super::{become_daemon, link, pace, stream, transport};
+use super::{become_daemon, link, pace, stream, transport, unit};
 use crate::config::{Ack, Config};
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
@@ -38,7 +38,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         pace: pace(config, BATCH),
         stop: stop.clone(),
         clock,
-        unit: "SES",
+        unit: unit(config),
     }
     .run()
 }

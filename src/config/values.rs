@@ -1,9 +1,35 @@
-//! What the values of single settings must look like. Errors say what they must be, and leave the
-//! value itself to the caller.
+//! How values are read. Out of scope: where they come from.
 
+#[cfg(feature = "postmark")]
+use super::ApiToken;
 use crate::address;
 use crate::source::queue::Retention;
 use std::time::Duration;
+#[cfg(feature = "postmark")]
+use zeroize::Zeroizing;
+
+/// Tokens are printable: others cannot stand in a header.
+#[cfg(feature = "postmark")]
+pub(super) fn api_token(text: &str) -> Result<ApiToken, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be the API token of a Postmark server".to_owned());
+    }
+    Ok(ApiToken(Zeroizing::new(text.to_owned())))
+}
+
+/// The start of a URL, without a slash at its end. What is sent there holds secrets: without
+/// encryption it may only be this machine.
+pub(super) fn web_url(text: &str) -> Result<String, String> {
+    let wrong = || "must be a URL with https:// and a host (http:// for this machine)".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme_str() {
+        Some("https") if url.query().is_none() => {}
+        Some("http") if url.query().is_none() && near => {}
+        _ => return Err(wrong()),
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
 
 /// The longest identifier that PostgreSQL takes as a channel, in bytes.
 const CHANNEL_BYTES: usize = 63;

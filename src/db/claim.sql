@@ -49,7 +49,7 @@ passed AS (
        SET state = CASE WHEN s.expired THEN 'expired' ELSE 'pending' END::delivery_state,
            settled_at = CASE WHEN s.expired THEN now() END,
            error = CASE WHEN s.expired THEN coalesce(d.error, 'its token expired')
-                        WHEN s.held THEN d.error
+                        WHEN s.held THEN 'held: its action is held'
                         ELSE 'waits: ' || s.waits END,
            due_at = CASE WHEN s.expired THEN d.due_at
                          ELSE least(to_timestamp(s.expires_at), now() + CASE

@@ -1,6 +1,7 @@
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
--- been; in how many seconds the next one comes due or the next lease runs out; and whether the
--- queue is paused: then nothing is due, and nothing comes.
+-- been; in how many seconds the next one comes due or the next lease runs out (one that ran out
+-- already counts: nobody may have been looking when it did); and whether the queue is paused: then
+-- nothing is due, and nothing comes.
 --
 -- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, due_at)
 -- WHERE state IN ('pending', 'leased').
@@ -11,10 +12,16 @@ WITH pause AS MATERIALIZED (
 )
 SELECT count(*) AS due,
        coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS age,
-       (SELECT extract(epoch FROM min(due_at) - now())::float8
-          FROM deliveries
-         WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
-           AND due_at > now() AND NOT (SELECT paused FROM pause)) AS next,
+       CASE WHEN NOT (SELECT paused FROM pause) THEN extract(epoch FROM least(
+           (SELECT min(due_at)
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
+               AND due_at > now()),
+           (SELECT due_at
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
+               AND due_at <= now() AND state = 'leased'
+             LIMIT 1)) - now())::float8 END AS next,
        (SELECT paused FROM pause) AS paused,
        (SELECT reason FROM pause) AS reason
   FROM (SELECT due_at

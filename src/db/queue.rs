@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Rows that one statement of maintenance touches at most.
 pub const CHUNK: i64 = 1000;
 
+/// Slots of ten minutes in a day.
+const SLOTS: usize = 144;
+
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
 /// made while the tables were empty would read them whole later. (Compiling them just in time,
 /// which the cost of what is turned off would cause, takes longer than they do.)
@@ -30,6 +33,7 @@ pub struct Statements {
     expire: Statement,
     prune: Statement,
     record: Statement,
+    sent: Statement,
     fold: Statement,
 }
 
@@ -70,7 +74,7 @@ pub struct Waiting {
     pub due: usize,
     /// How long the oldest of them has been due.
     pub age: Duration,
-    /// When the next one comes due or a lease runs out.
+    /// When the next one comes due or a lease runs out; zero if one has.
     pub next: Option<Duration>,
     /// The queue is paused, for this reason: then nothing is due, and nothing comes.
     pub paused: Option<String>,
@@ -109,6 +113,7 @@ impl Statements {
             expire: client.prepare(include_str!("expire.sql"))?,
             prune: client.prepare(include_str!("prune.sql"))?,
             record: client.prepare(include_str!("record.sql"))?,
+            sent: client.prepare(include_str!("sent.sql"))?,
             fold: client.prepare(include_str!("fold.sql"))?,
         })
     }
@@ -260,6 +265,22 @@ impl Statements {
     pub fn prune(&self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
         let retention = retention.as_secs_f64();
         Ok(client.query(&self.prune, &[&self.queue, &retention, &CHUNK])?.len())
+    }
+
+    /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn sent(&self, client: &mut Client) -> Result<Vec<u64>, Error> {
+        let mut slots = vec![0; SLOTS];
+        for row in client.query(&self.sent, &[])? {
+            let (slot, sent): (i32, i64) = (row.try_get("slot")?, row.try_get("sent")?);
+            let place = usize::try_from(slot).ok().and_then(|slot| slots.get_mut(slot));
+            if let Some(place) = place {
+                *place = u64::try_from(sent).unwrap_or(0);
+            }
+        }
+        Ok(slots)
     }
 
     /// Records the highest token that was handed out.

@@ -60,6 +60,15 @@ pub trait Source {
         probe: Duration,
     ) -> Result<(), Error>;
 
+    /// The recipients of the last 24 hours by slots of ten minutes, the latest first, of all
+    /// processes on this database; `None` if there is no database to ask.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        Ok(None)
+    }
+
     /// Ends: keeps for later what was taken and could not be handed over.
     ///
     /// # Errors
@@ -77,6 +86,13 @@ fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>) {
                 format_args!(
                     "delivery {id} is ambiguous: it was accepted, but that could not be written \
                      down; it may be sent twice"
+                ),
+            ),
+            (Some(written), Settlement::Sent { .. }) if !written.contains(&id) => log::warn(
+                "PG",
+                format_args!(
+                    "delivery {id} is ambiguous: it was accepted after somebody else had settled \
+                     or deleted it; it may have been sent twice"
                 ),
             ),
             (Some(written), _) if !written.contains(&id) => log::warn(

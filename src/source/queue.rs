@@ -1,7 +1,8 @@
 //! The queue in the database as a source: when to claim, what to sign, how to settle.
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
-//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`).
+//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
+//! table in order is in `queue/upkeep.rs`.
 
 mod upkeep;
 
@@ -163,6 +164,7 @@ impl QueueSource {
             };
             if expired > 0 {
                 log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
             if !claims.is_empty() {
@@ -209,10 +211,7 @@ impl QueueSource {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
         report_settled(settled, written.as_deref());
-        if written.is_some() && self.settings.retention == Retention::For(Duration::ZERO) {
-            self.prune(Duration::ZERO)?;
-        }
-        Ok(())
+        if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }
 
     /// Looks at what waits and decides: drain, open the window, or neither.
@@ -230,9 +229,8 @@ impl QueueSource {
         // What a pause left lying is put back now, and not counted yet.
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
-        // What came due or ran out before this look is not in its answer: it is still to be done.
-        let missed = self.next_due.filter(|due| *due <= now);
-        self.next_due = missed.or(waiting.next.map(|wait| begun + wait));
+        // Not at once: a row whose lease ran out may be locked.
+        self.next_due = waiting.next.map(|wait| (begun + wait).max(now + QUIET));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         self.quiet_until = fruitless.then(|| now + QUIET);
@@ -387,6 +385,10 @@ impl Source for QueueSource {
             self.look = true;
         }
         if settled.is_empty() { Ok(()) } else { self.write_down(&settled) }
+    }
+
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        self.link.run("counting what was sent", |statements, client| statements.sent(client))
     }
 
     fn close(&mut self) -> Result<(), Error> {

@@ -4,26 +4,24 @@
 //! so the pipe fills and the writer waits. With one, deliveries are taken over from the collector
 //! before they are sent, and settled there.
 
+mod input;
+
+use self::input::{Input, Read};
 use super::{Ask, Next, Source, new_lease, report_settled};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
-use crate::model::{Batch, Message, Outcome, Settlement};
+use crate::model::{Batch, Message, Outcome, Scope, Settlement};
 use crate::pace;
 use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Decoder, Record};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use crate::wire::{self, Record};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
-
-const BUFFER: usize = 16 * 1024;
 
 /// Where deliveries are acknowledged.
 pub enum Acknowledge {
@@ -49,31 +47,21 @@ struct Held {
     message: Message,
     attempts: u32,
     due: Instant,
+    /// When its lease runs out and it is not ours any more.
+    lapses: Option<Instant>,
 }
 
 /// Messages read from a file, normally standard input.
 pub struct StdinSource {
     settings: Settings,
-    input: File,
+    input: Input,
     undelivered: Undelivered,
     stop: Stop,
     clock: Clock,
-    decoder: Decoder,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    ended: bool,
     waiting: VecDeque<Held>,
     /// Attempts of the messages of the batch that is under way, in its order.
     under_way: Vec<u32>,
     bad: u64,
-}
-
-/// What reading gave.
-enum Read {
-    Record(Record),
-    Nothing,
-    End,
 }
 
 impl StdinSource {
@@ -87,68 +75,13 @@ impl StdinSource {
     ) -> StdinSource {
         StdinSource {
             settings,
-            input,
+            input: Input::new(input, stop.clone(), clock),
             undelivered,
             stop,
             clock,
-            decoder: Decoder::new(),
-            buffer: vec![0; BUFFER],
-            start: 0,
-            end: 0,
-            ended: false,
             waiting: VecDeque::new(),
             under_way: Vec::new(),
             bad: 0,
-        }
-    }
-
-    /// Reads up to the end of a record; waits until `until`, or while the stop flag is down.
-    fn read(&mut self, until: Option<Instant>) -> Result<Read, Error> {
-        loop {
-            if self.start < self.end {
-                let (taken, record) = self.decoder.push(&self.buffer[self.start..self.end]);
-                self.start += taken;
-                if let Some(record) = record {
-                    return Ok(Read::Record(record));
-                }
-                continue;
-            }
-            if self.ended {
-                return Ok(Read::End);
-            }
-            if !self.readable(until)? {
-                return Ok(if self.stop.requested() { Read::End } else { Read::Nothing });
-            }
-            match self.input.read(&mut self.buffer) {
-                Ok(0) => {
-                    self.ended = true;
-                    if let Some(record) = self.decoder.finish() {
-                        return Ok(Read::Record(record));
-                    }
-                }
-                Ok(n) => (self.start, self.end) = (0, n),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("reading standard input failed", error)),
-            }
-        }
-    }
-
-    /// Waits until there is something to read. Once the stop flag is up, looks only once.
-    fn readable(&self, until: Option<Instant>) -> Result<bool, Error> {
-        loop {
-            let stopping = self.stop.requested();
-            let left = until.map(|until| until.saturating_duration_since((self.clock.now)()));
-            let slice = if stopping { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
-            let slice = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
-            let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, slice) {
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(Error::io("waiting for standard input failed", error)),
-            }
-            if stopping || left == Some(Duration::ZERO) {
-                return Ok(false);
-            }
         }
     }
 
@@ -162,22 +95,29 @@ impl StdinSource {
             self.report_bad(&place, &bad.why, &bad.raw)?;
         }
         let mut good = record.good;
-        if let Acknowledge::Here = self.settings.acknowledge {
-            let (known, unknown): (Vec<_>, Vec<_>) =
-                good.into_iter().partition(|message| (self.settings.known)(message.action));
-            for message in unknown {
-                let place = format!("record {}", record.number);
+        let due = (self.clock.now)();
+        let mut lapses = None;
+        if let Acknowledge::Database(_, lease_for) = self.settings.acknowledge {
+            lapses = Some(due + lease_for);
+            good = self.adopt(good)?;
+        } else {
+            let bad: Vec<usize> = record.bad.iter().filter_map(|bad| bad.message).collect();
+            let places = (1..).filter(|place| !bad.contains(place));
+            let mut known = Vec::with_capacity(good.len());
+            for (message, place) in good.into_iter().zip(places) {
+                if (self.settings.known)(message.action) {
+                    known.push(message);
+                    continue;
+                }
+                let place = format!("record {}, message {place}", record.number);
                 let why = format!("there is no template for action {}", message.action);
                 self.report_bad(&place, &why, &encode(message))?;
             }
             good = known;
-        } else {
-            good = self.adopt(good)?;
         }
-        let due = (self.clock.now)();
         self.waiting.extend(good.into_iter().map(|message| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
-            Held { message, attempts, due }
+            Held { message, attempts, due, lapses }
         }));
         Ok(())
     }
@@ -238,6 +178,8 @@ impl StdinSource {
         let mut batch = Batch::default();
         self.under_way.clear();
         let mut rest = VecDeque::with_capacity(self.waiting.len());
+        // What lapsed while we waited is claimed again, and may be sent by somebody else.
+        self.waiting.retain(|held| held.lapses.is_none_or(|at| now < at));
         for held in self.waiting.drain(..) {
             let due = held.due <= now && !ask.held.contains(&held.message.action);
             if due && batch.messages.len() < ask.limit {
@@ -255,7 +197,7 @@ impl StdinSource {
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
         let start = (self.clock.now)();
         while self.stop.requested() && (self.clock.now)() < start + SLICE {
-            match self.read(None)? {
+            match self.input.read(None)? {
                 Read::Record(record) => self.take(record)?,
                 Read::Nothing | Read::End => break,
             }
@@ -263,12 +205,43 @@ impl StdinSource {
         Ok(())
     }
 
-    /// Keeps what a person must see to: nobody else has it.
-    fn give_up(&mut self, message: Message, why: &str) -> Result<(), Error> {
+    /// Keeps what a person must see to, with the reasons: nobody else has it.
+    fn give_up(&mut self, messages: Vec<(Message, String)>) -> Result<(), Error> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         let path = self.undelivered.path().display().to_string();
-        let to = log::address(&message.email);
-        log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
-        self.keep(&encode(message))
+        let mut raw = Vec::new();
+        for (message, why) in messages {
+            let to = log::address(&message.email);
+            log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
+            raw.extend(encode(message));
+        }
+        // One write: each waits for the disk, and the process may have to end soon.
+        self.keep(&raw)
+    }
+
+    /// Puts back, with a database, what waits here and cannot be sent now: it must not stand in
+    /// the way of others, nor outlast its lease.
+    fn put_back(
+        &mut self,
+        which: impl Fn(&Message) -> bool,
+        delay: Duration,
+        why: &str,
+    ) -> Result<(), Error> {
+        let Acknowledge::Database(link, _) = &mut self.settings.acknowledge else { return Ok(()) };
+        let (back, kept): (VecDeque<_>, VecDeque<_>) =
+            self.waiting.drain(..).partition(|held| which(&held.message));
+        self.waiting = kept;
+        let again = || Settlement::Again { delay, why: why.to_owned(), counts: false };
+        let back: Vec<_> = back
+            .into_iter()
+            .filter_map(|held| held.message.ticket.map(|ticket| (ticket, again())))
+            .collect();
+        if !back.is_empty() {
+            link.run("putting back", |statements, client| statements.settle(client, &back))?;
+        }
+        Ok(())
     }
 }
 
@@ -283,9 +256,17 @@ impl Source for StdinSource {
         loop {
             let now = (self.clock.now)();
             if !self.waiting.is_empty() {
+                if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
+                    let delay = until.saturating_duration_since(now);
+                    let held = |message: &Message| ask.held.contains(&message.action);
+                    self.put_back(held, delay, "held: its action is held")?;
+                }
                 let batch = self.due(ask, now);
                 if !batch.messages.is_empty() {
                     return Ok(Next::Batch(batch));
+                }
+                if self.waiting.is_empty() {
+                    continue;
                 }
                 if self.stop.requested() {
                     return Ok(Next::End);
@@ -299,7 +280,7 @@ impl Source for StdinSource {
                 self.stop.sleep(end.saturating_duration_since(now));
                 continue;
             }
-            match self.read(ask.until)? {
+            match self.input.read(ask.until)? {
                 Read::Record(record) => self.take(record)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
@@ -325,6 +306,9 @@ impl Source for StdinSource {
     ) -> Result<(), Error> {
         let attempts = std::mem::take(&mut self.under_way);
         let mut settled = Vec::new();
+        let mut undelivered = Vec::new();
+        let held = |outcome: &Outcome| matches!(outcome, Outcome::Hold { scope: Scope::All, .. });
+        let all_held = outcomes.iter().any(held);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
             let chance = (self.clock.chance)();
@@ -341,11 +325,11 @@ impl Source for StdinSource {
             }
             match settlement {
                 Settlement::Sent { .. } => {}
-                Settlement::Failed { why } => self.give_up(message, &why)?,
+                Settlement::Failed { why } => undelivered.push((message, why)),
                 Settlement::Again { delay, counts, .. } => {
                     let attempts = attempts + u32::from(counts);
                     let due = (self.clock.now)() + delay;
-                    self.waiting.push_back(Held { message, attempts, due });
+                    self.waiting.push_back(Held { message, attempts, due, lapses: None });
                 }
             }
         }
@@ -356,30 +340,27 @@ impl Source for StdinSource {
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
             report_settled(&settled, written.as_deref());
         }
-        Ok(())
+        self.give_up(undelivered)?;
+        if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
+    }
+
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        match &mut self.settings.acknowledge {
+            Acknowledge::Here => Ok(None),
+            Acknowledge::Database(link, _) => {
+                link.run("counting what was sent", |statements, client| statements.sent(client))
+            }
+        }
     }
 
     fn close(&mut self) -> Result<(), Error> {
         if let Acknowledge::Here = self.settings.acknowledge {
             self.empty_the_pipe()?;
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        let mut released = Vec::new();
-        for held in waiting {
-            match held.message.ticket {
-                Some(ticket) => {
-                    let why = "released: the sender was stopped".to_owned();
-                    let delay = Duration::ZERO;
-                    released.push((ticket, Settlement::Again { delay, why, counts: false }));
-                }
-                None => self.give_up(held.message, "the process was asked to stop")?,
-            }
-        }
-        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
-            && !released.is_empty()
-        {
-            link.run("releasing", |statements, client| statements.settle(client, &released))?;
-        }
+        self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped")?;
+        let stopped = |held: Held| (held.message, "the process was asked to stop".to_owned());
+        let waiting = self.waiting.drain(..).map(stopped).collect();
+        self.give_up(waiting)?;
         if self.bad > 0 {
             let path = self.undelivered.path().display();
             return Err(Error::new(

@@ -1,23 +1,23 @@
 //! Debug mode: says what would be sent, and sends nothing.
 //!
-//! In scope: the calls that SES would get, for people to read. Out of scope: SES. Here, and only
-//! here, tokens and whole addresses are shown: it is what a developer turns it on for.
+//! In scope: the calls that a provider would get, for people to read. Out of scope: the provider.
+//! Here, and only here, tokens and whole addresses are shown: it is what a developer turns it on for.
 
-use super::Transport;
+use super::{Transport, ready};
 use crate::model::{Batch, Message, Outcome};
 use crate::template::{Templates, data};
-use crate::{address, verdict};
+use crate::verdict;
 use std::io::Write;
 
 /// What the transport is told.
 pub struct Settings {
-    /// Where SES would be, without a slash at the end.
-    pub url: String,
+    /// The first line of a call: who would get it.
+    pub to: String,
     /// The template of each action.
     pub templates: Templates,
     /// The From address.
     pub source: String,
-    /// The configuration set; empty for none.
+    /// The configuration set of SES; empty for none.
     pub config_set: String,
 }
 
@@ -35,10 +35,13 @@ impl<W: Write> Dry<W> {
 
     /// Prints one call.
     fn print(&mut self, action: u16, template: &str, to: &[&Message]) -> std::io::Result<()> {
-        let Settings { url, source, config_set, .. } = &self.settings;
-        writeln!(self.out, "POST {url}/v2/email/outbound-bulk-emails")?;
+        let Settings { to: whom, source, config_set, .. } = &self.settings;
+        writeln!(self.out, "{whom}")?;
         writeln!(self.out, "  template {template} (action {action}), {} to send", to.len())?;
-        writeln!(self.out, "  from {source}, configuration set {config_set}")?;
+        match config_set.as_str() {
+            "" => writeln!(self.out, "  from {source}")?,
+            set => writeln!(self.out, "  from {source}, configuration set {set}")?,
+        }
         for message in to {
             writeln!(self.out, "  to {} {}", message.email, data(message))?;
         }
@@ -52,14 +55,13 @@ impl<W: Write> Transport for Dry<W> {
         let mut calls: Vec<(u16, &str, Vec<&Message>)> = Vec::new();
         let mut outcomes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
-            let Some(template) = templates.name(message.action) else {
-                outcomes.push(verdict::no_template(message.action));
-                continue;
+            let template = match ready(message, &templates) {
+                Ok(template) => template,
+                Err(outcome) => {
+                    outcomes.push(outcome);
+                    continue;
+                }
             };
-            if let Err(why) = address::check(&message.email) {
-                outcomes.push(Outcome::Reject { why: why.to_owned() });
-                continue;
-            }
             outcomes.push(Outcome::Accepted { provider_id: String::new() });
             match calls.iter_mut().find(|(action, ..)| *action == message.action) {
                 Some((_, _, messages)) => messages.push(message),

@@ -1,26 +1,27 @@
 //! Amazon SES: a batch becomes one `SendBulkEmail` call for each action in it.
 //!
-//! In scope: building and signing calls, reading replies, splitting, and keeping the replies that
-//! were no plain success. Out of scope: what a reply means (`verdict.rs`), when to try again (the
-//! pump and the source), the speed.
+//! In scope: the calls and their replies, splitting, and keeping the replies that were no plain
+//! success. Out of scope: signing and sending a call (`ses/mod.rs`), what a reply means
+//! (`verdict.rs`), when to try again (the pump and the source), the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use super::Transport;
+use super::{Transport, ready, report, scrub};
 use crate::aws::credentials::Keeper;
 use crate::aws::endpoint::Endpoint;
-use crate::aws::sign::sign;
 use crate::http::{Http, Reply};
-use crate::model::{Batch, Message, Outcome, Scope, mask};
+use crate::log;
+use crate::model::{Batch, Message, Outcome, Scope};
+use crate::pace::Quota;
+use crate::ses::{Client, Failure, account, refusal};
 use crate::template::{Templates, data, empty_data};
-use crate::verdict::{self, CallVerdict, Fault, Refusal, Remedies};
-use crate::{address, log};
+use crate::verdict::{self, CallVerdict, Fault, Remedies};
+use http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 const TAG: &str = "SES";
 /// The most entries in a call.
@@ -46,11 +47,18 @@ pub struct Settings {
 
 /// The transport.
 pub struct Ses {
-    settings: Settings,
-    http: Http,
-    keeper: Keeper,
-    /// The provider's clock minus ours, as far as it is known.
-    offset: time::Duration,
+    settings: Said,
+    client: Client,
+    /// It was said that the quota may not be read.
+    told: bool,
+}
+
+/// What is left of the settings when the client has its part.
+struct Said {
+    templates: Templates,
+    source: String,
+    config_set: String,
+    output: PathBuf,
 }
 
 /// Some messages of one action on their way: positions in the batch.
@@ -63,7 +71,9 @@ struct Part<'a> {
 impl Ses {
     /// Opens nothing yet.
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
-        Ses { settings, http, keeper, offset: time::Duration::ZERO }
+        let Settings { endpoint, templates, source, config_set, output, clock } = settings;
+        let client = Client::new(endpoint, http, keeper, clock);
+        Ses { settings: Said { templates, source, config_set, output }, client, told: false }
     }
 }
 
@@ -74,9 +84,9 @@ impl Transport for Ses {
         let mut parts = parts(batch, &templates, &mut outcomes);
         let mut tried = Remedies::default();
         let mut held = None;
-        let start = (self.settings.clock)();
+        let start = self.client.now();
         while let Some(part) = parts.pop() {
-            let late = (self.settings.clock)().duration_since(start).unwrap_or_default() > BUDGET;
+            let late = self.client.now() - start > BUDGET;
             let verdict = match &held {
                 Some(hold) => Err(CallVerdict::Each(Clone::clone(hold))),
                 None if late => Err(CallVerdict::Each(verdict::fault(
@@ -110,13 +120,11 @@ impl Transport for Ses {
                 },
                 Err(CallVerdict::RefreshCredentials(why)) => {
                     log::info(TAG, format_args!("fetching the credentials anew: {why}"));
-                    self.keeper.forget();
+                    self.client.forget_credentials();
                     tried.refreshed = true;
                     parts.push(part);
                 }
-                Err(CallVerdict::CorrectClock(why)) => {
-                    let ahead = self.offset.whole_seconds();
-                    log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
+                Err(CallVerdict::CorrectClock(_)) => {
                     tried.corrected = true;
                     parts.push(part);
                 }
@@ -127,9 +135,27 @@ impl Transport for Ses {
         });
         let outcomes: Vec<Outcome> = outcomes.collect();
         for (message, outcome) in batch.messages.iter().zip(&outcomes) {
-            report(message, outcome);
+            report(TAG, message, outcome);
         }
         outcomes
+    }
+
+    fn quota(&mut self) -> Option<Quota> {
+        match account::quota(&mut self.client) {
+            Ok(quota) => Some(quota),
+            Err(refused) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    log::info(
+                        TAG,
+                        format_args!(
+                            "the account's quota cannot be read ({refused}); going by \
+                             MAILROOM_SEND_RATE and MAILROOM_DAILY_LIMIT alone"
+                        ),
+                    );
+                }
+                None
+            }
+        }
     }
 }
 
@@ -148,14 +174,13 @@ fn parts<'a>(
     let mut parts: Vec<Part<'a>> = Vec::new();
     for (index, message) in batch.messages.iter().enumerate() {
         let action = message.action;
-        let Some(template) = templates.name(action) else {
-            put(outcomes, index, verdict::no_template(action));
-            continue;
+        let template = match ready(message, templates) {
+            Ok(template) => template,
+            Err(outcome) => {
+                put(outcomes, index, outcome);
+                continue;
+            }
         };
-        if let Err(why) = address::check(&message.email) {
-            put(outcomes, index, Outcome::Reject { why: why.to_owned() });
-            continue;
-        }
         let open = |part: &&mut Part| part.action == action && part.indexes.len() < ENTRIES;
         match parts.iter_mut().find(open) {
             Some(part) => part.indexes.push(index),
@@ -176,20 +201,9 @@ impl Ses {
     ) -> Result<Vec<Outcome>, CallVerdict> {
         let messages: Vec<&Message> =
             part.indexes.iter().filter_map(|index| batch.messages.get(*index)).collect();
-        let all = |outcome| CallVerdict::Each(outcome);
-        let credentials = self.keeper.get().map_err(|why| all(verdict::no_credentials(&why)))?;
-        let mut request = http::Request::post(format!(
-            "{}/v2/email/outbound-bulk-emails",
-            self.settings.endpoint.url
-        ))
-        .header("content-type", "application/json")
-        .body(body(&self.settings, part.template, &messages))
-        .map_err(|error| all(verdict::fault(Fault::NothingSent, &error.to_string())))?;
-        let now = OffsetDateTime::from((self.settings.clock)());
-        let time = now.checked_add(self.offset).unwrap_or(now).into();
-        sign(&mut request, &credentials, &self.settings.endpoint.region, "ses", time)
-            .map_err(|why| all(verdict::no_credentials(&why)))?;
-        match self.http.call(request) {
+        let body = body(&self.settings, part.template, &messages);
+        let sent = self.client.call(Method::POST, "/v2/email/outbound-bulk-emails", body);
+        match sent {
             Ok(reply) if reply.status.is_success() => {
                 let results = results(&reply, &messages, part.action);
                 let plain = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
@@ -200,25 +214,38 @@ impl Ses {
             }
             Ok(reply) => {
                 self.keep(&reply, part.action);
-                let verdict = verdict::call(&refusal(&reply, &messages, now), part.action, tried);
-                if let (CallVerdict::CorrectClock(_), Some(date)) = (&verdict, date(&reply)) {
-                    self.offset = date - now;
+                if reply.status == 403 {
+                    // If the key was refused, there may be another one at the next try.
+                    self.client.forget_credentials();
+                }
+                let refusal = refusal(&reply, self.client.now(), |text| {
+                    scrub(text, messages.iter().copied())
+                });
+                let verdict = verdict::call(&refusal, part.action, tried);
+                if let CallVerdict::CorrectClock(why) = &verdict {
+                    let ahead = self.client.correct_clock(&reply);
+                    log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
                 }
                 Err(verdict)
             }
-            Err(fault) => {
+            Err(Failure::NoCredentials(why)) => {
+                Err(CallVerdict::Each(verdict::no_credentials(&why)))
+            }
+            Err(Failure::Malformed(why)) => {
+                Err(CallVerdict::Each(verdict::fault(Fault::NothingSent, &why)))
+            }
+            Err(Failure::Lost(fault)) => {
                 if let Some(partial) = &fault.partial {
                     self.keep(partial, part.action);
                 }
-                Err(all(verdict::fault(fault.class, &fault.why)))
+                Err(CallVerdict::Each(verdict::fault(fault.class, &fault.why)))
             }
         }
     }
 
     /// Saves a reply for people to read; the request is never saved.
     fn keep(&self, reply: &Reply, action: u16) {
-        let now = OffsetDateTime::from((self.settings.clock)());
-        if let Err(error) = save(&self.settings.output, now, action, reply) {
+        if let Err(error) = save(&self.settings.output, self.client.now(), action, reply) {
             let path = self.settings.output.display();
             log::warn(TAG, format_args!("cannot save SES's reply in {path}: {error}"));
         }
@@ -226,7 +253,7 @@ impl Ses {
 }
 
 /// The body of a call.
-fn body(settings: &Settings, template: &str, messages: &[&Message]) -> Vec<u8> {
+fn body(settings: &Said, template: &str, messages: &[&Message]) -> Vec<u8> {
     let entries: Vec<Value> = messages
         .iter()
         .map(|message| {
@@ -270,45 +297,10 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
     results
         .iter()
         .map(|entry| {
-            let error = scrub(&text(entry, "Error"), messages);
+            let error = scrub(&text(entry, "Error"), messages.iter().copied());
             verdict::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
         })
         .collect()
-}
-
-/// The facts of a reply with another status.
-fn refusal(reply: &Reply, messages: &[&Message], now: OffsetDateTime) -> Refusal {
-    let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
-    let message = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
-    Refusal {
-        status: reply.status.as_u16(),
-        code: verdict::error_code(reply.header("x-amzn-errortype"), &body),
-        message: scrub(message.unwrap_or_default(), messages),
-        after: verdict::wait_asked(
-            reply.header("x-amz-retry-after"),
-            reply.header("retry-after"),
-            |text| (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok(),
-        ),
-    }
-}
-
-/// The time at which the provider answered, by its clock.
-fn date(reply: &Reply) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(reply.header("date")?, &Rfc2822).ok()
-}
-
-/// A provider's text without what it may quote of ours.
-fn scrub(text: &str, messages: &[&Message]) -> String {
-    let mut text = text.to_owned();
-    for message in messages {
-        text = text.replace(&message.email, &mask(&message.email));
-        for secret in [&message.token, &message.code] {
-            if !secret.is_empty() {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-    }
-    text
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.
@@ -337,21 +329,5 @@ fn save(dir: &Path, now: OffsetDateTime, action: u16, reply: &Reply) -> std::io:
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// One line for a message that was not accepted.
-fn report(message: &Message, outcome: &Outcome) {
-    let to = log::address(&message.email);
-    match outcome {
-        Outcome::Accepted { provider_id } => {
-            log::debug(TAG, format_args!("{to}: accepted as {provider_id}"));
-        }
-        Outcome::Retry { why, ambiguous: true, .. } => {
-            log::warn(TAG, format_args!("{to}: ambiguous, it may have been sent: {why}"));
-        }
-        Outcome::Retry { why, .. } => log::warn(TAG, format_args!("{to}: not now: {why}")),
-        Outcome::Reject { why } => log::error(TAG, format_args!("{to}: rejected: {why}")),
-        Outcome::Hold { why, .. } => log::warn(TAG, format_args!("{to}: held: {why}")),
     }
 }

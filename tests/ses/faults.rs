@@ -195,20 +195,42 @@ fn a_clock_that_is_wrong_is_corrected_once_and_stays_corrected() {
 
 #[test]
 fn credentials_that_expired_are_fetched_anew() {
-    use mailroom::aws::credentials::Keeper;
     use std::sync::atomic::{AtomicUsize, Ordering};
     let rig = Rig::new();
     rig.endpoint.push(Reply::error(403, "ExpiredTokenException", "expired"));
     let round = AtomicUsize::new(0);
     let rest = rig.variables();
-    let keeper = Keeper::new(Box::new(move |name| match name {
+    let keeper = rig.keeper(move |name| match name {
         "AWS_ACCESS_KEY_ID" => Some(format!("AKID{}", round.fetch_add(1, Ordering::SeqCst))),
         name => rest(name),
-    }));
+    });
     assert!(rig.ses_with(keeper).send(&batch(1)).iter().all(accepted));
     let requests = rig.endpoint.requests();
     let key = |index: usize| requests[index].header("authorization").unwrap().to_owned();
     assert!(key(0).contains("Credential=AKID0/") && key(1).contains("Credential=AKID1/"));
+}
+
+#[test]
+fn a_key_that_was_refused_is_looked_for_again_at_the_next_try() {
+    let rig = Rig::new();
+    rig.endpoint.push(Reply::error(403, "UnrecognizedClientException", "no such key"));
+    let path = rig.output.path().join("keys");
+    let keys =
+        |id: &str| format!("[default]\naws_access_key_id={id}\naws_secret_access_key=hunter2\n");
+    std::fs::write(&path, keys("AKID1")).unwrap();
+    let (rest, file) = (rig.variables(), path.to_str().unwrap().to_owned());
+    let keeper = rig.keeper(move |name| match name {
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => None,
+        "AWS_SHARED_CREDENTIALS_FILE" => Some(file.clone()),
+        name => rest(name),
+    });
+    let mut ses = rig.ses_with(keeper);
+    let outcomes = ses.send(&batch(1));
+    assert!(matches!(outcomes[0], Outcome::Hold { .. }), "{outcomes:?}");
+    std::fs::write(&path, keys("AKID2")).unwrap();
+    assert!(ses.send(&batch(1)).iter().all(accepted));
+    let signed = rig.endpoint.requests()[1].header("authorization").unwrap().to_owned();
+    assert!(signed.contains("Credential=AKID2/"), "{signed}");
 }
 
 #[test]

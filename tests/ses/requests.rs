@@ -63,7 +63,7 @@ fn without_a_configuration_set_none_is_named() {
     let rig = Rig::new();
     let mut settings = rig.settings(Box::new(std::time::SystemTime::now));
     settings.config_set = String::new();
-    let keeper = mailroom::aws::credentials::Keeper::new(Box::new(rig.variables()));
+    let keeper = rig.keeper(rig.variables());
     let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
     assert!(ses.send(&batch(1)).iter().all(accepted));
     let body = rig.endpoint.requests().remove(0).json();
@@ -173,7 +173,7 @@ fn a_session_token_goes_into_a_signed_header() {
 #[test]
 fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     let settings = DrySettings {
-        url: "https://email.us-east-1.amazonaws.com".into(),
+        to: "POST https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails".into(),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         source: "noreply@example.com".into(),
         config_set: "default".into(),
@@ -205,7 +205,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
 fn debug_mode_whose_output_is_full_hands_nothing_over() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let settings = DrySettings {
-        url: "https://x".into(),
+        to: "POST https://x".into(),
         templates: Templates::parse("1=a").unwrap(),
         source: "a@example.com".into(),
         config_set: String::new(),

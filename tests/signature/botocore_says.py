@@ -1,4 +1,5 @@
-"""Says what botocore makes of the same input: signatures, and the endpoints of SES v2.
+"""Says what botocore makes of the same input: signatures, and the endpoints of SES v2
+and STS.
 
 Reads one JSON object with a list of cases on standard input, writes the list of answers.
 """
@@ -31,12 +32,23 @@ def signed(case):
 
 def endpoints(cases):
     loader = botocore.loaders.Loader(include_default_search_paths=True)
-    rules = loader.load_service_model("sesv2", "endpoint-rule-set-1")
-    provider = EndpointProvider(rules, loader.load_data("partitions"))
+    providers = {
+        service: EndpointProvider(
+            loader.load_service_model(service, "endpoint-rule-set-1"),
+            loader.load_data("partitions"),
+        )
+        for service in {case["service"] for case in cases}
+    }
+    more = {"sts": {"UseGlobalEndpoint": False}}
     return [
-        provider.resolve_endpoint(
-            Region=case["region"], UseFIPS=case["fips"], UseDualStack=case["dual"]
-        ).url
+        providers[case["service"]]
+        .resolve_endpoint(
+            Region=case["region"],
+            UseFIPS=case["fips"],
+            UseDualStack=case["dual"],
+            **more.get(case["service"], {}),
+        )
+        .url
         for case in cases
     ]
 

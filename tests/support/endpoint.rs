@@ -1,8 +1,9 @@
-//! A provider under our control: an HTTP/1.1 server, with or without TLS, that behaves like SES
-//! until it is told otherwise, and a proxy.
+//! A provider under our control: an HTTP/1.1 server, with or without TLS, that behaves like SES,
+//! or like Postmark at its path, until it is told otherwise, and a proxy.
 //!
 //! It remembers every request, and every mail that it accepted.
 
+use super::postmark;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -85,6 +86,8 @@ struct State {
     requests: Vec<Request>,
     mails: Vec<Mail>,
     connections: usize,
+    quota: Option<Value>,
+    quota_asked: usize,
 }
 
 /// The server; it ends when this is dropped.
@@ -152,6 +155,18 @@ impl Endpoint {
     /// Answers all further requests in this way.
     pub fn set(&self, reply: Reply) {
         self.state.lock().unwrap().always = Some(reply);
+    }
+
+    /// Tells this quota when it is asked for; until then that is denied. Asking for it is not
+    /// among the requests and uses up no reply.
+    pub fn allow(&self, rate: f64, daily: f64, sent: f64) {
+        let quota = json!({ "MaxSendRate": rate, "Max24HourSend": daily, "SentLast24Hours": sent });
+        self.state.lock().unwrap().quota = Some(json!({ "SendQuota": quota }));
+    }
+
+    /// How often the quota was asked for.
+    pub fn quota_asked(&self) -> usize {
+        self.state.lock().unwrap().quota_asked
     }
 
     /// The mails that were accepted, in order.
@@ -241,9 +256,17 @@ fn talk(
         }
         let reply = {
             let mut state = state.lock().unwrap();
-            state.requests.push(request.clone());
-            let always = state.always.clone();
-            state.once.pop_front().or(always).unwrap_or(Reply::Accept)
+            if (request.method.as_str(), request.path.as_str()) == ("GET", "/v2/email/account") {
+                state.quota_asked += 1;
+                match &state.quota {
+                    Some(quota) => Reply::Full(200, Vec::new(), quota.to_string()),
+                    None => Reply::error(403, "AccessDeniedException", "not allowed: GetAccount"),
+                }
+            } else {
+                state.requests.push(request.clone());
+                let always = state.always.clone();
+                state.once.pop_front().or(always).unwrap_or(Reply::Accept)
+            }
         };
         if !answer(reader.get_mut(), &raw, &request, reply, state) {
             return;
@@ -252,7 +275,7 @@ fn talk(
 }
 
 /// Reads a request; `None` when the connection ended.
-fn read(reader: &mut impl BufRead) -> Option<Request> {
+pub fn read(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);
@@ -297,7 +320,10 @@ fn answer(
             let statuses = if let Reply::Statuses(list) = &other { list.as_slice() } else { &[] };
             let (status, mut body) = accept(request, statuses, state);
             if let Reply::Fewer(missing) = other {
-                let results = body["BulkEmailEntryResults"].as_array_mut().unwrap();
+                let results = match body.is_array() {
+                    true => body.as_array_mut().unwrap(),
+                    false => body["BulkEmailEntryResults"].as_array_mut().unwrap(),
+                };
                 results.truncate(results.len().saturating_sub(missing));
             }
             let text = match other {
@@ -343,6 +369,10 @@ fn accept(
     statuses: &[(&'static str, &'static str)],
     state: &Mutex<State>,
 ) -> (u16, Value) {
+    if request.path == postmark::PATH {
+        let mut state = state.lock().unwrap();
+        return postmark::accept(request, statuses, &mut state.mails);
+    }
     let signed = request.header("authorization").unwrap_or_default();
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
         return (403, json!({ "__type": "MissingAuthenticationTokenException" }));

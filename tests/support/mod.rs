@@ -1,9 +1,14 @@
 //! What the tests stand on: a private PostgreSQL, a scripted provider, the program as a process.
 
+pub mod cloud;
 pub mod cluster;
 pub mod dump;
 pub mod endpoint;
+pub mod mailserver;
 pub mod peer;
 pub mod pipe;
+pub mod postfix;
+pub mod postmark;
 pub mod program;
+pub mod records;
 pub mod tls;

@@ -28,7 +28,10 @@ pub struct Program {
 
 /// What was written to a stream so far, and whether it has ended.
 #[derive(Clone, Default)]
-pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+pub struct Text(Arc<Followed>);
+
+/// The bytes of a stream, and whether it ended.
+type Followed = (Mutex<(Vec<u8>, bool)>, Condvar);
 
 impl Text {
     /// A stream that is read elsewhere.
@@ -101,6 +104,8 @@ impl Program {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir.path())
+            // The machine that runs the tests may be an instance.
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

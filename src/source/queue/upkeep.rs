@@ -1,4 +1,7 @@
-//! What is done between batches: old rows, lapsed leases, expired tokens, records for people.
+//! What keeps the table in order between batches: leases that ran out, tokens that expired, rows
+//! that are old, and the record of the highest token.
+//!
+//! Out of scope: when a batch is claimed and what becomes of it.
 
 use super::{QueueSource, Retention};
 use crate::db::queue::CHUNK;
@@ -10,7 +13,15 @@ use std::time::Duration;
 const PRUNE_CHUNKS: usize = 100;
 
 impl QueueSource {
-    pub(super) fn prune(&mut self, retention: Duration) -> Result<(), Error> {
+    /// After rows were settled: with no retention they go with their settling.
+    pub(super) fn prune_at_once(&mut self) -> Result<(), Error> {
+        match self.settings.retention {
+            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
+            _ => Ok(()),
+        }
+    }
+
+    fn prune(&mut self, retention: Duration) -> Result<(), Error> {
         for _ in 0..PRUNE_CHUNKS {
             let done = self
                 .link

@@ -1,0 +1,138 @@
+//! The transport that the configuration asks for. Checks all it can before anything is taken.
+
+use super::{account, env, stream};
+use crate::aws::credentials::Failure;
+use crate::aws::endpoint::Endpoint;
+use crate::config::{Config, Provider};
+use crate::error::Error;
+#[cfg(feature = "postmark")]
+use crate::http::Http;
+use crate::pump::system_clock;
+use crate::stop::Stop;
+use crate::transport::Transport;
+use crate::transport::dry::{self, Dry};
+#[cfg(feature = "postmark")]
+use crate::transport::postmark::{self, Postmark};
+use crate::transport::ses::{self, Ses};
+#[cfg(feature = "smtp")]
+use crate::transport::smtp::{self, Smtp};
+use crate::{log, undelivered};
+use std::os::fd::AsFd as _;
+
+/// Builds the transport and says so.
+pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+    log_configured(config);
+    undelivered::make_dir(&config.output).map_err(|error| {
+        let path = config.output.display();
+        Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
+    })?;
+    if config.debug {
+        return dry(config);
+    }
+    match &config.provider {
+        Provider::Ses => ses(config, stop),
+        #[cfg(feature = "smtp")]
+        Provider::Smtp(server) => {
+            let settings = smtp::Settings {
+                server: server.clone(),
+                templates: config.templates.clone(),
+                directory: config.template_dir.clone(),
+                source: config.source.clone(),
+                clock: system_clock(),
+            };
+            let smtp = Smtp::new(settings, stop.clone()).map_err(Error::config)?;
+            Ok(Box::new(smtp))
+        }
+        #[cfg(feature = "postmark")]
+        Provider::Postmark(token) => {
+            let settings = postmark::Settings {
+                url: config.postmark_url.clone(),
+                token: token.0.clone(),
+                templates: config.templates.clone(),
+                source: config.source.clone(),
+                clock: system_clock(),
+            };
+            let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+            Ok(Box::new(Postmark::new(settings, http)))
+        }
+    }
+}
+
+/// The name of the provider in the log.
+pub(super) fn unit(config: &Config) -> &'static str {
+    match config.provider {
+        Provider::Ses => "SES",
+        #[cfg(feature = "smtp")]
+        Provider::Smtp(_) => "SMTP",
+        #[cfg(feature = "postmark")]
+        Provider::Postmark(_) => "POSTMARK",
+    }
+}
+
+fn log_configured(config: &Config) {
+    let what = match &config.provider {
+        Provider::Ses => format!("config_set={}", config.config_set),
+        #[cfg(feature = "smtp")]
+        Provider::Smtp(server) => {
+            format!("{server} template_dir={}", config.template_dir.display())
+        }
+        #[cfg(feature = "postmark")]
+        Provider::Postmark(_) => format!("url={}", config.postmark_url),
+    };
+    log::info(
+        unit(config),
+        format_args!(
+            "configured; debug={} {what} source={} output_path={}",
+            config.debug,
+            config.source,
+            config.output.display()
+        ),
+    );
+}
+
+fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
+    let (http, mut keeper) = account(stop)?;
+    match keeper.get() {
+        Ok(_) => {}
+        Err(Failure::Setup(why)) => return Err(Error::config(why)),
+        Err(Failure::Passing(why)) => {
+            let what = "no credentials yet; mail is held until there are";
+            log::warn("AWS", format_args!("{what}: {why}"));
+        }
+    }
+    let settings = ses::Settings {
+        endpoint,
+        templates: config.templates.clone(),
+        source: config.source.clone(),
+        config_set: config.config_set.clone(),
+        output: config.output.clone(),
+        clock: Box::new(system_clock().wall),
+    };
+    Ok(Box::new(Ses::new(settings, http, keeper)))
+}
+
+/// What prints instead of sending.
+fn dry(config: &Config) -> Result<Box<dyn Transport>, Error> {
+    let (to, config_set) = match &config.provider {
+        Provider::Ses => {
+            let url = Endpoint::read(&env).map_err(Error::config)?.url;
+            (format!("POST {url}/v2/email/outbound-bulk-emails"), config.config_set.clone())
+        }
+        #[cfg(feature = "smtp")]
+        Provider::Smtp(server) => (format!("SMTP {}:{}", server.host, server.port), String::new()),
+        #[cfg(feature = "postmark")]
+        Provider::Postmark(_) => {
+            let url = &config.postmark_url;
+            (format!("POST {url}/email/batchWithTemplates"), String::new())
+        }
+    };
+    let settings = dry::Settings {
+        to,
+        templates: config.templates.clone(),
+        source: config.source.clone(),
+        config_set,
+    };
+    let out = stream(std::io::stdout().as_fd())?;
+    Ok(Box::new(Dry::new(settings, out)))
+}

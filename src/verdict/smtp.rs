@@ -1,0 +1,85 @@
+//! What the answers of an SMTP server mean.
+
+use super::{Fault as Class, reason, retry};
+use crate::model::{Outcome, Scope};
+
+/// Where a conversation with an SMTP server stands.
+/// <https://www.rfc-editor.org/rfc/rfc5321#section-4.3.2>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for the server's first line.
+    Greeting,
+    /// EHLO.
+    Hello,
+    /// STARTTLS and the handshake.
+    Encryption,
+    /// AUTH.
+    Login,
+    /// MAIL.
+    Sender,
+    /// RCPT.
+    Recipient,
+    /// DATA, and the mail up to its final dot.
+    Data,
+    /// The final dot left: the server may have taken the mail.
+    Dot,
+}
+
+/// How a conversation with an SMTP server failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The name was not found or no connection came about.
+    NotReached(String),
+    /// No encryption, or no way to log in, that we accept.
+    Insecure(String),
+    /// The server said no: where, its code and its text.
+    Refused(Stage, u16, String),
+    /// The connection ended, or an answer did not come or was none: where, and how.
+    Lost(Stage, String),
+}
+
+/// The verdict on one message that an SMTP server did not take.
+///
+/// What comes before the recipient is no message's fault: it holds everything. At the recipient
+/// and later, 4xx is for another time and 5xx for ever, unless the text says that the account is
+/// meant. <https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1>
+pub fn outcome(fault: &Fault) -> Outcome {
+    let (stage, code, text) = match fault {
+        Fault::NotReached(why) => return super::fault(Class::NothingSent, why),
+        Fault::Insecure(why) => {
+            return Outcome::Hold { scope: Scope::All, why: reason("no secure connection", why) };
+        }
+        Fault::Lost(Stage::Dot, why) => return super::fault(Class::Unknown, why),
+        // The server was there but heard of no mail yet: no message is at fault.
+        Fault::Lost(Stage::Greeting | Stage::Hello | Stage::Encryption | Stage::Login, why) => {
+            return super::fault(Class::NothingSent, why);
+        }
+        // It may be this message that makes the server give up: the attempts bound it.
+        Fault::Lost(_, why) => return retry(reason("not sent", why), None, false, false),
+        Fault::Refused(stage, code, text) => (*stage, *code, text),
+    };
+    let why = reason(&format!("{code} at {stage:?}").to_lowercase(), text);
+    let text = text.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let hold = |why| Outcome::Hold { scope: Scope::All, why };
+    match (stage, code) {
+        (Stage::Greeting | Stage::Hello | Stage::Encryption | Stage::Login, _) => hold(why),
+        // Not logged in, or not well enough, whenever it is said. RFC 4954 section 6.
+        (_, 530 | 534 | 535 | 538) => hold(why),
+        _ if says(&["daily message quota", "daily sending", "sending limit", "sending quota"]) => {
+            hold(why)
+        }
+        (_, 400..=499) => {
+            let throttled = says(&["throttl", "rate limit", "sending rate", "too fast"]);
+            retry(why, None, false, throttled)
+        }
+        // The sender's address is a setting.
+        (Stage::Sender, _) => hold(why),
+        // A server that will not pass mail on for us says so of every recipient.
+        (_, 500..=599) if says(&["relay", "not verified"]) => hold(why),
+        (_, 500..=599) => Outcome::Reject { why },
+        // An answer that fits no question.
+        (Stage::Dot, _) => retry(why, None, true, false),
+        _ => retry(why, None, false, false),
+    }
+}

@@ -1,0 +1,209 @@
+//! `collect | send` with MAILROOM_ACK=sent: the lease stands until `send` settles it.
+
+use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Program, Running, wait_until};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Messages in a batch here.
+const LIMIT: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `collect`, with a short lease.
+fn collect(database: &Database) -> Program {
+    Program::collect(database)
+        .env("MAILROOM_ACK", "sent")
+        .env("MAILROOM_BATCH_TIMEOUT", "100")
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "500")
+        .env("MAILROOM_LEASE", "2000")
+}
+
+fn send(database: &Database, endpoint: &Endpoint) -> Program {
+    Program::send(&endpoint.url())
+        .on(database)
+        .env("MAILROOM_ACK", "sent")
+        .env("MAILROOM_LEASE", "2000")
+}
+
+/// Both, with a pipe between them.
+fn pipeline(database: &Database, endpoint: &Endpoint) -> (Running, Running) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let collect = collect(database).stdout(writer).start();
+    (collect, send(database, endpoint).stdin(reader).start())
+}
+
+/// How many mails more than one went to each recipient; everybody must have one.
+fn repeated(endpoint: &Endpoint, recipients: usize) -> usize {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for mail in endpoint.accepted() {
+        *count.entry(mail.to).or_default() += 1;
+    }
+    assert_eq!(count.len(), recipients, "somebody got no mail");
+    count.values().map(|n| n - 1).sum()
+}
+
+fn wait_sent(database: &Database, count: i64) {
+    wait_until("everything is sent", || database.in_state("sent") == count);
+}
+
+#[test]
+fn deliveries_are_settled_by_the_sender_with_the_id_of_the_provider() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", 25);
+    wait_sent(&database, 25);
+    assert_eq!(repeated(&endpoint, 25), 0);
+    let ids = "SELECT count(DISTINCT provider_id) FROM deliveries WHERE provider_id LIKE 'id-%'";
+    assert_eq!(database.number(ids), 25);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
+fn what_was_written_is_not_settled_before_it_is_sent_and_comes_again_when_the_lease_ends() {
+    let database = Database::migrated();
+    let collect = collect(&database).start();
+    database.accounts("user", 3);
+    let first = collect.wait_lines(1)[0].clone();
+    assert_eq!(database.in_state("leased"), 3);
+    // Nobody sends it: the lease ends, and it is written again.
+    assert_eq!(collect.wait_lines(2)[1], first);
+    assert_eq!(database.in_state("sent"), 0);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_batch_that_is_in_the_pipe_when_its_reader_dies_is_sent_by_the_next_one() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let first = collect(&database).stdout(writer).start();
+    database.accounts("user", 15);
+    wait_until("both batches are in the pipe", || database.in_state("leased") == 15);
+    drop(reader);
+    first.kill();
+    let (collect, send) = pipeline(&database, &endpoint);
+    wait_sent(&database, 15);
+    assert_eq!(repeated(&endpoint, 15), 0);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
+fn a_sender_that_is_killed_while_the_provider_has_the_request_repeats_one_batch_at_most() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_millis(600), Box::new(Reply::Accept)));
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", 30);
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    send.kill();
+    // The collector finds the pipe broken by itself, or is asked to stop before that.
+    collect.kill();
+    endpoint.wait_for(LIMIT, PATIENCE);
+    let (collect, send) = pipeline(&database, &endpoint);
+    wait_sent(&database, 30);
+    assert!(repeated(&endpoint, 30) <= LIMIT);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
+fn a_sender_that_is_killed_after_the_provider_accepted_repeats_one_batch_at_most() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_millis(600), Box::new(Reply::Accept)));
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", LIMIT as u32);
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    // It cannot read the reply while it is frozen.
+    send.signal(Signal::SIGSTOP);
+    endpoint.wait_for(LIMIT, PATIENCE);
+    send.kill();
+    collect.kill();
+    let (collect, send) = pipeline(&database, &endpoint);
+    wait_sent(&database, LIMIT as i64);
+    assert!(repeated(&endpoint, LIMIT) <= LIMIT);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
+fn a_retry_comes_back_through_the_database() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::error(500, "InternalFailure", "try later"));
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", 2);
+    wait_sent(&database, 2);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 2"), 2);
+    assert_eq!(repeated(&endpoint, 2), 0);
+    assert_eq!(collect.stop().code, Some(0));
+    let finished = send.stop();
+    assert_eq!((finished.code, finished.undelivered.as_str()), (Some(0), ""), "{}", finished.log);
+}
+
+#[test]
+fn what_is_rejected_fails_in_the_database_and_is_in_no_file() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Statuses(vec![("MESSAGE_REJECTED", "no such mailbox")]));
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", 2);
+    wait_sent(&database, 1);
+    let why = "SELECT count(*) FROM deliveries WHERE state = 'failed' \
+               AND error = 'MESSAGE_REJECTED: no such mailbox'";
+    assert_eq!(database.number(why), 1);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().undelivered, "");
+}
+
+#[test]
+fn a_delivery_that_was_settled_meanwhile_is_left_out() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 3);
+    let collect = collect(&database).start();
+    let line = collect.wait_lines(1)[0].clone() + "\n";
+    assert_eq!(collect.stop().code, Some(0));
+    database.run(
+        "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now() \
+          WHERE token = (SELECT min(token) FROM deliveries)",
+    );
+    let finished = send(&database, &endpoint).input(&line);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.log.contains("left out u***@example.com"), "{}", finished.log);
+    assert_eq!(repeated(&endpoint, 2), 0);
+    // The same line again: all of it is settled.
+    let finished = send(&database, &endpoint).input(&line);
+    assert_eq!(finished.log.matches("left out").count(), 3, "{}", finished.log);
+    assert_eq!(endpoint.accepted().len(), 2);
+}
+
+#[test]
+fn what_an_action_without_a_template_holds_goes_back_and_others_go_on() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let collect = collect(&database).stdout(writer).start();
+    let send = send(&database, &endpoint).env("MAILROOM_TEMPLATES", "2=only").stdin(reader).start();
+    database.accounts("first", 2);
+    send.wait_log("no template for action 1");
+    database.accounts("second", 2);
+    database.recovery("third");
+    wait_sent(&database, 1);
+    // Also what comes in later batches.
+    database.accounts("fourth", 2);
+    database.recovery("fifth");
+    wait_sent(&database, 2);
+    assert_eq!(repeated(&endpoint, 2), 0);
+    let stopped = send.stop();
+    assert_eq!(stopped.code, Some(0), "{}", stopped.log);
+    collect.kill();
+    let held = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'leased') \
+                AND attempts = 0";
+    assert_eq!(database.number(held), 6);
+}

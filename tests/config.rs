@@ -1,0 +1,265 @@
+//! Settings, help, and how the program ends when they are wrong.
+
+mod database;
+
+use crate::support::program::{Finished, KEY, Program};
+use mailroom::cli::{COMMANDS, help, markdown};
+use mailroom::config::VARS;
+
+/// A database that nobody can reach: connecting there would be tried for ever.
+const NOWHERE: &str = "host=127.0.0.1 port=9 dbname=x user=x password=hunter2secret";
+
+fn collect(words: &[&str]) -> Program {
+    Program::new(&[&["collect"], words].concat())
+        .env("MAILROOM_DATABASE_URL", NOWHERE)
+        .env("MAILROOM_SECRET_KEY", KEY)
+}
+
+fn assert_refused(finished: &Finished, code: i32, texts: &[&str]) {
+    assert_eq!(finished.code, Some(code), "{}", finished.log);
+    assert_eq!(finished.out, "", "something was written to standard output");
+    for text in texts {
+        assert!(finished.log.contains(text), "no {text:?} in:\n{}", finished.log);
+    }
+}
+
+/// A line for each problem that names its variable first, and no other line.
+fn assert_problems(finished: &Finished, names: &[&str]) {
+    assert_refused(finished, 78, &[]);
+    let mut named: Vec<&str> = finished
+        .log
+        .lines()
+        .filter_map(|line| line.split("ERROR: ").nth(1)?.split(':').next())
+        .collect();
+    named.sort_unstable();
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    assert_eq!(named, names, "{}", finished.log);
+}
+
+#[test]
+fn all_problems_are_reported_at_once_by_name_and_without_the_secrets() {
+    let secret = "0123456789abcdefX".repeat(4);
+    let bad = [
+        ("MAILROOM_SECRET_KEY", secret.as_str()),
+        ("MAILROOM_BATCH_LIMIT", "51"),
+        ("MAILROOM_BATCH_TIMEOUT", "0"),
+        ("MAILROOM_MAX_ATTEMPTS", "none"),
+        ("MAILROOM_LEASE", "-1"),
+        ("MAILROOM_RETENTION", "30 days"),
+        ("MAILROOM_TRANSPORT", "pigeon"),
+        ("MAILROOM_DEBUG", "yes"),
+        ("MAILROOM_SES_SOURCE", "nobody"),
+        ("MAILROOM_SES_OUTPUT_PATH", ""),
+        ("MAILROOM_TEMPLATES", "1"),
+        ("MAILROOM_SEND_RATE", "NaN"),
+        ("MAILROOM_DAILY_LIMIT", "1.5"),
+        ("MAILROOM_LOG_FORMAT", "xml"),
+        ("MAILROOM_LOG_LEVEL", "trace"),
+        ("MAILROOM_QUEUE_NAME", ""),
+    ];
+    let mut run = Program::new(&["run", "--channel-name", ""]);
+    for (name, value) in bad {
+        run = run.env(name, value);
+    }
+    let names: Vec<&str> = bad
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["MAILROOM_DATABASE_URL", "MAILROOM_CHANNEL_NAME"])
+        .collect();
+    let finished = run.output();
+    assert_problems(&finished, &names);
+    assert!(!finished.log.contains("0123456789abcdef"), "{}", finished.log);
+    assert!(finished.log.contains("\"pigeon\""), "the value of no secret is not shown");
+}
+
+#[test]
+fn what_is_required_is_asked_for_by_name() {
+    assert_problems(
+        &Program::new(&["collect"]).output(),
+        &["MAILROOM_DATABASE_URL", "MAILROOM_SECRET_KEY"],
+    );
+    let verify = Program::new(&["verify", "x"]).env("MAILROOM_SECRET_KEY_PREVIOUS", "short");
+    assert_problems(&verify.output(), &["MAILROOM_SECRET_KEY", "MAILROOM_SECRET_KEY_PREVIOUS"]);
+    let send = Program::send("http://127.0.0.1:9").env("MAILROOM_ACK", "sent");
+    assert_problems(&send.input(""), &["MAILROOM_DATABASE_URL"]);
+}
+
+#[test]
+fn the_healthcheck_may_not_come_before_the_batch_timeout() {
+    let finished = collect(&["--healthcheck-interval", "4999"]).output();
+    assert_problems(&finished, &["MAILROOM_HEALTHCHECK_INTERVAL"]);
+    assert!(finished.log.contains("MAILROOM_BATCH_TIMEOUT (5000 ms)"), "{}", finished.log);
+    // One mistake is one problem.
+    let finished = collect(&["--healthcheck-interval", "soon"]).output();
+    assert_problems(&finished, &["MAILROOM_HEALTHCHECK_INTERVAL"]);
+    let finished = collect(&["--batch-timeout", "soon"]).output();
+    assert_problems(&finished, &["MAILROOM_BATCH_TIMEOUT"]);
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_or_from_systemd_but_not_from_two_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name)
+    };
+    let token = "A".repeat(86);
+    let verify = || Program::new(&["verify", &token]);
+    for text in [format!("{KEY}\n"), KEY.to_uppercase(), format!("{KEY}\r\n")] {
+        let file = write("key", text.as_bytes());
+        let finished = verify().env("MAILROOM_SECRET_KEY_FILE", &file).output();
+        // The key is taken, and did not sign this.
+        assert_eq!(finished.code, Some(1), "{text:?}: {}", finished.log);
+    }
+    write("MAILROOM_SECRET_KEY", format!("{KEY}\n").as_bytes());
+    let finished = verify().env("CREDENTIALS_DIRECTORY", dir.path()).output();
+    assert_eq!(finished.code, Some(1), "{}", finished.log);
+
+    let file = write("key", format!("{KEY}\n").as_bytes());
+    let both = verify().env("MAILROOM_SECRET_KEY", KEY).env("MAILROOM_SECRET_KEY_FILE", &file);
+    let both = both.output();
+    assert_problems(&both, &["MAILROOM_SECRET_KEY"]);
+    assert!(both.log.contains("set it or MAILROOM_SECRET_KEY_FILE, not both"), "{}", both.log);
+    let missing = verify().env("MAILROOM_SECRET_KEY_FILE", dir.path().join("none")).output();
+    assert_problems(&missing, &["MAILROOM_SECRET_KEY_FILE"]);
+    let twice = write("key", format!("{KEY}\n\n").as_bytes());
+    let twice = verify().env("MAILROOM_SECRET_KEY_FILE", twice).output();
+    assert_problems(&twice, &["MAILROOM_SECRET_KEY"]);
+    let binary = write("key", b"\xff\xfe");
+    let binary = verify().env("MAILROOM_SECRET_KEY_FILE", binary).output();
+    assert_problems(&binary, &["MAILROOM_SECRET_KEY_FILE"]);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let finished = collect(&["--batch-limit", "77", "--lease=x"])
+        .env("MAILROOM_BATCH_LIMIT", "88")
+        .env("MAILROOM_LEASE", "100")
+        .output();
+    assert_problems(&finished, &["MAILROOM_BATCH_LIMIT", "MAILROOM_LEASE"]);
+    assert!(finished.log.contains("\"77\"") && !finished.log.contains("88"), "{}", finished.log);
+    let debug = Program::new(&["send", "--debug"]).env("MAILROOM_DEBUG", "false").input("");
+    assert_eq!(debug.code, Some(0), "{}", debug.log);
+    assert!(debug.log.contains("debug=true"), "{}", debug.log);
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let value = std::ffi::OsStr::from_bytes(b"\xff");
+    let finished = collect(&[]).env("MAILROOM_CHANNEL_NAME", value).output();
+    assert_problems(&finished, &["MAILROOM_CHANNEL_NAME"]);
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_status_64_and_a_hint() {
+    for words in [
+        &["collect", "--no-such-flag"][..],
+        &["collect", "--ses-source", "a@example.com"],
+        &["collect", "surplus"],
+        &["collect", "--batch-limit"],
+        &["send", "--database-url", "x"],
+        &["collect", "--secret-key", "x"],
+        &["fetch"],
+        &["--no-such-flag"],
+        &["help", "fetch"],
+        &["migrate"],
+        &["migrate", "sideways"],
+        &["migrate", "down", "0"],
+        &["migrate", "down", "x"],
+        &["migrate", "force"],
+        &["verify", "a", "b"],
+        &[],
+    ] {
+        let finished = Program::new(words).on_nothing().output();
+        assert_refused(&finished, 64, &["see `mailroom help`"]);
+    }
+}
+
+impl Program {
+    /// Whatever the words are, the settings are not at fault.
+    fn on_nothing(self) -> Program {
+        self.env("MAILROOM_DATABASE_URL", NOWHERE).env("MAILROOM_SECRET_KEY", KEY)
+    }
+}
+
+#[test]
+fn help_of_a_command_names_exactly_the_settings_that_it_reads() {
+    for command in COMMANDS {
+        let by_word = Program::new(&["help", command.name]).output();
+        let by_flag = Program::new(&[command.name, "--help"]).output();
+        assert_eq!(by_word.code, Some(0));
+        assert_eq!((&by_word.out, by_flag.code), (&help(Some(command.name)), Some(0)));
+        assert_eq!(by_word.out, by_flag.out);
+        assert!(by_word.out.starts_with(command.usage), "{}", by_word.out);
+        // Names stand at the beginning of their lines; meanings may mention others.
+        let named: Vec<&str> = by_word
+            .out
+            .lines()
+            .filter_map(|line| line.strip_prefix("  MAILROOM_")?.split(' ').next())
+            .collect();
+        let read: Vec<&str> = VARS
+            .iter()
+            .filter(|var| var.used_by.contains(&command.name))
+            .map(|var| var.name.strip_prefix("MAILROOM_").unwrap())
+            .collect();
+        assert_eq!(named, read, "{}", command.name);
+        for var in VARS.iter().filter(|var| var.used_by.contains(&command.name)) {
+            let flag = var.flag.map_or(format!("{}_FILE", var.name), str::to_owned);
+            assert!(by_word.out.contains(&flag), "{}: no {flag}", command.name);
+        }
+    }
+}
+
+#[test]
+fn help_lists_every_command_and_goes_to_standard_output() {
+    for words in [&["help"][..], &["--help"], &["-h"]] {
+        let finished = Program::new(words).output();
+        assert_eq!((finished.code, finished.log.as_str()), (Some(0), ""));
+        assert_eq!(finished.out, help(None));
+        for command in COMMANDS {
+            assert!(finished.out.contains(command.summary), "{}", command.name);
+        }
+    }
+    for words in [["--version"], ["-V"]] {
+        let finished = Program::new(&words).output();
+        assert_eq!(finished.code, Some(0));
+        assert_eq!(finished.out, format!("mailroom {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn every_setting_of_a_command_has_its_own_flag_and_a_name_like_it() {
+    for var in VARS {
+        assert!(var.name.starts_with("MAILROOM_"), "{}", var.name);
+        let Some(flag) = var.flag else { continue };
+        let expected = var.name["MAILROOM_".len()..].to_lowercase().replace('_', "-");
+        assert_eq!(flag, format!("--{expected}"));
+        for command in var.used_by {
+            assert!(COMMANDS.iter().any(|known| known.name == *command), "{command}");
+        }
+    }
+}
+
+#[test]
+fn the_table_in_the_readme_is_the_one_in_the_program() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).expect("there is a README");
+    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("it marks the settings");
+    let (table, _) = rest.split_once("<!-- /settings -->").expect("and their end");
+    assert_eq!(table.trim(), markdown().trim());
+}
+
+#[test]
+fn a_reader_that_is_gone_is_an_error_of_the_output() {
+    for words in [&["help"][..], &["--version"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(Program::new(words).stdout(writer).output().code, Some(74));
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let finished = Program::new(words).stdout(full).output();
+        assert_eq!(finished.code, Some(74));
+        assert!(finished.log.contains("No space left"), "{}", finished.log);
+    }
+}

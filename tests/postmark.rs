@@ -1,0 +1,239 @@
+//! The Postmark transport against a scripted endpoint.
+
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::postmark::API_TOKEN;
+use mailroom::http::Http;
+use mailroom::model::{Batch, Message, Outcome, Scope};
+use mailroom::pump::system_clock;
+use mailroom::stop::Stop;
+use mailroom::template::Templates;
+use mailroom::transport::Transport;
+use mailroom::transport::postmark::{Postmark, Settings};
+use serde_json::json;
+use std::time::Duration;
+
+const TOKEN: &str =
+    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
+
+/// A transport that sends to `url` with this API token.
+pub fn postmark(url: &str, token: &str, stop: &Stop) -> Postmark {
+    let settings = Settings {
+        url: url.to_owned(),
+        token: token.to_owned().into(),
+        templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
+        source: "noreply@example.com".into(),
+        clock: system_clock(),
+    };
+    Postmark::new(settings, Http::new(&|_| None, stop.clone()).unwrap())
+}
+
+fn to(endpoint: &Endpoint) -> Postmark {
+    postmark(&endpoint.url(), API_TOKEN, &Stop::new())
+}
+
+fn batch(count: usize) -> Batch {
+    let message = |number| Message {
+        action: 1 + (number % 2) as u16,
+        email: format!("user{number}@example.com"),
+        login: format!("login{number}"),
+        token: TOKEN.to_owned(),
+        code: if number % 2 == 1 { "01234".into() } else { String::new() },
+        ticket: None,
+    };
+    Batch { messages: (0..count).map(message).collect() }
+}
+
+fn accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    Accept,
+    Retry,
+    Throttled,
+    Reject,
+    HoldAll,
+    HoldAction,
+    /// Of a call: halves are tried, here with success.
+    Split,
+}
+
+fn said(outcome: &Outcome) -> Said {
+    match outcome {
+        Outcome::Accepted { .. } => Said::Accept,
+        Outcome::Retry { ambiguous: false, unsent: false, throttled, .. } => {
+            if *throttled {
+                Said::Throttled
+            } else {
+                Said::Retry
+            }
+        }
+        Outcome::Reject { .. } => Said::Reject,
+        Outcome::Hold { scope: Scope::All, .. } => Said::HoldAll,
+        Outcome::Hold { scope: Scope::Action(2), .. } => Said::HoldAction,
+        other => panic!("{other:?}"),
+    }
+}
+
+const MESSAGES: &[(&str, &str, Said)] = &[
+    ("0", "OK", Said::Accept),
+    ("10", "Bad or missing API token", Said::HoldAll),
+    ("100", "Maintenance", Said::Retry),
+    ("300", "Error parsing 'To': Illegal email address", Said::Reject),
+    ("300", "Invalid 'From' address", Said::HoldAll),
+    ("400", "Sender Signature not found", Said::HoldAll),
+    ("401", "Sender signature not confirmed", Said::HoldAll),
+    ("403", "Invalid template model", Said::HoldAction),
+    ("405", "Not allowed to send: out of credits", Said::HoldAll),
+    ("406", "Inactive recipient", Said::Reject),
+    ("412", "Account is pending", Said::HoldAll),
+    ("413", "Account may not send", Said::HoldAll),
+    ("429", "Rate limit exceeded", Said::Throttled),
+    ("1101", "The template alias was not found", Said::HoldAction),
+    ("1235", "The message stream was not found", Said::HoldAll),
+    ("9999", "Something new", Said::Retry),
+];
+
+const CALLS: &[(u16, u64, &str, Said)] = &[
+    (401, 10, "No Account or Server API tokens", Said::HoldAll),
+    (401, 0, "", Said::HoldAll),
+    (403, 0, "", Said::HoldAll),
+    (404, 0, "", Said::HoldAll),
+    (415, 0, "", Said::HoldAll),
+    (422, 405, "out of credits", Said::HoldAll),
+    (422, 412, "Account is pending", Said::HoldAll),
+    (422, 100, "Maintenance", Said::Retry),
+    (422, 300, "Illegal email address", Said::Split),
+    (422, 406, "Inactive recipient", Said::Split),
+    (422, 410, "Too many batch messages", Said::Split),
+    (422, 1101, "The template alias was not found", Said::Split),
+    (422, 0, "", Said::Split),
+    (413, 0, "", Said::Split),
+    (429, 0, "", Said::Throttled),
+    (422, 429, "Rate limit exceeded", Said::Throttled),
+    (500, 0, "", Said::Retry),
+    (503, 100, "Maintenance", Said::Retry),
+    (408, 0, "", Said::Retry),
+];
+
+#[test]
+fn a_batch_is_one_call_with_the_template_and_model_of_each_message() {
+    let endpoint = Endpoint::start();
+    let outcomes = to(&endpoint).send(&batch(3));
+    let ids: Vec<&str> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Accepted { provider_id } => provider_id.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids, ["pm-000001", "pm-000002", "pm-000003"]);
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 1);
+    let second = &requests[0].json()["Messages"][1];
+    assert_eq!(
+        *second,
+        json!({
+            "From": "noreply@example.com",
+            "To": "user1@example.com",
+            "TemplateAlias": "passwordrecoveryv1",
+            "TemplateModel": { "login": "login1", "secret": TOKEN, "code": "01234" },
+        })
+    );
+}
+
+#[test]
+fn five_hundred_messages_are_one_call_and_one_more_is_two() {
+    for (count, calls) in [(0, 0), (500, 1), (501, 2)] {
+        let endpoint = Endpoint::start();
+        let outcomes = to(&endpoint).send(&batch(count));
+        assert!(outcomes.len() == count && outcomes.iter().all(accepted));
+        assert_eq!(endpoint.requests().len(), calls);
+        let got: Vec<String> = endpoint.accepted().into_iter().map(|mail| mail.to).collect();
+        let all: Vec<String> = (0..count).map(|n| format!("user{n}@example.com")).collect();
+        assert_eq!(got, all, "each once and in order");
+    }
+}
+
+#[test]
+fn each_message_code_has_the_outcome_of_the_table_and_spoils_nothing_beside_it() {
+    for (code, text, say) in MESSAGES {
+        let endpoint = Endpoint::start();
+        let code = if *code == "0" { "SUCCESS" } else { code };
+        endpoint.push(Reply::Statuses(vec![("SUCCESS", ""), (code, text)]));
+        let outcomes = to(&endpoint).send(&batch(3));
+        let got: Vec<Said> = outcomes.iter().map(said).collect();
+        assert_eq!(got, [Said::Accept, *say, Said::Accept], "{code} {text}");
+        assert_eq!(endpoint.requests().len(), 1);
+    }
+}
+
+#[test]
+fn each_call_error_has_the_outcome_of_the_table() {
+    for (status, code, text, say) in CALLS {
+        let endpoint = Endpoint::start();
+        let body = match code {
+            0 => "<html>".to_owned(),
+            code => json!({ "ErrorCode": code, "Message": text }).to_string(),
+        };
+        endpoint.push(Reply::Full(*status, Vec::new(), body));
+        let outcomes = to(&endpoint).send(&batch(2));
+        let got: Vec<Said> = outcomes.iter().map(said).collect();
+        let (want, calls) = match say {
+            Said::Split => (Said::Accept, 3),
+            other => (*other, 1),
+        };
+        assert_eq!(got, [want, want], "{status} {code}");
+        assert_eq!(endpoint.requests().len(), calls, "{status} {code}");
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_alone_gets_the_outcome_of_its_code() {
+    for (status, code, say) in [
+        (422, 300, Said::Reject),
+        (422, 406, Said::Reject),
+        (422, 1101, Said::HoldAction),
+        (413, 0, Said::Reject),
+    ] {
+        let endpoint = Endpoint::start();
+        let body = json!({ "ErrorCode": code, "Message": "user1@example.com is bad" });
+        endpoint.set(Reply::Full(status, Vec::new(), body.to_string()));
+        let mut one = batch(2);
+        one.messages.remove(0);
+        let outcomes = to(&endpoint).send(&one);
+        assert_eq!(said(&outcomes[0]), say, "{status} {code}");
+        assert!(!format!("{outcomes:?}").contains("user1"), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
+    for reply in [
+        Reply::Reset,
+        Reply::AcceptThenReset,
+        Reply::Truncated,
+        Reply::AcceptThenBody("<html>"),
+        Reply::AcceptThenBody("{}"),
+        Reply::AcceptThenBody("[{},{}]"),
+        Reply::Fewer(1),
+    ] {
+        let endpoint = Endpoint::start();
+        endpoint.push(reply.clone());
+        let outcomes = to(&endpoint).send(&batch(2));
+        let ambiguous =
+            |outcome: &Outcome| matches!(outcome, Outcome::Retry { ambiguous: true, .. });
+        assert!(outcomes.iter().all(ambiguous), "{reply:?}: {outcomes:?}");
+        assert_eq!(endpoint.requests().len(), 1, "it is not sent again by itself");
+    }
+}
+
+#[test]
+fn the_wait_that_was_asked_for_is_passed_on() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Full(429, vec![("retry-after", "7".into())], String::new()));
+    let outcomes = to(&endpoint).send(&batch(1));
+    let Outcome::Retry { after, throttled: true, .. } = &outcomes[0] else { panic!() };
+    assert_eq!(*after, Some(Duration::from_secs(7)));
+}

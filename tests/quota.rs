@@ -1,0 +1,171 @@
+//! Limits and holds of the whole program: the day is counted in the database, the provider's
+//! quota is heeded, and what expires while it is held is counted.
+
+use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Program, wait_until};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A delivery that was sent so long ago, in PostgreSQL's words.
+fn sent(database: &Database, name: &str, count: u32, ago: &str) {
+    database.accounts(name, count);
+    database.run(&format!(
+        "UPDATE deliveries d SET state = 'sent', settled_at = now() - interval '{ago}' \
+           FROM tokens t JOIN accounts a ON a.id = t.account \
+          WHERE t.id = d.token AND a.login LIKE '{name}%'"
+    ));
+}
+
+#[test]
+fn the_daily_limit_is_counted_in_the_database_and_outlives_a_restart() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    sent(&database, "old", 7, "25 hours");
+    sent(&database, "new", 4, "3 hours");
+    database.accounts("user", 9);
+    let program = || Program::run(&database, &endpoint.url()).env("MAILROOM_DAILY_LIMIT", "10");
+    let run = program().start();
+    run.wait_log("the limit of recipients in 24 h is reached; looking again in ");
+    assert_eq!(endpoint.accepted().len(), 6);
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    // 24 hours after the slot of those of three hours ago: 21 hours, and at most ten minutes less.
+    let wait: u64 = finished
+        .log
+        .split("looking again in ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((21 * 3600 - 600..=21 * 3600).contains(&wait), "{wait}");
+
+    // Another process, and two more when one falls out of the day.
+    let run = program().start();
+    run.wait_log("the limit of recipients in 24 h is reached");
+    assert_eq!(run.stop().code, Some(0));
+    assert_eq!(endpoint.accepted().len(), 6);
+    database.run(
+        "UPDATE deliveries SET settled_at = now() - interval '24 hours 1 second' \
+          WHERE token IN (SELECT token FROM deliveries WHERE state = 'sent' \
+                            AND settled_at BETWEEN now() - interval '4 hours' \
+                                               AND now() - interval '2 hours' LIMIT 2)",
+    );
+    let run = program().start();
+    endpoint.wait_for(8, SOON);
+    run.wait_log("the limit of recipients in 24 h is reached");
+    assert_eq!(run.stop().code, Some(0));
+    assert_eq!(endpoint.accepted().len(), 8);
+    assert_eq!(database.number("SELECT sum(attempts) FROM deliveries WHERE state = 'pending'"), 0);
+}
+
+#[test]
+fn a_sender_with_a_database_counts_there_too_and_one_without_does_not() {
+    let database = Database::migrated();
+    sent(&database, "new", 4, "3 hours");
+    database.accounts("user", 9);
+    let collect = Program::collect(&database).env("MAILROOM_ACK", "sent").start();
+    let lines = collect.wait_lines(1).join("\n") + "\n";
+    assert_eq!(collect.stop().code, Some(0));
+    for (ack, expected) in [("sent", 6), ("written", 9)] {
+        let endpoint = Endpoint::start();
+        let mut send = Program::send(&endpoint.url())
+            .on(&database)
+            .env("MAILROOM_ACK", ack)
+            .env("MAILROOM_DAILY_LIMIT", if ack == "sent" { "10" } else { "9" })
+            .start();
+        send.write(&lines);
+        send.wait_log("the limit of recipients in 24 h is reached");
+        assert_eq!(endpoint.accepted().len(), expected, "{ack}");
+        let _ = send.stop();
+    }
+}
+
+#[test]
+fn the_count_of_a_day_reads_only_its_rows() {
+    let database = Database::migrated();
+    database.accounts("user", 3000);
+    database.run(
+        "UPDATE deliveries SET state = 'sent', settled_at = now() - token * interval '5 minutes'; \
+         ANALYZE deliveries",
+    );
+    let sql = include_str!("../src/db/sent.sql");
+    let mut client = database.client();
+    client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").unwrap();
+    let rows = client.query(&format!("EXPLAIN (ANALYZE, TIMING OFF) {sql}"), &[]).unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("deliveries_settled_idx"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+    let counted = database.number(&format!("SELECT sum(sent)::bigint FROM ({sql}) AS counted"));
+    let expected = database
+        .number("SELECT count(*) FROM deliveries WHERE settled_at > now() - interval '24 hours'");
+    assert!((expected - counted).abs() <= 1 && expected > 280, "{counted} of {expected}");
+}
+
+#[test]
+fn the_providers_quota_is_heeded_where_it_is_lower() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.allow(5.0, 200.0, 193.0);
+    database.accounts("user", 20);
+    let run = Program::run(&database, &endpoint.url()).start();
+    run.wait_log(
+        "the provider allows 5 recipients/s and 200 in 24 h, 7 of them left; sending 5 a second",
+    );
+    run.wait_log("the limit of recipients in 24 h is reached; looking again in ");
+    assert_eq!(endpoint.accepted().len(), 7);
+    let sizes: Vec<usize> = endpoint
+        .requests()
+        .iter()
+        .map(|request| request.json()["BulkEmailEntries"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(sizes, [5, 2]);
+    assert_eq!(endpoint.quota_asked(), 1);
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
+fn a_quota_that_may_not_be_read_is_said_once_and_mail_goes() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 30);
+    let run = Program::run(&database, &endpoint.url()).start();
+    endpoint.wait_for(30, SOON);
+    let finished = run.stop();
+    let text = "the account's quota cannot be read (AccessDeniedException: not allowed: \
+                GetAccount); going by MAILROOM_SEND_RATE and MAILROOM_DAILY_LIMIT alone";
+    assert_eq!(finished.log.matches(text).count(), 1, "{}", finished.log);
+    assert_eq!(endpoint.quota_asked(), 1);
+}
+
+#[test]
+fn what_expires_while_everything_is_held_is_counted_and_used_no_attempt() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "sending is paused"));
+    database.accounts("user", 12);
+    database
+        .run("UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint + 4 WHERE id <= 5");
+    let run = Program::run(&database, &endpoint.url())
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "500")
+        .start();
+    run.wait_log(
+        "everything is held: SendingPausedException: sending is paused; next probe in 30 s",
+    );
+    wait_until("five expire", || database.in_state("expired") == 5);
+    assert_eq!(endpoint.requests().len(), 1, "it is not probed meanwhile");
+    assert_eq!(database.number("SELECT sum(attempts) FROM deliveries"), 0);
+    assert_eq!(database.in_state("pending"), 7);
+    let held = database.number(
+        "SELECT count(*) FROM deliveries WHERE state = 'expired' AND error LIKE 'held: %paused%'",
+    );
+    assert!(held >= 1, "those that were tried keep the reason");
+    run.wait_log("expired before they could be sent");
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0));
+}

@@ -1,0 +1,239 @@
+//! What the provider says, and what stands in the row afterwards.
+
+use super::{repeated, run, wait_state};
+use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::peer::Peer;
+use crate::support::program::{Program, wait_until};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn an_accepted_mail_is_sent_with_the_id_of_the_provider_in_its_row() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 3);
+    database.recovery("other");
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 4);
+    for mail in endpoint.accepted() {
+        let row = format!(
+            "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.token \
+               JOIN accounts a ON a.id = t.account \
+              WHERE a.email = '{}' AND d.provider_id = '{}' AND d.attempts = 1 \
+                AND d.settled_at IS NOT NULL AND d.lease IS NULL AND d.error IS NULL",
+            mail.to, mail.id
+        );
+        assert_eq!(database.number(&row), 1, "{mail:?}");
+    }
+    assert_eq!(repeated(&endpoint, 4), 0);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_retry_waits_in_the_database_and_not_in_the_process() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let busy = vec![("retry-after", "3".to_owned())];
+    endpoint.push(Reply::Full(503, busy, String::new()));
+    let running = run(&database, &endpoint).start();
+    database.accounts("first", 1);
+    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 1 \
+                 AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 503%'";
+    wait_until("the retry is scheduled", || database.number(waits) == 1);
+    // Meanwhile others go, and the process may even be another one.
+    database.accounts("second", 1);
+    assert_eq!(endpoint.wait_for(1, PATIENCE)[0].to, "second1@example.com");
+    assert_eq!(running.stop().code, Some(0));
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 2);
+    assert_eq!(repeated(&endpoint, 2), 0);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 2"), 1);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn what_is_out_of_attempts_has_failed_with_the_reason() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(500, "InternalFailure", "no luck"));
+    let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "2").start();
+    database.accounts("user", 1);
+    wait_state(&database, "failed", 1);
+    let why = "SELECT count(*) FROM deliveries WHERE attempts = 2 \
+               AND error = 'InternalFailure: no luck (attempt 2, the last)'";
+    assert_eq!(database.number(why), 1);
+    assert_eq!(endpoint.requests().len(), 2);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn every_message_of_a_batch_has_its_own_outcome() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Statuses(vec![
+        ("SUCCESS", ""),
+        ("MESSAGE_REJECTED", "suppressed"),
+        ("TRANSIENT_FAILURE", "later"),
+        ("SOMETHING_NEW", "who knows"),
+        ("SUCCESS", ""),
+    ]));
+    database.accounts("user", 5);
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 4);
+    assert_eq!(database.in_state("failed"), 1);
+    assert_eq!(repeated(&endpoint, 4), 0);
+    let rows = database
+        .client()
+        .query("SELECT attempts, state::text FROM deliveries ORDER BY token", &[])
+        .unwrap();
+    let rows: Vec<(i32, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [(1, "sent"), (1, "failed"), (2, "sent"), (2, "sent"), (1, "sent")];
+    assert_eq!(rows, expected.map(|(attempts, state)| (attempts, state.to_owned())));
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_hold_uses_no_attempt_pauses_the_transport_and_ends_with_a_restart() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let running = run(&database, &endpoint).start();
+    database.accounts("first", 3);
+    running.wait_log("everything is held: SendingPausedException: paused for review");
+    wait_state(&database, "pending", 3);
+    // Nothing more is tried while it pauses.
+    database.accounts("second", 30);
+    running.wait_log("next probe in 30 s");
+    let finished = running.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(endpoint.requests().len(), 1, "{}", finished.log);
+    let held = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0 \
+                AND error LIKE '%SendingPausedException%' AND due_at > now()";
+    assert_eq!(database.number(held), 3);
+
+    endpoint.set(Reply::Accept);
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 33);
+    assert_eq!(repeated(&endpoint, 33), 0);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+/// A third kind of mail: an enum value and a row.
+fn third_action(database: &Database) {
+    database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
+    database.run(
+        "INSERT INTO actions (action, number, path, signs_code, account_status) \
+         VALUES ('invitation', 3, '/invite', true, '{active,provisioned}')",
+    );
+}
+
+fn invite(database: &Database, name: &str) {
+    database.run(&format!(
+        "WITH one AS (INSERT INTO accounts (email, login, status) \
+                      VALUES ('{name}@example.com', '{name}', 'active') RETURNING id) \
+         INSERT INTO tokens (account, action) SELECT id, 'invitation' FROM one"
+    ));
+}
+
+#[test]
+fn a_third_kind_of_mail_needs_two_statements_and_one_variable() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    third_action(&database);
+    let running = run(&database, &endpoint)
+        .env("MAILROOM_TEMPLATES", "1=activationv1,2=passwordrecoveryv1,3=invitationv1")
+        .start();
+    invite(&database, "guest");
+    let mail = endpoint.wait_for(1, PATIENCE).remove(0);
+    assert_eq!((mail.to.as_str(), mail.template.as_str()), ("guest@example.com", "invitationv1"));
+    let (token, code) = (mail.data["secret"].as_str(), mail.data["code"].as_str());
+    let words = ["verify", token.unwrap(), "--code", code.unwrap(), "--path", "/invite"];
+    let verified = Program::new(&words).on(&database).output();
+    assert_eq!(verified.code, Some(0), "{}", verified.out);
+    wait_state(&database, "sent", 1);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn an_action_without_a_template_is_held_said_and_not_lost_while_others_go_on() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    third_action(&database);
+    invite(&database, "guest");
+    let running = run(&database, &endpoint).start();
+    running.wait_log("action 3 is held: no template for action 3");
+    database.accounts("user", 12);
+    invite(&database, "second");
+    database.recovery("third");
+    wait_state(&database, "sent", 13);
+    assert_eq!(repeated(&endpoint, 13), 0);
+    let finished = running.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let held = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0";
+    assert_eq!(database.number(held), 2);
+
+    let running = run(&database, &endpoint).env("MAILROOM_TEMPLATES", "3=invitationv1").start();
+    wait_state(&database, "sent", 15);
+    assert_eq!(repeated(&endpoint, 15), 0);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn two_processes_share_a_queue_and_nobody_gets_two_mails() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("before", 150);
+    let both = [run(&database, &endpoint).start(), run(&database, &endpoint).start()];
+    database.accounts("after", 150);
+    wait_state(&database, "sent", 300);
+    assert_eq!(repeated(&endpoint, 300), 0);
+    for running in both {
+        assert_eq!(running.stop().code, Some(0));
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_signed_fails_and_spoils_nothing_beside_it() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 4);
+    database.run("UPDATE tokens SET secret = '\\x00112233445566778899aabbccddeeff' WHERE id = 2");
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 3);
+    wait_state(&database, "failed", 1);
+    let why = "SELECT count(*) FROM deliveries WHERE token = 2 AND error LIKE '%16 bytes%'";
+    assert_eq!(database.number(why), 1);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_mail_arrives_in_the_inbox_of_a_local_ses_that_others_wrote() {
+    let database = Database::migrated();
+    let peer = Peer::start();
+    peer.template("activationv1", "Welcome {{login}}", "{{{login}}} {{{secret}}} {{{code}}}");
+    database.accounts("user", 1);
+    let running = Program::run(&database, &peer.url()).start();
+    wait_state(&database, "sent", 1);
+    let mail = &peer.store()[0];
+    assert_eq!(mail["subject"], "Welcome user1");
+    assert_eq!(mail["destination"]["to"][0], "user1@example.com");
+    let body = mail["body"]["text"].as_str().unwrap();
+    let token = body.split(' ').nth(1).unwrap();
+    let verified = Program::new(&["verify", token]).on(&database).output();
+    assert_eq!(verified.code, Some(0), "{}", verified.out);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn debug_mode_prints_the_requests_and_sends_nothing() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 2);
+    let running = run(&database, &endpoint).env("MAILROOM_DEBUG", "true").start();
+    wait_state(&database, "sent", 2);
+    assert!(running.out().contains("to user2@example.com {"), "{}", running.out());
+    assert_eq!(endpoint.connections(), 0);
+    assert_eq!(running.stop().code, Some(0));
+}

@@ -1,0 +1,113 @@
+//! Asked to stop: what is in the pipe is still sent, and what cannot be is kept.
+
+use super::sent;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Program, messages, wait_until};
+use crate::support::records::activations;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// The limit of SPEC.md.
+const LIMIT: Duration = Duration::from_secs(8);
+
+fn kept(undelivered: &str) -> usize {
+    undelivered.lines().map(|line| messages(line).len()).sum()
+}
+
+#[test]
+fn what_is_in_the_pipe_is_still_sent() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_millis(700), Box::new(Reply::Accept)));
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("a", 10));
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    for name in ["b", "c", "d"] {
+        send.write(activations(name, 10));
+    }
+    let started = Instant::now();
+    let finished = send.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(started.elapsed() < LIMIT);
+    assert_eq!(sent(&endpoint).len(), 40, "{}", finished.log);
+    assert_eq!(finished.undelivered, "");
+}
+
+#[test]
+fn an_idle_sender_stops_at_once() {
+    let endpoint = Endpoint::start();
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("a", 1));
+    endpoint.wait_for(1, Duration::from_secs(10));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let send = Program::send(&endpoint.url()).start();
+        send.wait_log("configured");
+        // The line stands before the handlers do.
+        wait_until("signals are handled", || handles(send.pid(), signal));
+        send.signal(signal);
+        let started = Instant::now();
+        assert_eq!(send.finish().code, Some(0));
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(send.stop().code, Some(0));
+}
+
+/// Whether the process has a handler for a signal.
+fn handles(pid: i32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("SigCgt:")).unwrap();
+    let caught = u64::from_str_radix(line["SigCgt:".len()..].trim(), 16).unwrap();
+    caught & (1 << (signal as i32 - 1)) != 0
+}
+
+#[test]
+fn while_the_provider_does_not_answer_it_still_stops_and_keeps_everything() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::Slow(Duration::from_secs(60), Box::new(Reply::Reset)));
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("a", 10));
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    send.write(activations("b", 5));
+    let started = Instant::now();
+    let finished = send.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    assert_eq!(kept(&finished.undelivered), 15, "{}", finished.log);
+}
+
+#[test]
+fn what_is_held_is_kept_when_it_must_stop() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("a", 3));
+    send.wait_log("everything is held: SendingPausedException: paused for review");
+    send.write(activations("b", 3));
+    let started = Instant::now();
+    let finished = send.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(kept(&finished.undelivered), 6, "{}", finished.log);
+    assert_eq!(sent(&endpoint), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::Slow(Duration::from_secs(60), Box::new(Reply::Reset)));
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("a", 1));
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    send.signal(Signal::SIGTERM);
+    let started = Instant::now();
+    wait_until("the first signal was delivered", || pending(send.pid()) == 0);
+    send.signal(Signal::SIGTERM);
+    assert_eq!(send.finish().code, Some(1));
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+/// Signals that wait for delivery, as a mask.
+fn pending(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("ShdPnd:")).unwrap();
+    u64::from_str_radix(line["ShdPnd:".len()..].trim(), 16).unwrap()
+}

@@ -1,0 +1,126 @@
+//! The SMTP transport against a server under our control and against Postfix: what stands in a
+//! mail, and what becomes of it when a step fails.
+
+mod faults;
+mod mails;
+mod real;
+mod settings;
+
+use crate::support::mailserver::{MailServer, Tls};
+use mailroom::model::{Batch, Message, Outcome};
+use mailroom::pump::system_clock;
+use mailroom::stop::Stop;
+use mailroom::template::Templates;
+use mailroom::transport::smtp::{Server, Settings, Smtp};
+use std::path::Path;
+
+pub const TOKEN: &str =
+    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
+
+/// A directory with both templates: the text shows each value as it is.
+pub fn templates() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, subject) in [
+        ("activationv1", "Activate, {{login}}\n"),
+        ("passwordrecoveryv1", "Recover {{ login }} with {{ code }}"),
+    ] {
+        write(dir.path(), &format!("{name}.subject"), subject);
+        write(dir.path(), &format!("{name}.txt"), "{{login}}|{{secret}}|{{code}}\n");
+        let html = "<p title=\"{{login}}\">{{login}}|{{secret}}|{{code}}</p>\n";
+        write(dir.path(), &format!("{name}.html"), html);
+    }
+    dir
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    std::fs::write(dir.join(name), text).unwrap();
+}
+
+/// A transport that sends to `url` with the templates in `dir`.
+pub fn smtp(url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
+    let settings = Settings {
+        server: Server::parse(url, None).unwrap(),
+        templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
+        directory: dir.to_owned(),
+        source: "Mail Room <noreply@example.com>".into(),
+        clock: system_clock(),
+    };
+    Smtp::new(settings, stop.clone())
+}
+
+/// A server with its surroundings.
+struct Rig {
+    server: MailServer,
+    dir: tempfile::TempDir,
+    stop: Stop,
+}
+
+impl Rig {
+    fn plain() -> Rig {
+        Rig::with(MailServer::plain())
+    }
+
+    fn with(server: MailServer) -> Rig {
+        let dir = templates();
+        write(dir.path(), "ca.pem", &server.ca);
+        Rig { server, dir, stop: Stop::new() }
+    }
+
+    fn url(&self, who: &str) -> String {
+        self.server.url(who, &self.dir.path().join("ca.pem"))
+    }
+
+    fn smtp(&self) -> Smtp {
+        self.smtp_at(&self.url(""))
+    }
+
+    fn smtp_at(&self, url: &str) -> Smtp {
+        smtp(url, self.dir.path(), &self.stop).unwrap()
+    }
+}
+
+fn message(action: u16, number: usize) -> Message {
+    Message {
+        action,
+        email: format!("user{number}@example.com"),
+        login: format!("login{number}"),
+        token: TOKEN.to_owned(),
+        code: if action == 2 { "01234".into() } else { String::new() },
+        ticket: None,
+    }
+}
+
+fn batch(count: usize) -> Batch {
+    Batch { messages: (0..count).map(|number| message(1, number)).collect() }
+}
+
+fn accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
+}
+
+#[test]
+fn every_way_of_encrypting_and_logging_in_hands_the_mail_over() {
+    for (tls, login) in [
+        (Tls::Never, None),
+        (Tls::Offered, None),
+        (Tls::Offered, Some(("user@example.com", "pa:ss%w@rd"))),
+        (Tls::Immediate, Some(("user", "hunter2"))),
+    ] {
+        use mailroom::transport::Transport as _;
+        let rig = Rig::with(MailServer::start(tls, login));
+        let who = match login {
+            Some(("user", _)) => "user:hunter2@",
+            Some(_) => "user%40example.com:pa%3Ass%25w%40rd@",
+            None => "",
+        };
+        let mut smtp = rig.smtp_at(&rig.url(who));
+        assert!(smtp.send(&batch(3)).iter().all(accepted), "{tls:?}");
+        assert!(smtp.send(&batch(2)).iter().all(accepted), "{tls:?}");
+        let mails = rig.server.mails();
+        assert_eq!(mails.len(), 5);
+        assert!(mails.iter().all(|mail| mail.encrypted == (tls != Tls::Never)));
+        assert!(mails.iter().all(|mail| mail.user.as_deref() == login.map(|(user, _)| user)));
+        assert_eq!(rig.server.connections(), 1, "one connection, also for the next batch");
+        drop(smtp);
+    }
+}

@@ -1,0 +1,257 @@
+//! Each step of the conversation, failing in each way.
+
+use super::{Rig, TOKEN, accepted, batch};
+use crate::support::mailserver::{Act, MailServer, Step, Tls};
+use mailroom::model::{Outcome, Scope};
+use mailroom::transport::Transport;
+use std::time::{Duration, Instant};
+
+/// What is said of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    Accept,
+    /// Tried again, uses an attempt.
+    Retry,
+    Throttled,
+    /// Tried again; nothing of it was sent.
+    Unsent,
+    Ambiguous,
+    Reject,
+    HoldAll,
+}
+
+fn said(outcome: &Outcome) -> Said {
+    match outcome {
+        Outcome::Accepted { .. } => Said::Accept,
+        Outcome::Retry { ambiguous: true, unsent: false, .. } => Said::Ambiguous,
+        Outcome::Retry { unsent: true, ambiguous: false, .. } => Said::Unsent,
+        Outcome::Retry { throttled: true, .. } => Said::Throttled,
+        Outcome::Retry { ambiguous: false, .. } => Said::Retry,
+        Outcome::Reject { .. } => Said::Reject,
+        Outcome::Hold { scope: Scope::All, .. } => Said::HoldAll,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Step, answer, what is said of the message that met it, and of the next one.
+const ANSWERS: &[(Step, &str, Said, Said)] = &[
+    (Step::Greeting, "554 5.3.2 No service", Said::HoldAll, Said::HoldAll),
+    (Step::Greeting, "421 4.3.2 Too many connections", Said::HoldAll, Said::HoldAll),
+    (Step::Ehlo, "550 5.7.1 Go away", Said::HoldAll, Said::HoldAll),
+    (Step::StartTls, "454 4.7.0 TLS not available", Said::HoldAll, Said::HoldAll),
+    (Step::Auth, "535 5.7.8 Bad credentials", Said::HoldAll, Said::HoldAll),
+    (Step::Auth, "454 4.7.0 Temporary authentication failure", Said::HoldAll, Said::HoldAll),
+    (Step::Mail, "451 4.3.0 Try later", Said::Retry, Said::Accept),
+    (Step::Mail, "550 5.7.1 Sender not allowed", Said::HoldAll, Said::HoldAll),
+    (Step::Mail, "530 5.7.0 Authentication required", Said::HoldAll, Said::HoldAll),
+    (Step::Mail, "421 4.4.2 Closing", Said::Retry, Said::Accept),
+    (Step::Rcpt, "450 4.2.1 Mailbox busy", Said::Retry, Said::Accept),
+    (Step::Rcpt, "452 4.2.2 Mailbox full", Said::Retry, Said::Accept),
+    (
+        Step::Rcpt,
+        "454 Throttling failure: Maximum sending rate exceeded.",
+        Said::Throttled,
+        Said::Accept,
+    ),
+    (
+        Step::Rcpt,
+        "454 Throttling failure: Daily message quota exceeded.",
+        Said::HoldAll,
+        Said::HoldAll,
+    ),
+    (Step::Rcpt, "550 5.1.1 No such user", Said::Reject, Said::Accept),
+    (Step::Rcpt, "550-5.1.1 No such user\n550 5.1.1 really", Said::Reject, Said::Accept),
+    (Step::Rcpt, "553 5.1.3 Bad address", Said::Reject, Said::Accept),
+    (Step::Rcpt, "554 5.7.1 Relay access denied", Said::HoldAll, Said::HoldAll),
+    (Step::Rcpt, "550 5.4.5 Daily sending quota exceeded", Said::HoldAll, Said::HoldAll),
+    (Step::Rcpt, "421 4.7.0 Closing", Said::Retry, Said::Accept),
+    (Step::Data, "451 4.3.0 Try later", Said::Retry, Said::Accept),
+    (Step::Data, "554 5.5.1 No valid recipients", Said::Reject, Said::Accept),
+    (Step::Data, "250 what", Said::Retry, Said::Accept),
+    (Step::Dot, "452 4.3.1 Out of space", Said::Retry, Said::Accept),
+    (Step::Dot, "552 5.3.4 Too big", Said::Reject, Said::Accept),
+    (Step::Dot, "550 5.7.1 Spam", Said::Reject, Said::Accept),
+    (Step::Dot, "354 what", Said::Ambiguous, Said::Accept),
+    (Step::Dot, "250", Said::Accept, Said::Accept),
+    (Step::Dot, "ok", Said::Ambiguous, Said::Accept),
+    (Step::Rcpt, "999 what", Said::Retry, Said::Accept),
+];
+
+/// The same for a connection that is closed there.
+const DROPS: &[(Step, Act, Said, Said)] = &[
+    (Step::Greeting, Act::Drop, Said::Unsent, Said::Unsent),
+    (Step::Ehlo, Act::Drop, Said::Unsent, Said::Unsent),
+    (Step::StartTls, Act::Drop, Said::Unsent, Said::Unsent),
+    (Step::Auth, Act::Drop, Said::Unsent, Said::Unsent),
+    (Step::Mail, Act::Drop, Said::Retry, Said::Accept),
+    (Step::Rcpt, Act::Drop, Said::Retry, Said::Accept),
+    (Step::Data, Act::Drop, Said::Retry, Said::Accept),
+    (Step::Dot, Act::Drop, Said::Ambiguous, Said::Accept),
+    (Step::Dot, Act::TakeThenDrop, Said::Ambiguous, Said::Accept),
+];
+
+const LOGIN: Option<(&str, &str)> = Some(("user", "hunter2"));
+
+fn check(step: Step, act: Act, first: Said, second: Said) {
+    let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+    let mut smtp = rig.smtp_at(&rig.url("user:hunter2@"));
+    rig.server.push(step, act.clone());
+    let outcomes = smtp.send(&batch(2));
+    let got: Vec<Said> = outcomes.iter().map(said).collect();
+    assert_eq!(got, [first, second], "{step:?} {act:?}: {outcomes:?}");
+    for outcome in &outcomes {
+        let text = format!("{outcome:?}");
+        assert!(!text.contains(TOKEN) && !text.contains("hunter2"), "{text}");
+    }
+    // The fault has passed: all is well again.
+    assert!(smtp.send(&batch(2)).iter().all(accepted), "{step:?} {act:?}");
+}
+
+#[test]
+fn each_answer_at_each_step_has_the_outcome_of_the_table() {
+    for (step, answer, first, second) in ANSWERS {
+        check(*step, Act::Say(answer), *first, *second);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_is_ambiguous_after_the_final_dot_only() {
+    for (step, act, first, second) in DROPS {
+        check(*step, act.clone(), *first, *second);
+    }
+}
+
+#[test]
+fn a_refused_recipient_is_masked_and_the_connection_goes_on() {
+    let rig = Rig::plain();
+    rig.server.refuse("user1@example.com", "550 5.1.1 <user1@example.com>: no such user");
+    let mut smtp = rig.smtp();
+    let outcomes = smtp.send(&batch(3));
+    let why = "550 at recipient: 5.1.1 u***@example.com>: no such user";
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]));
+    let Outcome::Reject { why: told } = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert!(
+        told.starts_with("550 at recipient: 5.1.1 ") && !told.contains("user1"),
+        "{told} {why}"
+    );
+    assert_eq!(rig.server.connections(), 1);
+    assert_eq!(rig.server.mails().len(), 2);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_asked_once_a_batch() {
+    let rig = Rig::plain();
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    for url in [format!("smtp://127.0.0.1:{port}?tls=none"), "smtp://nowhere.invalid".into()] {
+        let start = Instant::now();
+        let outcomes = rig.smtp_at(&url).send(&batch(50));
+        assert!(outcomes.iter().all(|outcome| said(outcome) == Said::Unsent), "{outcomes:?}");
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
+fn a_connection_that_went_while_idle_is_opened_again_unnoticed() {
+    let rig = Rig::plain();
+    let mut smtp = rig.smtp();
+    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    // Closed with a word, as servers do: seen before it is used.
+    rig.server.push(Step::Mail, Act::Say("421 4.4.2 Timeout"));
+    assert_eq!(said(&smtp.send(&batch(1))[0]), Said::Retry);
+    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    // Closed at the moment of use.
+    rig.server.push(Step::Mail, Act::Drop);
+    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    assert_eq!(rig.server.mails().len(), 3);
+    assert_eq!(rig.server.connections(), 3);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_or_of_another_name_holds_everything() {
+    for tls in [Tls::Offered, Tls::Immediate] {
+        let rig = Rig::with(MailServer::start(tls, LOGIN));
+        let (good, port) = (rig.url("user:hunter2@"), rig.server.port());
+        let other = good.replace("localhost", "127.0.0.1");
+        let unknown = good.split("ca=").next().unwrap().trim_end_matches(['?', '&']).to_owned();
+        for url in [other, unknown] {
+            let outcomes = rig.smtp_at(&url).send(&batch(2));
+            let Outcome::Hold { scope: Scope::All, why } = &outcomes[0] else {
+                panic!("{port}: {outcomes:?}")
+            };
+            assert!(why.contains("certificate"), "{why}");
+        }
+        assert!(rig.server.lines().iter().all(|line| line != "AUTH"), "no password was sent");
+        assert!(rig.smtp_at(&good).send(&batch(1)).iter().all(accepted));
+    }
+}
+
+#[test]
+fn without_encryption_nothing_that_needs_it_is_sent() {
+    let rig = Rig::with(MailServer::start(Tls::Never, LOGIN));
+    let port = rig.server.port();
+    for url in [
+        format!("smtp://localhost:{port}"),
+        format!("smtp://user:hunter2@localhost:{port}"),
+        format!("smtp://user:hunter2@localhost:{port}?tls=opportunistic"),
+    ] {
+        let outcomes = rig.smtp_at(&url).send(&batch(2));
+        let Outcome::Hold { scope: Scope::All, why } = &outcomes[0] else { panic!("{outcomes:?}") };
+        assert!(why.contains("offers no STARTTLS"), "{why}");
+    }
+    assert!(rig.server.lines().iter().all(|line| line.starts_with("EHLO")));
+    let rig = Rig::plain();
+    let url = format!("smtp://localhost:{}?tls=opportunistic", rig.server.port());
+    assert!(rig.smtp_at(&url).send(&batch(1)).iter().all(accepted));
+}
+
+#[test]
+fn a_server_without_a_login_we_know_holds_everything() {
+    let rig = Rig::plain();
+    let url = format!("smtp://user:hunter2@localhost:{}?tls=none", rig.server.port());
+    let outcomes = rig.smtp_at(&url).send(&batch(1));
+    assert_eq!(said(&outcomes[0]), Said::HoldAll, "{outcomes:?}");
+}
+
+#[test]
+fn auth_login_is_spoken_where_plain_is_not_offered() {
+    let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+    let lines = "250-mail.mailroom.test\n250-STARTTLS\n250 AUTH LOGIN";
+    rig.server.set(Step::Ehlo, Some(Act::Say(lines)));
+    assert!(rig.smtp_at(&rig.url("user:hunter2@")).send(&batch(1)).iter().all(accepted));
+}
+
+#[test]
+fn what_is_said_before_the_handshake_is_not_taken_for_encrypted() {
+    let rig = Rig::with(MailServer::start(Tls::Offered, None));
+    rig.server.push(Step::StartTls, Act::Say("220 go\n250-injected\n250 AUTH PLAIN"));
+    let outcomes = rig.smtp().send(&batch(1));
+    assert_ne!(said(&outcomes[0]), Said::Accept);
+    assert!(rig.server.mails().is_empty());
+}
+
+#[test]
+fn a_stop_gives_a_mail_up_after_the_grace_and_begins_no_other() {
+    let rig = Rig::plain();
+    rig.server.push(Step::Dot, Act::Slow(Duration::from_secs(20)));
+    let mut smtp = rig.smtp();
+    let (outcomes, took) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !rig.server.lines().iter().any(|line| line == "DATA") {
+                assert!(Instant::now() < deadline);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            rig.stop.request();
+        });
+        let start = Instant::now();
+        (smtp.send(&batch(3)), start.elapsed())
+    });
+    let got: Vec<Said> = outcomes.iter().map(said).collect();
+    assert_eq!(got, [Said::Ambiguous, Said::Unsent, Said::Unsent], "{outcomes:?}");
+    let grace = mailroom::stop::GRACE;
+    assert!(took < grace + Duration::from_secs(2), "{took:?}");
+    assert!(took > Duration::from_secs(3), "work under way may still end: {took:?}");
+}

@@ -1,0 +1,139 @@
+//! What stands in a mail, and what no login can make of it.
+
+use super::{Rig, TOKEN, accepted, batch, message, write};
+use mailroom::model::{Outcome, Scope};
+use mailroom::transport::Transport;
+
+/// What programs send that no header, line or tag may become.
+const ODD: &[&str] = &[
+    "a,b",
+    "\"quoted\" 'single'",
+    "x\r\nBcc: eve@example.com",
+    "x\nBcc: eve@example.com\n\nbody",
+    "x\rBcc: eve@example.com",
+    "x\r\n.\r\nMAIL FROM:<eve@example.com>\r\n",
+    "back\\slash",
+    "\u{1F600} \u{e9}\u{4e2d}",
+    "",
+    " leading and trailing ",
+    "{{secret}} {% for x in y %}",
+    "<script>alert(1)</script>&amp;",
+    "=?utf-8?q?forged?=",
+    "nul \0 bell \u{7} del \u{7f} nel \u{85} ls \u{2028}",
+    ".",
+];
+
+#[test]
+fn a_mail_has_the_headers_and_bodies_of_its_template() {
+    let rig = Rig::plain();
+    let mut two = batch(2);
+    two.messages[1] = message(2, 1);
+    let outcomes = rig.smtp().send(&two);
+    let mails = rig.server.mails();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(
+        (mails[0].from.as_str(), mails[0].to.as_str()),
+        ("noreply@example.com", "user0@example.com")
+    );
+    assert_eq!(mails[0].header("From").unwrap(), "\"Mail Room\" <noreply@example.com>");
+    assert_eq!(mails[0].header("To").unwrap(), "user0@example.com");
+    assert_eq!(mails[0].header("Subject").unwrap(), "Activate, login0");
+    assert_eq!(mails[1].header("Subject").unwrap(), "Recover login1 with 01234");
+    let date = mailparse::dateparse(&mails[0].header("Date").unwrap()).unwrap();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    assert!((now - date).abs() < 60, "{date}");
+    let (text, html) = mails[1].bodies();
+    assert_eq!(text, format!("login1|{TOKEN}|01234"));
+    assert_eq!(html, format!("<p title=\"login1\">login1|{TOKEN}|01234</p>"));
+    for (mail, outcome) in mails.iter().zip(&outcomes) {
+        let Outcome::Accepted { provider_id } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(mail.header("Message-ID").unwrap(), format!("<{provider_id}>"));
+        assert!(provider_id.ends_with("@example.com") && !provider_id.contains("TOKEN"));
+        assert!(mail.raw.is_ascii());
+        assert!(mail.raw.lines().all(|line| line.len() <= 998));
+    }
+}
+
+#[test]
+fn a_message_that_is_tried_again_has_the_same_id_and_others_have_others() {
+    let rig = Rig::plain();
+    let mut smtp = rig.smtp();
+    let mut three = batch(3);
+    three.messages[2].email = three.messages[1].email.clone();
+    three.messages[2].token = "X".repeat(86);
+    let (first, again) = (smtp.send(&three), smtp.send(&three));
+    assert_eq!(first, again);
+    assert!(first[0] != first[1] && first[1] != first[2]);
+}
+
+#[test]
+fn no_login_can_add_a_header_a_recipient_or_a_tag() {
+    let rig = Rig::plain();
+    let mut odd = batch(ODD.len());
+    for (message, login) in odd.messages.iter_mut().zip(ODD) {
+        message.login = (*login).to_owned();
+    }
+    assert!(rig.smtp().send(&odd).iter().all(accepted));
+    let mails = rig.server.mails();
+    assert_eq!(mails.len(), ODD.len());
+    let plain = mails[0].headers();
+    let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n");
+    for ((mail, login), number) in mails.iter().zip(ODD).zip(0..) {
+        assert_eq!(mail.to, format!("user{number}@example.com"));
+        assert_eq!(mail.headers(), plain, "{login:?}");
+        assert!(mail.raw.is_ascii(), "{login:?}");
+        let subject = mail.header("Subject").unwrap();
+        assert!(!subject.contains(char::is_control), "{subject:?}");
+        let (text, html) = mail.bodies();
+        assert_eq!(lines(&text), lines(&format!("{login}|{TOKEN}|")), "{login:?}");
+        assert_eq!(html.matches('<').count(), 2, "{html}");
+        assert_eq!(html.matches('"').count(), 2, "{html}");
+        assert!(!html.contains("<script"), "{html}");
+    }
+    let rcpts = rig.server.lines().iter().filter(|line| line.starts_with("RCPT")).count();
+    assert_eq!(rcpts, ODD.len());
+}
+
+#[test]
+fn addresses_that_could_name_somebody_else_never_reach_the_server() {
+    let rig = Rig::plain();
+    let mut bad = batch(4);
+    bad.messages[0].email = "a@example.com>\r\nRCPT TO:<eve@example.com".into();
+    bad.messages[1].email = "a@example.com,b@example.com".into();
+    bad.messages[2].email = "\"a b\"@example.com".into();
+    bad.messages[3].action = 9;
+    let outcomes = rig.smtp().send(&bad);
+    assert!(outcomes[..3].iter().all(|outcome| matches!(outcome, Outcome::Reject { .. })));
+    assert!(matches!(outcomes[3], Outcome::Hold { scope: Scope::Action(9), .. }));
+    assert_eq!(rig.server.connections(), 0);
+}
+
+#[test]
+fn a_variable_that_does_not_exist_is_found_before_anything_is_taken() {
+    let rig = Rig::plain();
+    write(rig.dir.path(), "activationv1.html", "<p>{{ login }}</p>\n<p>{{ name }}</p>");
+    let error = super::smtp(&rig.url(""), rig.dir.path(), &rig.stop).err().unwrap();
+    assert!(error.contains("action 1: activationv1.html, line 2: "), "{error}");
+    std::fs::remove_file(rig.dir.path().join("passwordrecoveryv1.txt")).unwrap();
+    let error = super::smtp(&rig.url(""), rig.dir.path(), &rig.stop).err().unwrap();
+    assert_eq!(error.lines().count(), 2, "all is told at once: {error}");
+    assert!(error.contains("passwordrecoveryv1.txt: No such file"), "{error}");
+}
+
+#[test]
+fn a_template_that_fails_holds_its_action_until_its_file_is_right() {
+    let rig = Rig::plain();
+    // It fails for some messages only, which no check before can find.
+    let broken = "{% if login == 'login1' %}{{ nothing }}{% endif %}x";
+    write(rig.dir.path(), "activationv1.txt", broken);
+    let mut smtp = rig.smtp();
+    let mut three = batch(3);
+    three.messages[2] = message(2, 2);
+    let outcomes = smtp.send(&three);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]), "{outcomes:?}");
+    let Outcome::Hold { scope: Scope::Action(1), why } = &outcomes[1] else { panic!() };
+    assert!(why.starts_with("template: activationv1.txt"), "{why}");
+    write(rig.dir.path(), "activationv1.txt", "right");
+    assert!(smtp.send(&three).iter().all(accepted));
+    assert_eq!(rig.server.mails()[3].bodies().0, "right");
+}

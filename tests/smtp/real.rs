@@ -1,0 +1,65 @@
+//! The transport against Postfix.
+
+use super::{TOKEN, accepted, batch, message, smtp, templates};
+use crate::support::postfix::Postfix;
+use mailroom::model::Outcome;
+use mailroom::stop::Stop;
+use mailroom::transport::Transport;
+
+#[test]
+fn postfix_takes_our_mails_and_tells_recipients_apart() {
+    let postfix = Postfix::start();
+    let dir = templates();
+    let mut smtp = smtp(&postfix.url(), dir.path(), &Stop::new()).unwrap();
+    let mut five = batch(5);
+    five.messages[1].login = "\u{1F600}\r\nBcc: eve@example.com\r\n.\r\n".into();
+    five.messages[2] = message(2, 2);
+    if postfix.whole {
+        five.messages[3].email = "gone@example.com".into();
+        five.messages[4].email = "later@example.com".into();
+    }
+    let outcomes = smtp.send(&five);
+    assert!(outcomes[..3].iter().all(accepted), "{outcomes:?}");
+    if postfix.whole {
+        assert!(matches!(&outcomes[3], Outcome::Reject { why } if why.starts_with("550 ")));
+        let Outcome::Retry { ambiguous: false, unsent: false, why, .. } = &outcomes[4] else {
+            panic!("{outcomes:?}")
+        };
+        assert!(why.starts_with("450 at recipient: 4.2.0 "), "{why}");
+    }
+    let ids: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Accepted { provider_id } => Some(provider_id.clone()),
+            _ => None,
+        })
+        .collect();
+    let mails = postfix.mails(ids.len());
+    assert_eq!(mails.len(), ids.len());
+    for id in &ids {
+        let mail = mails.iter().find(|mail| mail.contains(&format!("Message-ID: <{id}>")));
+        let mail = mailparse::parse_mail(mail.unwrap().as_bytes()).unwrap();
+        assert!(!mail.headers.iter().any(|header| header.get_key() == "Bcc"));
+        let text = mail.subparts[0].get_body().unwrap();
+        assert!(text.contains(TOKEN), "{text}");
+    }
+    // The connection is kept, and still good.
+    assert!(smtp.send(&batch(3)).iter().all(accepted));
+    assert_eq!(postfix.mails(ids.len() + 3).len(), ids.len() + 3);
+}
+
+#[test]
+fn postfix_that_will_not_relay_for_us_fails_no_message() {
+    let postfix = Postfix::start();
+    if !postfix.whole {
+        // smtp-sink relays nothing and refuses nobody.
+        return;
+    }
+    let dir = templates();
+    let mut smtp = smtp(&postfix.url(), dir.path(), &Stop::new()).unwrap();
+    let mut two = batch(2);
+    two.messages[0].email = "user@other.example".into();
+    let outcomes = smtp.send(&two);
+    let Outcome::Hold { why, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(why.contains("Relay access denied"), "{why}");
+}

@@ -1,0 +1,103 @@
+//! The program with MAILROOM_TRANSPORT: what it asks for, and that it sends.
+
+use super::{TOKEN, templates};
+use crate::support::endpoint::Endpoint;
+use crate::support::mailserver::{MailServer, Tls};
+use crate::support::postmark::API_TOKEN;
+use crate::support::program::{Program, wait_until};
+
+fn send(transport: &str) -> Program {
+    Program::new(&["send"]).env("MAILROOM_TRANSPORT", transport)
+}
+
+fn record(name: &str) -> String {
+    format!("1,{name}@example.com,{name},{},\n", "A".repeat(86))
+}
+
+#[test]
+fn send_hands_records_to_an_smtp_server_in_one_thread() {
+    let server = MailServer::start(Tls::Immediate, Some(("user", "pass word")));
+    let dir = templates();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, &server.ca).unwrap();
+    std::fs::write(dir.path().join("password"), "pass word\n").unwrap();
+    let mut running = send("smtp")
+        .env("MAILROOM_SMTP_URL", server.url("user@", &ca))
+        .env("MAILROOM_SMTP_PASSWORD_FILE", dir.path().join("password"))
+        .env("MAILROOM_TEMPLATE_DIR", dir.path())
+        .env("MAILROOM_SES_SOURCE", "noreply@example.org")
+        .stdin(std::process::Stdio::piped())
+        .start();
+    running.write(record("john"));
+    wait_until("the mail is there", || server.mails().len() == 1);
+    running.write(record("jane"));
+    wait_until("the second mail is there", || server.mails().len() == 2);
+    assert_eq!(running.status("Threads"), 1);
+    let finished = running.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.log.contains("[SMTP] configured; "), "{}", finished.log);
+    assert!(!finished.log.contains("pass word"), "{}", finished.log);
+    let mail = &server.mails()[0];
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("noreply@example.org", "john@example.com"));
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn send_hands_records_to_postmark() {
+    let endpoint = Endpoint::start();
+    let finished = send("postmark")
+        .env("MAILROOM_POSTMARK_TOKEN", API_TOKEN)
+        .env("MAILROOM_POSTMARK_URL", endpoint.url())
+        .input(record("john"));
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let mails = endpoint.accepted();
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "john@example.com"));
+    assert!(!finished.log.contains(API_TOKEN), "{}", finished.log);
+}
+
+#[test]
+fn what_the_chosen_provider_needs_is_asked_for_and_nothing_of_the_others() {
+    for (transport, variables, wanted) in [
+        ("smtp", vec![], "MAILROOM_SMTP_URL: is required by MAILROOM_TRANSPORT"),
+        ("postmark", vec![], "MAILROOM_POSTMARK_TOKEN: is required by MAILROOM_TRANSPORT"),
+        ("smtp", vec![("MAILROOM_SMTP_URL", "http://hunter2")], "must begin with smtps://"),
+        ("smtp", vec![("MAILROOM_SMTP_URL", "smtp://u@localhost")], "MAILROOM_SMTP_PASSWORD"),
+        ("postmark", vec![("MAILROOM_POSTMARK_TOKEN", "hunter2 x")], "MAILROOM_POSTMARK_TOKEN: "),
+        (
+            "postmark",
+            vec![("MAILROOM_POSTMARK_URL", "http://x.example")],
+            "MAILROOM_POSTMARK_URL: ",
+        ),
+        ("smtp", vec![("MAILROOM_SMTP_URL", "smtp://localhost")], "activationv1.subject: No such"),
+        ("pigeon", vec![], "must be `ses` or `smtp` or `postmark`"),
+    ] {
+        let mut program = send(transport);
+        for (name, value) in variables {
+            program = program.env(name, value);
+        }
+        let finished = program.input("");
+        assert_eq!(finished.code, Some(78), "{transport}: {}", finished.log);
+        assert!(finished.log.contains(wanted), "{transport}: {}", finished.log);
+        assert!(!finished.log.contains("hunter2"), "{}", finished.log);
+    }
+    // A spare that is half configured keeps nobody from starting.
+    let endpoint = Endpoint::start();
+    let finished = Program::send(&endpoint.url())
+        .env("MAILROOM_SMTP_URL", "nonsense")
+        .env("MAILROOM_POSTMARK_TOKEN", " ")
+        .input(record("john"));
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+}
+
+#[test]
+fn debug_mode_names_the_provider_and_sends_nothing() {
+    let server = MailServer::plain();
+    let finished = send("smtp")
+        .env("MAILROOM_SMTP_URL", server.url("", std::path::Path::new("")))
+        .env("MAILROOM_DEBUG", "true")
+        .input(record("john"));
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.out.starts_with(&format!("SMTP localhost:{}\n", server.port())));
+    assert!(finished.out.contains("to john@example.com") && !finished.out.contains(TOKEN));
+    assert_eq!(server.connections(), 0);
+}

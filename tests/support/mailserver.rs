@@ -1,0 +1,436 @@
+//! An SMTP server under our control: plain, with STARTTLS or encrypted from the first byte, that
+//! takes every mail until it is told otherwise, step by step.
+
+use super::tls::Authority;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mailparse::MailHeaderMap as _;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A step of the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    Greeting,
+    Ehlo,
+    StartTls,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    Dot,
+}
+
+/// What the server does at a step, in place of what a good one does.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Answers with these lines, without their ends.
+    Say(&'static str),
+    /// Closes the connection without an answer.
+    Drop,
+    /// At the dot: takes the mail, then closes the connection without an answer.
+    TakeThenDrop,
+    /// Does what a good server does, after a wait.
+    Slow(Duration),
+}
+
+/// How the connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    Never,
+    Offered,
+    Immediate,
+}
+
+/// A mail that was taken.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub from: String,
+    pub to: String,
+    /// As it came, without the dots that SMTP adds.
+    pub raw: String,
+    /// Who had logged in.
+    pub user: Option<String>,
+    /// Whether the connection was encrypted.
+    pub encrypted: bool,
+}
+
+impl Mail {
+    /// A header's value, decoded.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mail = mailparse::parse_mail(self.raw.as_bytes()).unwrap();
+        mail.headers.get_first_value(name)
+    }
+
+    /// The names of the headers at the top, in order.
+    pub fn headers(&self) -> Vec<String> {
+        let mail = mailparse::parse_mail(self.raw.as_bytes()).unwrap();
+        mail.headers.iter().map(|header| header.get_key()).collect()
+    }
+
+    /// The text and the HTML, decoded, with LF line ends.
+    pub fn bodies(&self) -> (String, String) {
+        let mail = mailparse::parse_mail(self.raw.as_bytes()).unwrap();
+        assert_eq!(mail.ctype.mimetype, "multipart/alternative", "{}", self.raw);
+        let types: Vec<&str> =
+            mail.subparts.iter().map(|part| part.ctype.mimetype.as_str()).collect();
+        assert_eq!(types, ["text/plain", "text/html"], "{}", self.raw);
+        let body = |index: usize| {
+            let text = mail.subparts[index].get_body().unwrap().replace("\r\n", "\n");
+            text.strip_suffix('\n').unwrap_or(&text).to_owned()
+        };
+        (body(0), body(1))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    once: HashMap<Step, Vec<Act>>,
+    always: HashMap<Step, Act>,
+    refused: HashMap<String, &'static str>,
+    mails: Vec<Mail>,
+    lines: Vec<String>,
+    connections: usize,
+}
+
+/// The server; it ends when this is dropped.
+pub struct MailServer {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+    tls: Tls,
+    /// Its authority's certificate, PEM.
+    pub ca: String,
+}
+
+/// What every connection needs to know.
+#[derive(Clone)]
+struct Shared {
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+    tls: Tls,
+    config: Arc<rustls::ServerConfig>,
+    login: Option<(&'static str, &'static str)>,
+}
+
+impl MailServer {
+    /// A server without encryption or login.
+    pub fn plain() -> MailServer {
+        MailServer::start(Tls::Never, None)
+    }
+
+    /// A server for `localhost`; with a login, nothing is taken before it.
+    pub fn start(tls: Tls, login: Option<(&'static str, &'static str)>) -> MailServer {
+        let authority = Authority::new("mailroom test CA");
+        let config = server_config(authority.issue(&["localhost"]));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (state, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let shared =
+            Shared { state: Arc::clone(&state), stop: Arc::clone(&stop), tls, config, login };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if shared.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                shared.state.lock().unwrap().connections += 1;
+                let shared = shared.clone();
+                std::thread::spawn(move || talk(stream, &shared));
+            }
+        });
+        MailServer { address, state, stop, tls, ca: authority.pem }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// MAILROOM_SMTP_URL for it, with its authority in `ca`.
+    pub fn url(&self, who: &str, ca: &std::path::Path) -> String {
+        let (port, ca) = (self.port(), ca.display());
+        match self.tls {
+            Tls::Never => format!("smtp://{who}localhost:{port}?tls=none"),
+            Tls::Offered => format!("smtp://{who}localhost:{port}?tls=required&ca={ca}"),
+            Tls::Immediate => format!("smtps://{who}localhost:{port}?ca={ca}"),
+        }
+    }
+
+    /// Does this at the next such step; several are done in turn.
+    pub fn push(&self, step: Step, act: Act) {
+        self.state.lock().unwrap().once.entry(step).or_default().push(act);
+    }
+
+    /// Does this at every such step, or no more.
+    pub fn set(&self, step: Step, act: Option<Act>) {
+        let mut state = self.state.lock().unwrap();
+        match act {
+            Some(act) => drop(state.always.insert(step, act)),
+            None => drop(state.always.remove(&step)),
+        }
+    }
+
+    /// Answers so whenever this recipient is named.
+    pub fn refuse(&self, recipient: &str, answer: &'static str) {
+        self.state.lock().unwrap().refused.insert(recipient.to_owned(), answer);
+    }
+
+    /// Forgets the script, not the mails.
+    pub fn behave(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.once.clear();
+        state.always.clear();
+        state.refused.clear();
+    }
+
+    /// The mails that were taken, in order.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state.lock().unwrap().mails.clone()
+    }
+
+    /// The commands that came, in order, without logins.
+    pub fn lines(&self) -> Vec<String> {
+        self.state.lock().unwrap().lines.clone()
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn server_config((cert, key): (String, String)) -> Arc<rustls::ServerConfig> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap();
+    Arc::new(config)
+}
+
+trait Both: Read + Write + Send {}
+impl<T: Read + Write + Send> Both for T {}
+
+/// One conversation.
+struct Talk<'a> {
+    stream: BufReader<Box<dyn Both>>,
+    shared: &'a Shared,
+    encrypted: bool,
+    user: Option<String>,
+    from: String,
+    to: String,
+}
+
+fn secure(raw: TcpStream, shared: &Shared) -> Box<dyn Both> {
+    let session = rustls::ServerConnection::new(shared.config.clone()).unwrap();
+    Box::new(rustls::StreamOwned::new(session, raw))
+}
+
+fn talk(raw: TcpStream, shared: &Shared) {
+    let spare = raw.try_clone().unwrap();
+    let encrypted = shared.tls == Tls::Immediate;
+    let both = if encrypted { secure(raw, shared) } else { Box::new(raw) };
+    let mut talk = Talk {
+        stream: BufReader::new(both),
+        shared,
+        encrypted,
+        user: None,
+        from: String::new(),
+        to: String::new(),
+    };
+    if talk.step(Step::Greeting, "220 mail.mailroom.test ESMTP") {
+        while talk.command(&spare) {}
+    }
+    let _ = spare.shutdown(std::net::Shutdown::Both);
+}
+
+impl Talk<'_> {
+    fn say(&mut self, text: &str) -> bool {
+        let text = format!("{}\r\n", text.replace('\n', "\r\n"));
+        let stream = self.stream.get_mut();
+        stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).is_ok()
+    }
+
+    /// The script for a step, if there is one; waits are over when this returns.
+    fn script(&self, step: Step) -> Option<Act> {
+        let act = {
+            let mut state = self.shared.state.lock().unwrap();
+            let once = state.once.get_mut(&step).filter(|acts| !acts.is_empty());
+            match once.map(|acts| acts.remove(0)) {
+                Some(act) => Some(act),
+                None => state.always.get(&step).cloned(),
+            }
+        };
+        match act {
+            Some(Act::Slow(wait)) => {
+                std::thread::sleep(wait);
+                None
+            }
+            other => other,
+        }
+    }
+
+    /// Answers; `false` if the connection is over.
+    fn step(&mut self, step: Step, good: &str) -> bool {
+        match self.script(step) {
+            None => self.say(good),
+            Some(Act::Say(text)) => self.say(text) && !text.starts_with("421"),
+            Some(_) => false,
+        }
+    }
+
+    /// Whether the step is to go well; else it was answered, and the flag says whether the
+    /// connection goes on.
+    fn allowed(&mut self, step: Step) -> Result<(), bool> {
+        match self.script(step) {
+            None => Ok(()),
+            Some(Act::Say(text)) => Err(self.say(text) && !text.starts_with("421")),
+            Some(_) => Err(false),
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn command(&mut self, raw: &TcpStream) -> bool {
+        let Some(line) = self.line() else { return false };
+        if self.shared.stop.load(Ordering::SeqCst) {
+            return false;
+        }
+        let upper = line.to_ascii_uppercase();
+        let word = upper.split([' ', ':']).next().unwrap().to_owned();
+        let shown = if word == "AUTH" { word.clone() } else { line.clone() };
+        self.shared.state.lock().unwrap().lines.push(shown);
+        let late = self.shared.login.is_some() && self.user.is_none();
+        match word.as_str() {
+            "EHLO" => self.hello(),
+            "STARTTLS" => match self.allowed(Step::StartTls) {
+                Ok(()) => {
+                    let go = self.say("220 go ahead");
+                    let both = secure(raw.try_clone().unwrap(), self.shared);
+                    self.stream = BufReader::new(both);
+                    self.encrypted = true;
+                    go
+                }
+                Err(goes_on) => goes_on,
+            },
+            "AUTH" => match self.allowed(Step::Auth) {
+                Ok(()) => self.login(&line),
+                Err(goes_on) => goes_on,
+            },
+            "MAIL" | "RCPT" | "DATA" if late => self.say("530 5.7.0 Authentication required"),
+            "MAIL" => {
+                self.from = address(&line);
+                self.step(Step::Mail, "250 2.1.0 Ok")
+            }
+            "RCPT" => {
+                self.to = address(&line);
+                let refused = self.shared.state.lock().unwrap().refused.get(&self.to).copied();
+                match refused {
+                    Some(answer) => self.say(answer),
+                    None => self.step(Step::Rcpt, "250 2.1.5 Ok"),
+                }
+            }
+            "DATA" => match self.allowed(Step::Data) {
+                Ok(()) => self.say("354 End data with <CR><LF>.<CR><LF>") && self.data(),
+                Err(goes_on) => goes_on,
+            },
+            "RSET" => self.say("250 2.0.0 Ok"),
+            "QUIT" => {
+                self.say("221 2.0.0 Bye");
+                false
+            }
+            _ => self.say("502 5.5.2 Error: command not recognized"),
+        }
+    }
+
+    fn hello(&mut self) -> bool {
+        let mut text = "250-mail.mailroom.test\n".to_owned();
+        if self.shared.tls == Tls::Offered && !self.encrypted {
+            text.push_str("250-STARTTLS\n");
+        }
+        if self.shared.login.is_some() {
+            text.push_str("250-AUTH LOGIN PLAIN\n");
+        }
+        text.push_str("250 8BITMIME");
+        self.step(Step::Ehlo, &text)
+    }
+
+    fn login(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.split(' ').collect();
+        let given = match words.as_slice() {
+            [_, "PLAIN", text] => {
+                let text = STANDARD.decode(text).unwrap();
+                let text = String::from_utf8(text).unwrap();
+                let mut parts = text.split('\0').skip(1).map(str::to_owned);
+                (parts.next().unwrap(), parts.next().unwrap())
+            }
+            [_, "LOGIN"] => {
+                let mut ask = |what: &str| {
+                    let question = format!("334 {}", STANDARD.encode(what));
+                    self.say(&question);
+                    String::from_utf8(STANDARD.decode(self.line().unwrap()).unwrap()).unwrap()
+                };
+                (ask("Username:"), ask("Password:"))
+            }
+            _ => return self.say("504 5.5.4 Unrecognized authentication type"),
+        };
+        if self.shared.login != Some((given.0.as_str(), given.1.as_str())) {
+            return self.say("535 5.7.8 Authentication credentials invalid");
+        }
+        self.user = Some(given.0);
+        self.say("235 2.7.0 Authentication successful")
+    }
+
+    fn data(&mut self) -> bool {
+        let mut raw = String::new();
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
+                return false;
+            }
+            assert!(line.ends_with("\r\n"), "a bare line feed: {line:?}");
+            if line == ".\r\n" {
+                break;
+            }
+            raw.push_str(line.strip_prefix('.').unwrap_or(&line));
+        }
+        let script = self.script(Step::Dot);
+        if let Some(Act::Say(text)) = script {
+            return self.say(text) && !text.starts_with("421");
+        }
+        if matches!(script, Some(Act::Drop)) {
+            return false;
+        }
+        let (from, to, user) = (self.from.clone(), self.to.clone(), self.user.clone());
+        let mail = Mail { from, to, raw, user, encrypted: self.encrypted };
+        self.shared.state.lock().unwrap().mails.push(mail);
+        !matches!(script, Some(Act::TakeThenDrop)) && self.say("250 2.0.0 Ok: queued")
+    }
+}
+
+/// What stands in angle brackets.
+fn address(line: &str) -> String {
+    let inside = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inside.unwrap_or_else(|| panic!("no address in {line:?}")).0.to_owned()
+}
