@@ -39,6 +39,10 @@ VOLUME ["/output"]
 WORKDIR /
 # A number, so that Kubernetes' runAsNonRoot can be checked without a passwd file.
 USER 65532:65532
+# Whether mail moves, not only whether the process is there. `send` without a database has nothing
+# to ask: docker run --no-healthcheck.
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s --retries=3 \
+    CMD ["/mailroom", "health"]
 # The program is process 1 and handles SIGTERM itself.
 ENTRYPOINT ["/mailroom"]
 CMD ["run"]

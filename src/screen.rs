@@ -45,7 +45,7 @@ impl Page {
 
     /// A line, cut to the width.
     fn line(&mut self, tone: Tone, text: &str) {
-        let text = cut(text, self.look.width);
+        let text = cut(text.trim_end(), self.look.width);
         let code = match tone {
             Tone::Good => "1;32",
             Tone::Attention => "1;33",
@@ -53,7 +53,6 @@ impl Page {
             Tone::Quiet => "2",
             Tone::Plain => "",
         };
-        let text = text.trim_end();
         if self.look.colour && !code.is_empty() && !text.is_empty() {
             let _ = writeln!(self.text, "\u{1b}[{code}m{text}\u{1b}[0m");
         } else {
@@ -85,7 +84,8 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
     let mut page = Page::new(look);
     let name = format!("mailroom, queue {}", clean(&found.queue));
     let gap = page.look.width.saturating_sub(name.chars().count());
-    page.line(Tone::Quiet, &format!("{name}{:>gap$}", found.time));
+    let time = if gap > found.time.len() { found.time.as_str() } else { "" };
+    page.line(Tone::Quiet, &format!("{name}{time:>gap$}"));
     let (tone, headline) = headline(found, max_age);
     page.line(tone, &headline);
     page.line(Tone::Plain, "");
@@ -130,8 +130,8 @@ fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
         let age = span(found.oldest_due.unwrap_or_default());
         return (Tone::Bad, format!("STUCK: mail has been due for {age}"));
     }
-    if let Some((reason, _)) = found.waiting_for(HELD).next() {
-        return (Tone::Attention, format!("HELD: {}", clean(reason)));
+    if let Some((reason, count)) = found.waiting_for(HELD).next() {
+        return (Tone::Attention, format!("HELD: {count} by {}", clean(reason)));
     }
     if found.failed > 0 {
         return (Tone::Attention, format!("MOVING, but {} failed", found.failed));

@@ -80,7 +80,7 @@ pub struct Snapshot {
     /// Why pending deliveries do not go: `held: …` by the provider or its settings, `waits: …` by
     /// what the database says of them.
     pub waiting: Vec<Reason>,
-    /// Why the latest deliveries failed.
+    /// Why the latest deliveries failed that nobody gave up: of at most the latest 5000.
     pub failures: Vec<Reason>,
     /// Who listens.
     pub listeners: Vec<Listener>,

@@ -45,6 +45,10 @@ fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error>
     session.call(LIMIT, |client| Ok(migrate::require_current(client))).map_err(unusable)??;
     match session.call(LIMIT, |client| grants::give(client, role, operator)).map_err(unusable)? {
         Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
+        Given::NotOurs(missing) => Err(Error::config(format!(
+            "only the owner of the tables can give these: {}",
+            missing.join(", ")
+        ))),
         Given::NoRole => Err(Error::config(format!(
             "there is no role {role:?}: make it first (CREATE ROLE … LOGIN)"
         ))),

@@ -3,7 +3,7 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
-use postgres::{Client, Error};
+use postgres::{Client, Error, GenericClient};
 
 /// A privilege on a table.
 #[derive(Clone, Copy, Debug)]
@@ -59,24 +59,39 @@ pub fn missing(
     queue: &str,
     deletes: bool,
 ) -> Result<Option<Vec<String>>, Error> {
+    let is_delete =
+        |grant: &Grant| (grant.privilege, grant.table) == (DELETE.privilege, DELETE.table);
+    let needed = COLLECTOR.iter().filter(|grant| deletes || !is_delete(grant));
+    let missing = lacking(client, None, needed)?;
+    if !missing.is_empty() {
+        return Ok(Some(missing));
+    }
+    let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
+    let exists: bool = client.query_one(sql, &[&queue])?.try_get(0)?;
+    Ok(exists.then_some(missing))
+}
+
+/// Which of `needed` a role does not have; `None`: the current one.
+fn lacking<'a>(
+    client: &mut impl GenericClient,
+    role: Option<&str>,
+    needed: impl Iterator<Item = &'a Grant>,
+) -> Result<Vec<String>, Error> {
     let (mut privileges, mut tables, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-    for grant in COLLECTOR {
-        let wanted = deletes || (grant.privilege, grant.table) != (DELETE.privilege, DELETE.table);
+    for grant in needed {
         let parts: Vec<Option<&str>> = match grant.columns {
             [] => vec![None],
             columns => columns.iter().map(|column| Some(*column)).collect(),
         };
-        for part in parts.into_iter().filter(|_| wanted) {
+        for part in parts {
             privileges.push(grant.privilege);
             tables.push(grant.table);
             columns.push(part);
         }
     }
-    let row = client
-        .query_one(include_str!("preflight.sql"), &[&queue, &privileges, &tables, &columns])?;
-    let exists: bool = row.try_get("queue")?;
-    let missing: Vec<String> = row.try_get("missing")?;
-    Ok(exists.then_some(missing))
+    let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
+    let rows = client.query(include_str!("preflight.sql"), &values)?;
+    rows.iter().map(|row| row.try_get("missing")).collect()
 }
 
 /// What came of [`give`].
@@ -86,6 +101,8 @@ pub enum Given {
     Done(Vec<String>),
     /// There is no such role.
     NoRole,
+    /// Nothing: these may not be given by the current role.
+    NotOurs(Vec<String>),
 }
 
 /// Gives `role` what a collector needs and, if asked, what an operator needs. To be run by the
@@ -102,21 +119,27 @@ pub fn give(client: &mut Client, role: &str, operator: bool) -> Result<Given, Er
         &[&role],
     )?;
     let Some(row) = found else { return Ok(Given::NoRole) };
-    let role: String = row.try_get(0)?;
+    let name: String = row.try_get(0)?;
     // The text of a regnamespace is quoted where it has to be.
     let home: String = row.try_get("home")?;
-    let mut statements = vec![format!("GRANT USAGE ON SCHEMA {home} TO {role}")];
+    let mut statements = vec![format!("GRANT USAGE ON SCHEMA {home} TO {name}")];
     let more = if operator { OPERATOR } else { &[] };
     for Grant { privilege, table, columns } in COLLECTOR.iter().chain(more) {
         let columns = match columns {
             [] => String::new(),
             columns => format!(" ({})", columns.join(", ")),
         };
-        statements.push(format!("GRANT {privilege}{columns} ON {home}.{table} TO {role}"));
+        statements.push(format!("GRANT {privilege}{columns} ON {home}.{table} TO {name}"));
     }
     let mut transaction = client.transaction()?;
     for statement in &statements {
         transaction.batch_execute(statement)?;
+    }
+    // To grant what is not ours to grant brings a warning only.
+    let needed = COLLECTOR.iter().chain(more);
+    let missing = lacking(&mut transaction, Some(role), needed)?;
+    if !missing.is_empty() {
+        return Ok(Given::NotOurs(missing));
     }
     transaction.commit()?;
     Ok(Given::Done(statements))

@@ -8,7 +8,7 @@ use crate::snapshot::{Listener, Pause, Reason, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
 
 /// The latest failures whose reasons are counted.
-const LATEST: i64 = 10_000;
+const LATEST: i64 = 5000;
 
 /// What is known of `queue` now; `None`: there is no such queue.
 ///
@@ -66,8 +66,8 @@ fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 
 fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
     let row = reading.query_one(include_str!("status/ended.sql"), &[&queue])?;
-    found.failed = row.try_get("failed")?;
-    found.dropped = row.try_get("dropped")?;
+    found.failed = row.try_get("open")?;
+    found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
     found.expired = row.try_get("expired")?;
     for row in reading.query(include_str!("status/failures.sql"), &[&queue, &LATEST])? {
         found.failures.push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });

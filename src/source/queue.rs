@@ -319,7 +319,7 @@ impl Source for QueueSource {
             }
             if self.look {
                 self.look(ask)?;
-                if self.draining {
+                if self.draining || self.look {
                     continue;
                 }
             }

@@ -1,0 +1,122 @@
+//! `mailroom health`: 0 only when mail moves.
+
+use crate::support::cluster::{Cluster, Database};
+use crate::support::program::{Finished, Program, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+fn health(database: &Database, words: &[&str]) -> Finished {
+    Program::new(&[&["health"], words].concat()).on(database).output()
+}
+
+fn is_unhealthy(finished: &Finished, why: &str) {
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(finished.log.lines().count(), 1, "one line says why: {}", finished.log);
+    assert!(finished.log.contains("not healthy: "), "{}", finished.log);
+    assert!(finished.log.contains(why), "no {why:?} in: {}", finished.log);
+    assert_eq!(finished.out, "");
+}
+
+#[test]
+fn a_listener_with_nothing_due_is_healthy_and_a_dead_one_is_not() {
+    let database = Database::migrated();
+    is_unhealthy(&health(&database, &[]), "nobody listens on queue mailroom; nothing is due");
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    let finished = health(&database, &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(finished.out, "healthy: 1 listening; nothing is due\n");
+    collect.kill();
+    wait_until("it is found out", || health(&database, &[]).code == Some(1));
+}
+
+#[test]
+fn a_process_that_breathes_but_does_not_move_mail_is_found() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    // It is stopped in its tracks, and its connection stands.
+    kill(Pid::from_raw(collect.pid()), Signal::SIGSTOP).unwrap();
+    database.accounts("user", 1);
+    assert_eq!(health(&database, &[]).code, Some(0), "it is not late yet");
+    database.run("UPDATE deliveries SET due_at = now() - interval '11 minutes'");
+    let why = "has been due for 11 min, 10 min are allowed";
+    is_unhealthy(&health(&database, &[]), why);
+    assert_eq!(health(&database, &["--max-age", "20m"]).code, Some(0));
+    database.run("UPDATE deliveries SET state = 'leased', lease = 'collect:1:0'");
+    is_unhealthy(&health(&database, &[]), why);
+    kill(Pid::from_raw(collect.pid()), Signal::SIGCONT).unwrap();
+    database.run("UPDATE deliveries SET state = 'pending', lease = NULL; NOTIFY token_insert");
+    collect.wait_lines(1);
+    wait_until("it has recovered", || health(&database, &[]).code == Some(0));
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_paused_queue_is_healthy_and_says_so() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    let pause = ["queue", "pause", "--reason", "new template"];
+    assert_eq!(Program::new(&pause).on(&database).output().code, Some(0));
+    database.accounts("user", 1);
+    database.run("UPDATE deliveries SET due_at = now() - interval '1 hour'");
+    let finished = health(&database, &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.out.contains("; paused for "), "{}", finished.out);
+    assert!(finished.out.trim_end().ends_with(": new template"), "{}", finished.out);
+    assert_eq!(collect.stop().code, Some(0));
+    is_unhealthy(&health(&database, &[]), "nobody listens");
+}
+
+#[test]
+fn mail_that_is_held_for_long_is_unhealthy_with_the_reason() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    let pause = Program::new(&["queue", "pause"]).on(&database).output();
+    assert_eq!(pause.code, Some(0), "{}", pause.log);
+    collect.wait_log("queue paused");
+    database.accounts("user", 2);
+    database.run(
+        "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE token = 1;
+         UPDATE deliveries SET due_at = now() + interval '1 hour',
+                error = 'held: AccountSuspendedException' WHERE token = 2;
+         UPDATE jobs SET paused_at = NULL",
+    );
+    is_unhealthy(&health(&database, &[]), "held: AccountSuspendedException");
+    collect.kill();
+}
+
+#[test]
+fn a_database_that_is_away_or_frozen_is_unhealthy_in_time() {
+    let away = |url: &str| Program::new(&["health"]).env("MAILROOM_DATABASE_URL", url).output();
+    is_unhealthy(&away("host=/nowhere dbname=mail user=u"), "/nowhere");
+    is_unhealthy(&health(&Database::empty(), &[]), "mailroom migrate up");
+    let cluster = Cluster::start(&[]);
+    kill(Pid::from_raw(cluster.pid()), Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    is_unhealthy(&away(&cluster.tcp_url("postgres")), "no answer");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_age_that_a_batch_may_well_wait_is_refused() {
+    let database = Database::migrated();
+    let finished = Program::new(&["health"])
+        .on(&database)
+        .env("MAILROOM_BATCH_TIMEOUT", "60000")
+        .env("MAILROOM_HEALTH_MAX_AGE", "1m")
+        .output();
+    assert_eq!(finished.code, Some(78));
+    assert!(finished.log.contains("MAILROOM_HEALTH_MAX_AGE: must be more"), "{}", finished.log);
+}
+
+#[test]
+fn the_image_checks_health_without_a_shell() {
+    let dockerfile = include_str!("../Dockerfile");
+    let line = dockerfile.lines().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();
+    let (_, command) = dockerfile.split_once(line).unwrap().1.split_once("CMD ").unwrap();
+    assert_eq!(command.lines().next(), Some("[\"/mailroom\", \"health\"]"), "there is no shell");
+}

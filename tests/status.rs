@@ -1,0 +1,433 @@
+//! `mailroom status`: right when things are wrong, and cheap beside a million settled rows.
+
+use crate::support::cluster::{Cluster, Database};
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Finished, Program, wait_until};
+use mailroom::db::status::snapshot;
+use mailroom::screen::{self, Look};
+use mailroom::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+fn status(database: &Database, words: &[&str]) -> Finished {
+    Program::new(&[&["status"], words].concat()).on(database).output()
+}
+
+fn json(database: &Database) -> Value {
+    let finished = status(database, &["--json"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(finished.out.lines().count(), 1);
+    serde_json::from_str(&finished.out).unwrap()
+}
+
+fn reason(text: &str, count: i64) -> Reason {
+    Reason { text: text.to_owned(), count }
+}
+
+/// A queue with something of everything.
+fn busy() -> Snapshot {
+    Snapshot {
+        queue: "mailroom".to_owned(),
+        time: "2026-11-22T13:37:00Z".to_owned(),
+        schema_version: 3,
+        last_seq: 1_048_612,
+        pause: None,
+        pending: 214,
+        due: 12,
+        retrying: 31,
+        leased: 10,
+        sent: 1_048_300,
+        sent_by_five_minutes: vec![0, 40, 80, 320, 310, 250, 1, 0, 90, 160, 200, 60],
+        sent_last_24h: 40_211,
+        failed: 7,
+        dropped: 2,
+        expired: 81,
+        oldest_pending: Some(4000.0),
+        oldest_due: Some(3.2),
+        waiting: vec![
+            reason("held: TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist", 120),
+            reason("waits: its account is suspended", 51),
+        ],
+        failures: vec![
+            reason("MESSAGE_REJECTED: Address is on the suppression list", 5),
+            reason("a code of 5 digits is needed\u{1b}[2J\nand more", 1),
+            reason("FAILED (attempt 5, the last)", 1),
+        ],
+        listeners: vec![
+            Listener {
+                pid: 4711,
+                role: "mailroom_collector".to_owned(),
+                name: "mailroom run".to_owned(),
+                address: "10.0.0.7".to_owned(),
+                seconds: Some(90_000.0),
+            },
+            Listener {
+                pid: 4712,
+                role: "mailroom_collector".to_owned(),
+                name: "mailroom collect".to_owned(),
+                address: String::new(),
+                seconds: None,
+            },
+        ],
+    }
+}
+
+#[test]
+fn the_screens_are_the_golden_ones() {
+    let plain = |width| Look { width, colour: false };
+    let paused = Snapshot {
+        pause: Some(Pause { reason: "new template".to_owned(), seconds: 200.0 }),
+        ..busy()
+    };
+    let still = Snapshot { listeners: Vec::new(), waiting: Vec::new(), ..busy() };
+    let stuck = Snapshot { oldest_due: Some(1500.0), waiting: Vec::new(), ..busy() };
+    let empty = Snapshot {
+        queue: "mailroom".to_owned(),
+        time: "2026-11-22T13:37:00Z".to_owned(),
+        sent_by_five_minutes: vec![0; 12],
+        listeners: busy().listeners,
+        ..Snapshot::default()
+    };
+    let entry = |id, state: &str, due, settled, error: &str| Entry {
+        id,
+        queue: "mailroom".to_owned(),
+        state: state.to_owned(),
+        attempts: 2,
+        priority: 20,
+        action: "activation".to_owned(),
+        account: 12,
+        status: "provisioned".to_owned(),
+        address: "j***@example.com".to_owned(),
+        error: error.to_owned(),
+        created: 300.0,
+        due,
+        settled,
+        expires: -600.0,
+        lease: if state == "leased" { "run:17:0123456789abcdef".to_owned() } else { String::new() },
+        ..Entry::default()
+    };
+    let entries = [
+        entry(9, "leased", -110.0, None, ""),
+        entry(10, "pending", 4.0, None, ""),
+        entry(11, "pending", -12.0, None, "waits: its account is suspended"),
+        entry(8, "failed", 300.0, Some(280.0), "MESSAGE_REJECTED: \u{1b}[31mno"),
+    ];
+    let mut found = String::new();
+    for (name, text) in [
+        ("80 columns", screen::status(&busy(), plain(80), TEN_MINUTES)),
+        ("44 columns", screen::status(&busy(), plain(44), TEN_MINUTES)),
+        ("in colour", screen::status(&paused, Look { width: 80, colour: true }, TEN_MINUTES)),
+        ("nobody listens", screen::status(&still, plain(80), TEN_MINUTES)),
+        ("stuck", screen::status(&stuck, plain(80), TEN_MINUTES)),
+        ("nothing", screen::status(&empty, plain(80), TEN_MINUTES)),
+        ("a list", screen::list(&entries, plain(100))),
+        ("one of it", screen::show(&entries[3])),
+    ] {
+        found += &format!("== {name}\n{}", text.replace('\u{1b}', "^["));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/screens.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &found).unwrap();
+    }
+    let hint = "if that is meant, run the test with UPDATE_GOLDEN=1 and read the diff";
+    assert_eq!(std::fs::read_to_string(path).unwrap(), found, "{hint}");
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for width in 40..200 {
+        let look = Look { width, colour: false };
+        for line in screen::status(&busy(), look, TEN_MINUTES).lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn with_the_daemon_dead_it_says_what_waits_and_that_nobody_listens() {
+    let database = Database::migrated();
+    database.accounts("user", 4);
+    database.run(
+        "UPDATE deliveries SET created_at = now() - interval '1 hour',
+                due_at = now() - interval '40 minutes' WHERE token = 1;
+         UPDATE deliveries SET attempts = 2, due_at = now() + interval '1 hour' WHERE token = 2;
+         UPDATE deliveries SET state = 'leased', lease = 'x',
+                due_at = now() - interval '50 minutes' WHERE token = 3",
+    );
+    let found = json(&database);
+    for (key, value) in [
+        ("queue", Value::from("mailroom")),
+        ("schema_version", Value::from(3)),
+        ("paused", Value::from(false)),
+        ("pending", Value::from(3)),
+        ("due", Value::from(2)),
+        ("retrying", Value::from(1)),
+        ("leased", Value::from(1)),
+        ("sent", Value::from(0)),
+        ("failed", Value::from(0)),
+        ("expired", Value::from(0)),
+        ("sent_last_hour", Value::from(0)),
+        ("sent_last_24h", Value::from(0)),
+        ("failures", Value::from(Vec::<Value>::new())),
+        ("listeners", Value::from(0)),
+        ("last_seq", Value::from(0)),
+    ] {
+        assert_eq!(found[key], value, "{key} in {found}");
+    }
+    let age = |key: &str| found[key].as_f64().unwrap();
+    assert!((3600.0..3900.0).contains(&age("oldest_pending_seconds")), "{found}");
+    assert!((3000.0..3300.0).contains(&age("oldest_due_seconds")), "the lease ran out: {found}");
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains("STOPPED: nobody listens"), "{screen}");
+    assert!(!screen.contains('\u{1b}'), "colours only on a terminal: {screen}");
+}
+
+#[test]
+fn the_exit_status_says_whether_something_failed_or_is_late() {
+    let database = Database::migrated();
+    let code = |words: &[&str]| status(&database, &[&["--exit-code"], words].concat()).code;
+    assert_eq!(code(&[]), Some(0));
+    database.accounts("user", 2);
+    assert_eq!(code(&[]), Some(0));
+    database.run("UPDATE deliveries SET due_at = now() - interval '20 minutes'");
+    assert_eq!(code(&[]), Some(1));
+    assert_eq!(code(&["--max-age", "1h"]), Some(0));
+    assert_eq!(code(&["--max-age", "soon"]), Some(78));
+    database.run("UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'no'");
+    assert_eq!(code(&["--json"]), Some(1));
+    assert_eq!(status(&database, &[]).code, Some(0), "only if asked");
+    let dropped = Program::new(&["queue", "drop", "1", "2"]).on(&database).output();
+    assert_eq!(dropped.code, Some(0), "{}", dropped.log);
+    assert_eq!(code(&[]), Some(0), "a person has seen to them");
+    let found = json(&database);
+    assert_eq!((&found["failed"], &found["dropped"]), (&Value::from(0), &Value::from(2)));
+}
+
+#[test]
+fn whoever_listens_is_seen_by_a_plain_role_and_is_gone_when_killed() {
+    let database = Database::migrated();
+    let role = format!("viewer_{}", database.name);
+    database.run(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    ));
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let listening = || {
+        let program = Program::new(&["status", "--json"]).on(&database);
+        let finished = program.env("MAILROOM_DATABASE_URL", &url).output();
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        let found: Value = serde_json::from_str(&finished.out).unwrap();
+        assert_eq!(found["listeners"], found["listening"].as_array().unwrap().len());
+        found["listening"].clone()
+    };
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    let found = listening();
+    assert_eq!(found[0]["name"], "mailroom collect", "{found}");
+    assert_eq!(found[0]["role"], "postgres", "{found}");
+    // Another queue of the same database, and another database, have other listeners.
+    database.run("ALTER TYPE job_type ADD VALUE 'slow'");
+    database.run("INSERT INTO jobs (job_type) VALUES ('slow')");
+    let slow = Program::new(&["status", "--json", "--queue-name", "slow"]).on(&database).output();
+    let slow: Value = serde_json::from_str(&slow.out).unwrap();
+    assert_eq!(slow["listeners"], 0);
+    assert_eq!(json(&Database::migrated())["listeners"], 0);
+    collect.kill();
+    wait_until("nobody listens", || listening() == Value::from(Vec::<Value>::new()));
+    database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+#[test]
+fn what_was_sent_is_counted_also_when_nothing_is_kept() {
+    let database = Database::migrated();
+    database.accounts("user", 25);
+    let collect = Program::collect(&database).env("MAILROOM_RETENTION", "0").start();
+    collect.wait_lines(3);
+    wait_until("all are gone", || database.number("SELECT count(*) FROM deliveries") == 0);
+    let found = json(&database);
+    for key in ["sent", "sent_last_hour", "sent_last_24h"] {
+        assert_eq!(found[key], 25, "{key} in {found}");
+    }
+    assert_eq!(found["sent_by_five_minutes"].as_array().unwrap().len(), 12);
+    assert_eq!(found["sent_by_five_minutes"][11], 25);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn tallies_older_than_a_day_are_folded_into_one() {
+    let database = Database::migrated();
+    database.run(
+        "INSERT INTO tallies
+         SELECT 'mailroom', date_trunc('minute', now()) - n * interval '1 hour', n % 2, 1
+           FROM generate_series(0, 99) n",
+    );
+    let before = json(&database);
+    assert_eq!(before["sent"], 100);
+    assert_eq!(before["sent_last_24h"], 24, "the hours 0 to 23");
+    let collect = Program::collect(&database).env("MAILROOM_HEALTHCHECK_INTERVAL", "300").start();
+    let old = "SELECT count(*) FROM tallies WHERE minute < now() - interval '26 hours'";
+    wait_until("old tallies are folded", || database.number(old) == 1);
+    let after = json(&database);
+    assert_eq!(
+        (&after["sent"], &after["sent_last_24h"]),
+        (&before["sent"], &before["sent_last_24h"])
+    );
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn mail_that_is_held_is_told_with_the_reason() {
+    let database = Database::migrated();
+    let provider = Endpoint::start();
+    provider.set(Reply::error(400, "AccountSuspendedException", "ask support@example.com"));
+    database.accounts("user", 3);
+    let run = Program::run(&database, &provider.url()).start();
+    wait_until("they are held", || {
+        database.number("SELECT count(*) FROM deliveries WHERE error LIKE 'held: %'") == 3
+    });
+    let found = json(&database);
+    let text = found["held"][0]["reason"].as_str().unwrap();
+    assert!(text.starts_with("AccountSuspendedException"), "{found}");
+    assert!(!text.contains("support@"), "{found}");
+    assert_eq!(found["held"][0]["count"], 3);
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains("HELD: 3 by AccountSuspendedException"), "{screen}");
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
+fn a_database_that_is_away_not_migrated_or_without_the_queue_is_told() {
+    let away = Program::new(&["status", "--json"])
+        .env("MAILROOM_DATABASE_URL", "host=/nowhere dbname=mail user=u password=hunter2");
+    let finished = away.output();
+    assert_eq!(finished.code, Some(69), "{}", finished.log);
+    assert_eq!(finished.out, "");
+    assert!(!finished.log.contains("hunter2"), "{}", finished.log);
+    let finished = status(&Database::empty(), &[]);
+    assert_eq!(finished.code, Some(78));
+    assert!(finished.log.contains("mailroom migrate up"), "{}", finished.log);
+    let finished = status(&Database::migrated(), &["--queue-name", "other"]);
+    assert_eq!(finished.code, Some(78));
+    assert!(finished.log.contains("no queue \"other\""), "{}", finished.log);
+}
+
+#[test]
+fn watching_goes_on_while_the_database_is_away() {
+    let cluster = Cluster::start(&[]);
+    let database = Database { name: "postgres".to_owned(), url: cluster.url("postgres") };
+    mailroom::db::migrate::up(&mut database.client()).unwrap();
+    let watch = Program::new(&["status", "--watch", "--json"]).on(&database).start();
+    watch.wait_lines(1);
+    cluster.control(&["stop", "-m", "fast"]);
+    wait_until("it says so", || watch.out().contains("\"error\":"));
+    cluster.control(&["start"]);
+    wait_until("it goes on", || {
+        watch.out().lines().last().is_some_and(|line| line.contains("\"pending\":0"))
+    });
+    for line in watch.out().lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    watch.signal(Signal::SIGINT);
+    assert_eq!(watch.finish().code, Some(0));
+}
+
+/// What it writes on a terminal of this many columns.
+fn on_a_terminal(database: &Database, columns: u16, no_color: &str) -> String {
+    let command = format!(
+        "stty cols {columns} rows 40; exec {} status --max-age 1h",
+        env!("CARGO_BIN_EXE_mailroom")
+    );
+    let output = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("MAILROOM_DATABASE_URL", &database.url)
+        .env("TERM", "xterm")
+        .env("NO_COLOR", no_color)
+        .stdin(Stdio::null())
+        .output()
+        .expect("script, of util-linux, is installed");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_colours_and_its_own_width_unless_no_color_is_set() {
+    let database = Database::migrated();
+    let coloured = on_a_terminal(&database, 60, "");
+    assert!(coloured.contains("\u{1b}[1;31mSTOPPED"), "{coloured}");
+    let plain = on_a_terminal(&database, 60, "1");
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert_eq!(plain.lines().next().unwrap().chars().count(), 60, "{plain}");
+}
+
+/// Every statement of `status` and of `queue list`, with its parameters written out.
+fn statements() -> Vec<(&'static str, String)> {
+    let all = "ARRAY['leased','pending','failed','expired','sent']";
+    [
+        ("waiting", include_str!("../src/db/status/waiting.sql"), vec!["'mailroom'"]),
+        ("ended", include_str!("../src/db/status/ended.sql"), vec!["'mailroom'"]),
+        ("failures", include_str!("../src/db/status/failures.sql"), vec!["'mailroom'", "10000"]),
+        ("sent", include_str!("../src/db/status/sent.sql"), vec!["'mailroom'"]),
+        ("list", include_str!("../src/db/operate/list.sql"), vec!["'mailroom'", all, "50"]),
+    ]
+    .into_iter()
+    .map(|(name, sql, values)| {
+        let numbered = values.iter().enumerate();
+        let sql = numbered
+            .fold(sql.to_owned(), |sql, (at, value)| sql.replace(&format!("${}", at + 1), value));
+        (name, sql)
+    })
+    .collect()
+}
+
+#[test]
+fn a_million_settled_rows_are_not_read() {
+    let database = Database::migrated();
+    database.run(
+        "ALTER TABLE tokens DISABLE TRIGGER USER; ALTER TABLE accounts DISABLE TRIGGER USER;
+         INSERT INTO accounts (email, login, status)
+         SELECT 'u' || n || '@example.com', 'u' || n, 'active' FROM generate_series(1, 1000) n;
+         INSERT INTO tokens (id, account, action, secret)
+         SELECT n, 1 + n % 1000, 'activation', int8send(n) FROM generate_series(1, 1002000) n;
+         INSERT INTO deliveries (token, state, due_at, error, settled_at)
+         SELECT n,
+                CASE WHEN n > 1000000 THEN 'pending' WHEN n % 100 = 0 THEN 'failed'
+                     WHEN n % 100 = 1 THEN 'expired' ELSE 'sent' END::delivery_state,
+                now(), CASE WHEN n % 100 = 0 THEN 'reason ' || n % 7 END,
+                CASE WHEN n <= 1000000 THEN now() - n * interval '86 milliseconds' END
+           FROM generate_series(1, 1002000) n;
+         INSERT INTO tallies (queue, minute, writer, sent)
+         SELECT 'mailroom', date_trunc('minute', now()) - n * interval '1 minute', w, 85
+           FROM generate_series(0, 1439) n, generate_series(0, 7) w",
+    );
+    database.run("VACUUM ANALYZE deliveries, tallies");
+    let mut client = database.client();
+    for settings in ["", "SET LOCAL enable_seqscan = off; SET LOCAL jit = off"] {
+        for (name, sql) in statements() {
+            let mut reading = client.transaction().unwrap();
+            reading.batch_execute(settings).unwrap();
+            let plan: Vec<String> = reading
+                .query(&format!("EXPLAIN {sql}"), &[])
+                .unwrap()
+                .iter()
+                .map(|row| row.get(0))
+                .collect();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("Seq Scan on deliveries"), "{name}:\n{plan}");
+        }
+    }
+    snapshot(&mut client, "mailroom").unwrap();
+    let begun = Instant::now();
+    let found = snapshot(&mut client, "mailroom").unwrap().unwrap();
+    let took = begun.elapsed();
+    println!("a snapshot beside a million settled rows took {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!((found.pending, found.failed, found.expired), (2000, 10_000, 10_000));
+    assert_eq!(found.sent, 1440 * 8 * 85);
+    assert_eq!(found.failures.iter().map(|reason| reason.count).sum::<i64>(), 5000, "the latest");
+    let begun = Instant::now();
+    assert_eq!(status(&database, &["--json"]).code, Some(0));
+    println!("mailroom status took {:?}", begun.elapsed());
+}
