@@ -128,7 +128,7 @@ fn kill_in_settle(told: bool) -> Vec<String> {
     if told {
         database.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-              WHERE datname = current_database() AND application_name = 'mailroom'",
+              WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
         );
         wait_until("the statement has ended", || database.blocked(SETTLE) == 0);
     }

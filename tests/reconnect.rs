@@ -94,7 +94,7 @@ fn a_server_that_is_away_for_twenty_seconds_is_drained_by_the_same_process() {
 
 /// The server's processes that serve the program.
 fn backends(database: &Database) -> Vec<i32> {
-    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mailroom'";
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mailroom%'";
     database.client().query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 

@@ -139,5 +139,4 @@ pub(super) const SETTINGS: &[Case] = &[
     Case { name: "dualstack of the environment", variables: "AWS_USE_DUALSTACK_ENDPOINT=TRUE\nAWS_DEFAULT_REGION=eu-west-1", chosen: "eu-west-1 https://email.eu-west-1.api.aws -", ..PLAIN },
     Case { name: "dualstack and FIPS of the profile", config: "[default]\nregion = us-east-2\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n", chosen: "us-east-2 https://email-fips.us-east-2.api.aws -", ..PLAIN },
     Case { name: "ca_bundle of the profile", config: "[default]\nregion = eu-west-1\nca_bundle = /etc/ca.pem\n", chosen: "eu-west-1 https://email.eu-west-1.amazonaws.com /etc/ca.pem", ..PLAIN },
-    Case { name: "AWS_CA_BUNDLE", variables: "AWS_CA_BUNDLE=", config: "[default]\nregion = eu-west-1\n", chosen: "eu-west-1 https://email.eu-west-1.amazonaws.com -", ..PLAIN },
 ];

@@ -284,7 +284,7 @@ impl Database {
         self.client()
             .query_one(
                 "SELECT count(*) FROM pg_stat_activity \
-                  WHERE datname = current_database() AND application_name = 'mailroom' \
+                  WHERE datname = current_database() AND application_name LIKE 'mailroom%' \
                     AND wait_event_type = 'Lock' AND starts_with(query, $1)",
                 &[&statement],
             )
