@@ -2,6 +2,11 @@
 
 use super::{Fault as Class, reason, retry};
 use crate::model::{Outcome, Scope};
+use std::time::Duration;
+
+/// The shortest wait after a recipient was put off: servers that greylist want a few minutes, and
+/// the attempts must last until then. <https://www.rfc-editor.org/rfc/rfc6647#section-2>
+const GREYLISTED: Duration = Duration::from_secs(90);
 
 /// Where a conversation with an SMTP server stands.
 /// <https://www.rfc-editor.org/rfc/rfc5321#section-4.3.2>
@@ -71,7 +76,8 @@ pub fn outcome(fault: &Fault) -> Outcome {
         }
         (_, 400..=499) => {
             let throttled = says(&["throttl", "rate limit", "sending rate", "too fast"]);
-            retry(why, None, false, throttled)
+            let patience = (stage == Stage::Recipient && !throttled).then_some(GREYLISTED);
+            retry(why, patience, false, throttled)
         }
         // The sender's address is a setting.
         (Stage::Sender, _) => hold(why),
@@ -81,5 +87,19 @@ pub fn outcome(fault: &Fault) -> Outcome {
         // An answer that fits no question.
         (Stage::Dot, _) => retry(why, None, true, false),
         _ => retry(why, None, false, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_that_is_put_off_is_tried_again_when_greylisting_is_over() {
+        let refused = |stage| outcome(&Fault::Refused(stage, 451, "try again later".into()));
+        let Outcome::Retry { after, .. } = refused(Stage::Recipient) else { panic!() };
+        assert_eq!(after, Some(GREYLISTED));
+        let Outcome::Retry { after, .. } = refused(Stage::Data) else { panic!() };
+        assert_eq!(after, None);
     }
 }
