@@ -62,7 +62,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_claim_idx ON deliveries (queue, priority, due_at, token)
     WHERE state = 'pending';
 -- What happens next: a retry falls due, a lease runs out.
-CREATE INDEX deliveries_wake_idx ON deliveries (queue, due_at)
+CREATE INDEX deliveries_wake_idx ON deliveries (queue, state, due_at)
     WHERE state IN ('pending', 'leased');
 -- What may be pruned.
 CREATE INDEX deliveries_settled_idx ON deliveries (settled_at)

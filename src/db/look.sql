@@ -3,7 +3,7 @@
 -- already counts: nobody may have been looking when it did); and whether the queue is paused: then
 -- nothing is due, and nothing comes.
 --
--- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, due_at)
+-- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
 -- WHERE state IN ('pending', 'leased').
 WITH pause AS MATERIALIZED (
     SELECT coalesce(bool_or(paused_at IS NOT NULL), false) AS paused, max(paused_reason) AS reason
@@ -15,13 +15,10 @@ SELECT count(*) AS due,
        CASE WHEN NOT (SELECT paused FROM pause) THEN extract(epoch FROM least(
            (SELECT min(due_at)
               FROM deliveries
-             WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
-               AND due_at > now()),
-           (SELECT due_at
+             WHERE queue = $1::text::job_type AND state = 'pending' AND due_at > now()),
+           (SELECT min(due_at)
               FROM deliveries
-             WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
-               AND due_at <= now() AND state = 'leased'
-             LIMIT 1)) - now())::float8 END AS next,
+             WHERE queue = $1::text::job_type AND state = 'leased')) - now())::float8 END AS next,
        (SELECT paused FROM pause) AS paused,
        (SELECT reason FROM pause) AS reason
   FROM (SELECT due_at

@@ -230,7 +230,7 @@ CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, prior
 CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state]));
 CREATE INDEX deliveries_failed_idx ON public.deliveries USING btree (queue, settled_at) WHERE ((state = 'failed'::public.delivery_state) AND (COALESCE(error, ''::text) !~~ 'dropped by %'::text));
 CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (settled_at) WHERE (state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state]));
-CREATE INDEX deliveries_wake_idx ON public.deliveries USING btree (queue, due_at) WHERE (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
+CREATE INDEX deliveries_wake_idx ON public.deliveries USING btree (queue, state, due_at) WHERE (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
 CREATE INDEX jobs_last_seq_type_idx ON public.jobs USING btree (last_seq, job_type);
 CREATE INDEX tokens_account_fkey ON public.tokens USING btree (account);
 CREATE INDEX tokens_id_expires_consumed_action_idx ON public.tokens USING btree (id, expires_at, consumed_at, action);

@@ -1,5 +1,5 @@
 -- What waits in queue $1 or is being sent, by why it waits.
--- Index: deliveries_wake_idx (queue, due_at) WHERE state IN ('pending', 'leased').
+-- Index: deliveries_wake_idx (queue, state, due_at) WHERE state IN ('pending', 'leased').
 SELECT CASE WHEN state = 'pending' AND (error LIKE 'held: %' OR error LIKE 'waits: %')
             THEN error END AS why,
        count(*) FILTER (WHERE state = 'pending') AS pending,
