@@ -6,6 +6,7 @@ mod support;
 mod acknowledge;
 mod architecture;
 mod batching;
+mod check;
 mod config;
 mod conformance;
 mod connect;

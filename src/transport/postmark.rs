@@ -4,6 +4,8 @@
 //! (`verdict/postmark.rs`), when to try again, the speed.
 //! <https://postmarkapp.com/developer/api/templates-api#send-batch-with-templates>
 
+mod trial;
+
 use super::{Transport, ready, report, scrub};
 use crate::clock::Clock;
 use crate::http::{Http, Reply};
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+pub use trial::{Answer, Trial};
 use zeroize::Zeroizing;
 
 const TAG: &str = "POSTMARK";

@@ -7,6 +7,7 @@
 mod mail;
 mod server;
 mod session;
+mod trial;
 
 use super::{Transport, ready, report, scrub};
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+pub use trial::{load, reach};
 
 const TAG: &str = "SMTP";
 /// No message of a batch begins later than this after its first one: the lease must outlast it.
