@@ -17,6 +17,7 @@ mod features;
 mod grants;
 mod handover;
 mod health;
+mod logs;
 mod migrate;
 mod operate;
 mod order;

@@ -155,6 +155,7 @@ impl Transport for Smtp {
         let mut all: Option<Outcome> = None;
         let mut outcomes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
+            let begun = now();
             let outcome = match (ready(message, &templates), &all) {
                 (Err(outcome), _) => outcome,
                 (Ok(_), Some(outcome)) => outcome.clone(),
@@ -168,7 +169,7 @@ impl Transport for Smtp {
             {
                 all = Some(outcome.clone());
             }
-            report(TAG, message, &outcome);
+            report(TAG, message, &outcome, now().saturating_duration_since(begun));
             outcomes.push(outcome);
         }
         outcomes
