@@ -3,7 +3,6 @@
 
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::mailserver::{Act, MailServer, Step, Tls};
 use crate::support::program::{Finished, Program};
 use crate::support::tls::{Authority, Secured};
 use serde_json::{Value, json};
@@ -348,6 +347,7 @@ fn a_directory_that_cannot_be_written_to_is_found() {
 #[cfg(feature = "smtp")]
 #[test]
 fn a_mail_server_is_greeted_and_logged_in_to_and_gets_no_mail() {
+    use crate::support::mailserver::{Act, MailServer, Step, Tls};
     let database = Database::migrated();
     let server = MailServer::start(Tls::Offered, Some(("user", "hunter2")));
     let dir = crate::smtp::templates();

@@ -141,3 +141,21 @@ fn apart(whose: &str, seconds: f64) -> String {
         much => format!("{whose} clock is {} {way} ours", screen::span(much)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_compared_at_the_middle_of_the_question() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for (other, seconds, said) in [
+            (105, 0.0, "x's clock agrees with ours"),
+            (165, 60.0, "x's clock is 1 min 0 s ahead of ours"),
+            (45, -60.0, "x's clock is 1 min 0 s behind ours"),
+        ] {
+            let found = ahead(at(other), at(100), at(110));
+            assert_eq!((found, apart("x's", found).as_str()), (seconds, said));
+        }
+    }
+}

@@ -34,7 +34,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
-use template::{Calls, examine, names, unknown, used_by};
+#[cfg(feature = "postmark")]
+use template::unknown;
+use template::{Calls, examine, names, used_by};
 use transports::{transport, unit};
 
 /// Runs the program with these words after its name.

@@ -54,8 +54,10 @@ fn one(page: &mut Page, check: &Check) {
     for line in lines {
         page.whole(tone, &format!("{:margin$}{line}", ""));
     }
+    let mut mark = "->";
     for line in wrapped(&check.advice, page.look.width - margin - 3) {
-        page.whole(Tone::Plain, &format!("{:margin$}-> {line}", ""));
+        page.whole(Tone::Plain, &format!("{:margin$}{mark:<3}{line}", ""));
+        mark = "";
     }
 }
 
