@@ -1,6 +1,7 @@
 //! The command line: words to a [`Command`], and the help texts.
 
 mod queue;
+mod template;
 
 pub use queue::{Chosen, Queue, View};
 
@@ -36,6 +37,11 @@ pub enum Command {
     Queue(Queue),
     /// Whether mail moves, for a machine.
     Health,
+    /// Whether all that sending needs is there.
+    Check {
+        /// As JSON.
+        json: bool,
+    },
     /// Is this token ours?
     Verify {
         /// The token; `None`: one a line on standard input.
@@ -169,6 +175,15 @@ pub const COMMANDS: &[CommandHelp] = &[
                   those whose reason begins so.",
     },
     CommandHelp {
+        name: "check",
+        usage: "mailroom check [--json] [FLAGS]",
+        summary: "preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates",
+        details: "Looks at all that `mailroom run` would need with these settings, sends nothing and \
+                  changes nothing\n(but for making the output directory). Each line says ok, \
+                  warning or failed, and what to do.\nExit status 0 (there may be warnings), 78 if \
+                  a person must change something, 69 if something is not reached.",
+    },
+    CommandHelp {
         name: "health",
         usage: "mailroom health [--max-age 10m]",
         summary: "0 or 1 for a health check: does mail move?",
@@ -234,7 +249,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "send" => Command::Send,
         "run" => Command::Run,
         "migrate" => Command::Migrate(migrate(&mut args)?),
-        "template" => Command::Template(template(&mut args)?),
+        "template" => Command::Template(template::parse(&mut args)?),
         "status" => Command::Status {
             json: args.contains("--json"),
             watch: args.contains("--watch"),
@@ -242,6 +257,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         },
         "queue" => Command::Queue(queue::parse(&mut args)?),
         "health" => Command::Health,
+        "check" => Command::Check { json: args.contains("--json") },
         "verify" => Command::Verify {
             code: args.opt_value_from_str("--code").map_err(usage)?,
             paths: args.values_from_str("--path").map_err(usage)?,
@@ -318,28 +334,6 @@ fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     }
 }
 
-fn template(args: &mut pico_args::Arguments) -> Result<Templating, Error> {
-    let expects = || {
-        Error::usage("template needs one of: list, show NAME [--data], push [--from DIR], check")
-    };
-    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
-    match word.as_str() {
-        "list" => Ok(Templating::List),
-        "show" => {
-            let data = args.contains("--data");
-            let name = args.opt_free_from_str().map_err(usage)?;
-            let name = name.ok_or_else(|| Error::usage("template show needs a name"))?;
-            Ok(Templating::Show { name, data })
-        }
-        "push" => {
-            let from: Option<PathBuf> = args.opt_value_from_str("--from").map_err(usage)?;
-            Ok(Templating::Push { from: from.unwrap_or_else(|| PathBuf::from("./templates")) })
-        }
-        "check" => Ok(Templating::Check),
-        _ => Err(expects()),
-    }
-}
-
 /// The help text, on one command or all.
 pub fn help(command: Option<&str>) -> String {
     let mut out = String::new();
@@ -377,7 +371,7 @@ pub fn help(command: Option<&str>) -> String {
                 };
                 let _ = writeln!(out, "      {}{default}", var.meaning);
             }
-            if matches!(command.name, "send" | "run" | "template") {
+            if matches!(command.name, "send" | "run" | "template" | "check") {
                 out.push_str(
                     "  AWS_*, HTTPS_PROXY, NO_PROXY\n      credentials, region, endpoint, as the \
                      AWS SDKs read them\n",

@@ -295,6 +295,12 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a problem is one with this variable, or with its file.
+pub fn is_about(problem: &str, name: &str) -> bool {
+    // All of the name counts: names begin like others.
+    problem.split(':').next().is_some_and(|of| of.trim_end_matches("_FILE") == name)
+}
+
 const MONTH_MS: u64 = 31 * 24 * 3600 * 1000;
 
 impl Config {
@@ -303,6 +309,13 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, a line each, by the name of the variable (exit 78).
     pub fn load(inputs: &Inputs<'_>) -> Result<Config, Error> {
+        let (config, problems) = Config::read(inputs);
+        if problems.is_empty() { Ok(config) } else { Err(Error::config(problems.join("\n"))) }
+    }
+
+    /// As [`Config::load`], with what is wrong beside it, `NAME: what` each. A setting that is
+    /// wrong has its default, or nothing, and must not be relied on: see [`is_about`].
+    pub fn read(inputs: &Inputs<'_>) -> (Config, Vec<String>) {
         let mut r = Reader { inputs, problems: Vec::new() };
         let flags = [("false", false), ("true", true)];
         let config = Config {
@@ -350,7 +363,7 @@ impl Config {
             }),
         };
         config.check_together(&mut r);
-        if r.problems.is_empty() { Ok(config) } else { Err(Error::config(r.problems.join("\n"))) }
+        (config, r.problems)
     }
 
     /// What is required, and what must fit together.
@@ -361,11 +374,8 @@ impl Config {
             "send" => self.ack == Ack::Sent,
             _ => used(&VARS[0]),
         };
-        // All of the name counts: names begin like others.
-        let mentioned = |r: &Reader<'_>, name: &str| {
-            let names = r.problems.iter().filter_map(|problem| problem.split(':').next());
-            names.map(|of| of.trim_end_matches("_FILE")).any(|of| of == name)
-        };
+        let mentioned =
+            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| is_about(problem, name));
         let url = self.database_url.as_ref().map_or("", |url| url.as_str());
         if needs_database && url.is_empty() && !mentioned(r, VARS[0].name) {
             r.problem(VARS[0].name, "is required: a libpq connection string");

@@ -13,7 +13,7 @@
 //!
 //! | floor | what | files |
 //! | --- | --- | --- |
-//! | 0 | words | `model`, `snapshot`, `error`, `stop`, `clock` |
+//! | 0 | words | `model`, `snapshot`, `checks`, `error`, `stop`, `clock` |
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen` |
 //! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
@@ -27,6 +27,7 @@
 
 pub mod address;
 pub mod aws;
+pub mod checks;
 pub mod cli;
 pub mod clock;
 pub mod cmd;

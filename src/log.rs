@@ -4,7 +4,8 @@
 //! worth a line. A line never holds a secret, token, code, key, password or the body of a mail;
 //! callers see to that, and the tests search for them.
 
-use std::fmt::Display;
+use serde_json::Value;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::sync::OnceLock;
 use time::OffsetDateTime;
@@ -68,22 +69,40 @@ pub fn debug(unit: &str, text: impl Display) {
     write(Level::Debug, unit, &text);
 }
 
+/// Writes a line with fields: ` name=value` each after the text, or members of the JSON object.
+/// A field must not have the name of a member that every line has.
+pub fn event(level: Level, unit: &str, text: impl Display, fields: &[(&str, Value)]) {
+    write_with(level, unit, &text, fields);
+}
+
 /// An address as it may be logged now: masked, or in full when debugging.
 pub fn address(email: &str) -> String {
     if enabled(Level::Debug) { email.to_owned() } else { crate::model::mask(email) }
 }
 
 fn write(level: Level, unit: &str, text: &dyn Display) {
+    write_with(level, unit, text, &[]);
+}
+
+fn write_with(level: Level, unit: &str, text: &dyn Display, fields: &[(&str, Value)]) {
     let (threshold, format) = settings();
     if level > threshold {
         return;
     }
-    let line = line(level, format, unit, &text.to_string(), OffsetDateTime::now_utc());
+    let text = text.to_string();
+    let line = line(level, format, unit, &text, fields, OffsetDateTime::now_utc());
     // A log that cannot be written must not stop the mail.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-fn line(level: Level, format: Format, unit: &str, text: &str, now: OffsetDateTime) -> String {
+fn line(
+    level: Level,
+    format: Format,
+    unit: &str,
+    text: &str,
+    fields: &[(&str, Value)],
+    now: OffsetDateTime,
+) -> String {
     match format {
         Format::Text => {
             let stamp = now
@@ -95,7 +114,7 @@ fn line(level: Level, format: Format, unit: &str, text: &str, now: OffsetDateTim
                 Level::Info => "",
                 Level::Debug => "DEBUG: ",
             };
-            format!("{stamp} [{unit}] {mark}{}\n", escape(text))
+            format!("{stamp} [{unit}] {mark}{}{}\n", escape(text), tail(fields))
         }
         Format::Json => {
             let stamp = now
@@ -109,12 +128,31 @@ fn line(level: Level, format: Format, unit: &str, text: &str, now: OffsetDateTim
                 Level::Info => "info",
                 Level::Debug => "debug",
             };
-            let object = serde_json::json!({
+            let mut object = serde_json::json!({
                 "time": stamp, "level": level, "unit": unit, "message": text,
             });
+            for (name, value) in fields {
+                object[*name] = value.clone();
+            }
             format!("{object}\n")
         }
     }
+}
+
+/// Fields as they stand behind a text. One that could be read as two is quoted.
+fn tail(fields: &[(&str, Value)]) -> String {
+    let mut out = String::new();
+    for (name, value) in fields {
+        let plain = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"\\=".contains(c))
+        };
+        let _ = match value {
+            Value::String(text) if plain(text) => write!(out, " {name}={text}"),
+            Value::String(text) => write!(out, " {name}={text:?}"),
+            other => write!(out, " {name}={other}"),
+        };
+    }
+    out
 }
 
 /// Control characters, and the line separators of Unicode, as escapes: a line stays one line.
@@ -139,23 +177,36 @@ mod tests {
 
     #[test]
     fn a_text_line_looks_like_those_of_the_seed_documents() {
-        let line = line(Level::Info, Format::Text, "PG", "connected", NOW);
+        let line = line(Level::Info, Format::Text, "PG", "connected", &[], NOW);
         assert_eq!(line, "2026/11/22 13:37:00 [PG] connected\n");
     }
 
     #[test]
     fn an_event_with_newlines_and_controls_stays_one_line() {
-        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", NOW);
+        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", &[], NOW);
         assert_eq!(line, "2026/11/22 13:37:00 [PG] WARN: a\\nb\\u{1b}[31m\\u{2028}c\n");
     }
 
     #[test]
     fn a_json_line_is_one_object() {
-        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", NOW);
+        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", &[], NOW);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["time"], "2026-11-22T13:37:00.000Z");
         assert_eq!(value["level"], "error");
         assert_eq!(value["message"], "a\n\"b\"");
         assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn fields_stand_behind_a_text_and_are_members_of_json() {
+        let fields =
+            [("ms", Value::from(12)), ("id", "a b\nc=\"d\"".into()), ("status", "sent".into())];
+        let text = line(Level::Info, Format::Text, "SES", "done", &fields, NOW);
+        let wanted = "2026/11/22 13:37:00 [SES] done ms=12 id=\"a b\\nc=\\\"d\\\"\" status=sent\n";
+        assert_eq!(text, wanted);
+        let text = line(Level::Info, Format::Json, "SES", "done", &fields, NOW);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["message"], &value["ms"]), (&"done".into(), &12.into()));
+        assert_eq!(value["id"], "a b\nc=\"d\"");
     }
 }

@@ -3,6 +3,10 @@
 //! In scope: layout, colours, units. Out of scope: finding anything out, and asking the terminal.
 //! What comes from outside is shown without its control characters: it must not move the cursor.
 
+mod checks;
+
+pub use checks::checks;
+
 use crate::snapshot::{Entry, HELD, Listener, Snapshot, WAITS};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -46,6 +50,12 @@ impl Page {
     /// A line, cut to the width.
     fn line(&mut self, tone: Tone, text: &str) {
         let text = cut(text.trim_end(), self.look.width);
+        self.whole(tone, &text);
+    }
+
+    /// A line as long as it is.
+    fn whole(&mut self, tone: Tone, text: &str) {
+        let text = text.trim_end();
         let code = match tone {
             Tone::Good => "1;32",
             Tone::Attention => "1;33",

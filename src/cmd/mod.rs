@@ -1,5 +1,6 @@
 //! The commands: each builds its parts from the configuration, runs them, and reports.
 
+mod check;
 mod collect;
 mod health;
 mod migrate;
@@ -33,6 +34,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
+#[cfg(feature = "postmark")]
+use template::unknown;
+use template::{Calls, examine, names, used_by};
 use transports::{transport, unit};
 
 /// Runs the program with these words after its name.
@@ -48,6 +52,10 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     }
     let inputs =
         Inputs { command: parsed.name, flags: &parsed.flags, env: &|name| std::env::var_os(name) };
+    if let Command::Check { json } = parsed.command {
+        let (config, problems) = Config::read(&inputs);
+        return check::run(&config, &problems, json, &Stop::new());
+    }
     let config = Config::load(&inputs)?;
     log::configure(config.log_level, config.log_format);
     let stop = Stop::new();
@@ -63,7 +71,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Queue(what) => queue::run(&config, what, &stop),
         Command::Health => health::run(&config, &stop),
         Command::Verify { token, code, paths } => verify::run(&config, token, code, &paths),
-        Command::Help(_) | Command::Version => Ok(()),
+        Command::Check { .. } | Command::Help(_) | Command::Version => Ok(()),
     }
 }
 

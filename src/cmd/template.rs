@@ -24,9 +24,7 @@ const TRIES: u32 = 10;
 
 /// Lists, shows, pushes or checks.
 pub fn run(config: &Config, what: &Templating, stop: &Stop) -> Result<(), Error> {
-    let calls = |what: &str| {
-        Ok::<_, Error>(Calls { client: ses_client(stop)?, stop: stop.clone(), what: what.into() })
-    };
+    let calls = |what: &str| ses_client(stop).map(|client| Calls::new(client, stop, what));
     match what {
         Templating::List => list(config, &mut calls("listing the templates")?),
         Templating::Show { name, data: true } => show_data(config, name),
@@ -41,45 +39,51 @@ pub fn run(config: &Config, what: &Templating, stop: &Stop) -> Result<(), Error>
 }
 
 /// Calls to the provider that wait when they come too soon.
-struct Calls {
-    client: Client,
+pub(super) struct Calls {
+    pub(super) client: Client,
     stop: Stop,
     /// What is being done, for errors.
     what: String,
 }
 
 impl Calls {
+    /// Calls that are for `what`.
+    pub(super) fn new(client: Client, stop: &Stop, what: &str) -> Calls {
+        Calls { client, stop: stop.clone(), what: what.to_owned() }
+    }
+
+    /// Makes a call, again while it comes too soon.
     fn make<T>(
         &mut self,
-        name: &str,
         mut call: impl FnMut(&mut Client) -> Result<T, Refused>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Refused> {
         let mut tries = 1;
         loop {
-            let refused = match call(&mut self.client) {
-                Ok(value) => return Ok(value),
-                Err(refused) => refused,
-            };
-            if refused.throttled && tries < TRIES {
-                log::debug("SES", format_args!("{}: {refused}; waiting", self.what));
-                self.stop.sleep(PAUSE);
-                tries += 1;
-                continue;
+            match call(&mut self.client) {
+                Err(refused) if refused.throttled && tries < TRIES => {
+                    log::debug("SES", format_args!("{}: {refused}; waiting", self.what));
+                    self.stop.sleep(PAUSE);
+                    tries += 1;
+                }
+                other => return other,
             }
-            let kind = match refused {
-                Refused { throttled: true, .. } => Kind::Temporary,
-                Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
-                _ => Kind::Unavailable,
-            };
-            let space = if name.is_empty() { "" } else { " " };
-            let text = format!("{}{space}{name} failed: {refused}", self.what);
-            return Err(Error::new(kind, text));
         }
+    }
+
+    /// The end of a command: what failed, and of which template.
+    fn failed(&self, name: &str, refused: &Refused) -> Error {
+        let kind = match refused {
+            Refused { throttled: true, .. } => Kind::Temporary,
+            Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
+            _ => Kind::Unavailable,
+        };
+        let space = if name.is_empty() { "" } else { " " };
+        Error::new(kind, format!("{}{space}{name} failed: {refused}", self.what))
     }
 }
 
 /// The templates of the settings, each once, with the first action that uses it.
-fn names(config: &Config) -> impl Iterator<Item = (u16, &str)> {
+pub(super) fn names(config: &Config) -> impl Iterator<Item = (u16, &str)> {
     let first = |(action, name): &(u16, &str)| {
         !config.templates.iter().any(|(other, same)| same == *name && other < *action)
     };
@@ -87,7 +91,7 @@ fn names(config: &Config) -> impl Iterator<Item = (u16, &str)> {
 }
 
 /// `action 1, 3`, or nothing.
-fn used_by(config: &Config, name: &str) -> String {
+pub(super) fn used_by(config: &Config, name: &str) -> String {
     let actions = config.templates.iter().filter(|(_, used)| *used == name);
     let actions: Vec<String> = actions.map(|(action, _)| action.to_string()).collect();
     if actions.is_empty() { String::new() } else { format!("action {}", actions.join(", ")) }
@@ -97,7 +101,8 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     let mut found: Vec<String> = Vec::new();
     let mut next: Option<String> = None;
     loop {
-        let (mut page, more) = calls.make("", |client| remote::list(client, next.as_deref()))?;
+        let page = calls.make(|client| remote::list(client, next.as_deref()));
+        let (mut page, more) = page.map_err(|refused| calls.failed("", &refused))?;
         found.append(&mut page);
         if more.is_none() || more == next {
             break;
@@ -116,7 +121,8 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
 }
 
 fn show(name: &str, calls: &mut Calls) -> Result<(), Error> {
-    let Some(content) = calls.make(name, |client| remote::get(client, name))? else {
+    let content = calls.make(|client| remote::get(client, name));
+    let Some(content) = content.map_err(|refused| calls.failed(name, &refused))? else {
         let text = format!("there is no template {name:?} at the provider; see `template list`");
         return Err(Error::new(Kind::Data, text));
     };
@@ -163,7 +169,8 @@ fn read(from: &Path, name: &str) -> Result<Content, Error> {
 
 fn push(contents: &[(&str, Content)], calls: &mut Calls) -> Result<(), Error> {
     for (name, content) in contents {
-        let done = match calls.make(name, |client| remote::put(client, name, content))? {
+        let done = calls.make(|client| remote::put(client, name, content));
+        let done = match done.map_err(|refused| calls.failed(name, &refused))? {
             Put::Created => "created",
             Put::Updated => "updated",
         };
@@ -175,24 +182,8 @@ fn push(contents: &[(&str, Content)], calls: &mut Calls) -> Result<(), Error> {
 fn check(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     let mut problems = Vec::new();
     for (action, name) in names(config) {
-        let data = data(&example(action));
-        let problem = match calls.make(name, |client| remote::render(client, name, &data))? {
-            Rendered::Good => None,
-            Rendered::NoTemplate => {
-                Some("is not at the provider; see `mailroom template push`".to_owned())
-            }
-            Rendered::NoVariable(variable) => Some(unknown(&[variable])),
-            Rendered::Bad(why) => {
-                let content = calls.make(name, |client| remote::get(client, name))?;
-                let content = content.unwrap_or_default();
-                let parts = [&content.subject, &content.text, &content.html];
-                let all: Vec<String> =
-                    parts.iter().flat_map(|part| template::unsent(part)).collect();
-                let none = all.is_empty();
-                Some(if none { format!("cannot be rendered: {why}") } else { unknown(&all) })
-            }
-        };
-        match problem {
+        let problem = examine(calls, action, name);
+        match problem.map_err(|refused| calls.failed(name, &refused))? {
             None => print(&format!("{name} good ({})\n", used_by(config, name)))?,
             Some(problem) => {
                 problems.push(format!("template {name} ({}) {problem}", used_by(config, name)));
@@ -202,7 +193,31 @@ fn check(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     if problems.is_empty() { Ok(()) } else { Err(Error::config(problems.join("\n"))) }
 }
 
-fn unknown(variables: &[String]) -> String {
+/// Lets the provider render a template with data like that of a mail; gives what is wrong with it.
+pub(super) fn examine(
+    calls: &mut Calls,
+    action: u16,
+    name: &str,
+) -> Result<Option<String>, Refused> {
+    let data = data(&example(action));
+    Ok(match calls.make(|client| remote::render(client, name, &data))? {
+        Rendered::Good => None,
+        Rendered::NoTemplate => {
+            Some("is not at the provider; see `mailroom template push`".to_owned())
+        }
+        Rendered::NoVariable(variable) => Some(unknown(&[variable])),
+        Rendered::Bad(why) => {
+            let content = calls.make(|client| remote::get(client, name))?.unwrap_or_default();
+            let parts = [&content.subject, &content.text, &content.html];
+            let all: Vec<String> = parts.iter().flat_map(|part| template::unsent(part)).collect();
+            let none = all.is_empty();
+            Some(if none { format!("cannot be rendered: {why}") } else { unknown(&all) })
+        }
+    })
+}
+
+/// What is wrong with a template that uses these.
+pub(super) fn unknown(variables: &[String]) -> String {
     let mut variables: Vec<String> =
         variables.iter().map(|variable| format!("{{{{{variable}}}}}")).collect();
     variables.sort();

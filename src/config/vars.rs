@@ -33,35 +33,36 @@ const fn var(
 }
 
 /// The commands with settings.
-const ALL: &[&str] =
-    &["collect", "send", "run", "migrate", "verify", "template", "status", "queue", "health"];
-/// The commands that read the queue.
-pub(super) const QUEUE: &[&str] = &["collect", "run"];
-/// The commands that send.
-pub(super) const SENDERS: &[&str] = &["send", "run"];
+const ALL: &[&str] = &[
+    "collect", "send", "run", "migrate", "verify", "template", "status", "queue", "health", "check",
+];
+/// The commands that read the queue, and the one that checks what they need.
+pub(super) const QUEUE: &[&str] = &["collect", "run", "check"];
+/// The commands that send, and the one that checks what they need.
+pub(super) const SENDERS: &[&str] = &["send", "run", "check"];
 
 /// All settings, in the order of the documents.
 #[rustfmt::skip]
 pub const VARS: &[Var] = &[
-    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "status", "queue", "health", "send"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
-    var("MAILROOM_SECRET_KEY", None, None, &["collect", "run", "verify"], "64 hexadecimal digits: the HMAC key"),
-    var("MAILROOM_SECRET_KEY_PREVIOUS", None, None, &["verify"], "a retired key that `verify` still accepts"),
-    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), &["collect", "run", "queue"], "channel to LISTEN on; `queue` wakes its listeners"),
-    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send", "status", "queue", "health"], "queue whose deliveries are taken: a value of the type job_type"),
+    var("MAILROOM_DATABASE_URL", None, None, &["collect", "run", "migrate", "status", "queue", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent"),
+    var("MAILROOM_SECRET_KEY", None, None, &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key"),
+    var("MAILROOM_SECRET_KEY_PREVIOUS", None, None, &["verify", "check"], "a retired key that `verify` still accepts"),
+    var("MAILROOM_CHANNEL_NAME", Some("--channel-name"), Some("token_insert"), &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners"),
+    var("MAILROOM_QUEUE_NAME", Some("--queue-name"), Some("mailroom"), &["collect", "run", "send", "status", "queue", "health", "check"], "queue whose deliveries are taken: a value of the type job_type"),
     var("MAILROOM_HEALTHCHECK_INTERVAL", Some("--healthcheck-interval"), Some("270000"), QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for"),
-    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health"], "ms from the first waiting notification to the flush of a partial batch"),
+    var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health", "check"], "ms from the first waiting notification to the flush of a partial batch"),
     var("MAILROOM_BATCH_LIMIT", Some("--batch-limit"), Some("10"), QUEUE, "messages in a batch, 1 to 50"),
-    var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
-    var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send"], "ms a claimed delivery stays ours before it may be claimed again"),
+    var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send", "check"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
+    var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again"),
     var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
     var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
-    var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect"], "`csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
+    var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect", "check"], "`csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
     var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), SENDERS, "provider: `ses`, `smtp` or `postmark`"),
     var("MAILROOM_DEBUG", Some("--debug"), Some("false"), SENDERS, "`true`: print the requests that would be made to stdout, send nothing"),
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
     var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`"),
     var("MAILROOM_SES_OUTPUT_PATH", Some("--ses-output-path"), Some("./output"), SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv"),
-    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), &["send", "run", "template"], "template of each action number: its name at SES, its alias at Postmark, or its files' name"),
+    var("MAILROOM_TEMPLATES", Some("--templates"), Some("1=activationv1,2=passwordrecoveryv1"), &["send", "run", "template", "check"], "template of each action number: its name at SES, its alias at Postmark, or its files' name"),
     var("MAILROOM_SMTP_URL", None, None, SENDERS, "`smtps://user:password@host:465` or `smtp://host:587?tls=required`, `opportunistic` or `none`; `ca=FILE` and `helo=NAME` are taken too; required with `smtp`"),
     var("MAILROOM_SMTP_PASSWORD", None, None, SENDERS, "password of the user in MAILROOM_SMTP_URL, if that has none"),
     var("MAILROOM_TEMPLATE_DIR", Some("--template-dir"), Some("./templates"), SENDERS, "with `smtp`: directory of NAME.subject, NAME.txt and NAME.html for each name in MAILROOM_TEMPLATES"),

@@ -59,16 +59,23 @@ pub fn missing(
     queue: &str,
     deletes: bool,
 ) -> Result<Option<Vec<String>>, Error> {
-    let is_delete =
-        |grant: &Grant| (grant.privilege, grant.table) == (DELETE.privilege, DELETE.table);
-    let needed = COLLECTOR.iter().filter(|grant| deletes || !is_delete(grant));
-    let missing = lacking(client, None, needed)?;
+    let missing = lacked(client, deletes)?;
     if !missing.is_empty() {
         return Ok(Some(missing));
     }
     let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
     let exists: bool = client.query_one(sql, &[&queue])?.try_get(0)?;
     Ok(exists.then_some(missing))
+}
+
+/// What the current role lacks of what a collector needs. `deletes` is as for [`missing`].
+///
+/// # Errors
+/// As the statement.
+pub fn lacked(client: &mut Client, deletes: bool) -> Result<Vec<String>, Error> {
+    let is_delete =
+        |grant: &Grant| (grant.privilege, grant.table) == (DELETE.privilege, DELETE.table);
+    lacking(client, None, COLLECTOR.iter().filter(|grant| deletes || !is_delete(grant)))
 }
 
 /// Which of `needed` a role does not have; `None`: the current one.
@@ -90,7 +97,7 @@ fn lacking<'a>(
         }
     }
     let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
-    let rows = client.query(include_str!("preflight.sql"), &values)?;
+    let rows = client.query(include_str!("grants/missing.sql"), &values)?;
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 

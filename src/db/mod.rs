@@ -6,6 +6,7 @@ pub mod conninfo;
 pub mod grants;
 pub mod migrate;
 pub mod operate;
+pub mod preflight;
 pub mod queue;
 pub mod session;
 pub mod status;

@@ -6,13 +6,40 @@ use crate::pace::Quota;
 use ::http::Method;
 use serde_json::Value;
 
+/// What SES says of an account. What it does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    /// The quota.
+    pub quota: Option<Quota>,
+    /// Whether it may send in this region.
+    pub sending: Option<bool>,
+    /// Whether it is out of the sandbox.
+    pub production: Option<bool>,
+    /// `HEALTHY`, `PROBATION` or `SHUTDOWN`.
+    pub standing: Option<String>,
+}
+
+/// Asks about the account; needs the permission ses:GetAccount.
+///
+/// # Errors
+/// As [`Client::ask`].
+pub fn account(client: &mut Client) -> Result<Account, Refused> {
+    let account = client.ask(&Method::GET, "/v2/email/account", None)?;
+    let flag = |name: &str| account.get(name).and_then(Value::as_bool);
+    Ok(Account {
+        quota: read(&account),
+        sending: flag("SendingEnabled"),
+        production: flag("ProductionAccessEnabled"),
+        standing: account.get("EnforcementStatus").and_then(Value::as_str).map(str::to_owned),
+    })
+}
+
 /// Asks for the account's quota; needs the permission ses:GetAccount.
 ///
 /// # Errors
 /// As [`Client::ask`]; an answer without a quota is one too.
 pub fn quota(client: &mut Client) -> Result<Quota, Refused> {
-    let account = client.ask(&Method::GET, "/v2/email/account", None)?;
-    read(&account).ok_or_else(|| Refused {
+    account(client)?.quota.ok_or_else(|| Refused {
         status: Some(200),
         code: String::new(),
         text: "the reply has no SendQuota".to_owned(),

@@ -32,6 +32,8 @@ pub struct Client {
     clock: Box<dyn Fn() -> SystemTime>,
     /// The provider's clock minus ours, as far as it is known.
     offset: time::Duration,
+    /// The same, as the last reply with a date had it.
+    seen: Option<time::Duration>,
 }
 
 /// Why a call has no reply.
@@ -53,7 +55,7 @@ impl Client {
         keeper: Keeper,
         clock: Box<dyn Fn() -> SystemTime>,
     ) -> Client {
-        Client { endpoint, http, keeper, clock, offset: time::Duration::ZERO }
+        Client { endpoint, http, keeper, clock, offset: time::Duration::ZERO, seen: None }
     }
 
     /// The time by our clock.
@@ -79,7 +81,15 @@ impl Client {
         let time = now.checked_add(self.offset).unwrap_or(now).into();
         sign(&mut request, &credentials, &self.endpoint.region, "ses", time)
             .map_err(Failure::NoCredentials)?;
-        self.http.call(request).map_err(Failure::Lost)
+        let reply = self.http.call(request).map_err(Failure::Lost)?;
+        self.seen = date(&reply).map(|date| date - self.now()).or(self.seen);
+        Ok(reply)
+    }
+
+    /// By how much the provider's clock was ahead of ours when it answered last, to the second;
+    /// `None` if it has not said.
+    pub fn ahead(&self) -> Option<time::Duration> {
+        self.seen
     }
 
     /// Forgets the credentials: the next call fetches them anew.

@@ -9,10 +9,13 @@ pub mod ses;
 pub mod smtp;
 
 use crate::error::Error;
+use crate::log::Level;
 use crate::model::{Batch, Message, Outcome, mask};
 use crate::pace::Quota;
 use crate::template::Templates;
 use crate::{address, log, verdict};
+use serde_json::Value;
+use std::time::Duration;
 
 /// The other end of the pump: hands a batch over and reports what was said of each message.
 pub trait Transport {
@@ -59,18 +62,31 @@ fn scrub<'a>(text: &str, messages: impl IntoIterator<Item = &'a Message>) -> Str
     text
 }
 
-/// One line for a message that was not accepted; `tag` is the transport's.
-fn report(tag: &'static str, message: &Message, outcome: &Outcome) {
+/// One line for each attempt; `tag` is the transport's, `took` the time of the call that it was part
+/// of. Which delivery and which attempt it was is known if the message came from a database.
+fn report(tag: &'static str, message: &Message, outcome: &Outcome, took: Duration) {
     let to = log::address(&message.email);
-    match outcome {
+    let (level, status, text, id) = match outcome {
         Outcome::Accepted { provider_id } => {
-            log::debug(tag, format_args!("{to}: accepted as {provider_id}"));
+            (Level::Info, "sent", format!("{to}: accepted"), provider_id.as_str())
         }
         Outcome::Retry { why, ambiguous: true, .. } => {
-            log::warn(tag, format_args!("{to}: ambiguous, it may have been sent: {why}"));
+            let text = format!("{to}: ambiguous, it may have been sent: {why}");
+            (Level::Warn, "ambiguous", text, "")
         }
-        Outcome::Retry { why, .. } => log::warn(tag, format_args!("{to}: not now: {why}")),
-        Outcome::Reject { why } => log::error(tag, format_args!("{to}: rejected: {why}")),
-        Outcome::Hold { why, .. } => log::warn(tag, format_args!("{to}: held: {why}")),
+        Outcome::Retry { why, .. } => (Level::Warn, "retry", format!("{to}: not now: {why}"), ""),
+        Outcome::Reject { why } => (Level::Error, "rejected", format!("{to}: rejected: {why}"), ""),
+        Outcome::Hold { why, .. } => (Level::Warn, "held", format!("{to}: held: {why}"), ""),
+    };
+    let mut fields: Vec<(&str, Value)> = vec![("status", status.into())];
+    if let Some(ticket) = &message.ticket {
+        fields.push(("delivery", ticket.delivery.into()));
+        fields.push(("attempt", (ticket.attempts + 1).into()));
     }
+    fields.push(("action", message.action.into()));
+    fields.push(("ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into()));
+    if !id.is_empty() {
+        fields.push(("id", id.into()));
+    }
+    log::event(level, tag, text, &fields);
 }

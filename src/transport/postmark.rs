@@ -4,6 +4,8 @@
 //! (`verdict/postmark.rs`), when to try again, the speed.
 //! <https://postmarkapp.com/developer/api/templates-api#send-batch-with-templates>
 
+mod trial;
+
 use super::{Transport, ready, report, scrub};
 use crate::clock::Clock;
 use crate::http::{Http, Reply};
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+pub use trial::{Answer, Trial};
 use zeroize::Zeroizing;
 
 const TAG: &str = "POSTMARK";
@@ -75,13 +78,14 @@ impl Postmark {
     }
 
     /// Calls until every item has its outcome; says each to `put`.
-    fn deliver(&self, items: &[Item], put: &mut dyn FnMut(usize, Outcome)) {
+    fn deliver(&self, items: &[Item], put: &mut dyn FnMut(usize, Outcome, Duration)) {
         let now = self.settings.clock.now;
         let start = now();
         let mut held: Option<Outcome> = None;
         let mut parts: Vec<&[Item]> = items.chunks(MESSAGES).rev().collect();
         while let Some(part) = parts.pop() {
-            let late = now().saturating_duration_since(start) > BUDGET;
+            let begun = now();
+            let late = begun.saturating_duration_since(start) > BUDGET;
             let result = match &held {
                 Some(hold) => Err((CallVerdict::Each(hold.clone()), Refusal::default())),
                 None if late => {
@@ -91,14 +95,15 @@ impl Postmark {
                 }
                 None => self.call(part),
             };
+            let took = now().saturating_duration_since(begun);
             match (result, part) {
                 (Ok(outcomes), _) => {
                     part.iter()
                         .zip(outcomes)
-                        .for_each(|((index, ..), outcome)| put(*index, outcome));
+                        .for_each(|((index, ..), outcome)| put(*index, outcome, took));
                 }
                 (Err((CallVerdict::Split(_), refusal)), [(index, message, _)]) => {
-                    put(*index, alone(&refusal, message.action));
+                    put(*index, alone(&refusal, message.action), took);
                 }
                 (Err((CallVerdict::Split(_), _)), many) => {
                     let (left, right) = many.split_at(many.len() / 2);
@@ -113,7 +118,7 @@ impl Postmark {
                     if let Outcome::Hold { scope: Scope::All, .. } = &outcome {
                         held = Some(outcome.clone());
                     }
-                    part.iter().for_each(|(index, ..)| put(*index, outcome.clone()));
+                    part.iter().for_each(|(index, ..)| put(*index, outcome.clone(), took));
                 }
             }
         }
@@ -123,24 +128,25 @@ impl Postmark {
 impl Transport for Postmark {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let missing = || verdict::fault(Fault::NothingSent, "it was left out");
-        let mut outcomes: Vec<Outcome> = batch.messages.iter().map(|_| missing()).collect();
-        let mut put = |index: usize, outcome| {
+        let mut outcomes: Vec<(Outcome, Duration)> =
+            batch.messages.iter().map(|_| (missing(), Duration::ZERO)).collect();
+        let mut put = |index: usize, outcome, took| {
             if let Some(place) = outcomes.get_mut(index) {
-                *place = outcome;
+                *place = (outcome, took);
             }
         };
         let mut items: Vec<Item> = Vec::new();
         for (index, message) in batch.messages.iter().enumerate() {
             match ready(message, &self.settings.templates) {
                 Ok(template) => items.push((index, message, template)),
-                Err(outcome) => put(index, outcome),
+                Err(outcome) => put(index, outcome, Duration::ZERO),
             }
         }
         self.deliver(&items, &mut put);
-        for (message, outcome) in batch.messages.iter().zip(&outcomes) {
-            report(TAG, message, outcome);
+        for (message, (outcome, took)) in batch.messages.iter().zip(&outcomes) {
+            report(TAG, message, outcome, *took);
         }
-        outcomes
+        outcomes.into_iter().map(|(outcome, _)| outcome).collect()
     }
 }
 

@@ -61,6 +61,9 @@ struct Said {
     output: PathBuf,
 }
 
+/// What became of a message, and how long the call took that decided it.
+type Answered = Option<(Outcome, Duration)>;
+
 /// Some messages of one action on their way: positions in the batch.
 struct Part<'a> {
     action: u16,
@@ -79,14 +82,15 @@ impl Ses {
 
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.messages.len()];
+        let mut outcomes: Vec<Answered> = vec![None; batch.messages.len()];
         let templates = self.settings.templates.clone();
         let mut parts = parts(batch, &templates, &mut outcomes);
         let mut tried = Remedies::default();
         let mut held = None;
         let start = self.client.now();
         while let Some(part) = parts.pop() {
-            let late = self.client.now() - start > BUDGET;
+            let begun = self.client.now();
+            let late = begun - start > BUDGET;
             let verdict = match &held {
                 Some(hold) => Err(CallVerdict::Each(Clone::clone(hold))),
                 None if late => Err(CallVerdict::Each(verdict::fault(
@@ -95,10 +99,12 @@ impl Transport for Ses {
                 ))),
                 None => self.call(batch, &part, tried),
             };
+            // By the wall clock, which may be set back meanwhile.
+            let took = Duration::try_from(self.client.now() - begun).unwrap_or_default();
             match verdict {
                 Ok(results) => {
                     for (index, outcome) in part.indexes.iter().zip(results) {
-                        put(&mut outcomes, *index, outcome);
+                        put(&mut outcomes, *index, outcome, took);
                     }
                 }
                 Err(CallVerdict::Each(outcome)) => {
@@ -106,11 +112,11 @@ impl Transport for Ses {
                         held = Some(outcome.clone());
                     }
                     for index in part.indexes {
-                        put(&mut outcomes, index, outcome.clone());
+                        put(&mut outcomes, index, outcome.clone(), took);
                     }
                 }
                 Err(CallVerdict::Split(why)) => match part.indexes.as_slice() {
-                    [one] => put(&mut outcomes, *one, Outcome::Reject { why }),
+                    [one] => put(&mut outcomes, *one, Outcome::Reject { why }, took),
                     many => {
                         let (left, right) = many.split_at(many.len() / 2);
                         for half in [right, left] {
@@ -130,14 +136,13 @@ impl Transport for Ses {
                 }
             }
         }
-        let outcomes = outcomes.into_iter().map(|outcome| {
-            outcome.unwrap_or_else(|| verdict::fault(Fault::NothingSent, "it was left out"))
-        });
-        let outcomes: Vec<Outcome> = outcomes.collect();
-        for (message, outcome) in batch.messages.iter().zip(&outcomes) {
-            report(TAG, message, outcome);
-        }
-        outcomes
+        let missing = || (verdict::fault(Fault::NothingSent, "it was left out"), Duration::ZERO);
+        let tell = |(message, answered): (&Message, Answered)| {
+            let (outcome, took) = answered.unwrap_or_else(missing);
+            report(TAG, message, &outcome, took);
+            outcome
+        };
+        batch.messages.iter().zip(outcomes).map(tell).collect()
     }
 
     fn quota(&mut self) -> Option<Quota> {
@@ -159,25 +164,21 @@ impl Transport for Ses {
     }
 }
 
-fn put(outcomes: &mut [Option<Outcome>], index: usize, outcome: Outcome) {
+fn put(outcomes: &mut [Answered], index: usize, outcome: Outcome, took: Duration) {
     if let Some(place) = outcomes.get_mut(index) {
-        *place = Some(outcome);
+        *place = Some((outcome, took));
     }
 }
 
 /// The calls of a batch, the first one last; what needs no call gets its outcome at once.
-fn parts<'a>(
-    batch: &Batch,
-    templates: &'a Templates,
-    outcomes: &mut [Option<Outcome>],
-) -> Vec<Part<'a>> {
+fn parts<'a>(batch: &Batch, templates: &'a Templates, outcomes: &mut [Answered]) -> Vec<Part<'a>> {
     let mut parts: Vec<Part<'a>> = Vec::new();
     for (index, message) in batch.messages.iter().enumerate() {
         let action = message.action;
         let template = match ready(message, templates) {
             Ok(template) => template,
             Err(outcome) => {
-                put(outcomes, index, outcome);
+                put(outcomes, index, outcome, Duration::ZERO);
                 continue;
             }
         };

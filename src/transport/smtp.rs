@@ -7,6 +7,7 @@
 mod mail;
 mod server;
 mod session;
+mod trial;
 
 use super::{Transport, ready, report, scrub};
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+pub use trial::{load, reach};
 
 const TAG: &str = "SMTP";
 /// No message of a batch begins later than this after its first one: the lease must outlast it.
@@ -153,6 +155,7 @@ impl Transport for Smtp {
         let mut all: Option<Outcome> = None;
         let mut outcomes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
+            let begun = now();
             let outcome = match (ready(message, &templates), &all) {
                 (Err(outcome), _) => outcome,
                 (Ok(_), Some(outcome)) => outcome.clone(),
@@ -166,7 +169,7 @@ impl Transport for Smtp {
             {
                 all = Some(outcome.clone());
             }
-            report(TAG, message, &outcome);
+            report(TAG, message, &outcome, now().saturating_duration_since(begun));
             outcomes.push(outcome);
         }
         outcomes

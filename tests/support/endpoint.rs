@@ -86,7 +86,7 @@ struct State {
     requests: Vec<Request>,
     mails: Vec<Mail>,
     connections: usize,
-    quota: Option<Value>,
+    account: Option<Reply>,
     quota_asked: usize,
 }
 
@@ -161,7 +161,12 @@ impl Endpoint {
     /// among the requests and uses up no reply.
     pub fn allow(&self, rate: f64, daily: f64, sent: f64) {
         let quota = json!({ "MaxSendRate": rate, "Max24HourSend": daily, "SentLast24Hours": sent });
-        self.state.lock().unwrap().quota = Some(json!({ "SendQuota": quota }));
+        self.account(Reply::Full(200, Vec::new(), json!({ "SendQuota": quota }).to_string()));
+    }
+
+    /// Answers so when the account is asked about.
+    pub fn account(&self, reply: Reply) {
+        self.state.lock().unwrap().account = Some(reply);
     }
 
     /// How often the quota was asked for.
@@ -258,10 +263,8 @@ fn talk(
             let mut state = state.lock().unwrap();
             if (request.method.as_str(), request.path.as_str()) == ("GET", "/v2/email/account") {
                 state.quota_asked += 1;
-                match &state.quota {
-                    Some(quota) => Reply::Full(200, Vec::new(), quota.to_string()),
-                    None => Reply::error(403, "AccessDeniedException", "not allowed: GetAccount"),
-                }
+                let denied = Reply::error(403, "AccessDeniedException", "not allowed: GetAccount");
+                state.account.clone().unwrap_or(denied)
             } else {
                 state.requests.push(request.clone());
                 let always = state.always.clone();

@@ -75,6 +75,11 @@ impl Keeper {
         }
     }
 
+    /// Where the last ones came from, in words.
+    pub fn source(&self) -> &str {
+        &self.told
+    }
+
     /// Forgets what is kept: the provider refused it. The next [`Keeper::get`] asks the sources
     /// again.
     pub fn forget(&mut self) {

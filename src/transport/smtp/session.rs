@@ -78,6 +78,11 @@ impl Session {
         self.socket.is_open()
     }
 
+    /// Whether what is said is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.socket.is_encrypted()
+    }
+
     /// Whether a mail was tried on it before.
     pub(super) fn is_used(&self) -> bool {
         self.used

@@ -1,0 +1,132 @@
+//! What a preflight found: one line a check, and what all of them say together.
+//!
+//! In scope: the words, the order, the JSON. Out of scope: making a check, and its looks.
+
+use serde_json::{Value, json};
+
+/// How one check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Mail moves, or it could not be found out; a person may want to look.
+    Warning,
+    /// Mail cannot move: something is not reached, and may be back later.
+    Unreachable,
+    /// Mail cannot move before a person changes something.
+    Misconfigured,
+}
+
+impl Status {
+    /// The word for it; both kinds of failure are `failed`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Unreachable | Status::Misconfigured => "failed",
+        }
+    }
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, in a word or three: stable, so that programs may go by it.
+    pub name: String,
+    /// How it came out.
+    pub status: Status,
+    /// What was found. Holds no secret.
+    pub detail: String,
+    /// What to do; empty where nothing is to be done.
+    pub advice: String,
+}
+
+/// All checks, in the order in which they were made.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    list: Vec<Check>,
+}
+
+impl Checks {
+    fn add(&mut self, name: &str, status: Status, detail: String, advice: &str) {
+        let (name, advice) = (name.to_owned(), advice.to_owned());
+        self.list.push(Check { name, status, detail, advice });
+    }
+
+    /// It is as it should be.
+    pub fn ok(&mut self, name: &str, detail: impl Into<String>) {
+        self.add(name, Status::Ok, detail.into(), "");
+    }
+
+    /// It is not, but mail moves.
+    pub fn warning(&mut self, name: &str, detail: impl Into<String>, advice: &str) {
+        self.add(name, Status::Warning, detail.into(), advice);
+    }
+
+    /// It could not be found out, because of something else.
+    pub fn unknown(&mut self, name: &str, because: &str) {
+        self.add(name, Status::Warning, format!("not checked: {because}"), "");
+    }
+
+    /// It was not reached.
+    pub fn unreachable(&mut self, name: &str, detail: impl Into<String>, advice: &str) {
+        self.add(name, Status::Unreachable, detail.into(), advice);
+    }
+
+    /// It is wrong, and stays so until a person changes it.
+    pub fn misconfigured(&mut self, name: &str, detail: impl Into<String>, advice: &str) {
+        self.add(name, Status::Misconfigured, detail.into(), advice);
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.list.iter()
+    }
+
+    /// How many came out so.
+    pub fn count(&self, word: &str) -> usize {
+        self.iter().filter(|check| check.status.word() == word).count()
+    }
+
+    /// The worst of them: what waiting does not mend before what it may mend.
+    pub fn worst(&self) -> Status {
+        let statuses = [Status::Misconfigured, Status::Unreachable, Status::Warning];
+        let found = |status: &Status| self.iter().any(|check| check.status == *status);
+        statuses.into_iter().find(found).unwrap_or(Status::Ok)
+    }
+
+    /// `{"ok":…,"checks":[{"name":…,"status":…,"detail":…,"advice":…}]}`; `ok` is true if nothing
+    /// failed.
+    pub fn json(&self) -> Value {
+        let checks: Vec<Value> = self
+            .iter()
+            .map(|check| {
+                json!({
+                    "name": check.name, "status": check.status.word(),
+                    "detail": check.detail, "advice": check.advice,
+                })
+            })
+            .collect();
+        json!({ "ok": self.count("failed") == 0, "checks": checks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_must_change_outweighs_what_is_not_reached() {
+        let mut checks = Checks::default();
+        assert_eq!(checks.worst(), Status::Ok);
+        checks.ok("a", "fine");
+        checks.unknown("b", "a was away");
+        assert_eq!((checks.worst(), &checks.json()["ok"]), (Status::Warning, &json!(true)));
+        checks.unreachable("c", "away", "wait");
+        assert_eq!((checks.worst(), &checks.json()["ok"]), (Status::Unreachable, &json!(false)));
+        checks.misconfigured("d", "wrong", "change it");
+        checks.unreachable("e", "away", "wait");
+        assert_eq!((checks.worst(), checks.count("failed")), (Status::Misconfigured, 3));
+        assert_eq!(checks.json()["checks"][1]["detail"], "not checked: a was away");
+    }
+}

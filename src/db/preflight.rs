@@ -1,0 +1,65 @@
+//! What can be asked of a server about the connection itself.
+//!
+//! In scope: one statement each. Out of scope: what the answers mean, and the schema.
+
+use postgres::{Client, Error};
+use std::time::SystemTime;
+
+/// What a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The server's version, such as `15.4`.
+    pub version: String,
+    /// The role that statements run as.
+    pub role: String,
+    /// TLS version and cipher as the server sees them; `None`: not encrypted.
+    pub tls: Option<String>,
+    /// Whether nothing can be written here: a standby, or a database that is read-only.
+    pub read_only: bool,
+    /// The channel that the database's triggers notify.
+    pub channel: String,
+    /// Process id of the server's side.
+    pub pid: i32,
+}
+
+/// What this connection is.
+///
+/// # Errors
+/// As the statement.
+pub fn facts(client: &mut Client) -> Result<Facts, Error> {
+    let row = client.query_one(include_str!("preflight/facts.sql"), &[])?;
+    Ok(Facts {
+        version: row.try_get("version")?,
+        role: row.try_get("role")?,
+        tls: row.try_get("tls")?,
+        read_only: row.try_get("read_only")?,
+        channel: row.try_get("channel")?,
+        pid: row.try_get("pid")?,
+    })
+}
+
+/// The time of the server now, not that of the transaction.
+///
+/// # Errors
+/// As the statement.
+pub fn clock(client: &mut Client) -> Result<SystemTime, Error> {
+    client.query_one("SELECT clock_timestamp()", &[])?.try_get(0)
+}
+
+/// Whether the server's side of this connection listens on `channel`. Behind a pooler that gives
+/// each transaction another one, it does not.
+///
+/// # Errors
+/// As the statement.
+pub fn listens(client: &mut Client, channel: &str) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_listening_channels() AS name WHERE name = $1)";
+    client.query_one(sql, &[&channel])?.try_get(0)
+}
+
+/// Notifies `channel`.
+///
+/// # Errors
+/// As the statement.
+pub fn notify(client: &mut Client, channel: &str) -> Result<(), Error> {
+    client.query("SELECT pg_notify($1, '')", &[&channel]).map(drop)
+}

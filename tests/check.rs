@@ -1,0 +1,424 @@
+//! `mailroom check`: all is well, and then each thing broken in turn is named, with what to do,
+//! and the other things are looked at all the same.
+
+use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Finished, Program};
+use crate::support::tls::{Authority, Secured};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+/// What SES says of an account that may send, by a clock that is so many seconds ahead.
+fn healthy(ahead: i64) -> Reply {
+    account(ahead, json!({}))
+}
+
+fn account(ahead: i64, changes: Value) -> Reply {
+    let mut body = json!({
+        "SendingEnabled": true, "ProductionAccessEnabled": true, "EnforcementStatus": "HEALTHY",
+        "SendQuota": { "MaxSendRate": 14, "Max24HourSend": 50000, "SentLast24Hours": 1000 },
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    let date = OffsetDateTime::now_utc() + time::Duration::seconds(ahead);
+    let date = date.format(&Rfc2822).unwrap();
+    Reply::Full(200, vec![("date", date)], body.to_string())
+}
+
+/// SES where all is well, templates included.
+fn ses() -> Endpoint {
+    let endpoint = Endpoint::start();
+    endpoint.account(healthy(0));
+    endpoint.set(Reply::Full(200, Vec::new(), "{}".into()));
+    endpoint
+}
+
+fn program(database: &Database, url: &str) -> Program {
+    with(Program::new(&["check", "--json"]), database, url)
+}
+
+fn with(program: Program, database: &Database, url: &str) -> Program {
+    program
+        .on(database)
+        .env("AWS_ENDPOINT_URL", url)
+        .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+        .env("AWS_REGION", "eu-central-1")
+        .env("MAILROOM_SES_SOURCE", "noreply@example.com")
+}
+
+/// What came of it: exit status, and the checks by name.
+struct Found {
+    code: i32,
+    checks: Vec<Value>,
+}
+
+impl Found {
+    fn of(finished: Finished) -> Found {
+        assert!(!finished.out.contains("AKIDEXAMPLE") && !finished.out.contains("wJalrXUtnFEMI"));
+        assert_eq!(finished.log, "", "all is said on standard output");
+        let report: Value = serde_json::from_str(&finished.out)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", finished.out, finished.log));
+        let checks = report["checks"].as_array().unwrap().clone();
+        let failed = checks.iter().any(|check| check["status"] == "failed");
+        assert_eq!(report["ok"], !failed, "{report}");
+        for check in &checks {
+            let advised = check["advice"] != "";
+            assert!(check["status"] != "failed" || advised, "no advice: {check}");
+            assert!(check["status"] != "ok" || !advised, "advice on what is well: {check}");
+        }
+        Found { code: finished.code.unwrap(), checks }
+    }
+
+    fn one(&self, name: &str) -> &Value {
+        let found = self.checks.iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("no check {name:?} in {:#?}", self.checks))
+    }
+
+    /// This one came out so, and says this.
+    fn says(&self, name: &str, status: &str, text: &str) -> &Found {
+        let check = self.one(name);
+        assert_eq!(check["status"], status, "{check}");
+        let said = format!("{} {}", check["detail"], check["advice"]);
+        assert!(said.contains(text), "no {text:?} in {check}");
+        self
+    }
+
+    /// Only these are not well.
+    fn only(&self, names: &[&str]) -> &Found {
+        let bad = self.checks.iter().filter(|check| check["status"] != "ok");
+        let bad: Vec<&str> = bad.map(|check| check["name"].as_str().unwrap()).collect();
+        assert_eq!(bad, names, "{:#?}", self.checks);
+        self
+    }
+}
+
+#[test]
+fn where_all_is_well_every_line_says_ok_and_nothing_is_sent() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&[]);
+    assert_eq!(found.code, 0);
+    found
+        .says("credentials", "ok", "from ")
+        .says("region, endpoint", "ok", "eu-central-1")
+        .says("quota", "ok", "14 recipients/s (sending 14); 49000 of 50000 in 24 h left")
+        .says("NOTIFY", "ok", "a notification came within")
+        .says("template passwordrecoveryv1", "ok", "action 2: renders");
+    let paths: Vec<String> = endpoint.requests().into_iter().map(|one| one.path).collect();
+    let path = |name: &str| format!("/v2/email/templates/{name}/render");
+    assert_eq!(paths, [path("activationv1"), path("passwordrecoveryv1")]);
+    let screen = with(Program::new(&["check"]), &database, &endpoint.url()).output();
+    assert_eq!(screen.code, Some(0));
+    assert_eq!(screen.out.lines().last(), Some("all is well"));
+    assert_eq!(screen.out.matches("\nok ").count() + 1, found.checks.len(), "{}", screen.out);
+}
+
+#[test]
+fn every_setting_that_is_wrong_is_named_and_the_rest_is_looked_at() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let found = Found::of(
+        program(&database, &endpoint.url())
+            .env("MAILROOM_SECRET_KEY", "cafe")
+            .env("MAILROOM_BATCH_LIMIT", "51")
+            .env("MAILROOM_TEMPLATES", "1=")
+            .output(),
+    );
+    found.only(&["settings", "settings", "settings", "templates"]);
+    assert_eq!(found.code, 78);
+    let details: Vec<&str> =
+        found.checks[..3].iter().map(|check| check["detail"].as_str().unwrap()).collect();
+    assert!(details[0].starts_with("MAILROOM_SECRET_KEY: "), "{details:?}");
+    assert!(details[1].starts_with("MAILROOM_BATCH_LIMIT: "), "{details:?}");
+    assert!(details[2].starts_with("MAILROOM_TEMPLATES: "), "{details:?}");
+    // Without any setting at all.
+    let found = Found::of(Program::new(&["check", "--json"]).output());
+    assert_eq!(found.code, 78);
+    found.says("database", "warning", "MAILROOM_DATABASE_URL is wrong or missing");
+    found.says("credentials", "failed", "no AWS credentials");
+    found.says("sender", "warning", "MAILROOM_SES_SOURCE");
+    found.says("output directory", "ok", "./output");
+}
+
+#[test]
+fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let at = |url: &str| {
+        Found::of(program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", url).output())
+    };
+    let rest = ["database TLS", "schema", "queue", "grants", "NOTIFY", "channel", "database clock"];
+    let found = at("host=/nowhere dbname=mail user=u");
+    found.says("database", "failed", "/nowhere").only(&[&["database"][..], &rest].concat());
+    assert_eq!(found.code, 69);
+    let found = at(&database.url.replace(&format!("dbname={}", database.name), "dbname=none"));
+    found.says("database", "failed", "none");
+    assert_eq!(found.code, 78);
+    assert_eq!(at("host=x gibberish").code, 78);
+    let found = at(&format!("{} options='-c default_transaction_read_only=on'", database.url));
+    found.says("database", "failed", "nothing can be written there");
+    assert_eq!(found.code, 78);
+}
+
+#[test]
+fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
+    let endpoint = ses();
+    let found = Found::of(program(&Database::empty(), &endpoint.url()).output());
+    found.says("schema", "failed", "mailroom migrate up").only(&["schema", "queue", "grants"]);
+    assert_eq!(found.code, 78);
+    let database = Database::migrated();
+    let other = program(&database, &endpoint.url()).env("MAILROOM_QUEUE_NAME", "other");
+    let found = Found::of(other.output());
+    found.says("queue", "failed", "there is no queue").only(&["queue"]);
+    assert_eq!(found.code, 78);
+}
+
+#[test]
+fn each_grant_that_is_missing_is_named() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let clerk = format!("checker_{}", database.name);
+    database.run(&format!("CREATE ROLE {clerk} LOGIN"));
+    let grants = Program::new(&["migrate", "grants", &clerk]).on(&database).output();
+    assert_eq!(grants.code, Some(0), "{}", grants.log);
+    let url = database.url.replace("user=postgres", &format!("user={clerk}"));
+    let check = || {
+        Found::of(program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", &url).output())
+    };
+    assert_eq!(check().only(&[]).code, 0);
+    database.run(&format!(
+        "REVOKE DELETE ON tallies FROM {clerk}; REVOKE UPDATE (last_seq) ON jobs FROM {clerk}"
+    ));
+    let found = check();
+    found.only(&["grants"]).says("grants", "failed", "DELETE on tallies");
+    found.says("grants", "failed", "UPDATE on jobs");
+    found.says("grants", "failed", &format!("mailroom migrate grants '{clerk}'"));
+    assert_eq!(found.code, 78);
+    database.run(&format!("DROP OWNED BY {clerk}; DROP ROLE {clerk}"));
+}
+
+#[test]
+fn triggers_that_notify_another_channel_are_found() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let set = |channel: &str| {
+        database
+            .run(&format!("ALTER DATABASE {} SET mailroom.channel = '{channel}'", database.name));
+    };
+    set("mails");
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["channel"]).says("channel", "failed", "\\\"mails\\\"");
+    assert_eq!(found.code, 78);
+    let fitting = program(&database, &endpoint.url()).env("MAILROOM_CHANNEL_NAME", "mails");
+    assert_eq!(Found::of(fitting.output()).only(&[]).code, 0);
+}
+
+#[test]
+fn encryption_of_the_database_is_told_as_it_is() {
+    let authority = Authority::new("mailroom test CA");
+    let secured = Secured::start(authority.issue(&["localhost"]));
+    let roots = secured.file("roots.pem", &authority.pem);
+    let endpoint = ses();
+    let database = secured.cluster.migrated("checked");
+    for (mode, roots, text) in [
+        ("require", None, "the certificate is not verified, on this machine"),
+        ("verify-full", Some(roots.as_path()), "the certificate and its name are verified"),
+    ] {
+        let url = secured.url("localhost", "postgres", mode, roots);
+        let url = format!("{url} dbname=checked");
+        let check = program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", url);
+        let found = Found::of(check.output());
+        found.says("database TLS", "ok", text).says("database TLS", "ok", "TLSv1.3");
+        assert_eq!(found.code, 0);
+    }
+}
+
+#[test]
+fn credentials_that_are_missing_or_refused_are_told_apart() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let without = program(&database, &endpoint.url()).without("AWS_ACCESS_KEY_ID");
+    let found = Found::of(without.output());
+    assert_eq!(found.code, 78);
+    found.says("credentials", "failed", "AWS_").says("templates", "warning", "cannot be asked");
+    assert_eq!(endpoint.requests().len() + endpoint.quota_asked(), 0);
+    for (status, code) in [
+        (403, "UnrecognizedClientException"),
+        (403, "InvalidSignatureException"),
+        (400, "InvalidClientTokenId"),
+    ] {
+        endpoint.account(Reply::error(status, code, "The security token is invalid."));
+        let found = Found::of(program(&database, &endpoint.url()).output());
+        found.says("account", "failed", "the credentials are refused");
+        found.says("account", "failed", code);
+        assert_eq!(found.code, 78);
+    }
+}
+
+#[test]
+fn an_account_that_may_not_be_read_is_a_warning_only() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let denied = "User is not authorized to perform ses:GetAccount";
+    endpoint.account(Reply::error(403, "AccessDeniedException", denied));
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["account", "sending", "sandbox", "quota", "SES clock"]);
+    found.says("account", "warning", "allow ses:GetAccount");
+    found.says("template activationv1", "ok", "renders");
+    assert_eq!(found.code, 0);
+}
+
+#[test]
+fn an_account_that_cannot_send_or_is_in_the_sandbox_is_told() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let with = |changes: Value| {
+        endpoint.account(account(0, changes));
+        Found::of(program(&database, &endpoint.url()).output())
+    };
+    let found = with(json!({ "SendingEnabled": false, "EnforcementStatus": "SHUTDOWN" }));
+    found.only(&["sending"]).says("sending", "failed", "SHUTDOWN");
+    assert_eq!(found.code, 78);
+    let found = with(json!({ "ProductionAccessEnabled": false }));
+    found.only(&["sandbox"]).says("sandbox", "warning", "only verified addresses get mail");
+    assert_eq!(found.code, 0);
+    let quota = json!({ "MaxSendRate": 1, "Max24HourSend": 200, "SentLast24Hours": 200 });
+    let found = with(json!({ "SendQuota": quota }));
+    found.only(&["quota"]).says("quota", "warning", "all of the 200 in 24 h are used up");
+    assert_eq!(found.code, 0);
+}
+
+#[test]
+fn an_endpoint_that_is_away_or_broken_is_69() {
+    let database = Database::migrated();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let found = Found::of(program(&database, &format!("http://127.0.0.1:{port}")).output());
+    found.only(&["account", "SES clock", "templates"]).says("account", "failed", "127.0.0.1: ");
+    assert_eq!(found.code, 69);
+    let endpoint = ses();
+    endpoint.account(Reply::error(503, "ServiceUnavailable", "later"));
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.says("account", "failed", "ServiceUnavailable");
+    assert_eq!(found.code, 69);
+    let found = Found::of(program(&database, "nonsense").output());
+    found.says("region, endpoint", "failed", "AWS_ENDPOINT_URL is not a URL");
+    assert_eq!(found.code, 78);
+}
+
+#[test]
+fn a_clock_that_is_off_is_measured() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    for (ahead, status, text, code) in [
+        (-60, "warning", "SES's clock is ", 0),
+        (90, "warning", "ahead of ours", 0),
+        (-900, "failed", "behind ours: SES refuses signatures", 78),
+    ] {
+        endpoint.account(healthy(ahead));
+        let found = Found::of(program(&database, &endpoint.url()).output());
+        found.only(&["SES clock"]).says("SES clock", status, text);
+        assert_eq!(found.code, code);
+    }
+}
+
+#[test]
+fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let text = "Attribute 'name' is not present in the rendering data.";
+    endpoint.push(Reply::error(400, "BadRequestException", text));
+    endpoint.push(Reply::error(404, "NotFoundException", "Template does not exist"));
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["template activationv1", "template passwordrecoveryv1"]);
+    found.says("template activationv1", "failed", "uses {{name}}, which is not sent");
+    found.says("template passwordrecoveryv1", "failed", "mailroom template push");
+    assert_eq!(found.code, 78);
+    endpoint.set(Reply::error(403, "AccessDeniedException", "not authorized"));
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.says("template activationv1", "warning", "allow ses:TestRenderEmailTemplate");
+    assert_eq!(found.code, 0);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_found() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let check = program(&database, &endpoint.url())
+        .env("MAILROOM_SES_OUTPUT_PATH", file.path().join("output"));
+    let found = Found::of(check.output());
+    found.only(&["output directory"]).says("output directory", "failed", "cannot write to ");
+    assert_eq!(found.code, 78);
+}
+
+#[cfg(feature = "smtp")]
+#[test]
+fn a_mail_server_is_greeted_and_logged_in_to_and_gets_no_mail() {
+    use crate::support::mailserver::{Act, MailServer, Step, Tls};
+    let database = Database::migrated();
+    let server = MailServer::start(Tls::Offered, Some(("user", "hunter2")));
+    let dir = crate::smtp::templates();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, &server.ca).unwrap();
+    let at = |url: String| {
+        let check = program(&database, "")
+            .env("MAILROOM_TRANSPORT", "smtp")
+            .env("MAILROOM_TEMPLATE_DIR", dir.path())
+            .env("MAILROOM_SMTP_URL", url);
+        let finished = check.output();
+        assert!(!finished.out.contains("hunter2"), "{}", finished.out);
+        Found::of(finished)
+    };
+    let good = server.url("user:hunter2@", &ca);
+    let found = at(good.clone());
+    found.only(&[]).says("mail server", "ok", "encrypted and verified; the login is accepted");
+    assert!(
+        server.mails().is_empty() && !server.lines().iter().any(|line| line.starts_with("MAIL"))
+    );
+    let found = at(server.url("user:hunter3@", &ca));
+    found.only(&["mail server"]).says("mail server", "failed", "535");
+    assert_eq!(found.code, 78);
+    let found = at(good.split("&ca=").next().unwrap().to_owned());
+    found.only(&["mail server"]).says("mail server", "failed", "no secure connection");
+    assert_eq!(found.code, 78);
+    server.push(Step::Greeting, Act::Drop);
+    let found = at(good.clone());
+    found.only(&["mail server"]);
+    assert_eq!(found.code, 69);
+    std::fs::write(dir.path().join("activationv1.txt"), "{{name}}").unwrap();
+    let found = at(good);
+    found.only(&["template activationv1"]).says("template activationv1", "failed", "undefined");
+    assert_eq!(found.code, 78);
+}
+
+#[cfg(feature = "postmark")]
+#[test]
+fn a_postmark_token_and_its_templates_are_asked_about() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let check = || {
+        let check = program(&database, "")
+            .env("MAILROOM_TRANSPORT", "postmark")
+            .env("MAILROOM_POSTMARK_TOKEN", "11111111-2222-3333-4444-555555555555")
+            .env("MAILROOM_POSTMARK_URL", endpoint.url());
+        Found::of(check.output())
+    };
+    let good = |text: &str| {
+        let body = json!({ "Name": "x", "Subject": "Hi", "TextBody": text, "HtmlBody": null });
+        Reply::Full(200, Vec::new(), body.to_string())
+    };
+    endpoint.set(good("{{login}} {{secret}}"));
+    assert_eq!(check().only(&[]).code, 0);
+    let requests = endpoint.requests();
+    let asked: Vec<(&str, &str)> =
+        requests.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
+    let templates = ["/templates/activationv1", "/templates/passwordrecoveryv1"];
+    assert_eq!(asked, [("GET", "/server"), ("GET", templates[0]), ("GET", templates[1])]);
+    endpoint.push(good(""));
+    endpoint.push(good("{{first_name}}"));
+    let missing = json!({ "ErrorCode": 1101, "Message": "The template was not found." });
+    endpoint.push(Reply::Full(422, Vec::new(), missing.to_string()));
+    let found = check();
+    found.says("template activationv1", "failed", "uses {{first_name}}");
+    found.says("template passwordrecoveryv1", "failed", "The template was not found.");
+    assert_eq!(found.code, 78);
+    let refused = json!({ "ErrorCode": 10, "Message": "No Account or Server API tokens" });
+    endpoint.set(Reply::Full(401, Vec::new(), refused.to_string()));
+    let found = check();
+    found.only(&["Postmark token", "templates"]).says("Postmark token", "failed", "refused by ");
+    assert_eq!(found.code, 78);
+    endpoint.set(Reply::Reset);
+    assert_eq!(check().code, 69);
+}

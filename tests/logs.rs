@@ -1,0 +1,112 @@
+//! The log of sending: one line for each attempt, with what a person needs to follow a mail, and
+//! nothing that is nobody's business.
+
+use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::program::{Finished, Program, wait_until};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The value of a field at the end of a text line.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The lines of attempts that came out so.
+fn attempts<'a>(log: &'a str, status: &str) -> Vec<&'a str> {
+    log.lines().filter(|line| field(line, "status") == Some(status)).collect()
+}
+
+const WAIT: Duration = Duration::from_millis(120);
+
+/// One mail is accepted, one is rejected, one is tried twice; the first call takes a while.
+fn three_mails(database: &Database, endpoint: &Endpoint, format: &str) -> Finished {
+    let statuses = vec![
+        ("SUCCESS", ""),
+        ("MESSAGE_REJECTED", "refused: user2@example.com"),
+        ("TRANSIENT_FAILURE", "later"),
+    ];
+    endpoint.push(Reply::Slow(WAIT, Box::new(Reply::Statuses(statuses))));
+    database.accounts("user", 3);
+    let run = Program::run(database, &endpoint.url()).env("MAILROOM_LOG_FORMAT", format).start();
+    wait_until("all is settled", || {
+        database.in_state("sent") == 2 && database.in_state("failed") == 1
+    });
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(!finished.log.contains("user2@"), "an address is in the log:\n{}", finished.log);
+    finished
+}
+
+#[test]
+fn each_attempt_has_its_line_with_what_it_was_and_what_came_of_it() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let finished = three_mails(&database, &endpoint, "text");
+    let log = &finished.log;
+    let sent = attempts(log, "sent");
+    assert_eq!(sent.len(), 2, "{log}");
+    assert!(sent[0].contains(" [SES] u***@example.com: accepted status=sent "), "{}", sent[0]);
+    let fields = |line| ["delivery", "attempt", "action", "id"].map(|name| field(line, name));
+    assert_eq!(fields(sent[0]), [Some("1"), Some("1"), Some("1"), Some("id-000001")]);
+    assert_eq!(fields(sent[1]), [Some("3"), Some("2"), Some("1"), Some("id-000002")]);
+    let rejected = attempts(log, "rejected");
+    assert_eq!(rejected.len(), 1, "{log}");
+    assert!(rejected[0].contains("ERROR: u***@example.com: rejected: MESSAGE_REJECTED"), "{log}");
+    assert_eq!(fields(rejected[0]), [Some("2"), Some("1"), Some("1"), None]);
+    let retry = attempts(log, "retry");
+    assert_eq!(retry.len(), 1, "{log}");
+    assert!(retry[0].contains("WARN: u***@example.com: not now: TRANSIENT_FAILURE"), "{log}");
+    assert_eq!(fields(retry[0]), [Some("3"), Some("1"), Some("1"), None]);
+    // The time of the call, which was one for all three.
+    for line in [sent[0], rejected[0], retry[0]] {
+        let took: u128 = field(line, "ms").unwrap().parse().unwrap();
+        assert!((WAIT.as_millis()..20_000).contains(&took), "{line}");
+    }
+    // It is the one that the database has.
+    let known = "SELECT count(*) FROM deliveries WHERE token = 3 AND provider_id = 'id-000002'";
+    assert_eq!(database.number(known), 1);
+}
+
+#[test]
+fn in_json_the_fields_are_members() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let finished = three_mails(&database, &endpoint, "json");
+    let lines: Vec<Value> =
+        finished.log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |delivery: i64| lines.iter().filter(move |line| line["delivery"] == delivery);
+    let seen: Vec<(&str, &str, i64)> = of(3)
+        .map(|line| {
+            let word = |name: &str| line[name].as_str().unwrap();
+            (word("level"), word("status"), line["attempt"].as_i64().unwrap())
+        })
+        .collect();
+    assert_eq!(seen, [("warn", "retry", 1), ("info", "sent", 2)]);
+    let first = of(1).next().unwrap();
+    assert_eq!((&first["unit"], &first["id"]), (&"SES".into(), &"id-000001".into()));
+    assert_eq!(first["message"], "u***@example.com: accepted");
+    assert!(u128::from(first["ms"].as_u64().unwrap()) >= WAIT.as_millis(), "{first}");
+}
+
+#[test]
+fn without_a_database_a_line_names_no_delivery_and_ambiguous_ones_say_so() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::AcceptThenReset);
+    let record = format!("1,john@example.com,john,{},\n", "A".repeat(86));
+    let finished = Program::send(&endpoint.url()).input(record);
+    let ambiguous = attempts(&finished.log, "ambiguous");
+    assert_eq!(ambiguous.len(), 1, "{}", finished.log);
+    assert!(ambiguous[0].contains("j***@example.com: ambiguous, it may have been sent: "));
+    let sent = attempts(&finished.log, "sent");
+    assert_eq!(sent.len(), 1, "{}", finished.log);
+    assert_eq!((field(sent[0], "delivery"), field(sent[0], "attempt")), (None, None));
+    assert_eq!(field(sent[0], "action"), Some("1"));
+}
+
+#[test]
+fn a_level_above_info_leaves_out_what_went_well() {
+    let endpoint = Endpoint::start();
+    let record = format!("1,john@example.com,john,{},\n", "A".repeat(86));
+    let finished = Program::send(&endpoint.url()).env("MAILROOM_LOG_LEVEL", "warn").input(record);
+    assert_eq!((finished.code, finished.log.as_str()), (Some(0), ""));
+    assert_eq!(endpoint.accepted().len(), 1);
+}
