@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Kind};
 use crate::stop::Stop;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{SIGALRM, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use std::sync::Arc;
@@ -22,15 +23,28 @@ const LAST_RESORT: u32 = 7;
 /// # Errors
 /// The system refused a handler.
 pub fn install(stop: &Stop) -> Result<(), Error> {
-    let refused = |error| Error::new(Kind::Bug, format!("cannot handle signals: {error}"));
+    // A signal that came between the first handler and the second would be lost: it waits.
+    let asked: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    let refused = |error: nix::Error| refuse(&error.into());
+    let before = asked.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(refused)?;
+    let installed = handle(stop);
+    before.thread_set_mask().map_err(refused)?;
+    installed.map_err(|error| refuse(&error))
+}
+
+fn refuse(error: &std::io::Error) -> Error {
+    Error::new(Kind::Bug, format!("cannot handle signals: {error}"))
+}
+
+fn handle(stop: &Stop) -> Result<(), std::io::Error> {
     for signal in [SIGTERM, SIGINT] {
         // In this order: the shutdown looks at the flag before this signal raises it.
-        flag::register_conditional_shutdown(signal, 1, stop.flag()).map_err(refused)?;
-        flag::register(signal, stop.flag()).map_err(refused)?;
-        arm(signal).map_err(refused)?;
+        flag::register_conditional_shutdown(signal, 1, stop.flag())?;
+        flag::register(signal, stop.flag())?;
+        arm(signal)?;
     }
     let always = Arc::new(AtomicBool::new(true));
-    flag::register_conditional_shutdown(SIGALRM, 0, always).map_err(refused)?;
+    flag::register_conditional_shutdown(SIGALRM, 0, always)?;
     Ok(())
 }
 

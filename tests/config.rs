@@ -265,3 +265,11 @@ fn a_reader_that_is_gone_is_an_error_of_the_output() {
         assert!(finished.log.contains("No space left"), "{}", finished.log);
     }
 }
+
+#[test]
+fn a_retention_that_goes_back_beyond_the_moments_of_postgresql_is_refused() {
+    let run = Program::new(&["run"]).env("MAILROOM_RETENTION", "36501d");
+    let finished = run.env("MAILROOM_DATABASE_URL", "dbname=x").output();
+    assert_eq!(finished.code, Some(78), "{}", finished.log);
+    assert!(finished.log.contains("at most 36500d"), "{}", finished.log);
+}

@@ -229,3 +229,20 @@ fn an_action_that_is_missing_from_the_table_waits_until_it_is_there_and_spoils_n
     wait_until("it is settled", || database.in_state("sent") == 3);
     assert_eq!(collect.stop().code, Some(0));
 }
+
+#[test]
+fn infinity_in_a_delivery_stops_no_other() {
+    let database = Database::migrated();
+    database.accounts("user", 4);
+    database.run(
+        "UPDATE deliveries SET due_at = 'infinity' WHERE token = 1; \
+         UPDATE deliveries SET due_at = '-infinity' WHERE token = 2; \
+         UPDATE accounts SET status = 'suspended' WHERE login = 'user3'; \
+         UPDATE deliveries SET created_at = '-infinity', due_at = now() WHERE token = 3",
+    );
+    let collect = collect(&database).start();
+    wait_until("all that are due are sent", || database.in_state("sent") == 2);
+    assert_eq!(database.in_state("pending"), 2);
+    assert_eq!(Program::new(&["status"]).on(&database).output().code, Some(0));
+    assert_eq!(collect.stop().code, Some(0));
+}

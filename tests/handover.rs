@@ -256,3 +256,18 @@ fn odd_logins_survive_byte_for_byte() {
         .collect();
     assert_eq!(read, expected);
 }
+
+#[test]
+fn a_request_to_stop_at_any_moment_of_the_start_is_heard() {
+    for step in 0..60 {
+        let program = Program::new(&["collect"])
+            .env("MAILROOM_DATABASE_URL", "host=127.0.0.1 port=1 dbname=x")
+            .env("MAILROOM_SECRET_KEY", "ab".repeat(32));
+        let running = program.start();
+        std::thread::sleep(Duration::from_micros(250 * step));
+        let begun = Instant::now();
+        running.signal(Signal::SIGTERM);
+        running.finish();
+        assert!(begun.elapsed() < Duration::from_secs(8), "after {step} steps");
+    }
+}

@@ -41,11 +41,16 @@ pub(super) fn channel(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The longest retention: further back PostgreSQL's moments end.
+/// <https://www.postgresql.org/docs/current/datatype-datetime.html>
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
 pub(super) fn retention(text: &str) -> Result<Retention, String> {
     match text {
         "forever" => Ok(Retention::Forever),
         "0" => Ok(Retention::For(Duration::ZERO)),
         _ => match duration(text) {
+            Ok(time) if time > LONGEST => Err("must be at most 36500d, or `forever`".to_owned()),
             Ok(time) => Ok(Retention::For(time)),
             Err(why) => Err(format!("{why}, or `0`, or `forever`")),
         },

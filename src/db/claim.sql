@@ -54,7 +54,8 @@ passed AS (
            due_at = CASE WHEN s.expired THEN d.due_at
                          ELSE least(to_timestamp(s.expires_at), now() + CASE
                              WHEN s.held THEN make_interval(secs => $7)
-                             ELSE greatest(interval '5 seconds', now() - s.created_at) END)
+                             ELSE greatest(interval '5 seconds', CASE WHEN isfinite(s.created_at)
+                                 THEN now() - s.created_at END) END)
                     END
       FROM seen s
      WHERE d.token = s.token AND (s.expired OR s.held OR s.waits IS NOT NULL)

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Rows that one statement of maintenance touches at most.
 pub const CHUNK: i64 = 1000;
 
+/// Characters of a provider's id or of a reason that are kept.
+const TEXT: usize = 1000;
+
 /// Slots of ten minutes in a day.
 const SLOTS: usize = 144;
 
@@ -82,6 +85,12 @@ pub struct Waiting {
 
 fn seconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
+/// <https://www.postgresql.org/docs/current/datatype-character.html>
+fn storable(text: &str) -> String {
+    text.chars().filter(|&c| c != '\0').take(TEXT).collect()
 }
 
 fn count(value: usize) -> i64 {
@@ -205,7 +214,7 @@ impl Statements {
                 }
             };
             states.push(state);
-            texts.push(text.as_str());
+            texts.push(storable(text));
             delays.push(delay);
             counted.push(counts);
         }

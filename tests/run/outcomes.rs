@@ -237,3 +237,16 @@ fn debug_mode_prints_the_requests_and_sends_nothing() {
     assert_eq!(endpoint.connections(), 0);
     assert_eq!(running.stop().code, Some(0));
 }
+
+#[test]
+fn a_reason_with_a_nul_or_without_end_is_written_down_all_the_same() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Statuses(vec![("MESSAGE_REJECTED", "x\0y"), ("SUCCESS", "")]));
+    database.accounts("user", 2);
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 1);
+    let why = "SELECT count(*) FROM deliveries WHERE state = 'failed' AND error LIKE '%xy%'";
+    assert_eq!(database.number(why), 1);
+    assert_eq!(running.stop().code, Some(0));
+}

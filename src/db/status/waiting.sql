@@ -6,9 +6,11 @@ SELECT CASE WHEN state = 'pending' AND (error LIKE 'held: %' OR error LIKE 'wait
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
        count(*) FILTER (WHERE state = 'leased') AS leased,
-       extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'pending'))::float8
+       extract(epoch FROM now() - min(created_at)
+           FILTER (WHERE state = 'pending' AND isfinite(created_at)))::float8
            AS oldest_pending,
-       extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now()))::float8
+       extract(epoch FROM now() - min(due_at)
+           FILTER (WHERE due_at <= now() AND isfinite(due_at)))::float8
            AS oldest_due
   FROM deliveries
  WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')
