@@ -81,10 +81,13 @@ impl<S: Source> Pump<S> {
                     self.pace.spent(batch.messages.len(), (self.clock.now)());
                     let outcomes = self.transport.send(&batch);
                     let now = (self.clock.now)();
-                    let actions = batch.messages.iter().map(|message| message.action);
-                    let changes = self.pace.learn(actions.zip(&outcomes), now);
-                    self.tell(&changes);
                     let broken = self.transport.broken();
+                    // With nobody to hand over to there is nothing to learn of a pace.
+                    if broken.is_none() {
+                        let actions = batch.messages.iter().map(|message| message.action);
+                        let changes = self.pace.learn(actions.zip(&outcomes), now);
+                        self.tell(&changes);
+                    }
                     // Who ends keeps nothing from those who go on.
                     let probe = if broken.is_some() || self.stop.requested() {
                         Duration::ZERO

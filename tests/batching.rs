@@ -110,7 +110,7 @@ fn an_insert_while_disconnected_is_found_on_reconnect() {
     let mut application = database.client();
     let collect = patient(&database).start();
     collect.wait_log("connected");
-    let mut admin = postgres::Client::connect(&shared().url("postgres"), postgres::NoTls).unwrap();
+    let mut admin = crate::support::cluster::connect(&shared().url("postgres")).unwrap();
     let allow = |admin: &mut postgres::Client, yes: bool| {
         let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {yes}", database.name);
         admin.batch_execute(&sql).unwrap();

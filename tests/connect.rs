@@ -5,6 +5,7 @@ mod encrypted;
 mod session;
 mod strings;
 
+use crate::support::cluster::CONNECTING;
 use mailroom::db::session::Session;
 use mailroom::db::{Fault, Target, conninfo};
 use mailroom::stop::Stop;
@@ -23,6 +24,7 @@ fn open(text: &str) -> Result<Session, Fault> {
 
 fn open_with(text: &str, env: &[(&str, &str)]) -> Result<Session, Fault> {
     let target = parse_with(text, env).expect("a sound connection string");
+    let _one = CONNECTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     mailroom::db::connect(&target, &Stop::new())
 }
 

@@ -5,7 +5,7 @@ use crate::support::endpoint::Endpoint;
 use crate::support::program::{Program, wait_until};
 use mailroom::db::grants::{self, COLLECTOR, OPERATOR};
 use postgres::error::SqlState;
-use postgres::{Client, NoTls};
+
 use std::time::Duration;
 
 /// A new role, given what `mailroom migrate grants` gives; its name and connection string.
@@ -104,7 +104,7 @@ fn every_other_write_is_refused() {
     let database = Database::migrated();
     database.accounts("user", 2);
     let (name, url) = role(&database, &[]);
-    let mut client = Client::connect(&url, NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&url).unwrap();
     let mut refused = |sql: &str| {
         let error = client.batch_execute(sql).expect_err(sql);
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}: {error}");
@@ -156,7 +156,7 @@ fn every_other_write_is_refused() {
 fn each_right_that_is_missing_is_named_and_the_list_is_as_short_as_it_can_be() {
     let database = Database::migrated();
     let (name, url) = role(&database, &[]);
-    let mut client = Client::connect(&url, NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&url).unwrap();
     let mut missing = || grants::missing(&mut client, "mailroom", true).unwrap().unwrap();
     assert_eq!(missing(), Vec::<String>::new());
     for grant in COLLECTOR {

@@ -173,7 +173,7 @@ fn a_plain_owner_migrates_without_superuser_or_extension() {
     database.run(&format!("CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}"));
     // Before PostgreSQL 15 anybody may create in public; from then on the database's owner may.
     let url = database.url.replace("user=postgres", &format!("user={role}"));
-    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&url).unwrap();
     migrate::up(&mut client).unwrap();
     client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
     assert_eq!(deliveries(&database), "1:pending");
@@ -400,7 +400,7 @@ fn of_many_that_migrate_at_once_each_step_is_made_by_one() {
         .map(|_| {
             let url = url.clone();
             std::thread::spawn(move || {
-                let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+                let mut client = crate::support::cluster::connect(&url).unwrap();
                 let steps = migrate::up(&mut client).unwrap();
                 migrate::require_current(&mut client).unwrap();
                 steps.len()
@@ -434,7 +434,7 @@ fn a_superuser_who_migrates_leaves_everything_to_the_owner_of_the_tables() {
     );
     assert_eq!(database.number(&others), 0);
     let url = database.url.replace("user=postgres", &format!("user={role}"));
-    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&url).unwrap();
     migrate::require_current(&mut client).unwrap();
     client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
     client.batch_execute("UPDATE deliveries SET due_at = now()").unwrap();
@@ -448,7 +448,7 @@ fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
     let role = format!("stranger_to_{}", database.name);
     database.run(&format!("CREATE ROLE {role} LOGIN"));
     let url = database.url.replace("user=postgres", &format!("user={role}"));
-    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&url).unwrap();
     let error = migrate::require_current(&mut client).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
     assert!(error.message.contains("SELECT on it"), "{error}");

@@ -106,7 +106,7 @@ fn failed_ones_are_tried_again_at_once_and_the_others_are_told_why_not() {
     database.run(
         "UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5, lease = NULL
           WHERE token IN (1, 2);
-         UPDATE tokens SET expires_at = extract(epoch FROM now()) - 7200 WHERE id = 1;
+         UPDATE tokens SET expires_at = extract(epoch FROM now()) - 7230 WHERE id = 1;
          UPDATE tokens SET consumed_at = 1 WHERE id = 2",
     );
     let refused = queue(&database, &["retry", "1", "2", "5", "6", "99"]);

@@ -2,7 +2,7 @@
 
 use crate::support::cluster::Database;
 use fallible_iterator::FallibleIterator as _;
-use postgres::{Client, NoTls};
+use postgres::Client;
 use std::time::Duration;
 
 /// A connection as a new role that may do nothing but what `grants` say; `{}` in them is the role.
@@ -12,7 +12,7 @@ fn role(database: &Database, grants: &str) -> (String, Client) {
     let name = format!("role_{}_{}", database.name, NEXT.fetch_add(1, Ordering::Relaxed));
     database.run(&format!("CREATE ROLE {name} LOGIN; {}", grants.replace("{}", &name)));
     let url = database.url.replace("user=postgres", &format!("user={name}"));
-    (name, Client::connect(&url, NoTls).unwrap())
+    (name, crate::support::cluster::connect(&url).unwrap())
 }
 
 /// The channels of the notifications that `client` got, up to now.

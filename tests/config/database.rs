@@ -66,7 +66,7 @@ fn at(url: &str) -> Database {
 fn a_wrong_password_is_fatal_and_not_shown() {
     let cluster = Cluster::start(&[]);
     let hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-    let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
+    let mut client = crate::support::cluster::connect(&cluster.url("postgres")).unwrap();
     client.batch_execute("CREATE ROLE mail LOGIN PASSWORD 'right'").unwrap();
     std::fs::write(cluster.dir.join("data/pg_hba.conf"), hba).unwrap();
     cluster.control(&["restart", "-m", "fast"]);

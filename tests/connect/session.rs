@@ -142,7 +142,7 @@ fn a_notification_ends_the_wait_and_many_count_as_few() {
     let cluster = shared();
     let mut session = open(&cluster.url("postgres")).unwrap();
     session.listen("Odd \"channel\"").unwrap();
-    let mut other = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls).unwrap();
+    let mut other = crate::support::cluster::connect(&cluster.url("postgres")).unwrap();
     let begun = Instant::now();
     assert!(!session.wait(begun + Duration::from_millis(700)).unwrap());
     assert!(begun.elapsed() >= Duration::from_millis(700));
@@ -192,7 +192,7 @@ fn every_one_of_many_notifications_in_a_row_ends_a_wait_at_once() {
     for url in [cluster.url("postgres"), cluster.tcp_url("postgres")] {
         let mut session = open(&url).unwrap();
         session.listen("row").unwrap();
-        let mut other = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        let mut other = crate::support::cluster::connect(&url).unwrap();
         for _ in 0..300 {
             other.batch_execute("NOTIFY row").unwrap();
             let begun = Instant::now();

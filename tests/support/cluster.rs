@@ -45,6 +45,16 @@ pub fn bin_dir() -> PathBuf {
         .expect("PostgreSQL's initdb is not installed: run scripts/setup")
 }
 
+/// A session tells its own socket by its being new. The program has one thread; here another one
+/// may be connecting at the same moment, so only one at a time does.
+pub static CONNECTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// A connection, without TLS.
+pub fn connect(url: &str) -> Result<postgres::Client, postgres::Error> {
+    let _one = CONNECTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    postgres::Client::connect(url, postgres::NoTls)
+}
+
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -125,7 +135,7 @@ impl Cluster {
 
     fn wait_until_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while postgres::Client::connect(&self.url("postgres"), postgres::NoTls).is_err() {
+        while crate::support::cluster::connect(&self.url("postgres")).is_err() {
             let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "the server did not start: {log}");
             std::thread::sleep(Duration::from_millis(20));
@@ -149,7 +159,7 @@ impl Cluster {
 
     /// A new database of this cluster with the newest schema.
     pub fn migrated(&self, name: &str) -> Database {
-        let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls).unwrap();
+        let mut client = crate::support::cluster::connect(&self.url("postgres")).unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         let database = Database { name: name.to_owned(), url: self.url(name) };
         mailroom::db::migrate::up(&mut database.client()).expect("the migrations run");
@@ -224,7 +234,7 @@ impl Database {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let cluster = shared();
-        let mut client = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls)
+        let mut client = crate::support::cluster::connect(&cluster.url("postgres"))
             .expect("the shared cluster answers");
         client
             .batch_execute(&format!(
@@ -236,7 +246,7 @@ impl Database {
 
     /// A new connection to it.
     pub fn client(&self) -> postgres::Client {
-        postgres::Client::connect(&self.url, postgres::NoTls).unwrap()
+        crate::support::cluster::connect(&self.url).unwrap()
     }
 
     /// Runs SQL on a new connection.

@@ -70,7 +70,7 @@ impl Secured {
             &format!("ssl_cert_file = '{}'", cert_file.display()),
             &format!("ssl_key_file = '{}'", key_file.display()),
         ]);
-        postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls)
+        crate::support::cluster::connect(&cluster.url("postgres"))
             .unwrap()
             .batch_execute("CREATE ROLE clerk LOGIN PASSWORD 'letmein'; CREATE ROLE plain LOGIN")
             .unwrap();
