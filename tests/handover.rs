@@ -3,7 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::pipe::{Stalled, stalled};
 use crate::support::program::{
-    Finished, PATIENCE, Program, Running, addresses, messages, wait_until, whole_lines,
+    Finished, KEY, PATIENCE, Program, Running, addresses, messages, wait_until, whole_lines,
 };
 use nix::sys::signal::Signal;
 use std::fs::OpenOptions;
@@ -270,4 +270,20 @@ fn a_request_to_stop_at_any_moment_of_the_start_is_heard() {
         running.finish();
         assert!(begun.elapsed() < Duration::from_secs(8), "after {step} steps");
     }
+}
+
+#[test]
+fn a_standard_output_that_is_closed_ends_it_with_74_before_anything_is_taken() {
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    let finished = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" collect >&-", env!("CARGO_BIN_EXE_mailroom")])
+        .env("MAILROOM_DATABASE_URL", &database.url)
+        .env("MAILROOM_SECRET_KEY", KEY)
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&finished.stderr);
+    assert_eq!(finished.status.code(), Some(74), "{log}");
+    assert!(log.contains("standard output is unusable: it is closed"), "{log}");
+    assert_eq!(database.in_state("pending"), 3);
 }

@@ -8,12 +8,16 @@ use crate::pump::{Pump, system_clock};
 use crate::source::queue::{OnAccept, QueueSource};
 use crate::stop::Stop;
 use crate::transport::pipe::{self, Pipe};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let output = stream(std::io::stdout().as_fd())?;
+    refuse_closed(&output)?;
     let link = link(config, "collect", Some(&config.channel), stop)?;
     become_daemon(stop)?;
     log_configured(config);
@@ -36,4 +40,21 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         unit: "PG",
     }
     .run()
+}
+
+/// Device number of /dev/null. <https://www.kernel.org/doc/html/latest/admin-guide/devices.html>
+const NULL_DEVICE: u64 = nix::sys::stat::makedev(1, 3);
+
+/// A standard output that was closed is /dev/null by now, opened for reading and writing by Rust's
+/// start; a batch written there would count as handed over. Who redirects to /dev/null opens it
+/// for writing only, and means it.
+fn refuse_closed(output: &File) -> Result<(), Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::io("standard output is unusable", error);
+    let device = output.metadata().map_err(|error| failed(&error))?.rdev();
+    let flags = fcntl(output, FcntlArg::F_GETFL).map_err(|error| failed(&error))?;
+    let both_ways = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE == OFlag::O_RDWR;
+    if device == NULL_DEVICE && both_ways {
+        return Err(failed(&"it is closed, and batches would be lost; give it a reader"));
+    }
+    Ok(())
 }
