@@ -1,6 +1,7 @@
 //! The two outcome tables, row by row: as pure functions, and over HTTP.
 
-use super::{Rig, TOKEN, batch};
+use super::Rig;
+use crate::support::batches::{TOKEN, batch};
 use crate::support::endpoint::Reply;
 use mailroom::model::{Outcome, Scope};
 use mailroom::transport::Transport;
