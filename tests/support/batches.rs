@@ -24,7 +24,7 @@ pub fn batch(count: usize) -> Batch {
 }
 
 pub fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { provider_id } if !provider_id.is_empty())
+    matches!(outcome, Outcome::Accepted { .. })
 }
 
 /// The provider's ids of a batch that was accepted.
