@@ -98,6 +98,9 @@ pub struct QueueSource {
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
+    /// When what waits is counted next, if anybody wants to know, and when it was last.
+    count_at: Option<Instant>,
+    counted_at: Option<Instant>,
     connected_before: bool,
     highest: i64,
     recorded: i64,
@@ -127,6 +130,8 @@ impl QueueSource {
             woken: false,
             quiet_until: None,
             next_due: None,
+            count_at: None,
+            counted_at: None,
             connected_before: false,
             highest: 0,
             recorded: 0,
@@ -163,7 +168,7 @@ impl QueueSource {
                 return Ok(Batch::default());
             };
             if expired > 0 {
-                log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.report_expired(expired);
                 self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
@@ -210,7 +215,7 @@ impl QueueSource {
     fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
-        report_settled(settled, written.as_deref());
+        report_settled(settled, written.as_deref(), self.link.metrics());
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }
 
@@ -223,6 +228,7 @@ impl QueueSource {
         else {
             return Ok(());
         };
+        self.answered();
         if std::mem::take(&mut self.connecting) {
             log::info("PG", "connected");
         }
@@ -259,7 +265,7 @@ impl QueueSource {
     /// `until`.
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let now = self.now();
-        let ends = [self.window.deadline(), self.next_due, until];
+        let ends = [self.window.deadline(), self.next_due, self.count_at, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end)? {
             let now = self.now();
@@ -309,6 +315,7 @@ impl Source for QueueSource {
             if now >= self.next_check {
                 self.maintain()?;
             }
+            self.count(now);
             if self.draining {
                 let batch = self.claim(ask, ask.limit)?;
                 if !batch.messages.is_empty() {
@@ -349,9 +356,11 @@ impl Source for QueueSource {
             if self.now() >= self.next_check {
                 self.maintain()?;
             }
+            self.count(self.now());
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
-            self.link.wait(until.min(self.next_check))?;
+            let end = self.count_at.map_or(until, |at| at.min(until));
+            self.link.wait(end.min(self.next_check))?;
         }
         Ok(!self.stop.requested())
     }
