@@ -31,6 +31,10 @@ impl Textfile {
     /// # Errors
     /// The directory cannot be written to, or its disk is full; the old text stands.
     pub fn write(&self, text: &str) -> io::Result<()> {
+        // A device or a link at this place is somebody else's.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("there is something that is not a file"));
+        }
         let written = self.fill(text).and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);

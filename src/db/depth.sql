@@ -1,5 +1,5 @@
--- How many deliveries of queue $1 wait in which state, each counted up to $2, and for how long the
--- oldest due one has been due.
+-- Counts the deliveries of queue $1 that wait, by state and each up to $2; and tells for how long
+-- the oldest due one has been due.
 -- Index: deliveries_wake_idx.
 SELECT (SELECT count(*)
           FROM (SELECT FROM deliveries

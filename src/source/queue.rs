@@ -167,6 +167,7 @@ impl QueueSource {
             else {
                 return Ok(Batch::default());
             };
+            self.answered();
             if expired > 0 {
                 self.report_expired(expired);
                 self.prune_at_once()?;
