@@ -209,7 +209,7 @@ fn a_reader_never_sees_a_part_and_a_killed_process_leaves_a_whole_file() {
         while !stop.load(Ordering::SeqCst) {
             let text = std::fs::read(&path).unwrap();
             assert!(!text.is_empty() && text.iter().all(|byte| *byte == text[0]));
-            assert!(text.len() == 1 || text.len() % 1000 == 0, "{} bytes", text.len());
+            assert!(text.len() == 1 || text.len().is_multiple_of(1000), "{} bytes", text.len());
             read += 1;
         }
         assert!(read > 50, "{read} reads prove nothing");
