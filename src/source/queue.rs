@@ -98,9 +98,9 @@ pub struct QueueSource {
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
-    /// When what waits is counted next, if anybody wants to know, and when it was last.
+    /// When what waits is counted next, if anybody wants to know; not before the other moment.
     count_at: Option<Instant>,
-    counted_at: Option<Instant>,
+    count_after: Option<Instant>,
     connected_before: bool,
     highest: i64,
     recorded: i64,
@@ -131,7 +131,7 @@ impl QueueSource {
             quiet_until: None,
             next_due: None,
             count_at: None,
-            counted_at: None,
+            count_after: None,
             connected_before: false,
             highest: 0,
             recorded: 0,
@@ -316,7 +316,7 @@ impl Source for QueueSource {
             if now >= self.next_check {
                 self.maintain()?;
             }
-            self.count(now);
+            self.count();
             if self.draining {
                 let batch = self.claim(ask, ask.limit)?;
                 if !batch.messages.is_empty() {
@@ -357,7 +357,7 @@ impl Source for QueueSource {
             if self.now() >= self.next_check {
                 self.maintain()?;
             }
-            self.count(self.now());
+            self.count();
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
             let end = self.count_at.map_or(until, |at| at.min(until));

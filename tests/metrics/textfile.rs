@@ -158,6 +158,71 @@ fn send_counts_bad_input_and_what_it_gives_up_and_knows_no_database() {
 }
 
 #[test]
+fn a_sender_that_settles_in_the_database_knows_how_old_its_mails_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("send.prom");
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Statuses(vec![("SUCCESS", ""), ("MESSAGE_REJECTED", "no")]));
+    database.accounts("user", 4);
+    database.run("UPDATE deliveries SET created_at = now() - interval '1000 s'");
+    let collect = Program::collect(&database).env("MAILROOM_ACK", "sent").start();
+    let mut line = collect.wait_lines(1).concat();
+    line.push('\n');
+    assert_eq!(collect.stop().code, Some(0));
+    let send = Program::send(&endpoint.url())
+        .on(&database)
+        .env("MAILROOM_ACK", "sent")
+        .env("MAILROOM_METRICS_FILE", &path);
+    assert_eq!(send.input(line).code, Some(0));
+    let numbers = Numbers::read(&path, "send");
+    numbers.has(&[
+        ("sent_total", 3.0),
+        ("failed_total", 1.0),
+        ("database_up", 1.0),
+        ("queue_latency_seconds_count", 3.0),
+    ]);
+    let sum = numbers.get("queue_latency_seconds_sum");
+    assert!((3000.0..3200.0).contains(&sum), "{sum}");
+}
+
+#[test]
+fn what_cannot_even_be_signed_is_counted_by_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mailroom.prom");
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    database.run("UPDATE tokens SET secret = '\\x0102' WHERE id = 2");
+    let collect = Program::collect(&database).env("MAILROOM_METRICS_FILE", &path).start();
+    wait_until("the others are sent", || database.in_state("sent") == 2);
+    assert_eq!(collect.stop().code, Some(0));
+    Numbers::read(&path, "collect").has(&[
+        ("sent_total", 2.0),
+        ("failed_total", 1.0),
+        ("failed_by_reason_total reason=the secret is 2 bytes long, not 32", 1.0),
+    ]);
+}
+
+#[test]
+fn a_sender_that_waits_to_try_again_writes_its_numbers_meanwhile_and_sleeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mailroom.prom");
+    let endpoint = Endpoint::start();
+    let busy = vec![("retry-after", "600".to_owned())];
+    endpoint.set(Reply::Full(503, busy, String::new()));
+    let mut send = Program::send(&endpoint.url()).env("MAILROOM_METRICS_FILE", &path).start();
+    send.write(activations("user", 1));
+    send.wait_log("not now");
+    let wakes = send.status("voluntary_ctxt_switches");
+    wait_until("the attempt is told", || {
+        Numbers::read(&path, "send").get("attempts_total outcome=retry") == 1.0
+    });
+    let wakes = send.status("voluntary_ctxt_switches") - wakes;
+    assert!(wakes < 100, "{wakes} wake-ups");
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
 fn a_database_that_is_away_is_told_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mailroom.prom");

@@ -7,7 +7,7 @@ use super::{QueueSource, Retention};
 use crate::db::queue::CHUNK;
 use crate::error::Error;
 use crate::log;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many chunks of old rows are deleted at one healthcheck.
 const PRUNE_CHUNKS: usize = 100;
@@ -15,6 +15,8 @@ const PRUNE_CHUNKS: usize = 100;
 /// While there is something to do, what waits is counted this often; while there is not, at each
 /// healthcheck.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// Counting takes no more than this part of the time.
+const COUNT_SHARE: u32 = 100;
 
 impl QueueSource {
     /// After rows were settled: with no retention they go with their settling.
@@ -74,10 +76,13 @@ impl QueueSource {
         if let Retention::For(retention) = self.settings.retention {
             self.prune(retention)?;
         }
-        self.link.run("adding up tallies", |statements, client| statements.fold(client))?;
+        let folded =
+            self.link.run("adding up tallies", |statements, client| statements.fold(client))?;
+        if folded.is_some() {
+            self.answered();
+        }
         self.record()?;
         self.look = true;
-        self.answered();
         Ok(())
     }
 
@@ -91,22 +96,26 @@ impl QueueSource {
         let (metrics, now) = (self.link.metrics(), self.now());
         metrics.progressed(now, (self.clock.wall)());
         if metrics.is_on() {
-            let next = self.counted_at.map_or(now, |at| now.max(at + COUNT_EVERY));
+            let next = self.count_after.map_or(now, |at| now.max(at));
             self.count_at.get_or_insert(next);
         }
     }
 
     /// Counts what waits, if it is time.
-    pub(super) fn count(&mut self, now: Instant) {
-        if self.count_at.is_none_or(|at| now < at) {
+    pub(super) fn count(&mut self) {
+        let begun = self.now();
+        if self.count_at.is_none_or(|at| begun < at) {
             return;
         }
-        (self.count_at, self.counted_at) = (None, Some(now));
+        self.count_at = None;
         let depth =
             self.link.ask("counting what waits", |statements, client| statements.depth(client));
         if let Some(depth) = depth {
             self.link.metrics().depth(depth, self.now());
         }
+        let done = self.now();
+        let took = done.saturating_duration_since(begun);
+        self.count_after = Some(done + COUNT_EVERY.max(took * COUNT_SHARE));
     }
 
     /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
