@@ -43,19 +43,27 @@ impl Undelivered {
 
     /// Appends whole records, ended by line feeds, and brings them to the disk.
     ///
+    /// After an error the file is opened anew, and what was written of these records is taken off
+    /// again: half a record would spoil the next one.
+    ///
     /// # Errors
-    /// They may not have been written.
+    /// They were not all written.
     pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        let file = match &mut self.file {
+        let mut file = match self.file.take() {
             Some(file) => file,
-            none => {
-                let file =
-                    OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-                none.insert(file)
-            }
+            None => OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?,
         };
-        file.write_all(records)?;
-        file.sync_data()?;
+        let before = file.metadata()?.len();
+        if let Err(error) = file.write_all(records).and_then(|()| file.sync_data()) {
+            let after = file.metadata()?.len();
+            // More than these records: another process appends too.
+            if (before..=before + records.len() as u64).contains(&after) {
+                // What cannot be shortened is no file on a disk.
+                let _ = file.set_len(before);
+            }
+            return Err(error);
+        }
+        self.file = Some(file);
         self.written += 1;
         Ok(())
     }

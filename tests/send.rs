@@ -1,5 +1,6 @@
 //! `mailroom send` without a database: reading, handing over, keeping what could not be delivered.
 
+mod disk;
 mod faults;
 mod input;
 mod stop;

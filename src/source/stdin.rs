@@ -5,8 +5,10 @@
 //! before they are sent, and settled there.
 
 mod input;
+mod kept;
 
 use self::input::{Input, Read};
+use self::kept::Kept;
 use super::{Ask, Next, Source, new_lease, report_settled};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -19,7 +21,7 @@ use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Record};
+use crate::wire::{self, Bad, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -58,7 +60,7 @@ struct Held {
 pub struct StdinSource {
     settings: Settings,
     input: Input,
-    undelivered: Undelivered,
+    kept: Kept,
     stop: Stop,
     clock: Clock,
     waiting: VecDeque<Held>,
@@ -79,7 +81,7 @@ impl StdinSource {
         StdinSource {
             settings,
             input: Input::new(input, stop.clone(), clock),
-            undelivered,
+            kept: Kept::new(undelivered),
             stop,
             clock,
             waiting: VecDeque::new(),
@@ -90,31 +92,23 @@ impl StdinSource {
 
     /// Sorts a record into what will be sent and what is bad.
     fn take(&mut self, record: Record) -> Result<(), Error> {
-        for bad in &record.bad {
-            let place = match bad.message {
-                Some(message) => format!("record {}, message {message}", record.number),
-                None => format!("record {}", record.number),
-            };
-            self.report_bad(&place, &bad.why, &bad.raw)?;
-        }
-        let mut good = record.good;
+        let Record { number, mut good, mut bad } = record;
         let due = (self.clock.now)();
         let mut lapses = None;
         if let Acknowledge::Database(_, lease_for) = self.settings.acknowledge {
             lapses = Some(due + lease_for);
             good = self.adopt(good)?;
         } else {
-            let bad: Vec<usize> = record.bad.iter().filter_map(|bad| bad.message).collect();
-            let places = (1..).filter(|place| !bad.contains(place));
+            let taken: Vec<usize> = bad.iter().filter_map(|bad| bad.message).collect();
+            let places = (1..).filter(|place| !taken.contains(place));
             let mut known = Vec::with_capacity(good.len());
             for (message, place) in good.into_iter().zip(places) {
                 if (self.settings.known)(message.action) {
                     known.push(message);
                     continue;
                 }
-                let place = format!("record {}, message {place}", record.number);
                 let why = format!("there is no template for action {}", message.action);
-                self.report_bad(&place, &why, &encode(message))?;
+                bad.push(Bad { message: Some(place), why, raw: encode(message) });
             }
             good = known;
         }
@@ -122,26 +116,30 @@ impl StdinSource {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
             Held { message, attempts, due, lapses }
         }));
+        self.report_bad(number, &bad);
         Ok(())
     }
 
-    fn report_bad(&mut self, place: &str, why: &str, raw: &[u8]) -> Result<(), Error> {
-        self.bad += 1;
-        self.settings.metrics.bad_input();
-        if raw.is_empty() {
-            log::error("SES", format_args!("bad input: {place}: {why}"));
-            return Ok(());
+    fn report_bad(&mut self, record: u64, bad: &[Bad]) {
+        let raw: Vec<&[u8]> =
+            bad.iter().map(|bad| bad.raw.as_slice()).filter(|raw| !raw.is_empty()).collect();
+        let kept = self.keep(&raw.concat(), raw.len());
+        for Bad { message, why, raw } in bad {
+            self.bad += 1;
+            self.settings.metrics.bad_input();
+            let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
+            let kept = if raw.is_empty() { String::new() } else { format!("; {kept}") };
+            log::error("SES", format_args!("bad input: record {record}{message}: {why}{kept}"));
         }
-        let path = self.undelivered.path().display().to_string();
-        log::error("SES", format_args!("bad input: {place}: {why}; kept in {path}"));
-        self.keep(raw)
     }
 
-    fn keep(&mut self, records: &[u8]) -> Result<(), Error> {
-        self.undelivered.append(records).map_err(|error| {
-            let path = self.undelivered.path().display();
-            Error::io(format_args!("a message could not be delivered, nor kept in {path}"), error)
-        })
+    /// Keeps so many records, if there are any: one write, for each waits for the disk, and the
+    /// process may have to end soon. Gives where they are, for the log.
+    fn keep(&mut self, records: &[u8], count: usize) -> String {
+        match count {
+            0 => String::new(),
+            _ => self.kept.keep(records, count, (self.clock.now)()),
+        }
     }
 
     /// Takes deliveries over from the collector; leaves out those that are not to be sent now.
@@ -210,19 +208,17 @@ impl StdinSource {
     }
 
     /// Keeps what a person must see to, with the reasons: nobody else has it.
-    fn give_up(&mut self, messages: Vec<(Message, String)>) -> Result<(), Error> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let path = self.undelivered.path().display().to_string();
+    fn give_up(&mut self, messages: Vec<(Message, String)>) {
         let mut raw = Vec::new();
+        let mut reasons = Vec::with_capacity(messages.len());
         for (message, why) in messages {
-            let to = log::address(&message.email);
-            log::error("SES", format_args!("not delivered to {to}: {why}; kept in {path}"));
+            reasons.push((log::address(&message.email), why));
             raw.extend(encode(message));
         }
-        // One write: each waits for the disk, and the process may have to end soon.
-        self.keep(&raw)
+        let kept = self.keep(&raw, reasons.len());
+        for (to, why) in reasons {
+            log::error("SES", format_args!("not delivered to {to}: {why}; {kept}"));
+        }
     }
 
     /// Puts back, with a database, what waits here and cannot be sent now: it must not stand in
@@ -259,8 +255,10 @@ impl Source for StdinSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         loop {
             let now = (self.clock.now)();
+            self.kept.retry(now);
             // The pump writes the numbers.
-            let wake = ask.until.into_iter().chain(self.settings.metrics.due()).min();
+            let wakes = [ask.until, self.settings.metrics.due(), self.kept.due()];
+            let wake = wakes.into_iter().flatten().min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
@@ -285,6 +283,14 @@ impl Source for StdinSource {
                 let end = wake.map_or(next, |wake| wake.min(next));
                 self.stop.sleep(end.saturating_duration_since(now));
                 continue;
+            }
+            if self.kept.is_full() {
+                if self.stop.requested() {
+                    return Ok(Next::End);
+                }
+                // The pipe fills, and the writer waits.
+                self.stop.sleep(wake.map_or(SLICE, |wake| wake.saturating_duration_since(now)));
+                return Ok(Next::Idle);
             }
             match self.input.read(wake)? {
                 Read::Record(record) => self.take(record)?,
@@ -349,7 +355,7 @@ impl Source for StdinSource {
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
             report_settled(&settled, written.as_deref(), &self.settings.metrics);
         }
-        self.give_up(undelivered)?;
+        self.give_up(undelivered);
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
     }
 
@@ -363,15 +369,18 @@ impl Source for StdinSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        if let Acknowledge::Here = self.settings.acknowledge {
-            self.empty_the_pipe()?;
-        }
-        self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped")?;
+        let emptied = match self.settings.acknowledge {
+            Acknowledge::Here => self.empty_the_pipe(),
+            Acknowledge::Database(..) => Ok(()),
+        };
+        let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
         let stopped = |held: Held| (held.message, "the process was asked to stop".to_owned());
         let waiting = self.waiting.drain(..).map(stopped).collect();
-        self.give_up(waiting)?;
+        self.give_up(waiting);
+        let kept = self.kept.close((self.clock.now)());
+        emptied.and(released).and(kept)?;
         if self.bad > 0 {
-            let path = self.undelivered.path().display();
+            let path = self.kept.path();
             return Err(Error::new(
                 Kind::Data,
                 format!("{} bad records or messages in the input; see {path}", self.bad),

@@ -155,6 +155,17 @@ impl Program {
         self
     }
 
+    /// Runs it in the process of a shell that has done this first.
+    pub fn after(self, script: &str) -> Program {
+        let Program { command: bare, dir } = self;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
+        command.arg(bare.get_program()).args(bare.get_args()).env_clear().current_dir(dir.path());
+        command.envs(bare.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program { command, dir }
+    }
+
     /// Uses this as standard input.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Program {
         self.command.stdin(stdin);
