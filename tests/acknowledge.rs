@@ -170,7 +170,8 @@ fn a_delivery_that_was_settled_meanwhile_is_left_out() {
     let line = collect.wait_lines(1)[0].clone() + "\n";
     assert_eq!(collect.stop().code, Some(0));
     database.run(
-        "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now() \
+        "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now(), \
+                provider_id = 'theirs' \
           WHERE token = (SELECT min(token) FROM deliveries)",
     );
     let finished = send(&database, &endpoint).input(&line);
@@ -206,4 +207,52 @@ fn what_an_action_without_a_template_holds_goes_back_and_others_go_on() {
     let held = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'leased') \
                 AND attempts = 0";
     assert_eq!(database.number(held), 6);
+}
+
+#[test]
+fn a_collector_that_settles_what_it_writes_is_found_out_by_a_sender_that_would_settle_it() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 3);
+    let collect = collect(&database).env("MAILROOM_ACK", "written").start();
+    let line = collect.wait_lines(1)[0].clone() + "\n";
+    wait_sent(&database, 3);
+    assert_eq!(collect.stop().code, Some(0));
+    let finished = send(&database, &endpoint).input(&line);
+    assert_eq!(finished.code, Some(65), "{}", finished.log);
+    let told = finished.log.lines().filter(|line| line.contains("MAILROOM_ACK"));
+    let told: Vec<&str> = told.filter(|line| line.contains("record 1, message ")).collect();
+    assert_eq!(told.len(), 3, "{}", finished.log);
+    assert_eq!(endpoint.accepted(), []);
+    // They are not lost: without the database they go.
+    let replayed = Program::send(&endpoint.url()).input(finished.undelivered);
+    assert_eq!(replayed.code, Some(0), "{}", replayed.log);
+    assert_eq!(repeated(&endpoint, 3), 0);
+}
+
+#[test]
+fn a_collector_whose_reader_settles_nothing_says_that_the_sender_must_be_told() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let collect = collect(&database).stdout(writer).start();
+    let send = Program::send(&endpoint.url()).stdin(reader).start();
+    database.accounts("user", 3);
+    collect.wait_log("3 deliveries were written, but no `send` took them over");
+    assert!(collect.log().contains("MAILROOM_ACK"), "{}", collect.log());
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
+fn where_both_are_told_nobody_warns() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let (collect, send) = pipeline(&database, &endpoint);
+    database.accounts("user", 25);
+    wait_sent(&database, 25);
+    for finished in [collect.stop(), send.stop()] {
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        assert!(!finished.log.contains("MAILROOM_ACK"), "{}", finished.log);
+    }
 }

@@ -1,22 +1,30 @@
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
 -- tokens ($1), under lease $2 for $3 seconds. What another sender holds, what is settled, and
--- what waits for its next try is left alone.
+-- what waits for its next try is left alone; of that it tells whether it stands as sent though no
+-- provider has taken it: then the collector has settled it when it was written.
 -- Index: the unique index on tokens.secret, and the primary key.
-WITH mine AS MATERIALIZED (
-    SELECT d.token, d.created_at, t.secret
+WITH named AS MATERIALIZED (
+    SELECT d.token, d.created_at, t.secret,
+           d.state = 'sent' AND d.provider_id IS NULL AS unsent,
+           to_timestamp(t.expires_at) > now()
+           AND t.consumed_at IS NULL
+           AND (d.state = 'pending' AND d.due_at <= now()
+                OR d.state = 'leased' AND (d.lease LIKE 'collect:%' OR d.lease = $2
+                                           OR d.due_at <= now())) AS free
       FROM tokens t
       JOIN deliveries d ON d.token = t.id
      WHERE t.secret = ANY ($1::bytea[])
-       AND to_timestamp(t.expires_at) > now()
-       AND t.consumed_at IS NULL
-       AND (d.state = 'pending' AND d.due_at <= now()
-            OR d.state = 'leased' AND (d.lease NOT LIKE 'send:%' OR d.due_at <= now()))
        FOR UPDATE OF d
+),
+taken AS (
+    UPDATE deliveries d
+       SET state = 'leased', lease = $2, due_at = now() + make_interval(secs => $3)
+      FROM named
+     WHERE d.token = named.token AND named.free
+    RETURNING d.token, d.attempts
 )
-UPDATE deliveries d
-   SET state = 'leased', lease = $2, due_at = now() + make_interval(secs => $3)
-  FROM mine
- WHERE d.token = mine.token
-RETURNING d.token, d.attempts, mine.secret,
-          CASE WHEN isfinite(mine.created_at) THEN extract(epoch FROM now() - mine.created_at)
-              END::float8 AS age
+SELECT named.token, named.secret, named.unsent, taken.attempts,
+       CASE WHEN isfinite(named.created_at) THEN extract(epoch FROM now() - named.created_at)
+           END::float8 AS age
+  FROM named
+  LEFT JOIN taken USING (token)

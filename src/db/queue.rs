@@ -84,6 +84,25 @@ pub struct Claimed {
     pub full: bool,
 }
 
+/// A delivery that was to be taken over.
+pub struct Adopted {
+    /// The secret of its token.
+    pub secret: Vec<u8>,
+    /// If it was taken.
+    pub ticket: Option<Ticket>,
+    /// It stands as sent, but no provider has taken it.
+    pub unsent: bool,
+}
+
+/// Deliveries that were put back.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescued {
+    /// How many.
+    pub count: usize,
+    /// How many of them `collect` had leased.
+    pub of_collectors: usize,
+}
+
 /// What waits.
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -272,8 +291,8 @@ impl Statements {
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 
-    /// Takes over deliveries by the secrets of their tokens; gives the ticket of each that was
-    /// taken, with its secret.
+    /// Takes over deliveries by the secrets of their tokens; tells of each that exists what it
+    /// found.
     ///
     /// # Errors
     /// As the statement.
@@ -283,29 +302,40 @@ impl Statements {
         secrets: &[&[u8]],
         lease: &Arc<str>,
         lease_for: Duration,
-    ) -> Result<Vec<(Vec<u8>, Ticket)>, Error> {
+    ) -> Result<Vec<Adopted>, Error> {
         let rows =
             client.query(&self.adopt, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
-        let ticket = |row: &postgres::Row| {
-            let attempts: i32 = row.try_get("attempts")?;
-            let ticket = Ticket {
-                delivery: row.try_get("token")?,
-                lease: Arc::clone(lease),
-                attempts: u32::try_from(attempts).unwrap_or(0),
-                age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
+        let adopted = |row: &postgres::Row| {
+            let ticket = |attempts: i32| {
+                Ok(Ticket {
+                    delivery: row.try_get("token")?,
+                    lease: Arc::clone(lease),
+                    attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
+                })
             };
-            Ok((row.try_get("secret")?, ticket))
+            let attempts: Option<i32> = row.try_get("attempts")?;
+            Ok(Adopted {
+                secret: row.try_get("secret")?,
+                ticket: attempts.map(ticket).transpose()?,
+                unsent: row.try_get("unsent")?,
+            })
         };
-        rows.iter().map(ticket).collect()
+        rows.iter().map(adopted).collect()
     }
 
-    /// Puts back deliveries whose lease ran out and, if asked, lets held ones be tried now.
-    /// Gives how many there were, at most [`CHUNK`].
+    /// Puts back deliveries whose lease ran out and, if asked, lets held ones be tried now; at
+    /// most [`CHUNK`] of each.
     ///
     /// # Errors
     /// As the statement.
-    pub fn rescue(&self, client: &mut Client, held_too: bool) -> Result<usize, Error> {
-        Ok(client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK])?.len())
+    pub fn rescue(&self, client: &mut Client, held_too: bool) -> Result<Rescued, Error> {
+        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK])?;
+        let collector =
+            |row: &postgres::Row| Ok(row.try_get::<_, Option<&str>>("holder")? == Some("collect"));
+        let of_collectors: Result<Vec<bool>, Error> = rows.iter().map(collector).collect();
+        let of_collectors = of_collectors?.into_iter().filter(|of_collector| *of_collector).count();
+        Ok(Rescued { count: rows.len(), of_collectors })
     }
 
     /// Ends deliveries whose token expired. Gives how many there were, at most [`CHUNK`].

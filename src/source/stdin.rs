@@ -6,10 +6,12 @@
 
 mod input;
 mod kept;
+mod takeover;
 
 use self::input::{Input, Read};
 use self::kept::Kept;
-use super::{Ask, Next, Source, new_lease, report_settled};
+use self::takeover::take_over;
+use super::{Ask, Next, Source, report_settled};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
@@ -18,7 +20,6 @@ use crate::metrics::Metrics;
 use crate::model::{Batch, Message, Outcome, Scope, Settlement};
 use crate::pace;
 use crate::stop::{SLICE, Stop};
-use crate::token::Parsed;
 use crate::undelivered::Undelivered;
 use crate::verdict;
 use crate::wire::{self, Bad, Record};
@@ -92,32 +93,29 @@ impl StdinSource {
 
     /// Sorts a record into what will be sent and what is bad.
     fn take(&mut self, record: Record) -> Result<(), Error> {
-        let Record { number, mut good, mut bad } = record;
+        let Record { number, good, mut bad } = record;
+        let taken: Vec<usize> = bad.iter().filter_map(|bad| bad.message).collect();
+        let placed = (1..).filter(|place| !taken.contains(place)).zip(good).collect();
         let due = (self.clock.now)();
         let mut lapses = None;
-        if let Acknowledge::Database(_, lease_for) = self.settings.acknowledge {
-            lapses = Some(due + lease_for);
-            good = self.adopt(good)?;
-        } else {
-            let taken: Vec<usize> = bad.iter().filter_map(|bad| bad.message).collect();
-            let places = (1..).filter(|place| !taken.contains(place));
-            let mut known = Vec::with_capacity(good.len());
-            for (message, place) in good.into_iter().zip(places) {
-                if (self.settings.known)(message.action) {
-                    known.push(message);
-                    continue;
-                }
-                let why = format!("there is no template for action {}", message.action);
-                bad.push(Bad { message: Some(place), why, raw: encode(message) });
+        let sorted = match &mut self.settings.acknowledge {
+            Acknowledge::Database(link, lease_for) => {
+                lapses = Some(due + *lease_for);
+                take_over(link, *lease_for, placed)
             }
-            good = known;
-        }
+            Acknowledge::Here => Ok(with_template(placed, &self.settings.known)),
+        };
+        let ((good, refused), ended) = match sorted {
+            Ok(sorted) => (sorted, Ok(())),
+            Err(error) => (Default::default(), Err(error)),
+        };
+        bad.extend(refused);
         self.waiting.extend(good.into_iter().map(|message| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
             Held { message, attempts, due, lapses }
         }));
         self.report_bad(number, &bad);
-        Ok(())
+        ended
     }
 
     fn report_bad(&mut self, record: u64, bad: &[Bad]) {
@@ -140,39 +138,6 @@ impl StdinSource {
             0 => String::new(),
             _ => self.kept.keep(records, count, (self.clock.now)()),
         }
-    }
-
-    /// Takes deliveries over from the collector; leaves out those that are not to be sent now.
-    fn adopt(&mut self, messages: Vec<Message>) -> Result<Vec<Message>, Error> {
-        let Acknowledge::Database(link, lease_for) = &mut self.settings.acknowledge else {
-            return Ok(messages);
-        };
-        let tokens: Vec<Parsed> =
-            messages.iter().filter_map(|message| Parsed::from_text(&message.token).ok()).collect();
-        let secrets: Vec<&[u8]> = tokens.iter().map(Parsed::secret).collect();
-        let lease = new_lease("send");
-        let adopted = link.run("taking over a batch", |statements, client| {
-            statements.adopt(client, &secrets, &lease, *lease_for)
-        })?;
-        let mut adopted = adopted.unwrap_or_default();
-        let mut taken = Vec::with_capacity(adopted.len());
-        for (mut message, token) in messages.into_iter().zip(&tokens) {
-            let found = adopted.iter().position(|(secret, _)| secret == token.secret());
-            match found.map(|index| adopted.swap_remove(index)) {
-                Some((_, ticket)) => {
-                    message.ticket = Some(ticket);
-                    taken.push(message);
-                }
-                None => log::info(
-                    "SES",
-                    format_args!(
-                        "left out {}: its delivery is settled, expired, or somebody else's",
-                        log::address(&message.email)
-                    ),
-                ),
-            }
-        }
-        Ok(taken)
     }
 
     /// Takes what is due, and not held, from what waits.
@@ -243,6 +208,24 @@ impl StdinSource {
         }
         Ok(())
     }
+}
+
+/// Sorts messages, each with its place in its record, into those whose action has a template and
+/// those that are bad.
+fn with_template(
+    messages: Vec<(usize, Message)>,
+    known: impl Fn(u16) -> bool,
+) -> (Vec<Message>, Vec<Bad>) {
+    let (mut good, mut bad) = (Vec::with_capacity(messages.len()), Vec::new());
+    for (place, message) in messages {
+        if known(message.action) {
+            good.push(message);
+            continue;
+        }
+        let why = format!("there is no template for action {}", message.action);
+        bad.push(Bad { message: Some(place), why, raw: encode(message) });
+    }
+    (good, bad)
 }
 
 fn encode(message: Message) -> Vec<u8> {

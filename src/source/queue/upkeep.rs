@@ -3,8 +3,8 @@
 //!
 //! Out of scope: when a batch is claimed and what becomes of it.
 
-use super::{QueueSource, Retention};
-use crate::db::queue::CHUNK;
+use super::{OnAccept, QueueSource, Retention};
+use crate::db::queue::{CHUNK, Rescued};
 use crate::error::Error;
 use crate::log;
 use std::time::Duration;
@@ -44,13 +44,20 @@ impl QueueSource {
             let done = self
                 .link
                 .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
-            match done {
-                Some(n) if n > 0 && !held_too => {
-                    log::info("PG", format_args!("{n} leases ran out; deliveries put back"));
-                }
-                _ => {}
+            let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
+            if count > 0 && !held_too {
+                log::info("PG", format_args!("{count} leases ran out; deliveries put back"));
             }
-            if done.is_none_or(|n| n < CHUNK as usize) {
+            if of_collectors > 0 && self.settings.on_accept == OnAccept::Leave {
+                log::warn(
+                    "PG",
+                    format_args!(
+                        "{of_collectors} deliveries were written, but no `send` took them over \
+                         before their leases ran out: MAILROOM_ACK must be sent there too"
+                    ),
+                );
+            }
+            if count < CHUNK as usize {
                 return Ok(());
             }
         }

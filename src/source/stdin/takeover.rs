@@ -1,0 +1,60 @@
+//! Deliveries taken over from the collector, in the database, before they are sent.
+//!
+//! In scope: which messages are ours now, and what is said of the others. Out of scope: keeping
+//! what is refused, sending, settling.
+
+use super::encode;
+use crate::db::queue::Adopted;
+use crate::error::Error;
+use crate::link::Link;
+use crate::log;
+use crate::model::Message;
+use crate::source::new_lease;
+use crate::token::Parsed;
+use crate::wire::Bad;
+use std::time::Duration;
+
+/// Takes over the deliveries of messages, each given with its place in its record. Gives those
+/// that are ours now, and those that nobody will send though they stand as sent; what is not to
+/// be sent now, or by us, is left out.
+///
+/// # Errors
+/// As [`Link::run`].
+pub fn take_over(
+    link: &mut Link,
+    lease_for: Duration,
+    messages: Vec<(usize, Message)>,
+) -> Result<(Vec<Message>, Vec<Bad>), Error> {
+    let tokens: Vec<Parsed> =
+        messages.iter().filter_map(|(_, message)| Parsed::from_text(&message.token).ok()).collect();
+    let secrets: Vec<&[u8]> = tokens.iter().map(Parsed::secret).collect();
+    let lease = new_lease("send");
+    let adopted = link.run("taking over a batch", |statements, client| {
+        statements.adopt(client, &secrets, &lease, lease_for)
+    })?;
+    let mut adopted = adopted.unwrap_or_default();
+    let (mut taken, mut unsent) = (Vec::with_capacity(messages.len()), Vec::new());
+    for ((place, mut message), token) in messages.into_iter().zip(&tokens) {
+        let found = adopted.iter().position(|found| found.secret == token.secret());
+        match found.map(|index| adopted.swap_remove(index)) {
+            Some(Adopted { ticket: Some(ticket), .. }) => {
+                message.ticket = Some(ticket);
+                taken.push(message);
+            }
+            Some(Adopted { unsent: true, .. }) => {
+                let why = "its delivery stands as sent, but no provider has taken it: MAILROOM_ACK \
+                           must be the same for collect and send";
+                let raw = encode(message);
+                unsent.push(Bad { message: Some(place), why: why.to_owned(), raw });
+            }
+            _ => log::info(
+                "SES",
+                format_args!(
+                    "left out {}: its delivery is settled, expired, or somebody else's",
+                    log::address(&message.email)
+                ),
+            ),
+        }
+    }
+    Ok((taken, unsent))
+}
