@@ -11,23 +11,22 @@ use signal_hook::{flag, low_level};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Seconds after which a process that was asked to stop ends, whatever holds it. Its deliveries
-/// are safe: they stay leased in the database until the lease runs out.
+/// Seconds after which a process that was asked to stop ends, whatever holds it.
 const LAST_RESORT: u32 = 7;
 
 /// Makes SIGTERM and SIGINT raise `stop`.
 ///
 /// A second one ends the process at once with status 1; a process that is still there seven
-/// seconds after the first ends with status 0.
+/// seconds after the first ends with status `overdue`: 0 if nothing is lost with it.
 ///
 /// # Errors
 /// The system refused a handler.
-pub fn install(stop: &Stop) -> Result<(), Error> {
+pub fn install(stop: &Stop, overdue: u8) -> Result<(), Error> {
     // A signal that came between the first handler and the second would be lost: it waits.
     let asked: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
     let refused = |error: nix::Error| refuse(&error.into());
     let before = asked.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(refused)?;
-    let installed = handle(stop);
+    let installed = handle(stop, overdue.into());
     before.thread_set_mask().map_err(refused)?;
     installed.map_err(|error| refuse(&error))
 }
@@ -36,7 +35,7 @@ fn refuse(error: &std::io::Error) -> Error {
     Error::new(Kind::Bug, format!("cannot handle signals: {error}"))
 }
 
-fn handle(stop: &Stop) -> Result<(), std::io::Error> {
+fn handle(stop: &Stop, overdue: i32) -> Result<(), std::io::Error> {
     for signal in [SIGTERM, SIGINT] {
         // In this order: the shutdown looks at the flag before this signal raises it.
         flag::register_conditional_shutdown(signal, 1, stop.flag())?;
@@ -44,7 +43,7 @@ fn handle(stop: &Stop) -> Result<(), std::io::Error> {
         arm(signal)?;
     }
     let always = Arc::new(AtomicBool::new(true));
-    flag::register_conditional_shutdown(SIGALRM, 0, always)?;
+    flag::register_conditional_shutdown(SIGALRM, overdue, always)?;
     Ok(())
 }
 

@@ -114,9 +114,10 @@ fn stream(stream: impl std::os::fd::AsFd) -> Result<File, Error> {
     owned.map(File::from).map_err(|error| Error::io("a standard stream is not open", error))
 }
 
-/// Installs the signal handlers of a daemon.
+/// Installs the signal handlers of a daemon whose deliveries are leased in a database: if it must
+/// end while something holds it up, they are claimed again.
 fn become_daemon(stop: &Stop) -> Result<(), Error> {
-    signal::install(stop)
+    signal::install(stop, 0)
 }
 
 /// Where the database is.

@@ -2,8 +2,9 @@
 
 use super::{become_daemon, link, metrics, pace, stream, transport, unit};
 use crate::config::{Ack, Config};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::pump::{Pump, system_clock};
+use crate::signal;
 use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
 use crate::undelivered::Undelivered;
@@ -24,7 +25,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         ),
     };
     let transport = transport(config, stop)?;
-    become_daemon(stop)?;
+    match config.ack {
+        // Nobody else has what it holds.
+        Ack::Written => signal::install(stop, Kind::Io.exit_code())?,
+        Ack::Sent => become_daemon(stop)?,
+    }
     let clock = system_clock();
     let undelivered = Undelivered::new(&config.output, input.as_fd(), (clock.wall)())
         .map_err(|error| Error::io("cannot keep undelivered messages", error))?;

@@ -1,6 +1,7 @@
 //! Asked to stop: what is in the pipe is still sent, and what cannot be is kept.
 
 use super::sent;
+use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, messages, wait_until};
 use crate::support::records::activations;
@@ -103,6 +104,37 @@ fn a_second_signal_ends_it_at_once() {
     send.signal(Signal::SIGTERM);
     assert_eq!(send.finish().code, Some(1));
     assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_sender_that_something_holds_up_ends_all_the_same_and_owns_up_to_what_only_it_had() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let begin = |ack: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        // Opening it to write waits for a reader, and no signal ends that.
+        let file = dir.path().join("undelivered.csv");
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut send = Program::send(&endpoint.url())
+            .on(&database)
+            .env("MAILROOM_ACK", ack)
+            .env("MAILROOM_SES_OUTPUT_PATH", dir.path())
+            .start();
+        send.write("no,message\n");
+        wait_until("signals are handled", || handles(send.pid(), Signal::SIGTERM));
+        (dir, send)
+    };
+    let sole = begin("written");
+    let leased = begin("sent");
+    let started = Instant::now();
+    for (_, send) in [&sole, &leased] {
+        send.signal(Signal::SIGTERM);
+    }
+    for ((_dir, send), code) in [(sole, 74), (leased, 0)] {
+        let finished = send.finish();
+        assert_eq!(finished.code, Some(code), "{}", finished.log);
+        assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    }
 }
 
 /// Signals that wait for delivery, as a mask.
