@@ -256,3 +256,21 @@ fn where_both_are_told_nobody_warns() {
         assert!(!finished.log.contains("MAILROOM_ACK"), "{}", finished.log);
     }
 }
+
+#[test]
+fn what_waited_longer_than_its_lease_is_left_to_others_and_counted() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 70);
+    let collect = collect(&database).env("MAILROOM_BATCH_LIMIT", "35").start();
+    let lines = collect.wait_lines(2);
+    collect.kill();
+    // More than one call can take, and the first call takes longer than the lease.
+    endpoint.push(Reply::Slow(Duration::from_millis(2500), Box::new(Reply::Accept)));
+    let finished = send(&database, &endpoint).input(format!("{},{}\n", lines[0], lines[1]));
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(endpoint.accepted().len(), 50);
+    let told = "the leases of 20 deliveries ran out before they could be sent";
+    assert!(finished.log.contains(told), "{}", finished.log);
+    assert_eq!(database.in_state("leased"), 20);
+}

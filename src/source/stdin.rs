@@ -146,7 +146,13 @@ impl StdinSource {
         self.under_way.clear();
         let mut rest = VecDeque::with_capacity(self.waiting.len());
         // What lapsed while we waited is claimed again, and may be sent by somebody else.
+        let before = self.waiting.len();
         self.waiting.retain(|held| held.lapses.is_none_or(|at| now < at));
+        let lapsed = before - self.waiting.len();
+        if lapsed > 0 {
+            let why = "ran out before they could be sent; they will be claimed again";
+            log::warn("SES", format_args!("the leases of {lapsed} deliveries {why}"));
+        }
         for held in self.waiting.drain(..) {
             let due = held.due <= now && !ask.held.contains(&held.message.action);
             if due && batch.messages.len() < ask.limit {
