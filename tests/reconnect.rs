@@ -1,7 +1,9 @@
 //! The database goes away and comes back: the same process notices, returns, and drains what it
 //! missed. Asked to stop meanwhile, it ends in time.
 
-use crate::support::cluster::{Cluster, Database};
+use crate::support::cluster::{Cluster, Database, connect};
+use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::pipe::stalled;
 use crate::support::program::{Program, Running, addresses, wait_until, whole_lines};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,6 +57,97 @@ fn a_backend_terminated_while_draining_costs_at_most_a_batch_that_goes_later() {
     }
     wait_until("all are sent", || database.in_state("sent") == 2000);
     assert_each_once(stop_in_time(collect), 2000);
+}
+
+/// A database whose server commits what is settled, and then dies on the connection before it has
+/// answered: it waits for a standby that is not there.
+struct Mute {
+    cluster: Cluster,
+    database: Database,
+}
+
+impl Mute {
+    fn start() -> Mute {
+        let cluster = Cluster::start(&[]);
+        let database = cluster.migrated("mail");
+        database.run("ALTER DATABASE mail SET synchronous_commit = on");
+        Mute { cluster, database }
+    }
+
+    fn mute(&self) {
+        let mut client = connect(&self.cluster.url("postgres")).unwrap();
+        client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").unwrap();
+        wait_until("new sessions know it", || {
+            let mut client = self.database.client();
+            let row = client.query_one("SHOW synchronous_standby_names", &[]).unwrap();
+            row.get::<_, String>(0) == "nobody"
+        });
+    }
+
+    fn lose_an_answer(&self) {
+        let waits = "application_name LIKE 'mailroom%' AND wait_event = 'SyncRep' \
+                     AND starts_with(query, '-- Writes down what became')";
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {waits}");
+        wait_until("an answer is due", || self.database.number(&count) == 1);
+        self.database
+            .run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waits}"));
+        let mut client = connect(&self.cluster.url("postgres")).unwrap();
+        client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    }
+}
+
+/// What was settled once is not said to be anybody else's when that is repeated.
+fn assert_no_doubt(log: &str) {
+    assert!(log.contains("settling failed"), "{log}");
+    for word in ["ambiguous", "somebody else", "twice"] {
+        assert!(!log.contains(word), "{word}:\n{log}");
+    }
+}
+
+#[test]
+fn outcomes_that_were_settled_without_an_answer_are_not_called_ambiguous() {
+    let mute = Mute::start();
+    let endpoint = Endpoint::start();
+    let statuses = vec![("MESSAGE_REJECTED", "no such mailbox"), ("TRANSIENT_FAILURE", "later")];
+    endpoint.push(Reply::Slow(Duration::from_secs(2), Box::new(Reply::Statuses(statuses))));
+    let run = Program::run(&mute.database, &endpoint.url()).start();
+    mute.database.accounts("user", 4);
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let mut client = mute.database.client();
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
+    mute.mute();
+    wait_until("it settles", || mute.database.blocked("-- Writes down what became") == 1);
+    lock.rollback().unwrap();
+    mute.lose_an_answer();
+    run.wait_log_times("] connected", 2);
+    wait_until("all are settled", || mute.database.in_state("sent") == 3);
+    assert_eq!(mute.database.in_state("failed"), 1);
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_no_doubt(&finished.log);
+}
+
+#[test]
+fn a_batch_that_was_settled_without_an_answer_is_not_called_ambiguous() {
+    let mute = Mute::start();
+    let (reader, output) = stalled();
+    mute.database.accounts("user", 50);
+    let collect =
+        Program::collect(&mute.database).env("MAILROOM_BATCH_LIMIT", "50").stdout(output).start();
+    wait_until("a batch is claimed", || mute.database.in_state("leased") == 50);
+    reader.wait_full();
+    mute.mute();
+    let out = reader.read();
+    mute.lose_an_answer();
+    collect.wait_log_times("] connected", 2);
+    let finished = collect.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(addresses(&whole_lines(&out.get())).len(), 50);
+    assert_eq!(mute.database.in_state("sent"), 50);
+    assert_no_doubt(&finished.log);
 }
 
 #[test]

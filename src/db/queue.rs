@@ -259,6 +259,7 @@ impl Statements {
     }
 
     /// Settles deliveries; gives those that were written, which are all whose lease still stood.
+    /// `again`: this was tried before and no answer came; what was written then is given too.
     ///
     /// # Errors
     /// As the statement.
@@ -266,6 +267,7 @@ impl Statements {
         &self,
         client: &mut Client,
         settled: &[(Ticket, Settlement)],
+        again: bool,
     ) -> Result<Vec<i64>, Error> {
         let tokens: Vec<i64> = settled.iter().map(|(ticket, _)| ticket.delivery).collect();
         let leases: Vec<&str> = settled.iter().map(|(ticket, _)| ticket.lease.as_ref()).collect();
@@ -286,8 +288,8 @@ impl Statements {
             delays.push(delay);
             counted.push(counts);
         }
-        let rows =
-            client.query(&self.settle, &[&tokens, &leases, &states, &texts, &delays, &counted])?;
+        let rows = client
+            .query(&self.settle, &[&tokens, &leases, &states, &texts, &delays, &counted, &again])?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 

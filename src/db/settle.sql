@@ -1,9 +1,10 @@
 -- Writes down what became of deliveries: arrays of equal length.
 --   $1 token  $2 lease  $3 new state  $4 provider's id or reason  $5 delay, seconds
---   $6 whether an attempt was used
+--   $6 whether an attempt was used   $7 whether this was tried before, and no answer came
 --
 -- Only the holder of the lease may write, except that a success always counts. What was sent is
--- tallied by the minute, in a row that few other connections write to.
+-- tallied by the minute, in a row that few other connections write to. What was tried before may
+-- have been written then: what stands as it should counts as written.
 -- Index: the primary keys.
 WITH done AS (
     UPDATE deliveries d
@@ -33,3 +34,9 @@ tallied AS (
     ON CONFLICT (queue, minute, writer) DO UPDATE SET sent = t.sent + excluded.sent
 )
 SELECT token FROM done
+UNION ALL
+SELECT d.token
+  FROM unnest($1::bigint[], $3::text[], $4::text[]) AS o (token, state, text)
+  JOIN deliveries d ON d.token = o.token
+ WHERE $7::bool AND d.lease IS NULL AND d.state = o.state::delivery_state
+   AND coalesce(CASE WHEN o.state = 'sent' THEN d.provider_id ELSE d.error END, '') = o.text

@@ -4,6 +4,7 @@ pub mod queue;
 pub mod stdin;
 
 use crate::error::Error;
+use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::model::{Batch, Outcome, Settlement, Ticket};
@@ -77,6 +78,19 @@ pub trait Source {
     /// # Errors
     /// What could not be kept, or what the exit status must say of the input.
     fn close(&mut self) -> Result<(), Error>;
+}
+
+/// Writes settlements down, however often that must be tried; gives those that were written, or
+/// `None` if the process had to give up first.
+fn write_down(
+    link: &mut Link,
+    what: &str,
+    settled: &[(Ticket, Settlement)],
+) -> Result<Option<Vec<i64>>, Error> {
+    let mut again = false;
+    link.run(what, |statements, client| {
+        statements.settle(client, settled, std::mem::replace(&mut again, true))
+    })
 }
 
 /// Counts what has failed; says which settlements the database did not take, and why that may be.

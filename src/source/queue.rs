@@ -7,7 +7,7 @@
 mod signing;
 mod upkeep;
 
-use super::{Ask, Next, Source, new_lease, report_settled};
+use super::{Ask, Next, Source, new_lease, report_settled, write_down};
 use crate::clock::Clock;
 use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
@@ -192,8 +192,7 @@ impl QueueSource {
 
     /// Writes settlements into the database, however long that takes.
     fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
-        let written =
-            self.link.run("settling", |statements, client| statements.settle(client, settled))?;
+        let written = write_down(&mut self.link, "settling", settled)?;
         report_settled(settled, written.as_deref(), self.link.metrics());
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }

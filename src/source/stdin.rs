@@ -11,7 +11,7 @@ mod takeover;
 use self::input::{Input, Read};
 use self::kept::Kept;
 use self::takeover::take_over;
-use super::{Ask, Next, Source, report_settled};
+use super::{Ask, Next, Source, report_settled, write_down};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
@@ -210,7 +210,7 @@ impl StdinSource {
             .filter_map(|held| held.message.ticket.map(|ticket| (ticket, again())))
             .collect();
         if !back.is_empty() {
-            link.run("putting back", |statements, client| statements.settle(client, &back))?;
+            write_down(link, "putting back", &back)?;
         }
         Ok(())
     }
@@ -340,8 +340,7 @@ impl Source for StdinSource {
         if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
             && !settled.is_empty()
         {
-            let written =
-                link.run("settling", |statements, client| statements.settle(client, &settled))?;
+            let written = write_down(link, "settling", &settled)?;
             report_settled(&settled, written.as_deref(), &self.settings.metrics);
         }
         self.give_up(undelivered);
