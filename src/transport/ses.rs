@@ -29,6 +29,9 @@ const ENTRIES: usize = 50;
 /// No call of a batch begins later than this after its first one: the lease must outlast it.
 const BUDGET: Duration = Duration::from_secs(60);
 
+/// So many replies are saved: an outage must not fill the disk.
+const SAVED: usize = 1000;
+
 /// What the transport is told.
 pub struct Settings {
     /// Where SES is.
@@ -51,6 +54,8 @@ pub struct Ses {
     client: Client,
     /// It was said that the quota may not be read.
     told: bool,
+    /// How many replies were saved.
+    saved: usize,
 }
 
 /// What is left of the settings when the client has its part.
@@ -76,7 +81,12 @@ impl Ses {
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
         let client = Client::new(endpoint, http, keeper, clock);
-        Ses { settings: Said { templates, source, config_set, output }, client, told: false }
+        Ses {
+            settings: Said { templates, source, config_set, output },
+            client,
+            told: false,
+            saved: 0,
+        }
     }
 }
 
@@ -244,11 +254,20 @@ impl Ses {
         }
     }
 
-    /// Saves a reply for people to read; the request is never saved.
-    fn keep(&self, reply: &Reply, action: u16) {
+    /// Saves a reply for people to read, if it is not one of too many; the request is never saved.
+    fn keep(&mut self, reply: &Reply, action: u16) {
+        if self.saved >= SAVED {
+            return;
+        }
+        let path = self.settings.output.display();
         if let Err(error) = save(&self.settings.output, self.client.now(), action, reply) {
-            let path = self.settings.output.display();
             log::warn(TAG, format_args!("cannot save SES's reply in {path}: {error}"));
+            return;
+        }
+        self.saved += 1;
+        if self.saved == SAVED {
+            let what = "replies saved; this process saves no more";
+            log::warn(TAG, format_args!("{SAVED} {what} in {path}"));
         }
     }
 }

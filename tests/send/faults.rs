@@ -161,3 +161,22 @@ fn an_address_that_a_provider_could_read_as_two_is_kept_and_nobody_is_written_to
     assert_eq!(endpoint.requests().len(), 0);
     assert!(finished.undelivered.contains("eve@example.com"), "{}", finished.log);
 }
+
+#[test]
+fn no_more_than_a_thousand_replies_are_saved_and_that_is_said_once() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "BadRequestException", "bad"));
+    let dir = tempfile::tempdir().unwrap();
+    // Refused, each is halved until one message is left: 99 calls for 50 messages.
+    let input: Vec<u8> = (0..11).flat_map(|n| activations(&format!("user{n}-"), 50)).collect();
+    let finished =
+        Program::send(&endpoint.url()).env("MAILROOM_SES_OUTPUT_PATH", dir.path()).input(input);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(endpoint.requests().len(), 11 * 99);
+    let saved = std::fs::read_dir(dir.path())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with("_0.http"));
+    assert_eq!(saved.count(), 1000);
+    assert_eq!(finished.log.matches("1000 replies saved").count(), 1, "{}", finished.log);
+}
