@@ -184,7 +184,9 @@ impl Pace {
     pub fn permit(&mut self, now: Instant) -> Permit {
         // No batch is more than the provider takes in a second.
         let second = self.allowance.quota.rate.map_or(usize::MAX, |rate| rate.max(1.0) as usize);
-        let mut limit = self.limit.min(second);
+        // None keeps the next one waiting for longer than a minute, but for a single message.
+        let minute = (self.throttle.rate(self.top_rate()) * 60.0).max(1.0) as usize;
+        let mut limit = self.limit.min(second).min(minute);
         if let Some(probe_at) = self.holds.everything() {
             if now < probe_at {
                 return Permit::Wait(probe_at);

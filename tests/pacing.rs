@@ -120,6 +120,33 @@ fn six_hours_keep_to_the_rate_but_for_one_batch_and_use_it_up() {
 }
 
 #[test]
+fn however_low_the_rate_no_batch_but_a_single_message_keeps_the_next_waiting_for_a_minute() {
+    for (rate, batch) in [(0.01, 10), (0.05, 10), (0.5, 50), (50.0, 50)] {
+        for throttled in [0, 1] {
+            let mut pace = Pace::new(batch, rate, None);
+            let (mut now, mut batches) = (Instant::now(), 0);
+            while batches < 100 {
+                let limit = match pace.permit(now) {
+                    Permit::Wait(at) => {
+                        now = at;
+                        continue;
+                    }
+                    Permit::Go { limit, .. } => limit,
+                };
+                batches += 1;
+                pace.spent(limit, now);
+                if let Permit::Wait(at) = pace.permit(now) {
+                    let wait = at - now;
+                    assert!(limit == 1 || wait <= MINUTE, "{rate}/s: {limit} cost {wait:?}");
+                }
+                let outcomes = outcomes(limit as u64 * (1 - throttled), limit as u64 * throttled);
+                let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_pause_does_not_save_up_for_a_burst() {
     let start = Instant::now();
     let (mut pace, mut sent) = (Pace::new(10, 20.0, None), Sent::default());
