@@ -254,6 +254,19 @@ fn the_table_in_the_readme_is_the_one_in_the_program() {
 }
 
 #[test]
+fn the_readme_tells_every_exit_status_and_no_other() {
+    use mailroom::error::Kind::{Bug, Config, Data, Io, No, Temporary, Unavailable, Usage};
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("| exit status | meaning |\n").expect("there is a table");
+    let (table, _) = rest.split_once("\n\n").expect("and its end");
+    let rows = table.lines().skip(1).filter_map(|line| line.split('|').nth(1)?.trim().parse().ok());
+    let told: Vec<u8> = rows.collect();
+    let kinds = [No, Usage, Data, Unavailable, Bug, Io, Temporary, Config];
+    let statuses: Vec<u8> = std::iter::once(0).chain(kinds.map(|kind| kind.exit_code())).collect();
+    assert_eq!(told, statuses);
+}
+
+#[test]
 fn a_reader_that_is_gone_is_an_error_of_the_output() {
     for words in [&["help"][..], &["--version"]] {
         let (reader, writer) = std::io::pipe().unwrap();
