@@ -167,7 +167,10 @@ impl<S: Source> Pump<S> {
                 ),
                 Change::Unreached(pause) => log::warn(
                     self.unit,
-                    format_args!("the provider was not reached; next try in {} s", pause.as_secs()),
+                    format_args!(
+                        "the provider was not reached or cannot serve; next try in {} s",
+                        pause.as_secs()
+                    ),
                 ),
                 Change::Allowed(quota, rate) => log::info(
                     self.unit,

@@ -304,6 +304,17 @@ fn a_moment_beyond_2038_does_not_stop_the_way_down() {
 }
 
 #[test]
+fn a_database_that_cannot_hold_every_text_is_refused() {
+    let main = Database::empty();
+    let name = format!("{}_latin", main.name);
+    main.run(&format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
+    let latin = Database { url: main.url.replace(&main.name, &name), name };
+    let error = migrate::up(&mut latin.client()).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+    assert!(error.message.contains("is encoded in LATIN1; mailroom needs one in UTF8"), "{error}");
+}
+
+#[test]
 fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
     let database = Database::empty();
     let mut client = database.client();

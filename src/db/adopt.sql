@@ -1,6 +1,7 @@
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
 -- tokens ($1), under lease $2 for $3 seconds. What another sender holds, what is settled, and
--- what waits for its next try is left alone.
+-- what waits for its next try is left alone; what is held under $2 was taken by this statement,
+-- whose answer was lost.
 -- Index: the unique index on tokens.secret, and the primary key.
 WITH mine AS MATERIALIZED (
     SELECT d.token, d.created_at, t.secret
@@ -10,7 +11,7 @@ WITH mine AS MATERIALIZED (
        AND to_timestamp(t.expires_at) > now()
        AND t.consumed_at IS NULL
        AND (d.state = 'pending' AND d.due_at <= now()
-            OR d.state = 'leased' AND (d.lease NOT LIKE 'send:%' OR d.due_at <= now()))
+            OR d.state = 'leased' AND (d.lease LIKE 'collect:%' OR d.lease = $2 OR d.due_at <= now()))
        FOR UPDATE OF d
 )
 UPDATE deliveries d
