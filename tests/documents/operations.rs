@@ -82,10 +82,10 @@ fn the_checklist_leads_from_an_empty_database_to_a_daemon_that_may_send() {
     let shell = Shell::new(&url).set("AWS_ENDPOINT_URL", peer.url());
     let [database, key, templates, check] = commands("Checklist").try_into().unwrap();
     let out = shell.run(&database);
-    assert!(out.contains("GRANT SELECT ON public.deliveries TO mailroom_daemon;"), "{out}");
+    assert!(out.contains("GRANT SELECT ON public.deliveries TO mailroom_collector;"), "{out}");
     assert_eq!(shell.run(&key).trim().len(), 64);
     shell.run(&templates);
-    let daemon = Shell::new(&url.replace("user=postgres", "user=mailroom_daemon"))
+    let daemon = Shell::new(&url.replace("user=postgres", "user=mailroom_collector"))
         .set("AWS_ENDPOINT_URL", peer.url())
         .set("MAILROOM_SECRET_KEY", shell.run(&key).trim())
         .set("MAILROOM_SES_SOURCE", "noreply@example.com");
@@ -215,7 +215,7 @@ fn a_program_goes_on_while_the_schema_is_newer_and_is_refused_when_it_connects_a
     let [steps] = commands("Upgrades").try_into().unwrap();
     let role = format!("daemon_{}", database.name);
     database.run(&format!("CREATE ROLE {role}"));
-    let out = Shell::new(&database.url).run(&steps.replace("mailroom_daemon", &role));
+    let out = Shell::new(&database.url).run(&steps.replace("mailroom_collector", &role));
     assert!(out.contains(&format!("TO {role};")), "{out}");
     database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }

@@ -15,7 +15,7 @@ fn snapshot() -> Snapshot {
     let reason = |text: &str, count| Reason { text: text.to_owned(), count };
     let listener = |pid, address: &str, seconds| Listener {
         pid,
-        role: "mailroom_daemon".to_owned(),
+        role: "mailroom_collector".to_owned(),
         name: "mailroom run".to_owned(),
         address: address.to_owned(),
         seconds: Some(seconds),
