@@ -12,6 +12,7 @@ mod conformance;
 mod connect;
 mod crash;
 mod credentials;
+mod documents;
 mod eligibility;
 mod features;
 mod grants;

@@ -322,6 +322,11 @@ impl Source for QueueSource {
             if ask.until.is_some_and(|until| until <= now) {
                 return Ok(Next::Idle);
             }
+            // A connection that was lost on the way here did not hear what came meanwhile.
+            if self.link.is_fresh() {
+                self.catch_up()?;
+                continue;
+            }
             self.wait(ask.until)?;
         }
         Ok(Next::End)
