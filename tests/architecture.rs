@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["model", "snapshot", "checks", "error", "stop", "clock"]),
     (1, &["token", "wire", "window", "pace", "verdict", "template", "address", "proxy", "screen"]),
-    (2, &["db", "http", "log", "signal", "undelivered"]),
+    (2, &["db", "http", "log", "notify", "signal", "undelivered"]),
     (3, &["link", "aws"]),
     (4, &["ses"]),
     (5, &["source", "transport"]),

@@ -32,6 +32,7 @@ mod retention;
 mod run;
 mod schema;
 mod send;
+mod service;
 mod ses;
 mod signature;
 mod smtp;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod dump;
 pub mod endpoint;
 pub mod mailserver;
+pub mod manager;
 pub mod peer;
 pub mod pipe;
 pub mod postfix;
