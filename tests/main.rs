@@ -12,6 +12,8 @@ mod conformance;
 mod connect;
 mod crash;
 mod credentials;
+mod deploy;
+mod documents;
 mod eligibility;
 mod features;
 mod grants;

@@ -13,3 +13,4 @@ pub mod postmark;
 pub mod program;
 pub mod records;
 pub mod tls;
+pub mod tools;
