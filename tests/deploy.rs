@@ -206,6 +206,17 @@ fn the_kubernetes_example_gives_the_program_settings_that_it_takes_and_no_rights
 }
 
 #[test]
+fn the_image_asks_the_program_whether_mail_moves() {
+    let text = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let text = text.replace("\\\n", "");
+    let check = text.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")).unwrap();
+    let (_, command) = check.split_once("CMD ").unwrap();
+    let words: Vec<String> = serde_json::from_str(command).unwrap();
+    assert_eq!(words, ["/mailroom", "health"]);
+    assert!(text.contains("ENTRYPOINT [\"/mailroom\"]"));
+}
+
+#[test]
 fn the_package_holds_files_that_are_there() {
     let mut cargo = std::process::Command::new(env!("CARGO"));
     let cargo = cargo.args(["metadata", "--no-deps", "--format-version=1", "--offline"]);
