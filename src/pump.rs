@@ -84,6 +84,7 @@ impl<S: Source> Pump<S> {
             match self.source.next(&ask)? {
                 Next::End => return Ok(()),
                 Next::Idle => {}
+                Next::Full => self.pace.crowded((self.clock.now)()),
                 Next::Batch(batch) => {
                     self.pace.spent(batch.messages.len(), (self.clock.now)());
                     let outcomes = self.transport.send(&batch);

@@ -193,6 +193,7 @@ fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) ->
         retention: config.retention,
         max_attempts: config.max_attempts,
         on_accept,
+        daily_limit: None,
         holder,
     }
 }

@@ -4,7 +4,7 @@ use super::{become_daemon, link, log_configured, pace, queue_settings, transport
 use crate::config::Config;
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
-use crate::source::queue::{OnAccept, QueueSource};
+use crate::source::queue::{OnAccept, QueueSource, Settings};
 use crate::stop::Stop;
 
 /// Runs until it is asked to stop.
@@ -15,7 +15,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let transport = transport(config, stop)?;
     become_daemon(stop)?;
     let clock = system_clock();
-    let settings = queue_settings(config, "run", OnAccept::Settle);
+    let settings = Settings {
+        daily_limit: config.daily_limit,
+        ..queue_settings(config, "run", OnAccept::Settle)
+    };
     Pump {
         source: QueueSource::new(settings, link, key, stop.clone(), clock),
         transport,

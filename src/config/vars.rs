@@ -69,7 +69,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_POSTMARK_TOKEN", None, None, SENDERS, "API token of the Postmark server; required with `postmark`"),
     var("MAILROOM_POSTMARK_URL", Some("--postmark-url"), Some("https://api.postmarkapp.com"), SENDERS, "where Postmark's API is"),
     var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower"),
-    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: all that the database knows to be sent, or this process alone without one; the provider's own quota counts where it is lower"),
+    var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: of all `run` on this database together, of one `send` with what the database knows, or of this process alone without one; the provider's own quota counts where it is lower"),
     var("MAILROOM_HEALTH_MAX_AGE", Some("--max-age"), Some("10m"), &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),

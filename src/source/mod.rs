@@ -27,6 +27,8 @@ pub enum Next {
     Batch(Batch),
     /// Nothing by the time asked for, or the stop flag was raised.
     Idle,
+    /// Nothing: the limit of the day is reached, counting what other processes have in hand.
+    Full,
     /// Nothing, ever again.
     End,
 }
