@@ -11,6 +11,7 @@ mod vars;
 use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
+use crate::statsd::Place;
 use crate::template::Templates;
 use crate::token::SigningKey;
 #[cfg(feature = "smtp")]
@@ -20,8 +21,10 @@ use reader::Reader;
 use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "postmark")]
+pub use values::ApiToken;
+#[cfg(feature = "postmark")]
 use values::api_token;
-use values::{channel, duration, rate, retention, sender, web_url};
+use values::{channel, duration, file_path, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
 pub use vars::{VARS, Var};
 use zeroize::Zeroizing;
@@ -55,16 +58,6 @@ pub enum Provider {
     /// Postmark, with its API token.
     #[cfg(feature = "postmark")]
     Postmark(ApiToken),
-}
-
-/// A token; not shown by `Debug`.
-#[derive(Clone)]
-pub struct ApiToken(pub Zeroizing<String>);
-
-impl std::fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiToken")
-    }
 }
 
 /// All settings of one command, checked. Secrets are not shown by `Debug`.
@@ -117,6 +110,10 @@ pub struct Config {
     pub daily_limit: Option<u64>,
     /// How long mail may be due.
     pub max_age: Duration,
+    /// Where DogStatsD is.
+    pub statsd: Option<Place>,
+    /// Where numbers are kept for Prometheus.
+    pub metrics_file: Option<PathBuf>,
     /// Shape of the log.
     pub log_format: log::Format,
     /// How much is logged.
@@ -218,6 +215,8 @@ impl Config {
             daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
                 text.parse().map_err(|_| "must be a whole number".to_owned())
             }),
+            statsd: r.parsed("MAILROOM_STATSD", Place::parse),
+            metrics_file: r.parsed("MAILROOM_METRICS_FILE", file_path),
         };
         config.check_together(&mut r);
         (config, r.problems)

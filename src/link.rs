@@ -11,6 +11,7 @@ use crate::db::session::Session;
 use crate::db::{Client, Fault, StatementError, migrate};
 use crate::error::{Error, Kind};
 use crate::log;
+use crate::metrics::Metrics;
 use crate::notify;
 use crate::stop::{GRACE, Stop};
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ pub struct Link {
     live: Option<(Session, Statements)>,
     stop: Stop,
     clock: Clock,
+    metrics: Metrics,
     /// The wait before the next attempt.
     backoff: Duration,
     /// Whether the database was found sound once.
@@ -61,11 +63,24 @@ impl Link {
             live: None,
             stop,
             clock,
+            metrics: Metrics::default(),
             backoff: BACKOFF_FIRST,
             proven: false,
             fresh: false,
             give_up_at: None,
         }
+    }
+
+    /// Counts connections there, and writes the numbers while it waits.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Link {
+        metrics.disconnected();
+        self.metrics = metrics;
+        self
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whether the connection is a new one since this was last asked: what was missed while
@@ -96,6 +111,7 @@ impl Link {
                         log::info("PG", "connected");
                     }
                     self.live = Some(live);
+                    self.metrics.connected(self.proven);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
                     let now = (self.clock.now)();
                     notify::ready(now);
@@ -113,6 +129,7 @@ impl Link {
                             wait.as_millis()
                         ),
                     );
+                    self.metrics.tick((self.clock.now)());
                     self.pause(wait);
                 }
             }
@@ -185,8 +202,25 @@ impl Link {
         }
     }
 
+    /// Runs one statement, if there is a connection, and does without the answer if it fails:
+    /// what is only good to know does not hold up mail.
+    pub fn ask<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&Statements, &mut Client) -> Result<T, StatementError>,
+    ) -> Option<T> {
+        let (session, statements) = self.live.as_mut()?;
+        match session.call(STATEMENT, |client| work(statements, client)) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.note(what, &fault);
+                None
+            }
+        }
+    }
+
     /// Waits for a notification until `until`; gives whether one came. Returns early when the
-    /// connection is lost or the process is asked to stop.
+    /// connection is lost, the process is asked to stop, or numbers are to be written.
     ///
     /// # Errors
     /// As [`Link::connect`].
@@ -194,6 +228,8 @@ impl Link {
         if !self.connect()? {
             return Ok(false);
         }
+        self.metrics.tick((self.clock.now)());
+        let until = self.metrics.before(until);
         loop {
             let now = (self.clock.now)();
             notify::progress(now);
@@ -220,15 +256,22 @@ impl Link {
 
     /// Deals with a failed statement; gives whether to try again.
     fn failed(&mut self, what: &str, fault: &Fault) -> bool {
-        log::warn("PG", format_args!("{what} failed: {fault}"));
-        match fault {
-            Fault::Lost(_) => self.live = None,
-            Fault::Denied(_) | Fault::Statement(_) => {
-                let wait = self.next_wait();
-                self.pause(wait);
-            }
+        if !self.note(what, fault) {
+            let wait = self.next_wait();
+            self.pause(wait);
         }
         !self.must_give_up()
+    }
+
+    /// Says what failed; gives whether the connection is gone with it.
+    fn note(&mut self, what: &str, fault: &Fault) -> bool {
+        log::warn("PG", format_args!("{what} failed: {fault}"));
+        let lost = matches!(fault, Fault::Lost(_));
+        if lost {
+            self.live = None;
+            self.metrics.disconnected();
+        }
+        lost
     }
 
     /// Whether the process was asked to stop so long ago that what is under way must end.

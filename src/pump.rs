@@ -5,6 +5,7 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Outcome, Scope};
 use crate::notify;
 use crate::pace::{Change, Pace, Permit, Quota};
@@ -35,6 +36,8 @@ pub struct Pump<S> {
     pub stop: Stop,
     /// Time.
     pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Part of the program, for the log.
     pub unit: &'static str,
 }
@@ -49,6 +52,7 @@ impl<S: Source> Pump<S> {
         let ended = self.turn();
         notify::stopping((self.clock.now)());
         let closed = self.source.close();
+        self.metrics.flush((self.clock.now)());
         ended.and(closed)
     }
 
@@ -64,6 +68,7 @@ impl<S: Source> Pump<S> {
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
             }
+            self.metrics.tick(now);
             self.read_limits(now)?;
             let now = (self.clock.now)();
             let full = self.pace.news(now);
@@ -75,7 +80,7 @@ impl<S: Source> Pump<S> {
                     if self.stop.requested() && at > now + Duration::from_secs(1) {
                         return Ok(());
                     }
-                    if !self.source.idle(at)? {
+                    if !self.source.idle(self.metrics.before(at))? {
                         return Ok(());
                     }
                     continue;
@@ -83,12 +88,18 @@ impl<S: Source> Pump<S> {
             };
             match self.source.next(&ask)? {
                 Next::End => return Ok(()),
-                Next::Idle => {}
-                Next::Full => self.pace.crowded((self.clock.now)()),
+                Next::Idle => self.progressed(),
+                Next::Full => {
+                    self.pace.crowded((self.clock.now)());
+                    self.progressed();
+                }
                 Next::Batch(batch) => {
-                    self.pace.spent(batch.messages.len(), (self.clock.now)());
+                    let begun = (self.clock.now)();
+                    self.pace.spent(batch.messages.len(), begun);
                     let outcomes = self.transport.send(&batch);
                     let now = (self.clock.now)();
+                    let took = now.saturating_duration_since(begun);
+                    self.metrics.attempted(&batch.messages, &outcomes, took);
                     let broken = self.transport.broken();
                     let before = accepted;
                     accepted += outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
@@ -100,6 +111,7 @@ impl<S: Source> Pump<S> {
                         let actions = batch.messages.iter().map(|message| message.action);
                         let changes = self.pace.learn(actions.zip(&outcomes), now);
                         self.tell(&changes);
+                        self.metrics.holding(self.pace.holds().len());
                     }
                     // Who ends keeps nothing from those who go on.
                     let probe = if broken.is_some() || self.stop.requested() {
@@ -108,6 +120,7 @@ impl<S: Source> Pump<S> {
                         self.pace.probe_delay(now)
                     };
                     self.source.settle(batch, outcomes, probe)?;
+                    self.progressed();
                     if let Some(error) = broken {
                         return Err(error);
                     }
@@ -133,8 +146,15 @@ impl<S: Source> Pump<S> {
         Ok(())
     }
 
+    fn progressed(&self) {
+        self.metrics.progressed((self.clock.now)(), (self.clock.wall)());
+    }
+
     fn tell(&self, changes: &[Change]) {
         for change in changes {
+            if let Change::Held(_, _, Duration::ZERO, _) = change {
+                self.metrics.hold_began();
+            }
             let text = in_words(change);
             match change {
                 Change::Released(..) | Change::Allowed(..) => log::info(self.unit, &text),

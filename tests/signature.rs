@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 const SCRIPT: &str = "tests/signature/botocore_says.py";
 
 /// A python that has botocore: MAILROOM_PYTHON, else what scripts/setup made.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     if let Some(python) = std::env::var_os("MAILROOM_PYTHON").filter(|path| !path.is_empty()) {
         return python.into();
     }

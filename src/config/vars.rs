@@ -70,6 +70,8 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_POSTMARK_URL", Some("--postmark-url"), Some("https://api.postmarkapp.com"), SENDERS, "where Postmark's API is"),
     var("MAILROOM_SEND_RATE", Some("--send-rate"), Some("50"), SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower"),
     var("MAILROOM_DAILY_LIMIT", Some("--daily-limit"), None, SENDERS, "recipients in any 24 hours: of all `run` on this database together, of one `send` with what the database knows, or of this process alone without one; the provider's own quota counts where it is lower"),
+    var("MAILROOM_STATSD", Some("--statsd"), None, &["collect", "send", "run", "check"], "DogStatsD for metrics: `host:port` or `unix:///path`; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags"),
+    var("MAILROOM_METRICS_FILE", Some("--metrics-file"), None, &["collect", "send", "run", "check"], "file for metrics in the text format of Prometheus, one for each process: `/var/lib/node_exporter/mailroom.prom`"),
     var("MAILROOM_HEALTH_MAX_AGE", Some("--max-age"), Some("10m"), &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live"),
     var("MAILROOM_LOG_FORMAT", Some("--log-format"), Some("text"), ALL, "`text` or `json`"),
     var("MAILROOM_LOG_LEVEL", Some("--log-level"), Some("info"), ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full"),

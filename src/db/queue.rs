@@ -3,6 +3,7 @@
 //! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
 //! reconnecting. Every function can fail with the error of the statement.
 
+use crate::metrics::Depth;
 use crate::model::{Action, Claim, Settlement, Ticket};
 use postgres::{Client, Error, GenericClient, Statement};
 use std::sync::Arc;
@@ -14,6 +15,9 @@ pub const CHUNK: i64 = 1000;
 
 /// Characters of a provider's id or of a reason that are kept.
 const TEXT: usize = 1000;
+
+/// How far the rows of one state are counted.
+const COUNTED: i64 = 100_000;
 
 /// Slots of ten minutes in a day.
 const SLOTS: usize = 144;
@@ -187,6 +191,7 @@ impl Statements {
                     delivery,
                     lease: Arc::clone(want.lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
                 },
                 action: Action {
                     number: u16::try_from(number).unwrap_or(0),
@@ -216,6 +221,21 @@ impl Statements {
                 true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
                 false => None,
             },
+        })
+    }
+
+    /// Counts what waits, each state up to a bound.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
+        let row = client.query_one(include_str!("depth.sql"), &[&self.queue, &COUNTED])?;
+        let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(Depth {
+            due: number("due")?,
+            later: number("later")?,
+            leased: number("leased")?,
+            oldest: seconds(row.try_get("oldest")?),
         })
     }
 
@@ -272,6 +292,7 @@ impl Statements {
                 delivery: row.try_get("token")?,
                 lease: Arc::clone(lease),
                 attempts: u32::try_from(attempts).unwrap_or(0),
+                age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
             };
             Ok((row.try_get("secret")?, ticket))
         };

@@ -5,6 +5,7 @@ pub mod stdin;
 
 use crate::error::Error;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Batch, Outcome, Settlement, Ticket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,11 +79,14 @@ pub trait Source {
     fn close(&mut self) -> Result<(), Error>;
 }
 
-/// Says which settlements the database did not take, and why that may be.
-fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>) {
+/// Counts what has failed; says which settlements the database did not take, and why that may be.
+fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
         match (written, settlement) {
+            (Some(written), Settlement::Failed { why }) if written.contains(&id) => {
+                metrics.failed(why);
+            }
             (None, Settlement::Sent { .. }) => log::warn(
                 "PG",
                 format_args!(

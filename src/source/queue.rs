@@ -100,6 +100,9 @@ pub struct QueueSource {
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
+    /// When what waits is counted next, if anybody wants to know; not before the other moment.
+    count_at: Option<Instant>,
+    count_after: Option<Instant>,
     connected_before: bool,
     highest: i64,
     recorded: i64,
@@ -129,6 +132,8 @@ impl QueueSource {
             woken: false,
             quiet_until: None,
             next_due: None,
+            count_at: None,
+            count_after: None,
             connected_before: false,
             highest: 0,
             recorded: 0,
@@ -164,13 +169,14 @@ impl QueueSource {
             else {
                 return Ok(Next::Idle);
             };
+            self.answered();
             if full {
                 // A lease that ran out counts as sent as long as it is not put back.
                 self.rescue(false)?;
                 return Ok(Next::Full);
             }
             if expired > 0 {
-                log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.report_expired(expired);
                 self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
@@ -188,7 +194,7 @@ impl QueueSource {
     fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
-        report_settled(settled, written.as_deref());
+        report_settled(settled, written.as_deref(), self.link.metrics());
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }
 
@@ -201,6 +207,7 @@ impl QueueSource {
         else {
             return Ok(());
         };
+        self.answered();
         if std::mem::take(&mut self.connecting) {
             log::info("PG", "connected");
         }
@@ -237,7 +244,7 @@ impl QueueSource {
     /// `until`.
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let now = self.now();
-        let ends = [self.window.deadline(), self.next_due, until];
+        let ends = [self.window.deadline(), self.next_due, self.count_at, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end)? {
             let now = self.now();
@@ -281,6 +288,7 @@ impl Source for QueueSource {
             if now >= self.next_check {
                 self.maintain()?;
             }
+            self.count();
             if self.draining {
                 match self.claim(ask, ask.limit)? {
                     Next::Batch(batch) => {
@@ -324,9 +332,11 @@ impl Source for QueueSource {
             if self.now() >= self.next_check {
                 self.maintain()?;
             }
+            self.count();
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
-            self.link.wait(until.min(self.next_check))?;
+            let end = self.count_at.map_or(until, |at| at.min(until));
+            self.link.wait(end.min(self.next_check))?;
         }
         Ok(!self.stop.requested())
     }

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Batch, Message, Outcome, Scope, Settlement};
 use crate::notify;
 use crate::pace;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Where deliveries are acknowledged.
     pub acknowledge: Acknowledge,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Whether there is a template for an action; without a database a message of any other
     /// action is bad.
     pub known: Box<dyn Fn(u16) -> bool>,
@@ -125,6 +128,7 @@ impl StdinSource {
 
     fn report_bad(&mut self, place: &str, why: &str, raw: &[u8]) -> Result<(), Error> {
         self.bad += 1;
+        self.settings.metrics.bad_input();
         if raw.is_empty() {
             log::error("SES", format_args!("bad input: {place}: {why}"));
             return Ok(());
@@ -256,6 +260,8 @@ impl Source for StdinSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         loop {
             let now = (self.clock.now)();
+            // The pump writes the numbers.
+            let wake = ask.until.into_iter().chain(self.settings.metrics.due()).min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
@@ -272,17 +278,17 @@ impl Source for StdinSource {
                 if self.stop.requested() {
                     return Ok(Next::End);
                 }
-                if ask.until.is_some_and(|until| until <= now) {
+                if wake.is_some_and(|wake| wake <= now) {
                     return Ok(Next::Idle);
                 }
                 let next = self.waiting.iter().map(|held| held.due.max(now)).min();
                 let next = next.filter(|&next| next > now).unwrap_or(now + SLICE);
-                let end = ask.until.map_or(next, |until| until.min(next));
+                let end = wake.map_or(next, |wake| wake.min(next));
                 notify::progress(now);
                 self.stop.sleep(notify::before(end, now).saturating_duration_since(now));
                 continue;
             }
-            match self.input.read(ask.until)? {
+            match self.input.read(wake)? {
                 Read::Record(record) => self.take(record)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
@@ -328,7 +334,10 @@ impl Source for StdinSource {
             }
             match settlement {
                 Settlement::Sent { .. } => {}
-                Settlement::Failed { why } => undelivered.push((message, why)),
+                Settlement::Failed { why } => {
+                    self.settings.metrics.failed(&why);
+                    undelivered.push((message, why));
+                }
                 Settlement::Again { delay, counts, .. } => {
                     let attempts = attempts + u32::from(counts);
                     let due = (self.clock.now)() + delay;
@@ -341,7 +350,7 @@ impl Source for StdinSource {
         {
             let written =
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
-            report_settled(&settled, written.as_deref());
+            report_settled(&settled, written.as_deref(), &self.settings.metrics);
         }
         self.give_up(undelivered)?;
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }

@@ -15,7 +15,7 @@ _mailroom() {
         return
     fi
     case $prev in
-        --batch-limit | --batch-timeout | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --templates)
+        --batch-limit | --batch-timeout | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
             :
             return ;;
         --format)
@@ -45,13 +45,13 @@ _mailroom() {
             return ;;
     esac
     case ${COMP_WORDS[1]} in
-        collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --log-format --log-level --help' ;;
-        send) words='' flags='--queue-name --ack --lease --max-attempts --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --log-format --log-level --help' ;;
-        run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --log-format --log-level --help' ;;
+        collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
+        send) words='' flags='--queue-name --ack --lease --max-attempts --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
+        run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         migrate) words='up down status force grants' flags='--log-format --log-level --operator --help' ;;
         status) words='' flags='--queue-name --max-age --log-format --log-level --json --watch --exit-code --help' ;;
         queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --yes --help' ;;
-        check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --log-format --log-level --json --help' ;;
+        check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
         template) words='list show push check' flags='--templates --log-format --log-level --data --from --help' ;;
