@@ -12,6 +12,7 @@ use crate::db::{Client, Fault, StatementError, migrate};
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::stop::{GRACE, Stop};
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,9 @@ impl Link {
             if self.must_give_up() {
                 return Ok(false);
             }
+            let now = (self.clock.now)();
+            notify::progress(now);
+            notify::status(format_args!("connecting to {}", self.settings.target), now);
             log::info("PG", format_args!("connecting to {}", self.settings.target));
             match self.attempt() {
                 Ok(live) => {
@@ -109,10 +113,15 @@ impl Link {
                     self.live = Some(live);
                     self.metrics.connected(self.proven);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
+                    let now = (self.clock.now)();
+                    notify::ready(now);
+                    notify::status(format_args!("connected to {}", self.settings.target), now);
                 }
                 Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
                 Err(Failure::Config(text)) | Err(Failure::Passing(text)) => {
                     let wait = self.next_wait();
+                    let state = format_args!("no connection to {}", self.settings.target);
+                    notify::status(state, (self.clock.now)());
                     log::error(
                         "PG",
                         format_args!(
@@ -177,7 +186,9 @@ impl Link {
                 return Ok(None);
             }
             let Some((session, statements)) = &mut self.live else { continue };
-            match session.call(STATEMENT, |client| work(statements, client)) {
+            let done = session.call(STATEMENT, |client| work(statements, client));
+            notify::progress((self.clock.now)());
+            match done {
                 Ok(value) => {
                     self.backoff = BACKOFF_FIRST;
                     return Ok(Some(value));
@@ -217,13 +228,20 @@ impl Link {
         if !self.connect()? {
             return Ok(false);
         }
-        let Some((session, _)) = &mut self.live else { return Ok(false) };
         self.metrics.tick((self.clock.now)());
-        match session.wait(self.metrics.before(until)) {
-            Ok(notified) => Ok(notified),
-            Err(fault) => {
-                self.failed("waiting for notifications", &fault);
-                Ok(false)
+        let until = self.metrics.before(until);
+        loop {
+            let now = (self.clock.now)();
+            notify::progress(now);
+            let end = notify::before(until, now);
+            let Some((session, _)) = &mut self.live else { return Ok(false) };
+            match session.wait(end) {
+                Ok(false) if end < until && !self.stop.requested() => {}
+                Ok(notified) => return Ok(notified),
+                Err(fault) => {
+                    self.failed("waiting for notifications", &fault);
+                    return Ok(false);
+                }
             }
         }
     }
@@ -278,7 +296,14 @@ impl Link {
         if self.stop.requested() {
             std::thread::sleep(wait.min(Duration::from_millis(200)));
         } else {
-            self.stop.sleep(wait);
+            let end = (self.clock.now)() + wait;
+            while let now = (self.clock.now)()
+                && now < end
+                && !self.stop.requested()
+            {
+                notify::progress(now);
+                self.stop.sleep(notify::before(end, now) - now);
+            }
         }
     }
 }

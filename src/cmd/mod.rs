@@ -31,7 +31,7 @@ use crate::screen::Look;
 use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
-use crate::{db, signal};
+use crate::{db, notify, signal};
 use metrics::metrics;
 use std::ffi::OsString;
 use std::fs::File;
@@ -114,8 +114,12 @@ fn stream(stream: impl std::os::fd::AsFd) -> Result<File, Error> {
     owned.map(File::from).map_err(|error| Error::io("a standard stream is not open", error))
 }
 
-/// Installs the signal handlers of a daemon.
+/// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
+/// one.
 fn become_daemon(stop: &Stop) -> Result<(), Error> {
+    if let Err(why) = notify::configure(&env) {
+        log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
+    }
     signal::install(stop)
 }
 

@@ -3,6 +3,7 @@
 use super::{become_daemon, link, metrics, pace, stream, transport, unit};
 use crate::config::{Ack, Config};
 use crate::error::Error;
+use crate::notify;
 use crate::pump::{Pump, system_clock};
 use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
@@ -28,6 +29,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let clock = system_clock();
     let undelivered = Undelivered::new(&config.output, input.as_fd(), (clock.wall)())
         .map_err(|error| Error::io("cannot keep undelivered messages", error))?;
+    // A collector may bring its first batch in hours.
+    notify::ready((clock.now)());
     let templates = config.templates.clone();
     let settings = Settings {
         max_attempts: config.max_attempts,

@@ -14,6 +14,7 @@ use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::model::{Batch, Message, Outcome, Scope, Settlement};
+use crate::notify;
 use crate::pace;
 use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
@@ -283,7 +284,8 @@ impl Source for StdinSource {
                 let next = self.waiting.iter().map(|held| held.due.max(now)).min();
                 let next = next.filter(|&next| next > now).unwrap_or(now + SLICE);
                 let end = wake.map_or(next, |wake| wake.min(next));
-                self.stop.sleep(end.saturating_duration_since(now));
+                notify::progress(now);
+                self.stop.sleep(notify::before(end, now).saturating_duration_since(now));
                 continue;
             }
             match self.input.read(wake)? {
@@ -295,7 +297,8 @@ impl Source for StdinSource {
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
-        let left = until.saturating_duration_since((self.clock.now)());
+        let now = (self.clock.now)();
+        let left = notify::before(until, now).saturating_duration_since(now);
         if self.stop.requested() {
             std::thread::sleep(left.min(Duration::from_secs(1)));
         } else {

@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::notify;
 use crate::stop::{SLICE, Stop};
 use crate::wire::{Decoder, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -81,7 +82,9 @@ impl Input {
     fn readable(&self, until: Option<Instant>) -> Result<bool, Error> {
         loop {
             let stopping = self.stop.requested();
-            let left = until.map(|until| until.saturating_duration_since((self.clock.now)()));
+            let now = (self.clock.now)();
+            notify::progress(now);
+            let left = until.map(|until| until.saturating_duration_since(now));
             let slice = if stopping { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
             let slice = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
             let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
