@@ -1,12 +1,13 @@
 //! `mailroom send`: standard input, to the provider.
 
 use super::{become_daemon, link, pace, stream, transport, unit};
-use crate::config::{Ack, Config};
+use crate::config::{Ack, Config, Format};
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
 use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
 use crate::undelivered::Undelivered;
+use crate::wire::{self, Reader};
 use std::os::fd::AsFd as _;
 
 /// The most messages in a batch on the wire.
@@ -28,6 +29,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         .map_err(|error| Error::io("cannot keep undelivered messages", error))?;
     let templates = config.templates.clone();
     let settings = Settings {
+        reader: match config.format {
+            Format::Csv => Reader::Records(wire::Decoder::new()),
+            Format::CloudEvents => Reader::Events(wire::events::Decoder::new()),
+        },
         max_attempts: config.max_attempts,
         acknowledge,
         known: Box::new(move |action| templates.name(action).is_some()),
