@@ -63,7 +63,12 @@ pub enum Migrate {
     /// To the newest version.
     Up,
     /// Back by so many versions.
-    Down(u32),
+    Down {
+        /// How many.
+        steps: u32,
+        /// Also if tables of accounts go.
+        yes: bool,
+    },
     /// Say what is applied.
     Status,
     /// Set the version without running anything.
@@ -146,9 +151,10 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         name: "migrate",
-        usage: "mailroom migrate up | down [N] | status | force VERSION | grants ROLE [--operator]",
+        usage: "mailroom migrate up | down [N] [--yes] | status | force VERSION | grants ROLE [--operator]",
         summary: "apply, take back or show the database schema",
-        details: "up: to the newest version. down: back by N versions (1 if not given). status: \
+        details: "up: to the newest version. down: back by N versions (1 if not given); \
+                  --yes if the first one goes too,\nwhich drops accounts and tokens. status: \
                   what is applied.\nforce: record VERSION (-1 for none) as applied and clean, \
                   without running anything.\ngrants: give a role exactly what collect, run, send, \
                   status and health need; with --operator\nalso what queue pause and resume need.",
@@ -168,7 +174,7 @@ pub const COMMANDS: &[CommandHelp] = &[
                 mailroom queue drop ID... | --all [--reason R] --yes\n\
                 mailroom queue pause [--reason TEXT] | resume",
         summary: "look at deliveries, retry or drop them; pause and resume",
-        details: "list: what is leased, waits or failed, or one state. retry: failed ones, with \
+        details: "list: what is leased, waits or failed, or one state, or all. retry: failed ones, with \
                   all their attempts.\ndrop: waiting and failed ones become failed with the \
                   reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
                   on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \
@@ -305,7 +311,7 @@ fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Er
 fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     let expects =
         || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
-    let operator = args.contains("--operator");
+    let (operator, yes) = (args.contains("--operator"), args.contains("--yes"));
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     let number: Option<String> = match word.as_str() {
         "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
@@ -315,12 +321,15 @@ fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     if operator && word != "grants" {
         return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
     }
+    if yes && word != "down" {
+        return Err(Error::usage(format!("migrate {word} does not take \"--yes\"")));
+    }
     match (word.as_str(), &number) {
         ("up", None) => Ok(Migrate::Up),
         ("status", None) => Ok(Migrate::Status),
-        ("down", None) => Ok(Migrate::Down(1)),
+        ("down", None) => Ok(Migrate::Down { steps: 1, yes }),
         ("down", Some(number)) => match number.parse() {
-            Ok(steps) if steps > 0 => Ok(Migrate::Down(steps)),
+            Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
             _ => Err(wrong("a number of steps, at least 1")),
         },
         ("force", Some(number)) => match number.parse() {

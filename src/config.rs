@@ -181,7 +181,7 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, name: &str, path: &Path) -> Option<Zeroizing<String>> {
-        let text = match std::fs::read(path).map(String::from_utf8) {
+        let text = match values::read_file(path).map(String::from_utf8) {
             Ok(Ok(text)) => Zeroizing::new(text),
             Ok(Err(_)) => {
                 self.problem(name, format_args!("{} is not UTF-8", path.display()));

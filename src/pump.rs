@@ -5,7 +5,7 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::log;
-use crate::model::Scope;
+use crate::model::{Outcome, Scope};
 use crate::pace::{Change, Pace, Permit, Quota};
 use crate::source::{Ask, Next, Source};
 use crate::stop::{GRACE, Stop};
@@ -20,6 +20,15 @@ pub fn system_clock() -> Clock {
 fn chance() -> f64 {
     let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
     (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// What the log says of a run as a whole.
+#[derive(Default)]
+struct Told {
+    /// That the process was asked to stop.
+    stopping: bool,
+    /// Messages that were accepted.
+    accepted: usize,
 }
 
 /// A source, a transport, and the pace between them.
@@ -45,14 +54,21 @@ impl<S: Source> Pump<S> {
     /// # Errors
     /// Why the process must end; everything that was taken is settled, released or kept.
     pub fn run(&mut self) -> Result<(), Error> {
-        let ended = self.turn();
+        let mut told = Told::default();
+        let ended = self.turn(&mut told);
+        self.tell_stopping(&mut told);
         let closed = self.source.close();
+        if ended.is_ok() {
+            let why = if told.stopping { "stopped" } else { "end of input" };
+            log::info(self.unit, format_args!("{why}; {} messages handed over", told.accepted));
+        }
         ended.and(closed)
     }
 
-    fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self, told: &mut Told) -> Result<(), Error> {
         let mut give_up_at = None;
         loop {
+            self.tell_stopping(told);
             let now = (self.clock.now)();
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
@@ -80,6 +96,8 @@ impl<S: Source> Pump<S> {
                 Next::Batch(batch) => {
                     self.pace.spent(batch.messages.len(), (self.clock.now)());
                     let outcomes = self.transport.send(&batch);
+                    let accepted = |outcome: &&Outcome| matches!(outcome, Outcome::Accepted { .. });
+                    told.accepted += outcomes.iter().filter(accepted).count();
                     let now = (self.clock.now)();
                     let broken = self.transport.broken();
                     // With nobody to hand over to there is nothing to learn of a pace.
@@ -118,6 +136,12 @@ impl<S: Source> Pump<S> {
             self.pace.seed(counts.as_deref(), (self.clock.now)());
         }
         Ok(())
+    }
+
+    fn tell_stopping(&self, told: &mut Told) {
+        if self.stop.requested() && !std::mem::replace(&mut told.stopping, true) {
+            log::info(self.unit, "asked to stop; finishing what was begun");
+        }
     }
 
     fn tell(&self, changes: &[Change]) {

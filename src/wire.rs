@@ -81,7 +81,7 @@ impl std::fmt::Debug for Bad {
 /// What reads the text, as it was written.
 pub enum Reader {
     /// CSV records.
-    Records(Decoder),
+    Records(Box<Decoder>),
     /// CloudEvents.
     Events(events::Decoder),
 }

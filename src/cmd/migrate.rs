@@ -31,7 +31,7 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
             Ok(match what {
                 Migrate::Grants { .. } => Ok(String::new()),
                 Migrate::Up => migrate::up(client).map(|steps| told(&steps)),
-                Migrate::Down(steps) => migrate::down(client, Some(steps)).map(|s| told(&s)),
+                Migrate::Down { steps, yes } => down(client, steps, yes),
                 Migrate::Status => migrate::status(client).map(|status| shown(&status)),
                 Migrate::Force(version) => migrate::force(client, version)
                     .map(|()| format!("recorded version {version} as applied and clean\n")),
@@ -39,6 +39,17 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
         })
         .map_err(unusable)??;
     print(&text)
+}
+
+fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {
+    if let Some(lost) = migrate::loss(client, steps)?
+        && !yes
+    {
+        return Err(Error::usage(format!(
+            "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
+        )));
+    }
+    migrate::down(client, Some(steps)).map(|steps| told(&steps))
 }
 
 fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {

@@ -4,9 +4,26 @@
 use super::ApiToken;
 use crate::address;
 use crate::source::queue::Retention;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::time::Duration;
 #[cfg(feature = "postmark")]
 use zeroize::Zeroizing;
+
+/// The longest file that a setting is read from, in bytes.
+const FILE_LIMIT: u64 = 64 * 1024;
+
+/// What is in a file, which may be anything that a name leads to.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
+    if read as u64 > FILE_LIMIT {
+        let why = format!("it holds more than {FILE_LIMIT} bytes; is it the right file?");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(bytes)
+}
 
 /// Tokens are printable: others cannot stand in a header.
 #[cfg(feature = "postmark")]
