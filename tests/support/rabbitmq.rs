@@ -70,6 +70,7 @@ impl RabbitMq {
             .env("RABBITMQ_LOG_BASE", inside("log.d"))
             .env("RABBITMQ_LOGS", "-")
             .stdin(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let broker = RabbitMq { dir, port, keeper };

@@ -213,8 +213,7 @@ fn notify(round: &mut Round, target: &Target, mut ear: Session, facts: &Facts) {
         let shared = ear.call(STEP, preflight::facts)?.pid == other;
         Ok::<_, Fault>((heard, listens && !shared, now().saturating_duration_since(begun)))
     })();
-    let advice = "connect to the server itself, or let the pooler keep one connection for each \
-                  client (pool_mode = session): mailroom listens, and holds a lock, on its own";
+    let advice = db::UNPOOLED;
     match heard {
         Ok((true, true, took)) => {
             let detail = format!("a notification came within {} ms", took.as_millis());

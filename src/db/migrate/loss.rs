@@ -2,8 +2,7 @@
 //!
 //! In scope: saying so. Out of scope: asking whether that is meant.
 
-use super::{MIGRATIONS, failed, read};
-use crate::db::migrate::history::Home;
+use super::{Home, MIGRATIONS, failed, read};
 use crate::error::Error;
 use postgres::Client;
 
