@@ -140,7 +140,7 @@ pub const COMMANDS: &[CommandHelp] = &[
         name: "send",
         usage: "mailroom send [FLAGS]",
         summary: "CSV batches on stdin -> the mail provider",
-        details: "Reads records of action,email,login,secret,code and sends them. Bad records are \
+        details: "Reads records of action,email,login,secret,code, or CloudEvents, and sends them. Bad ones are \
                   reported and kept in undelivered.csv;\nthe exit status is then 65.",
     },
     CommandHelp {
