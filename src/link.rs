@@ -153,10 +153,7 @@ impl Link {
         let Ok(mut other) = (self.open)() else { return Ok(()) };
         match session.is_pooled_with(&mut other)? {
             false => Ok(()),
-            true => Err(Failure::Config(format!(
-                "connections share server processes: there is a transaction pooler between; {}",
-                db::UNPOOLED
-            ))),
+            true => Err(Failure::Config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
         }
     }
 

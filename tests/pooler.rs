@@ -76,6 +76,22 @@ fn nothing_is_claimed_through_a_pool_of_transactions() {
 }
 
 #[test]
+fn a_migration_through_a_pool_of_transactions_is_refused() {
+    let database = Database::migrated();
+    for (mode, code, text) in [("transaction", 78, "pool_mode = session"), ("session", 0, "")] {
+        let pooler = PgBouncer::start(mode, 20);
+        let migrate = |word: &str| {
+            let program = Program::new(&["migrate", word]).on(&database);
+            program.env("MAILROOM_DATABASE_URL", pooler.url(&database.name)).output()
+        };
+        let up = migrate("up");
+        assert_eq!(up.code, Some(code), "{mode}: {}", up.log);
+        assert!(up.log.contains(text), "{}", up.log);
+        assert_eq!(migrate("status").code, Some(0));
+    }
+}
+
+#[test]
 fn through_a_pool_of_sessions_mail_goes_as_soon_as_it_is_due() {
     let (database, endpoint) = (Database::migrated(), Endpoint::start());
     let pooler = PgBouncer::start("session", 20);

@@ -11,10 +11,14 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// The broker of all tests here.
-fn shared() -> &'static RabbitMq {
+/// The broker of all tests here; `None` where RabbitMQ is not installed, and need not be.
+fn shared() -> Option<&'static RabbitMq> {
     static SHARED: OnceLock<RabbitMq> = OnceLock::new();
-    SHARED.get_or_init(RabbitMq::start)
+    if !RabbitMq::is_installed() && std::env::var_os("CI").is_none() {
+        eprintln!("left out: RabbitMQ is not installed; scripts/setup does it");
+        return None;
+    }
+    Some(SHARED.get_or_init(RabbitMq::start))
 }
 
 /// The line of docs/EVENTS.md that begins so, in one of its examples.
@@ -145,7 +149,8 @@ fn consume(
 
 #[test]
 fn the_documented_lines_bring_every_mail_through_rabbitmq() {
-    let (broker, database, endpoint) = (shared(), Database::migrated(), Endpoint::start());
+    let Some(broker) = shared() else { return };
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
     Line::start(&documented("amqp-declare-queue"), broker, &database, &endpoint).finish();
     database.accounts("before", 60);
     let [out, back] = ["mailroom collect | amqp-publish", "amqp-consume"]
@@ -164,7 +169,8 @@ fn the_documented_lines_bring_every_mail_through_rabbitmq() {
 
 #[test]
 fn a_message_for_each_line_arrives_with_its_line_feed_and_its_content_type() {
-    let (broker, database) = (shared(), Database::migrated());
+    let Some(broker) = shared() else { return };
+    let database = Database::migrated();
     broker.queue("lines");
     database.accounts("user", 3);
     let (collect, publish) = publish(broker, &database, "written", "lines");
@@ -186,7 +192,8 @@ fn a_message_for_each_line_arrives_with_its_line_feed_and_its_content_type() {
 
 #[test]
 fn with_ack_sent_mails_that_are_lost_between_the_broker_and_send_come_again() {
-    let (broker, database, endpoint) = (shared(), Database::migrated(), Endpoint::start());
+    let Some(broker) = shared() else { return };
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
     broker.queue("lossy");
     let (collect, publish) = publish(broker, &database, "sent", "lossy");
     database.accounts("user", 20);
@@ -214,7 +221,8 @@ fn with_ack_sent_mails_that_are_lost_between_the_broker_and_send_come_again() {
 
 #[test]
 fn a_process_for_each_message_acknowledges_it_to_the_broker_once_it_was_sent() {
-    let (broker, database, endpoint) = (shared(), Database::migrated(), Endpoint::start());
+    let Some(broker) = shared() else { return };
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
     broker.queue("single");
     database.accounts("user", 3);
     let (collect, publish) = publish(broker, &database, "written", "single");

@@ -34,11 +34,16 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
+    /// Whether RabbitMQ and its tools are here.
+    pub fn is_installed() -> bool {
+        Path::new(SERVER).exists() && Command::new("amqp-get").arg("--help").output().is_ok()
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// Fails if RabbitMQ is not installed.
     pub fn start() -> RabbitMq {
-        assert!(Path::new(SERVER).exists(), "RabbitMQ is missing: run scripts/setup");
+        assert!(RabbitMq::is_installed(), "RabbitMQ is missing: run scripts/setup");
         let dir = tempfile::Builder::new().prefix("mailroom-rabbitmq-").tempdir().unwrap().keep();
         if nix::unistd::geteuid().is_root() {
             let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
