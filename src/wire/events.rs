@@ -147,7 +147,7 @@ fn read(line: &[u8]) -> Result<Message, Wrong> {
 /// The five fields of the message that an event holds.
 fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
     let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
-    // The words of serde_json's error quote nothing of the line but single characters.
+    // Not in serde_json's own words: they may quote the line.
     let event: Value = serde_json::from_str(text).map_err(|error| {
         let hint =
             if text.starts_with('{') { "" } else { "; to read CSV: set MAILROOM_FORMAT=csv" };
