@@ -4,21 +4,27 @@
 //! README all come from it. In scope: reading settings from flags, environment, files and systemd
 //! credentials, and reporting all that is wrong with them at once. Out of scope: opening anything.
 
+mod reader;
 mod values;
 mod vars;
 
 use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
+use crate::statsd::Place;
 use crate::template::Templates;
 use crate::token::SigningKey;
 #[cfg(feature = "smtp")]
 use crate::transport::smtp::Server;
-use std::path::{Path, PathBuf};
+pub use reader::Inputs;
+use reader::Reader;
+use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "postmark")]
+pub use values::ApiToken;
+#[cfg(feature = "postmark")]
 use values::api_token;
-use values::{channel, duration, rate, retention, sender, web_url};
+use values::{channel, duration, file_path, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
 pub use vars::{VARS, Var};
 use zeroize::Zeroizing;
@@ -52,16 +58,6 @@ pub enum Provider {
     /// Postmark, with its API token.
     #[cfg(feature = "postmark")]
     Postmark(ApiToken),
-}
-
-/// A token; not shown by `Debug`.
-#[derive(Clone)]
-pub struct ApiToken(pub Zeroizing<String>);
-
-impl std::fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiToken")
-    }
 }
 
 /// All settings of one command, checked. Secrets are not shown by `Debug`.
@@ -114,184 +110,44 @@ pub struct Config {
     pub daily_limit: Option<u64>,
     /// How long mail may be due.
     pub max_age: Duration,
+    /// Where DogStatsD is.
+    pub statsd: Option<Place>,
+    /// Where numbers are kept for Prometheus.
+    pub metrics_file: Option<PathBuf>,
     /// Shape of the log.
     pub log_format: log::Format,
     /// How much is logged.
     pub log_level: log::Level,
 }
 
-/// Where values come from: flags before environment before defaults.
-pub struct Inputs<'a> {
-    /// The command, which decides what is read.
-    pub command: &'a str,
-    /// Values of flags, by variable name.
-    pub flags: &'a [(&'static str, String)],
-    /// The environment; a value that is not UTF-8 is an error there.
-    pub env: &'a dyn Fn(&str) -> Option<std::ffi::OsString>,
-}
-
-struct Reader<'a> {
-    inputs: &'a Inputs<'a>,
-    problems: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
-        self.problems.push(format!("{name}: {what}"));
+/// Who sends, with what that provider alone needs. The settings of the others are not looked
+/// at: a half-configured spare is no reason not to start.
+fn provider(r: &mut Reader<'_>) -> Provider {
+    let choices = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
+    let choice = r.choice("MAILROOM_TRANSPORT", &choices);
+    if !SENDERS.contains(&r.inputs.command) {
+        return Provider::Ses;
     }
-
-    fn env(&mut self, name: &str) -> Option<Zeroizing<String>> {
-        match (self.inputs.env)(name)?.into_string() {
-            Ok(value) => Some(Zeroizing::new(value)),
-            Err(_) => {
-                self.problem(name, "is not UTF-8");
-                None
-            }
+    match choice {
+        #[cfg(feature = "smtp")]
+        "smtp" => {
+            let password = r.text("MAILROOM_SMTP_PASSWORD");
+            let password = password.as_ref().map(|text| text.as_str());
+            let parse = |url: &str| Server::parse(url, password);
+            let server = r.required("MAILROOM_SMTP_URL", parse);
+            server.map_or(Provider::Ses, Provider::Smtp)
         }
-    }
-
-    /// The text of a variable, if its command reads it and somebody set it or it has a default.
-    fn text(&mut self, name: &'static str) -> Option<Zeroizing<String>> {
-        let var = VARS.iter().find(|var| var.name == name)?;
-        if !var.used_by.contains(&self.inputs.command) {
-            return var.default.map(|value| Zeroizing::new(value.to_owned()));
+        #[cfg(feature = "postmark")]
+        "postmark" => {
+            let token = r.required("MAILROOM_POSTMARK_TOKEN", api_token);
+            token.map_or(Provider::Ses, Provider::Postmark)
         }
-        if let Some((_, value)) = self.inputs.flags.iter().find(|(flag, _)| *flag == name) {
-            return Some(Zeroizing::new(value.clone()));
+        "ses" => Provider::Ses,
+        left_out => {
+            let what = "this mailroom was built without the cargo feature";
+            r.problem("MAILROOM_TRANSPORT", format_args!("{what} `{left_out}`"));
+            Provider::Ses
         }
-        let direct = self.env(name);
-        if !var.is_secret() {
-            return direct.or_else(|| var.default.map(|value| Zeroizing::new(value.to_owned())));
-        }
-        let file_name = format!("{name}_FILE");
-        let file = self.env(&file_name);
-        match (direct, file) {
-            (Some(_), Some(_)) => {
-                self.problem(name, format_args!("set it or {file_name}, not both"));
-                None
-            }
-            (Some(value), None) => Some(value),
-            (None, Some(path)) => self.file(&file_name, Path::new(path.as_str())),
-            (None, None) => {
-                let directory = self.env("CREDENTIALS_DIRECTORY")?;
-                let path = Path::new(directory.as_str()).join(name);
-                if path.exists() { self.file(name, &path) } else { None }
-            }
-        }
-    }
-
-    fn file(&mut self, name: &str, path: &Path) -> Option<Zeroizing<String>> {
-        let text = match values::read_file(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Zeroizing::new(text),
-            Ok(Err(_)) => {
-                self.problem(name, format_args!("{} is not UTF-8", path.display()));
-                return None;
-            }
-            Err(error) => {
-                self.problem(name, format_args!("cannot read {}: {error}", path.display()));
-                return None;
-            }
-        };
-        let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        Some(Zeroizing::new(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned()))
-    }
-
-    /// A value that `parse` understands. What it refuses is reported; the text is shown, unless
-    /// the variable is a secret.
-    fn parsed<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = self.text(name)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(why) => {
-                let secret = VARS.iter().any(|var| var.name == name && var.is_secret());
-                if secret {
-                    self.problem(name, why);
-                } else {
-                    self.problem(name, format_args!("{why}, not {:?}", text.as_str()));
-                }
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, name: &'static str, least: u64, most: u64) -> u64 {
-        let parse = |text: &str| match text.parse::<u64>() {
-            Ok(n) if (least..=most).contains(&n) => Ok(n),
-            _ => Err(format!("must be a whole number from {least} to {most}")),
-        };
-        self.parsed(name, parse).unwrap_or(least)
-    }
-
-    fn millis(&mut self, name: &'static str) -> Duration {
-        Duration::from_millis(self.number(name, 1, MONTH_MS))
-    }
-
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> T {
-        let parse = |text: &str| {
-            let found = choices.iter().find(|(word, _)| *word == text);
-            let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            found.map(|(_, value)| *value).ok_or_else(|| format!("must be {}", words.join(" or ")))
-        };
-        self.parsed(name, parse).unwrap_or(choices[0].1)
-    }
-
-    /// Who sends, with what that provider alone needs. The settings of the others are not looked
-    /// at: a half-configured spare is no reason not to start.
-    fn provider(&mut self) -> Provider {
-        let choices = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
-        let choice = self.choice("MAILROOM_TRANSPORT", &choices);
-        if !SENDERS.contains(&self.inputs.command) {
-            return Provider::Ses;
-        }
-        match choice {
-            #[cfg(feature = "smtp")]
-            "smtp" => {
-                let password = self.text("MAILROOM_SMTP_PASSWORD");
-                let password = password.as_ref().map(|text| text.as_str());
-                let parse = |url: &str| Server::parse(url, password);
-                let server = self.required("MAILROOM_SMTP_URL", parse);
-                server.map_or(Provider::Ses, Provider::Smtp)
-            }
-            #[cfg(feature = "postmark")]
-            "postmark" => {
-                let token = self.required("MAILROOM_POSTMARK_TOKEN", api_token);
-                token.map_or(Provider::Ses, Provider::Postmark)
-            }
-            "ses" => Provider::Ses,
-            left_out => {
-                let what = "this mailroom was built without the cargo feature";
-                self.problem("MAILROOM_TRANSPORT", format_args!("{what} `{left_out}`"));
-                Provider::Ses
-            }
-        }
-    }
-
-    /// A secret that must be there.
-    #[cfg(any(feature = "smtp", feature = "postmark"))]
-    fn required<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let before = self.problems.len();
-        let value = self.parsed(name, parse);
-        if value.is_none() && self.problems.len() == before {
-            self.problem(name, "is required by MAILROOM_TRANSPORT");
-        }
-        value
-    }
-
-    fn name(&mut self, name: &'static str) -> String {
-        let parse = |text: &str| match text {
-            "" => Err("must not be empty".to_owned()),
-            _ if text.contains('\0') => Err("must not hold a NUL".to_owned()),
-            _ => Ok(text.to_owned()),
-        };
-        self.parsed(name, parse).unwrap_or_default()
     }
 }
 
@@ -300,8 +156,6 @@ pub fn is_about(problem: &str, name: &str) -> bool {
     // All of the name counts: names begin like others.
     problem.split(':').next().is_some_and(|of| of.trim_end_matches("_FILE") == name)
 }
-
-const MONTH_MS: u64 = 31 * 24 * 3600 * 1000;
 
 impl Config {
     /// Reads and checks all settings that `inputs.command` uses.
@@ -349,7 +203,7 @@ impl Config {
                 "MAILROOM_FORMAT",
                 &[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)],
             ),
-            provider: r.provider(),
+            provider: provider(&mut r),
             debug: r.choice("MAILROOM_DEBUG", &flags),
             config_set: r.name("MAILROOM_SES_CONFIG_SET"),
             source: r.name("MAILROOM_SES_SOURCE"),
@@ -361,6 +215,8 @@ impl Config {
             daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
                 text.parse().map_err(|_| "must be a whole number".to_owned())
             }),
+            statsd: r.parsed("MAILROOM_STATSD", Place::parse),
+            metrics_file: r.parsed("MAILROOM_METRICS_FILE", file_path),
         };
         config.check_together(&mut r);
         (config, r.problems)

@@ -14,8 +14,8 @@
 //! | floor | what | files |
 //! | --- | --- | --- |
 //! | 0 | words | `model`, `snapshot`, `checks`, `error`, `stop`, `clock` |
-//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen` |
-//! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered` |
+//! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen`, `metrics` |
+//! | 2 | edges: one outside thing each | `db`, `http`, `log`, `signal`, `undelivered`, `statsd`, `textfile` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
 //! | 4 | an API that is called | `ses` |
 //! | 5 | ends | `source`, `transport` |
@@ -37,6 +37,7 @@ pub mod error;
 pub mod http;
 pub mod link;
 pub mod log;
+pub mod metrics;
 pub mod model;
 pub mod pace;
 pub mod proxy;
@@ -46,8 +47,10 @@ pub mod ses;
 pub mod signal;
 pub mod snapshot;
 pub mod source;
+pub mod statsd;
 pub mod stop;
 pub mod template;
+pub mod textfile;
 pub mod token;
 pub mod transport;
 pub mod undelivered;

@@ -11,6 +11,7 @@ use crate::db::session::Session;
 use crate::db::{self, Client, Fault, StatementError, migrate};
 use crate::error::{Error, Kind};
 use crate::log;
+use crate::metrics::Metrics;
 use crate::stop::{GRACE, Stop};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ pub struct Link {
     live: Option<(Session, Statements)>,
     stop: Stop,
     clock: Clock,
+    metrics: Metrics,
     /// The wait before the next attempt.
     backoff: Duration,
     /// Whether the database was found sound once.
@@ -60,11 +62,24 @@ impl Link {
             live: None,
             stop,
             clock,
+            metrics: Metrics::default(),
             backoff: BACKOFF_FIRST,
             proven: false,
             fresh: false,
             give_up_at: None,
         }
+    }
+
+    /// Counts connections there, and writes the numbers while it waits.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Link {
+        metrics.disconnected();
+        self.metrics = metrics;
+        self
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whether the connection is a new one since this was last asked: what was missed while
@@ -92,6 +107,7 @@ impl Link {
                         log::info("PG", "connected");
                     }
                     self.live = Some(live);
+                    self.metrics.connected(self.proven);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
                 }
                 Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
@@ -104,6 +120,7 @@ impl Link {
                             wait.as_millis()
                         ),
                     );
+                    self.metrics.tick((self.clock.now)());
                     self.pause(wait);
                 }
             }
@@ -187,8 +204,25 @@ impl Link {
         }
     }
 
+    /// Runs one statement, if there is a connection, and does without the answer if it fails:
+    /// what is only good to know does not hold up mail.
+    pub fn ask<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&Statements, &mut Client) -> Result<T, StatementError>,
+    ) -> Option<T> {
+        let (session, statements) = self.live.as_mut()?;
+        match session.call(STATEMENT, |client| work(statements, client)) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.note(what, &fault);
+                None
+            }
+        }
+    }
+
     /// Waits for a notification until `until`; gives whether one came. Returns early when the
-    /// connection is lost or the process is asked to stop.
+    /// connection is lost, the process is asked to stop, or numbers are to be written.
     ///
     /// # Errors
     /// As [`Link::connect`].
@@ -197,7 +231,8 @@ impl Link {
             return Ok(false);
         }
         let Some((session, _)) = &mut self.live else { return Ok(false) };
-        match session.wait(until) {
+        self.metrics.tick((self.clock.now)());
+        match session.wait(self.metrics.before(until)) {
             Ok(notified) => Ok(notified),
             Err(fault) => {
                 self.failed("waiting for notifications", &fault);
@@ -216,15 +251,22 @@ impl Link {
 
     /// Deals with a failed statement; gives whether to try again.
     fn failed(&mut self, what: &str, fault: &Fault) -> bool {
-        log::warn("PG", format_args!("{what} failed: {fault}"));
-        match fault {
-            Fault::Lost(_) => self.live = None,
-            Fault::Denied(_) | Fault::Statement(_) => {
-                let wait = self.next_wait();
-                self.pause(wait);
-            }
+        if !self.note(what, fault) {
+            let wait = self.next_wait();
+            self.pause(wait);
         }
         !self.must_give_up()
+    }
+
+    /// Says what failed; gives whether the connection is gone with it.
+    fn note(&mut self, what: &str, fault: &Fault) -> bool {
+        log::warn("PG", format_args!("{what} failed: {fault}"));
+        let lost = matches!(fault, Fault::Lost(_));
+        if lost {
+            self.live = None;
+            self.metrics.disconnected();
+        }
+        lost
     }
 
     /// Whether the process was asked to stop so long ago that what is under way must end.

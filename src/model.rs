@@ -28,6 +28,8 @@ pub struct Ticket {
     pub lease: std::sync::Arc<str>,
     /// Tries that were made before this one.
     pub attempts: u32,
+    /// How old the delivery was when it was claimed, if that is known.
+    pub age: Option<Duration>,
 }
 
 /// One claimed row, not signed yet. It cannot reach a transport.

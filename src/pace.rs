@@ -4,17 +4,19 @@
 //! asking the database or the provider.
 
 mod day;
+mod hold;
 mod throttle;
+
+pub use hold::Hold;
 
 use crate::model::{Outcome, Scope};
 use day::{Allowance, Limit};
+use hold::Holds;
 use std::time::{Duration, Instant};
 use throttle::Throttle;
 
 /// The longest wait between two tries.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(60);
-const PROBE_FIRST: Duration = Duration::from_secs(30);
-const PROBE_CAP: Duration = Duration::from_secs(600);
 
 /// The wait after try number `attempt` (from 1) failed: full jitter over
 /// 1 s × 2^(attempt − 1), at most 60 s.
@@ -54,20 +56,6 @@ pub struct Quota {
     pub left: Option<u64>,
 }
 
-/// A hold: since when, why, and when it is probed.
-#[derive(Clone, Debug)]
-pub struct Hold {
-    /// What waits.
-    pub scope: Scope,
-    /// The reason, for people.
-    pub why: String,
-    /// When it began.
-    pub since: Instant,
-    /// When one batch is let through to see whether it is over.
-    pub probe_at: Instant,
-    delay: Duration,
-}
-
 /// What changed when outcomes came in; worth a line in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -99,11 +87,13 @@ pub struct Pace {
     allowance: Allowance,
     /// It was said that the day's limit is reached.
     full: bool,
-    holds: Vec<Hold>,
+    holds: Holds,
     /// Batches in a row that did not reach the provider.
     misses: u32,
 }
 
+/// The wait for other processes to settle what they have in hand.
+const CROWDED: Duration = Duration::from_secs(1);
 /// The longest pause after the provider was not reached.
 const MISS_CAP: Duration = Duration::from_secs(30);
 
@@ -123,7 +113,7 @@ impl Pace {
             day: daily.map(Limit::new),
             allowance: Allowance::default(),
             full: false,
-            holds: Vec::new(),
+            holds: Holds::default(),
             misses: 0,
         }
     }
@@ -182,16 +172,12 @@ impl Pace {
 
     /// The holds in force.
     pub fn holds(&self) -> &[Hold] {
-        &self.holds
+        self.holds.in_force()
     }
 
     /// How long what is being held now should wait.
     pub fn probe_delay(&self, now: Instant) -> Duration {
-        self.holds
-            .iter()
-            .map(|hold| hold.probe_at.saturating_duration_since(now))
-            .max()
-            .unwrap_or(PROBE_FIRST)
+        self.holds.probe_delay(now)
     }
 
     /// Whether a batch may go now.
@@ -199,9 +185,9 @@ impl Pace {
         // No batch is more than the provider takes in a second.
         let second = self.allowance.quota.rate.map_or(usize::MAX, |rate| rate.max(1.0) as usize);
         let mut limit = self.limit.min(second);
-        if let Some(hold) = self.holds.iter().find(|hold| hold.scope == Scope::All) {
-            if now < hold.probe_at {
-                return Permit::Wait(hold.probe_at);
+        if let Some(probe_at) = self.holds.everything() {
+            if now < probe_at {
+                return Permit::Wait(probe_at);
             }
             limit = 1;
         }
@@ -212,17 +198,23 @@ impl Pace {
             Ok(room) => limit = limit.min(room),
             Err(free_at) => return Permit::Wait(free_at),
         }
-        let held: Vec<&Hold> = self
-            .holds
-            .iter()
-            .filter(|hold| hold.scope != Scope::All && now < hold.probe_at)
-            .collect();
-        let until = held.iter().map(|hold| hold.probe_at).min();
-        let numbers = held.iter().filter_map(|hold| match hold.scope {
-            Scope::Action(number) => Some(number),
-            Scope::All => None,
-        });
-        Permit::Go { limit, held: numbers.collect(), until }
+        let (held, until) = self.holds.actions(now);
+        Permit::Go { limit, held, until }
+    }
+
+    /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
+    /// the counts are due again, and a short wait.
+    pub fn crowded(&mut self, now: Instant) {
+        if let Some(day) = &mut self.day {
+            day.forget();
+        }
+        self.pause(CROWDED, now);
+    }
+
+    /// Nothing goes for so long.
+    fn pause(&mut self, pause: Duration, now: Instant) {
+        let at = now + pause;
+        self.free_at = Some(self.free_at.map_or(at, |free_at| free_at.max(at)));
     }
 
     /// Takes note that `recipients` were handed over at `now`.
@@ -265,46 +257,16 @@ impl Pace {
                 Outcome::Accepted { .. } | Outcome::Reject { .. } => accepted.push(action),
             }
         }
-        for (scope, why) in &held {
-            changes.extend(self.hold(*scope, why, now));
+        let (told, free) = self.holds.learn(&held, &accepted, now);
+        changes.extend(told);
+        if free {
+            // The cause may have been the quota.
+            self.allowance.forget();
         }
-        self.holds.retain(|hold| {
-            let over = !held.iter().any(|(scope, _)| *scope == hold.scope)
-                && match hold.scope {
-                    Scope::All => !accepted.is_empty(),
-                    Scope::Action(number) => accepted.contains(&number),
-                };
-            if over {
-                let lasted = now.saturating_duration_since(hold.since);
-                changes.push(Change::Released(hold.scope, lasted));
-                if hold.scope == Scope::All {
-                    // The cause may have been the quota.
-                    self.allowance.forget();
-                }
-            }
-            !over
-        });
         let slower = self.throttle.learn(throttled, self.top_rate(), now);
         changes.extend(slower.map(Change::Slowed));
         changes.extend(self.reach(unsent && !reached, now));
         changes
-    }
-
-    fn hold(&mut self, scope: Scope, why: &str, now: Instant) -> Option<Change> {
-        let Some(hold) = self.holds.iter_mut().find(|hold| hold.scope == scope) else {
-            let (delay, why) = (PROBE_FIRST, why.to_owned());
-            let probe_at = now + delay;
-            self.holds.push(Hold { scope, why: why.clone(), since: now, probe_at, delay });
-            return Some(Change::Held(scope, why, Duration::ZERO, delay));
-        };
-        if now < hold.probe_at {
-            return None;
-        }
-        hold.delay = (hold.delay * 2).min(PROBE_CAP);
-        hold.probe_at = now + hold.delay;
-        hold.why = why.to_owned();
-        let lasted = now.saturating_duration_since(hold.since);
-        Some(Change::Held(scope, hold.why.clone(), lasted, hold.delay))
     }
 
     /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.
@@ -317,7 +279,7 @@ impl Pace {
         }
         self.misses = self.misses.saturating_add(1);
         let pause = backoff(self.misses, 1.0).min(MISS_CAP);
-        self.free_at = Some(self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause)));
+        self.pause(pause, now);
         Some(Change::Unreached(pause))
     }
 }

@@ -5,6 +5,7 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Outcome, Scope};
 use crate::pace::{Change, Pace, Permit, Quota};
 use crate::source::{Ask, Next, Source};
@@ -43,6 +44,8 @@ pub struct Pump<S> {
     pub stop: Stop,
     /// Time.
     pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Part of the program, for the log.
     pub unit: &'static str,
 }
@@ -58,6 +61,7 @@ impl<S: Source> Pump<S> {
         let ended = self.turn(&mut told);
         self.tell_stopping(&mut told);
         let closed = self.source.close();
+        self.metrics.flush((self.clock.now)());
         if ended.is_ok() {
             let why = if told.stopping { "stopped" } else { "end of input" };
             log::info(self.unit, format_args!("{why}; {} messages handed over", told.accepted));
@@ -73,6 +77,7 @@ impl<S: Source> Pump<S> {
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
             }
+            self.metrics.tick(now);
             self.read_limits(now)?;
             let now = (self.clock.now)();
             let full = self.pace.news(now);
@@ -84,7 +89,7 @@ impl<S: Source> Pump<S> {
                     if self.stop.requested() && at > now + Duration::from_secs(1) {
                         return Ok(());
                     }
-                    if !self.source.idle(at)? {
+                    if !self.source.idle(self.metrics.before(at))? {
                         return Ok(());
                     }
                     continue;
@@ -92,19 +97,27 @@ impl<S: Source> Pump<S> {
             };
             match self.source.next(&ask)? {
                 Next::End => return Ok(()),
-                Next::Idle => {}
+                Next::Idle => self.progressed(),
+                Next::Full => {
+                    self.pace.crowded((self.clock.now)());
+                    self.progressed();
+                }
                 Next::Batch(batch) => {
-                    self.pace.spent(batch.messages.len(), (self.clock.now)());
+                    let begun = (self.clock.now)();
+                    self.pace.spent(batch.messages.len(), begun);
                     let outcomes = self.transport.send(&batch);
                     let accepted = |outcome: &&Outcome| matches!(outcome, Outcome::Accepted { .. });
                     told.accepted += outcomes.iter().filter(accepted).count();
                     let now = (self.clock.now)();
+                    let took = now.saturating_duration_since(begun);
+                    self.metrics.attempted(&batch.messages, &outcomes, took);
                     let broken = self.transport.broken();
                     // With nobody to hand over to there is nothing to learn of a pace.
                     if broken.is_none() {
                         let actions = batch.messages.iter().map(|message| message.action);
                         let changes = self.pace.learn(actions.zip(&outcomes), now);
                         self.tell(&changes);
+                        self.metrics.holding(self.pace.holds().len());
                     }
                     // Who ends keeps nothing from those who go on.
                     let probe = if broken.is_some() || self.stop.requested() {
@@ -113,6 +126,7 @@ impl<S: Source> Pump<S> {
                         self.pace.probe_delay(now)
                     };
                     self.source.settle(batch, outcomes, probe)?;
+                    self.progressed();
                     if let Some(error) = broken {
                         return Err(error);
                     }
@@ -144,8 +158,15 @@ impl<S: Source> Pump<S> {
         }
     }
 
+    fn progressed(&self) {
+        self.metrics.progressed((self.clock.now)(), (self.clock.wall)());
+    }
+
     fn tell(&self, changes: &[Change]) {
         for change in changes {
+            if let Change::Held(_, _, Duration::ZERO, _) = change {
+                self.metrics.hold_began();
+            }
             match change {
                 Change::Held(scope, why, Duration::ZERO, wait) => log::warn(
                     self.unit,

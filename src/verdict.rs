@@ -1,13 +1,11 @@
 //! The failure policy: every answer of a provider, and what is done about it.
 //!
 //! In scope: plain facts in, a verdict out. Out of scope: reading replies, sending again, waiting,
-//! writing outcomes down. Here: what holds for every provider, and the
-//! codes and statuses of SES v2 `SendBulkEmail`,
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html> and
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>. Below:
-//! the reply codes of SMTP and the error codes of Postmark.
+//! writing outcomes down. Here: what holds for every provider. Below: what the answers of each
+//! mean.
 
 pub mod postmark;
+pub mod ses;
 pub mod smtp;
 
 use crate::model::{Outcome, Scope, Settlement};
@@ -24,7 +22,7 @@ const SECRET_LEN: usize = 43;
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
-    /// The error code, as [`error_code`] gives it; empty if there was none.
+    /// The error code; empty if there was none.
     pub code: String,
     /// The provider's explanation; may be empty.
     pub message: String,
@@ -65,121 +63,6 @@ pub enum CallVerdict {
     CorrectClock(String),
 }
 
-/// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
-///
-/// `action` is the action of the call, which is held if its template is at fault.
-pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
-    let why = reason(if status.is_empty() { "no status" } else { status }, error);
-    match status {
-        "SUCCESS" => Outcome::Accepted { provider_id: message_id.to_owned() },
-        "ACCOUNT_THROTTLED" => retry(why, None, false, true),
-        "TRANSIENT_FAILURE" => retry(why, None, false, false),
-        "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => {
-            Outcome::Reject { why }
-        }
-        "TEMPLATE_NOT_FOUND" | "TEMPLATE_DOES_NOT_EXIST" => {
-            Outcome::Hold { scope: Scope::Action(action), why }
-        }
-        "CONFIGURATION_SET_NOT_FOUND"
-        | "CONFIGURATION_SET_DOES_NOT_EXIST"
-        | "CONFIGURATION_SET_SENDING_PAUSED"
-        | "INVALID_SENDING_POOL_NAME"
-        | "MAIL_FROM_DOMAIN_NOT_VERIFIED"
-        | "ACCOUNT_DAILY_QUOTA_EXCEEDED"
-        | "ACCOUNT_SUSPENDED"
-        | "ACCOUNT_SENDING_PAUSED" => Outcome::Hold { scope: Scope::All, why },
-        // FAILED, and whatever SES may say one day: the attempts bound it.
-        _ => retry(why, None, false, false),
-    }
-}
-
-/// The verdict on a call that was answered with an error. A known code decides, else the status.
-pub fn call(refusal: &Refusal, action: u16, tried: Remedies) -> CallVerdict {
-    let status = format!("HTTP {}", refusal.status);
-    let code = if refusal.code.is_empty() { &status } else { &refusal.code };
-    let why = reason(code, &refusal.message);
-    by_code(refusal, action, tried, &why).unwrap_or_else(|| by_status(refusal, why))
-}
-
-fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option<CallVerdict> {
-    let why = why.to_owned();
-    let message = refusal.message.to_lowercase();
-    let hold = |scope, why| Some(CallVerdict::Each(Outcome::Hold { scope, why }));
-    match refusal.code.as_str() {
-        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => {
-            if message.contains("daily message quota exceeded") {
-                return hold(Scope::All, why);
-            }
-            Some(CallVerdict::Each(retry(why, refusal.after, false, true)))
-        }
-        "LimitExceededException"
-        | "AccountSuspendedException"
-        | "SendingPausedException"
-        | "MailFromDomainNotVerifiedException"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "MissingAuthenticationTokenException"
-        | "MissingAuthenticationToken"
-        | "IncompleteSignatureException"
-        | "IncompleteSignature"
-        | "OptInRequired" => hold(Scope::All, why),
-        code if code.starts_with("AccessDenied") => hold(Scope::All, why),
-        "NotFoundException" => hold(missing(&message, action), why),
-        "MessageRejected" | "BadRequestException" => {
-            if message.contains("not verified") {
-                return hold(Scope::All, why);
-            }
-            // No message is at fault here either, and to reject all would be final.
-            if message.contains("not exist") {
-                return hold(missing(&message, action), why);
-            }
-            Some(CallVerdict::Split(why))
-        }
-        code if code.starts_with("ExpiredToken") => {
-            if tried.refreshed {
-                return hold(Scope::All, why);
-            }
-            Some(CallVerdict::RefreshCredentials(why))
-        }
-        "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "RequestTimeTooSkewed"
-        | "RequestExpired" => {
-            if tried.corrected {
-                return hold(Scope::All, why);
-            }
-            Some(CallVerdict::CorrectClock(why))
-        }
-        _ => None,
-    }
-}
-
-fn by_status(refusal: &Refusal, why: String) -> CallVerdict {
-    match refusal.status {
-        // The request is refused as it is; halves tell which message is at fault.
-        400 | 413 => CallVerdict::Split(why),
-        429 if refusal.message.to_lowercase().contains("daily message quota exceeded") => {
-            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
-        }
-        429 => CallVerdict::Each(retry(why, refusal.after, false, true)),
-        // No message is at fault when a wrong endpoint or missing rights answer.
-        300..=399 | 401 | 403 | 404 | 405 => {
-            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
-        }
-        // 408, 500, 502, 503, 504 and the rest: it may pass, and the attempts bound it.
-        _ => CallVerdict::Each(retry(why, refusal.after, false, false)),
-    }
-}
-
-/// What a `NotFoundException` found missing.
-fn missing(message: &str, action: u16) -> Scope {
-    if message.contains("template") && !message.contains("configuration set") {
-        Scope::Action(action)
-    } else {
-        Scope::All
-    }
-}
-
 /// The verdict on a call without a readable answer, for each of its messages.
 pub fn fault(fault: Fault, why: &str) -> Outcome {
     match fault {
@@ -210,19 +93,6 @@ pub fn unrendered(action: u16, why: &str) -> Outcome {
 /// The verdict when there are no credentials to sign with.
 pub fn no_credentials(why: &str) -> Outcome {
     Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
-}
-
-/// The error code of a reply: the header `x-amzn-errortype`, else the body's `code` or `__type`;
-/// cut at `:`, then after `#`. Empty if there is none.
-/// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
-pub fn error_code(header: Option<&str>, body: &serde_json::Value) -> String {
-    let text = header
-        .or_else(|| body.get("code").and_then(|value| value.as_str()))
-        .or_else(|| body.get("__type").and_then(|value| value.as_str()))
-        .unwrap_or_default();
-    let text = text.split(':').next().unwrap_or_default();
-    let text = text.rsplit('#').next().unwrap_or_default();
-    text.trim().to_owned()
 }
 
 /// The wait that a reply asks for: `x-amz-retry-after` in milliseconds, else `Retry-After` in
@@ -313,25 +183,6 @@ fn without_secrets(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_error_code_comes_from_the_header_then_from_the_body() {
-        let body = json!({"code": "FromCode", "__type": "FromType"});
-        for (header, body, code) in [
-            (Some("FromHeader"), body.clone(), "FromHeader"),
-            (Some("Throttled:http://internal.amazon.com/x/"), body.clone(), "Throttled"),
-            (Some("aws.ses#Throttled"), body.clone(), "Throttled"),
-            (Some("aws.ses#Throttled:http://x/#y"), body.clone(), "Throttled"),
-            (None, body, "FromCode"),
-            (None, json!({"__type": "com.amazonaws.ses#FromType"}), "FromType"),
-            (None, json!({"__type": 7}), ""),
-            (None, json!("text"), ""),
-            (None, json!(null), ""),
-        ] {
-            assert_eq!(error_code(header, &body), code);
-        }
-    }
 
     #[test]
     fn the_wait_is_read_in_milliseconds_seconds_or_as_a_date() {
@@ -404,7 +255,9 @@ mod tests {
     #[test]
     fn a_reason_is_one_short_line_without_the_address() {
         let text = format!("Address <john@example.com>\n is bad {}", "x ".repeat(1000));
-        let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+        let Outcome::Reject { why } = ses::entry("MESSAGE_REJECTED", &text, "", 1) else {
+            panic!()
+        };
         assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
         assert!(!why.contains("john") && !why.contains('\n'));
         assert_eq!(why.chars().count(), WHY_LIMIT + 1);
@@ -415,7 +268,9 @@ mod tests {
         let secrets = ["aZ-_".repeat(22), "5a".repeat(32), format!("{}=", "A".repeat(43))];
         for secret in secrets {
             let text = format!("bad data {{\"secret\":\"{secret}\"}} here");
-            let Outcome::Reject { why } = entry("MESSAGE_REJECTED", &text, "", 1) else { panic!() };
+            let Outcome::Reject { why } = ses::entry("MESSAGE_REJECTED", &text, "", 1) else {
+                panic!()
+            };
             assert_eq!(why, "MESSAGE_REJECTED: bad data *** here");
         }
     }

@@ -218,12 +218,12 @@ fn spoofed_and_flooded_notifications_cause_no_batch_and_no_busy_loop() {
 
 #[test]
 fn a_wake_up_after_a_forged_one_is_told() {
-    let database = Database::migrated();
+    let database = telling().migrated("forged");
     let collect = patient(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
     collect.wait_log("connected");
     database.run("NOTIFY token_insert");
     collect.wait_log("NOTIFY called; waking up");
-    std::thread::sleep(Duration::from_millis(300));
+    settled_statements(&database);
     database.accounts("user", 1);
     assert_eq!(sizes(&collect.wait_lines(1)), [1]);
     collect.wait_log_times("NOTIFY called; waking up", 2);

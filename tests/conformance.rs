@@ -1,14 +1,15 @@
 //! What every provider's transport does alike: one suite, three peers.
 
 use crate::postmark::postmark;
-use crate::smtp::{TOKEN, smtp, templates};
+use crate::smtp::{smtp, templates};
+use crate::support::batches::{accepted, batch, ids};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::mailserver::{Act, MailServer, Step};
 use crate::support::postmark::API_TOKEN;
 use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
 use mailroom::http::Http;
-use mailroom::model::{Batch, Message, Outcome, Scope};
+use mailroom::model::{Batch, Outcome, Scope};
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::Transport;
@@ -197,25 +198,9 @@ fn each(claim: impl Fn(&str, &dyn Peer)) {
     claim("postmark", &Web::new(true));
 }
 
-fn batch(count: usize) -> Batch {
-    let message = |number| Message {
-        action: 1,
-        email: format!("user{number}@example.com"),
-        login: format!("login{number}"),
-        token: TOKEN.to_owned(),
-        code: String::new(),
-        ticket: None,
-    };
-    Batch { messages: (0..count).map(message).collect() }
-}
-
 fn wanted(batch: &Batch) -> Vec<Got> {
     let messages = batch.messages.iter();
     messages.map(|m| (m.email.clone(), m.login.clone(), m.token.clone(), m.code.clone())).collect()
-}
-
-fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { provider_id } if !provider_id.is_empty())
 }
 
 #[test]
@@ -223,7 +208,8 @@ fn all_are_accepted_each_with_an_id_of_its_own() {
     each(|name, peer| {
         let outcomes = peer.transport().send(&batch(3));
         assert!(outcomes.len() == 3 && outcomes.iter().all(accepted), "{name}: {outcomes:?}");
-        assert!(outcomes[0] != outcomes[1] && outcomes[1] != outcomes[2], "{name}");
+        let ids = ids(&outcomes);
+        assert!(!ids.contains(&"") && ids[0] != ids[1] && ids[1] != ids[2], "{name}: {ids:?}");
         assert_eq!(peer.got(), wanted(&batch(3)), "{name}");
     });
 }

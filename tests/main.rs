@@ -19,6 +19,7 @@ mod grants;
 mod handover;
 mod health;
 mod logs;
+mod metrics;
 mod migrate;
 mod operate;
 mod order;

@@ -1,9 +1,10 @@
 //! The Postmark transport against a scripted endpoint.
 
+use crate::support::batches::{TOKEN, accepted, ids, message};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::postmark::API_TOKEN;
 use mailroom::http::Http;
-use mailroom::model::{Batch, Message, Outcome, Scope};
+use mailroom::model::{Batch, Outcome, Scope};
 use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
@@ -11,9 +12,6 @@ use mailroom::transport::Transport;
 use mailroom::transport::postmark::{Postmark, Settings};
 use serde_json::json;
 use std::time::Duration;
-
-const TOKEN: &str =
-    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
 
 /// A transport that sends to `url` with this API token.
 pub fn postmark(url: &str, token: &str, stop: &Stop) -> Postmark {
@@ -31,20 +29,9 @@ fn to(endpoint: &Endpoint) -> Postmark {
     postmark(&endpoint.url(), API_TOKEN, &Stop::new())
 }
 
+/// So many messages, of both kinds by turns.
 fn batch(count: usize) -> Batch {
-    let message = |number| Message {
-        action: 1 + (number % 2) as u16,
-        email: format!("user{number}@example.com"),
-        login: format!("login{number}"),
-        token: TOKEN.to_owned(),
-        code: if number % 2 == 1 { "01234".into() } else { String::new() },
-        ticket: None,
-    };
-    Batch { messages: (0..count).map(message).collect() }
-}
-
-fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { .. })
+    Batch { messages: (0..count).map(|number| message(1 + (number % 2) as u16, number)).collect() }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,14 +108,7 @@ const CALLS: &[(u16, u64, &str, Said)] = &[
 fn a_batch_is_one_call_with_the_template_and_model_of_each_message() {
     let endpoint = Endpoint::start();
     let outcomes = to(&endpoint).send(&batch(3));
-    let ids: Vec<&str> = outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            Outcome::Accepted { provider_id } => provider_id.as_str(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(ids, ["pm-000001", "pm-000002", "pm-000003"]);
+    assert_eq!(ids(&outcomes), ["pm-000001", "pm-000002", "pm-000003"]);
     let requests = endpoint.requests();
     assert_eq!(requests.len(), 1);
     let second = &requests[0].json()["Messages"][1];

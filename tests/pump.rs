@@ -3,6 +3,7 @@
 
 use mailroom::clock::Clock;
 use mailroom::error::Error;
+use mailroom::metrics::Metrics;
 use mailroom::model::{Batch, Message, Outcome, Scope, Settlement, Ticket};
 use mailroom::pace::{self, Pace, Quota};
 use mailroom::pump::Pump;
@@ -84,7 +85,12 @@ impl Source for List {
                 login: String::new(),
                 token: String::new(),
                 code: String::new(),
-                ticket: Some(Ticket { delivery: *id, lease: "".into(), attempts: row.attempts }),
+                ticket: Some(Ticket {
+                    delivery: *id,
+                    lease: "".into(),
+                    attempts: row.attempts,
+                    age: None,
+                }),
             };
             let messages: Vec<Message> = due.map(message).collect();
             if !messages.is_empty() {
@@ -170,8 +176,15 @@ impl Transport for Provider {
 fn run(list: List, pace: Pace, quota: Option<Quota>, says: Says) -> (List, Vec<(u64, usize)>) {
     let calls = Rc::default();
     let transport = Box::new(Provider { says, quota, calls: Rc::clone(&calls) });
-    let mut pump =
-        Pump { source: list, transport, pace, stop: Stop::new(), clock: clock(), unit: "TEST" };
+    let mut pump = Pump {
+        source: list,
+        transport,
+        pace,
+        stop: Stop::new(),
+        clock: clock(),
+        metrics: Metrics::default(),
+        unit: "TEST",
+    };
     pump.run().unwrap();
     let calls = calls.borrow().clone();
     (pump.source, calls)

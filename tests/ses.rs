@@ -11,15 +11,11 @@ use crate::support::endpoint::Endpoint;
 use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
 use mailroom::http::Http;
-use mailroom::model::{Batch, Message, Outcome};
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::ses::{Ses, Settings};
 use std::path::PathBuf;
 use std::time::SystemTime;
-
-const TOKEN: &str =
-    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
 
 /// A transport with its surroundings.
 struct Rig {
@@ -119,23 +115,4 @@ impl Rig {
         saved.sort();
         saved
     }
-}
-
-fn message(action: u16, number: usize) -> Message {
-    Message {
-        action,
-        email: format!("user{number}@example.com"),
-        login: format!("login{number}"),
-        token: TOKEN.to_owned(),
-        code: if action == 2 { "01234".into() } else { String::new() },
-        ticket: None,
-    }
-}
-
-fn batch(count: usize) -> Batch {
-    Batch { messages: (0..count).map(|number| message(1, number)).collect() }
-}
-
-fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { .. })
 }

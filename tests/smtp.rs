@@ -7,16 +7,13 @@ mod real;
 #[cfg(feature = "postmark")]
 mod settings;
 
+use crate::support::batches::{accepted, batch};
 use crate::support::mailserver::{MailServer, Tls};
-use mailroom::model::{Batch, Message, Outcome};
 use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::smtp::{Server, Settings, Smtp};
 use std::path::Path;
-
-pub const TOKEN: &str =
-    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
 
 /// A directory with both templates: the text shows each value as it is.
 pub fn templates() -> tempfile::TempDir {
@@ -78,25 +75,6 @@ impl Rig {
     fn smtp_at(&self, url: &str) -> Smtp {
         smtp(url, self.dir.path(), &self.stop).unwrap()
     }
-}
-
-fn message(action: u16, number: usize) -> Message {
-    Message {
-        action,
-        email: format!("user{number}@example.com"),
-        login: format!("login{number}"),
-        token: TOKEN.to_owned(),
-        code: if action == 2 { "01234".into() } else { String::new() },
-        ticket: None,
-    }
-}
-
-fn batch(count: usize) -> Batch {
-    Batch { messages: (0..count).map(|number| message(1, number)).collect() }
-}
-
-fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { .. })
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `mailroom collect`: the queue, to standard output.
 
-use super::{become_daemon, link, log_configured, queue_settings, stream};
+use super::{become_daemon, link, log_configured, metrics, queue_settings, stream};
 use crate::config::{Ack, Config, Format};
 use crate::error::Error;
 use crate::pace::Pace;
@@ -18,7 +18,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let output = stream(std::io::stdout().as_fd())?;
     refuse_closed(&output)?;
-    let link = link(config, "collect", Some(&config.channel), stop)?;
+    let metrics = metrics(config, "collect");
+    let link = link(config, "collect", Some(&config.channel), &metrics, stop)?;
     become_daemon(stop)?;
     log_configured(config);
     let clock = system_clock();
@@ -37,6 +38,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         pace: Pace::unlimited(config.batch_limit),
         stop: stop.clone(),
         clock,
+        metrics,
         unit: "PG",
     }
     .run()

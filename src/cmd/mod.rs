@@ -3,6 +3,7 @@
 mod check;
 mod collect;
 mod health;
+mod metrics;
 mod migrate;
 mod queue;
 mod run;
@@ -23,6 +24,7 @@ use crate::error::{Error, Kind};
 use crate::http::Http;
 use crate::link::{self, Link};
 use crate::log;
+use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::pump::system_clock;
 use crate::screen::Look;
@@ -30,6 +32,7 @@ use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
 use crate::{db, signal};
+use metrics::metrics;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -162,7 +165,13 @@ fn unusable(fault: Fault) -> Error {
 }
 
 /// A link to the database for the queue; listens if there is a channel.
-fn link(config: &Config, command: &str, channel: Option<&str>, stop: &Stop) -> Result<Link, Error> {
+fn link(
+    config: &Config,
+    command: &str,
+    channel: Option<&str>,
+    metrics: &Metrics,
+    stop: &Stop,
+) -> Result<Link, Error> {
     let mut target = target(config)?;
     target.name(command);
     for warning in &target.warnings {
@@ -176,7 +185,8 @@ fn link(config: &Config, command: &str, channel: Option<&str>, stop: &Stop) -> R
     };
     let token = stop.clone();
     let open = Box::new(move || db::connect(&target, &token));
-    Ok(Link::new(open, settings, stop.clone(), system_clock()))
+    let link = Link::new(open, settings, stop.clone(), system_clock());
+    Ok(link.with_metrics(metrics.clone()))
 }
 
 /// How the queue is worked.
@@ -189,6 +199,7 @@ fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) ->
         retention: config.retention,
         max_attempts: config.max_attempts,
         on_accept,
+        daily_limit: None,
         holder,
     }
 }

@@ -1,27 +1,32 @@
 //! `mailroom run`: the queue, to the provider, settling every outcome.
 
-use super::{become_daemon, link, log_configured, pace, queue_settings, transport};
+use super::{become_daemon, link, log_configured, metrics, pace, queue_settings, transport};
 use crate::config::Config;
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
-use crate::source::queue::{OnAccept, QueueSource};
+use crate::source::queue::{OnAccept, QueueSource, Settings};
 use crate::stop::Stop;
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
-    let link = link(config, "run", Some(&config.channel), stop)?;
+    let metrics = metrics(config, "run");
+    let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
     log_configured(config);
     let transport = transport(config, stop)?;
     become_daemon(stop)?;
     let clock = system_clock();
-    let settings = queue_settings(config, "run", OnAccept::Settle);
+    let settings = Settings {
+        daily_limit: config.daily_limit,
+        ..queue_settings(config, "run", OnAccept::Settle)
+    };
     Pump {
         source: QueueSource::new(settings, link, key, stop.clone(), clock),
         transport,
         pace: pace(config, config.batch_limit),
         stop: stop.clone(),
         clock,
+        metrics,
         unit: "RUN",
     }
     .run()

@@ -1,6 +1,6 @@
 //! `mailroom send`: standard input, to the provider.
 
-use super::{become_daemon, link, pace, stream, transport, unit};
+use super::{become_daemon, link, metrics, pace, stream, transport, unit};
 use crate::config::{Ack, Config, Format};
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
@@ -16,11 +16,13 @@ const BATCH: usize = 50;
 /// Runs until the input ends or it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let input = stream(std::io::stdin().as_fd())?;
+    let metrics = metrics(config, "send");
     let acknowledge = match config.ack {
         Ack::Written => Acknowledge::Here,
-        Ack::Sent => {
-            Acknowledge::Database(Box::new(link(config, "send", None, stop)?), config.lease)
-        }
+        Ack::Sent => Acknowledge::Database(
+            Box::new(link(config, "send", None, &metrics, stop)?),
+            config.lease,
+        ),
     };
     let transport = transport(config, stop)?;
     become_daemon(stop)?;
@@ -38,6 +40,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         },
         max_attempts: config.max_attempts,
         acknowledge,
+        metrics: metrics.clone(),
         known: Box::new(move |action| templates.name(action).is_some()),
     };
     Pump {
@@ -46,6 +49,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         pace: pace(config, BATCH),
         stop: stop.clone(),
         clock,
+        metrics,
         unit: unit(config),
     }
     .run()

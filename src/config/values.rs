@@ -1,28 +1,22 @@
 //! How values are read. Out of scope: where they come from.
 
-#[cfg(feature = "postmark")]
-use super::ApiToken;
 use crate::address;
 use crate::source::queue::Retention;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "postmark")]
 use zeroize::Zeroizing;
 
-/// The longest file that a setting is read from, in bytes.
-const FILE_LIMIT: u64 = 64 * 1024;
+/// A token; not shown by `Debug`.
+#[cfg(feature = "postmark")]
+#[derive(Clone)]
+pub struct ApiToken(pub Zeroizing<String>);
 
-/// What is in a file, which may be anything that a name leads to.
-pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-    if read as u64 > FILE_LIMIT {
-        let why = format!("it holds more than {FILE_LIMIT} bytes; is it the right file?");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+#[cfg(feature = "postmark")]
+impl std::fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiToken")
     }
-    Ok(bytes)
 }
 
 /// Tokens are printable: others cannot stand in a header.
@@ -82,6 +76,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Some(Duration::from_secs(u64::from(number.parse::<u32>().ok()?) * seconds))
     };
     parse().ok_or_else(|| "must be a number with s, m, h or d".to_owned())
+}
+
+/// A file in a directory; it need not be there.
+pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let fits = path.file_name().is_some() && !text.ends_with('/') && !text.contains('\0');
+    if fits { Ok(path) } else { Err("must be the path of a file".to_owned()) }
 }
 
 /// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider

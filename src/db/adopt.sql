@@ -3,7 +3,7 @@
 -- what waits for its next try is left alone.
 -- Index: the unique index on tokens.secret, and the primary key.
 WITH mine AS MATERIALIZED (
-    SELECT d.token, t.secret
+    SELECT d.token, d.created_at, t.secret
       FROM tokens t
       JOIN deliveries d ON d.token = t.id
      WHERE t.secret = ANY ($1::bytea[])
@@ -17,4 +17,6 @@ UPDATE deliveries d
    SET state = 'leased', lease = $2, due_at = now() + make_interval(secs => $3)
   FROM mine
  WHERE d.token = mine.token
-RETURNING d.token, d.attempts, mine.secret
+RETURNING d.token, d.attempts, mine.secret,
+          CASE WHEN isfinite(mine.created_at) THEN extract(epoch FROM now() - mine.created_at)
+              END::float8 AS age

@@ -63,7 +63,10 @@ passed AS (
 )
 SELECT (SELECT count(*) FROM passed) AS passed,
        (SELECT count(*) FROM passed WHERE expired) AS expired,
-       f.token, c.attempts, f.number, f.path, f.signs_code, f.email, f.login, f.secret, f.code
+       f.token, c.attempts,
+       CASE WHEN isfinite(f.created_at) THEN extract(epoch FROM now() - f.created_at) END::float8
+           AS age,
+       f.number, f.path, f.signs_code, f.email, f.login, f.secret, f.code
   FROM (SELECT 1) AS one
   LEFT JOIN (claimed c JOIN fit f USING (token)) ON true
  ORDER BY f.place

@@ -3,8 +3,9 @@
 //! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
 //! reconnecting. Every function can fail with the error of the statement.
 
+use crate::metrics::Depth;
 use crate::model::{Action, Claim, Settlement, Ticket};
-use postgres::{Client, Error, Statement};
+use postgres::{Client, Error, GenericClient, Statement};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -15,6 +16,9 @@ pub const CHUNK: i64 = 1000;
 /// Characters of a provider's id or of a reason that are kept.
 const TEXT: usize = 1000;
 
+/// How far the rows of one state are counted.
+const COUNTED: i64 = 100_000;
+
 /// Slots of ten minutes in a day.
 const SLOTS: usize = 144;
 
@@ -24,6 +28,11 @@ const SLOTS: usize = 144;
 const PLANNING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET jit = off; \
     SET plan_cache_mode = force_generic_plan";
+
+/// Who claims under a limit of the day does so alone: the text of the lock, and how long a
+/// process that froze while it had it keeps it.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext('mailroom: the limit of the day'))";
+const PATIENCE: &str = "SET idle_in_transaction_session_timeout = '5s'";
 
 /// The prepared statements of one connection, for one queue.
 pub struct Statements {
@@ -37,6 +46,7 @@ pub struct Statements {
     prune: Statement,
     record: Statement,
     sent: Statement,
+    room: Statement,
     fold: Statement,
 }
 
@@ -57,6 +67,8 @@ pub struct Want<'a> {
     pub held: &'a [u16],
     /// How long their deliveries wait.
     pub held_for: Duration,
+    /// The most recipients in any 24 hours, of all processes that claim under this limit.
+    pub daily: Option<u64>,
 }
 
 /// What a claim got.
@@ -68,6 +80,8 @@ pub struct Claimed {
     pub passed: usize,
     /// Those of them whose token expired.
     pub expired: usize,
+    /// The limit of the day is reached, counting what others have leased: nothing was looked at.
+    pub full: bool,
 }
 
 /// What waits.
@@ -112,6 +126,7 @@ impl Statements {
     /// As the statements.
     pub fn prepare(client: &mut Client, queue: &str) -> Result<Statements, Error> {
         client.batch_execute(PLANNING)?;
+        client.batch_execute(PATIENCE)?;
         Ok(Statements {
             queue: queue.to_owned(),
             claim: client.prepare(include_str!("claim.sql"))?,
@@ -123,6 +138,7 @@ impl Statements {
             prune: client.prepare(include_str!("prune.sql"))?,
             record: client.prepare(include_str!("record.sql"))?,
             sent: client.prepare(include_str!("sent.sql"))?,
+            room: client.prepare(include_str!("room.sql"))?,
             fold: client.prepare(include_str!("fold.sql"))?,
         })
     }
@@ -132,6 +148,23 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn claim(&self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
+        let Some(daily) = want.daily else { return self.take(client, want) };
+        let mut alone = client.transaction()?;
+        // A statement of its own: what the others did before must be visible to the next one.
+        alone.execute(ALONE, &[])?;
+        let daily = i64::try_from(daily).unwrap_or(i64::MAX);
+        let room: i64 = alone.query_one(&self.room, &[&daily])?.try_get("room")?;
+        let room = usize::try_from(room).unwrap_or(0);
+        if room == 0 {
+            return Ok(Claimed { full: true, ..Claimed::default() });
+        }
+        let (limit, least) = (want.limit.min(room), want.least.min(room));
+        let claimed = self.take(&mut alone, Want { limit, least, ..want })?;
+        alone.commit()?;
+        Ok(claimed)
+    }
+
+    fn take(&self, client: &mut impl GenericClient, want: Want<'_>) -> Result<Claimed, Error> {
         let held: Vec<i16> = want.held.iter().filter_map(|&n| i16::try_from(n).ok()).collect();
         let rows = client.query(
             &self.claim,
@@ -158,6 +191,7 @@ impl Statements {
                     delivery,
                     lease: Arc::clone(want.lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
                 },
                 action: Action {
                     number: u16::try_from(number).unwrap_or(0),
@@ -187,6 +221,21 @@ impl Statements {
                 true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
                 false => None,
             },
+        })
+    }
+
+    /// Counts what waits, each state up to a bound.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
+        let row = client.query_one(include_str!("depth.sql"), &[&self.queue, &COUNTED])?;
+        let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(Depth {
+            due: number("due")?,
+            later: number("later")?,
+            leased: number("leased")?,
+            oldest: seconds(row.try_get("oldest")?),
         })
     }
 
@@ -243,6 +292,7 @@ impl Statements {
                 delivery: row.try_get("token")?,
                 lease: Arc::clone(lease),
                 attempts: u32::try_from(attempts).unwrap_or(0),
+                age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
             };
             Ok((row.try_get("secret")?, ticket))
         };

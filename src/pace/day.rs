@@ -10,8 +10,8 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The width of a slot; the statement that counts in the database has the same.
 pub(super) const SLOT: Duration = Duration::from_secs(600);
 
-/// The database is asked again after so long, and when this part of what was left is used up: as
-/// many processes may share it and together not pass the limit by more than a batch each.
+/// The database is asked again after so long, and when this part of what was left is used up.
+/// (That several processes never pass the limit together is seen to by the claim.)
 const RECOUNT: Duration = Duration::from_secs(300);
 const SHARE: u64 = 8;
 const REREAD: Duration = Duration::from_secs(3600);
@@ -85,6 +85,11 @@ impl Limit {
                 now >= at + RECOUNT || spent > 0 && spent >= left / SHARE
             }
         }
+    }
+
+    /// Asks again at once: others sent more than was known here.
+    pub(super) fn forget(&mut self) {
+        self.count_at = self.count_at.map(|_| Counted::Never);
     }
 
     /// Takes the counts of the database: the first is of the last ten minutes, and so on.

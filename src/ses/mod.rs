@@ -123,7 +123,7 @@ impl Client {
                 return read(&reply);
             }
             let refusal = refusal(&reply, self.now(), str::to_owned);
-            match verdict::call(&refusal, 0, tried) {
+            match verdict::ses::call(&refusal, 0, tried) {
                 CallVerdict::RefreshCredentials(_) => {
                     self.forget_credentials();
                     tried.refreshed = true;
@@ -212,7 +212,7 @@ pub fn refusal(reply: &Reply, now: OffsetDateTime, clean: impl FnOnce(&str) -> S
     let message = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
     Refusal {
         status: reply.status.as_u16(),
-        code: verdict::error_code(reply.header("x-amzn-errortype"), &body),
+        code: verdict::ses::error_code(reply.header("x-amzn-errortype"), &body),
         message: clean(message.unwrap_or_default()),
         after: verdict::wait_asked(
             reply.header("x-amz-retry-after"),

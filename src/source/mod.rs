@@ -5,6 +5,7 @@ pub mod stdin;
 
 use crate::error::Error;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Batch, Outcome, Settlement, Ticket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub enum Next {
     Batch(Batch),
     /// Nothing by the time asked for, or the stop flag was raised.
     Idle,
+    /// Nothing: the limit of the day is reached, counting what other processes have in hand.
+    Full,
     /// Nothing, ever again.
     End,
 }
@@ -76,11 +79,14 @@ pub trait Source {
     fn close(&mut self) -> Result<(), Error>;
 }
 
-/// Says which settlements the database did not take, and why that may be.
-fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>) {
+/// Counts what has failed; says which settlements the database did not take, and why that may be.
+fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
         match (written, settlement) {
+            (Some(written), Settlement::Failed { why }) if written.contains(&id) => {
+                metrics.failed(why);
+            }
             (None, Settlement::Sent { .. }) => log::warn(
                 "PG",
                 format_args!(

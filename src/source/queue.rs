@@ -2,8 +2,9 @@
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
 //! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
-//! table in order is in `queue/upkeep.rs`.
+//! table in order is in `queue/upkeep.rs`, what makes messages of claims in `queue/signing.rs`.
 
+mod signing;
 mod upkeep;
 
 use super::{Ask, Next, Source, new_lease, report_settled};
@@ -12,13 +13,12 @@ use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
 use crate::link::Link;
 use crate::log;
-use crate::model::{Batch, Claim, Message, Outcome, Settlement, Ticket};
+use crate::model::{Batch, Outcome, Settlement, Ticket};
 use crate::pace;
 use crate::stop::Stop;
 use crate::token::SigningKey;
 use crate::verdict;
 use crate::window::Window;
-use crate::wire;
 use std::time::{Duration, Instant};
 
 /// After a wake-up that brought nothing, wake-ups are not looked into for so long: a flood of
@@ -63,6 +63,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// What becomes of accepted deliveries.
     pub on_accept: OnAccept,
+    /// The most recipients in any 24 hours.
+    pub daily_limit: Option<u64>,
     /// First word of the text of our leases, which tells people who holds a delivery.
     pub holder: &'static str,
 }
@@ -98,6 +100,9 @@ pub struct QueueSource {
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
+    /// When what waits is counted next, if anybody wants to know; not before the other moment.
+    count_at: Option<Instant>,
+    count_after: Option<Instant>,
     connected_before: bool,
     highest: i64,
     recorded: i64,
@@ -127,6 +132,8 @@ impl QueueSource {
             woken: false,
             quiet_until: None,
             next_due: None,
+            count_at: None,
+            count_after: None,
             connected_before: false,
             highest: 0,
             recorded: 0,
@@ -139,9 +146,8 @@ impl QueueSource {
 
     /// Claims up to `limit` deliveries if at least `least` can be had, and signs them.
     ///
-    /// Gives an empty batch if there are none; asks again as long as only ineligible rows are
-    /// met.
-    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Batch, Error> {
+    /// Gives [`Next::Idle`] if there are none; asks again as long as only ineligible rows are met.
+    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Next, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(Duration::from_secs(30), |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
@@ -156,61 +162,39 @@ impl QueueSource {
                 lease_for: self.settings.lease,
                 held: &ask.held,
                 held_for,
+                daily: self.settings.daily_limit,
             };
-            let Some(Claimed { claims, passed, expired }) =
+            let Some(Claimed { claims, passed, expired, full }) =
                 self.link.run("claiming", |statements, client| statements.claim(client, want))?
             else {
-                return Ok(Batch::default());
+                return Ok(Next::Idle);
             };
+            self.answered();
+            if full {
+                // A lease that ran out counts as sent as long as it is not put back.
+                self.rescue(false)?;
+                return Ok(Next::Full);
+            }
             if expired > 0 {
-                log::info("PG", format_args!("{expired} expired before they could be sent"));
+                self.report_expired(expired);
                 self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
             if !claims.is_empty() {
-                return self.sign(claims);
+                let batch = self.sign(claims)?;
+                return Ok(if batch.messages.is_empty() { Next::Idle } else { Next::Batch(batch) });
             }
             if passed == 0 || self.stop.requested() {
-                return Ok(Batch::default());
+                return Ok(Next::Idle);
             }
         }
-    }
-
-    /// Signs claims; those that cannot be signed are settled as failed here and now.
-    fn sign(&mut self, claims: Vec<Claim>) -> Result<Batch, Error> {
-        let mut messages = Vec::with_capacity(claims.len());
-        let mut failed = Vec::new();
-        for claim in claims {
-            self.highest = self.highest.max(claim.ticket.delivery);
-            let signed = wire::check_address(&claim.email)
-                .and_then(|()| self.key.sign(&claim.action, &claim.secret, claim.code.as_deref()));
-            match signed {
-                Ok(token) => messages.push(Message {
-                    action: claim.action.number,
-                    email: claim.email,
-                    login: claim.login,
-                    token,
-                    code: claim.code.filter(|code| is_code(code)).unwrap_or_default(),
-                    ticket: Some(claim.ticket),
-                }),
-                Err(why) => {
-                    let id = claim.ticket.delivery;
-                    log::warn("PG", format_args!("delivery {id} failed: {why}"));
-                    failed.push((claim.ticket, Settlement::Failed { why }));
-                }
-            }
-        }
-        if !failed.is_empty() {
-            self.write_down(&failed)?;
-        }
-        Ok(Batch { messages })
     }
 
     /// Writes settlements into the database, however long that takes.
     fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
         let written =
             self.link.run("settling", |statements, client| statements.settle(client, settled))?;
-        report_settled(settled, written.as_deref());
+        report_settled(settled, written.as_deref(), self.link.metrics());
         if written.is_some() { self.prune_at_once() } else { Ok(()) }
     }
 
@@ -223,6 +207,7 @@ impl QueueSource {
         else {
             return Ok(());
         };
+        self.answered();
         if std::mem::take(&mut self.connecting) {
             log::info("PG", "connected");
         }
@@ -259,7 +244,7 @@ impl QueueSource {
     /// `until`.
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let now = self.now();
-        let ends = [self.window.deadline(), self.next_due, until];
+        let ends = [self.window.deadline(), self.next_due, self.count_at, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end)? {
             let now = self.now();
@@ -288,12 +273,6 @@ impl QueueSource {
         (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
         Ok(())
     }
-
-    fn give(&mut self, batch: Batch, why: &str) -> Next {
-        let count = batch.messages.len();
-        log::info("PG", format_args!("processing {count} rows... ({why})"));
-        Next::Batch(batch)
-    }
 }
 
 impl Source for QueueSource {
@@ -309,11 +288,15 @@ impl Source for QueueSource {
             if now >= self.next_check {
                 self.maintain()?;
             }
+            self.count();
             if self.draining {
-                let batch = self.claim(ask, ask.limit)?;
-                if !batch.messages.is_empty() {
-                    self.drained = true;
-                    return Ok(self.give(batch, "max reached"));
+                match self.claim(ask, ask.limit)? {
+                    Next::Batch(batch) => {
+                        self.drained = true;
+                        return Ok(give(batch, "max reached"));
+                    }
+                    Next::Full => return Ok(Next::Full),
+                    Next::Idle | Next::End => {}
                 }
                 (self.draining, self.look, self.stalled) = (false, true, true);
             }
@@ -327,11 +310,11 @@ impl Source for QueueSource {
                 let why = if self.flush { "catching up" } else { "timeout" };
                 self.window.close();
                 (self.look, self.flush) = (true, false);
-                let batch = self.claim(ask, 1)?;
-                if !batch.messages.is_empty() {
-                    return Ok(self.give(batch, why));
+                match self.claim(ask, 1)? {
+                    Next::Batch(batch) => return Ok(give(batch, why)),
+                    Next::Full => return Ok(Next::Full),
+                    Next::Idle | Next::End => continue,
                 }
-                continue;
             }
             if ask.until.is_some_and(|until| until <= now) {
                 return Ok(Next::Idle);
@@ -349,9 +332,11 @@ impl Source for QueueSource {
             if self.now() >= self.next_check {
                 self.maintain()?;
             }
+            self.count();
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
-            self.link.wait(until.min(self.next_check))?;
+            let end = self.count_at.map_or(until, |at| at.min(until));
+            self.link.wait(end.min(self.next_check))?;
         }
         Ok(!self.stop.requested())
     }
@@ -396,6 +381,8 @@ impl Source for QueueSource {
     }
 }
 
-fn is_code(code: &str) -> bool {
-    code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())
+fn give(batch: Batch, why: &str) -> Next {
+    let count = batch.messages.len();
+    log::info("PG", format_args!("processing {count} rows... ({why})"));
+    Next::Batch(batch)
 }

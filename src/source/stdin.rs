@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::model::{Batch, Message, Outcome, Scope, Settlement};
 use crate::pace;
 use crate::stop::{SLICE, Stop};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Where deliveries are acknowledged.
     pub acknowledge: Acknowledge,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Whether there is a template for an action; without a database a message of any other
     /// action is bad.
     pub known: Box<dyn Fn(u16) -> bool>,
@@ -58,6 +61,7 @@ pub struct StdinSource {
     max_attempts: u32,
     acknowledge: Acknowledge,
     known: Box<dyn Fn(u16) -> bool>,
+    metrics: Metrics,
     input: Input,
     undelivered: Undelivered,
     stop: Stop,
@@ -77,11 +81,12 @@ impl StdinSource {
         stop: Stop,
         clock: Clock,
     ) -> StdinSource {
-        let Settings { reader, max_attempts, acknowledge, known } = settings;
+        let Settings { reader, max_attempts, acknowledge, known, metrics } = settings;
         StdinSource {
             max_attempts,
             acknowledge,
             known,
+            metrics,
             input: Input::new(input, reader, stop.clone(), clock),
             undelivered,
             stop,
@@ -140,6 +145,7 @@ impl StdinSource {
 
     fn report_bad(&mut self, place: &str, why: &str, raw: &[u8]) -> Result<(), Error> {
         self.bad += 1;
+        self.metrics.bad_input();
         if raw.is_empty() {
             log::error("SES", format_args!("bad input: {place}: {why}"));
             return Ok(());
@@ -271,6 +277,8 @@ impl Source for StdinSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         loop {
             let now = (self.clock.now)();
+            // The pump writes the numbers.
+            let wake = ask.until.into_iter().chain(self.metrics.due()).min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
@@ -287,16 +295,16 @@ impl Source for StdinSource {
                 if self.stop.requested() {
                     return Ok(Next::End);
                 }
-                if ask.until.is_some_and(|until| until <= now) {
+                if wake.is_some_and(|wake| wake <= now) {
                     return Ok(Next::Idle);
                 }
                 let next = self.waiting.iter().map(|held| held.due.max(now)).min();
                 let next = next.filter(|&next| next > now).unwrap_or(now + SLICE);
-                let end = ask.until.map_or(next, |until| until.min(next));
+                let end = wake.map_or(next, |wake| wake.min(next));
                 self.stop.sleep(end.saturating_duration_since(now));
                 continue;
             }
-            match self.input.read(ask.until, ask.limit)? {
+            match self.input.read(wake, ask.limit)? {
                 Read::Records(records) => self.take(records)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
@@ -341,7 +349,10 @@ impl Source for StdinSource {
             }
             match settlement {
                 Settlement::Sent { .. } => {}
-                Settlement::Failed { why } => undelivered.push((message, why)),
+                Settlement::Failed { why } => {
+                    self.metrics.failed(&why);
+                    undelivered.push((message, why));
+                }
                 Settlement::Again { delay, counts, .. } => {
                     let attempts = attempts + u32::from(counts);
                     let due = (self.clock.now)() + delay;
@@ -354,7 +365,7 @@ impl Source for StdinSource {
         {
             let written =
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
-            report_settled(&settled, written.as_deref());
+            report_settled(&settled, written.as_deref(), &self.metrics);
         }
         self.give_up(undelivered)?;
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }

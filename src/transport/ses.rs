@@ -222,7 +222,7 @@ impl Ses {
                 let refusal = refusal(&reply, self.client.now(), |text| {
                     scrub(text, messages.iter().copied())
                 });
-                let verdict = verdict::call(&refusal, part.action, tried);
+                let verdict = verdict::ses::call(&refusal, part.action, tried);
                 if let CallVerdict::CorrectClock(why) = &verdict {
                     let ahead = self.client.correct_clock(&reply);
                     log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
@@ -299,7 +299,7 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
         .iter()
         .map(|entry| {
             let error = scrub(&text(entry, "Error"), messages.iter().copied());
-            verdict::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
+            verdict::ses::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
         })
         .collect()
 }

@@ -85,7 +85,7 @@ proptest! {
 
 #[test]
 fn an_event_of_a_delivery_has_its_id_again_when_it_is_written_again() {
-    let ticket = Ticket { delivery: 42, lease: "a".into(), attempts: 1 };
+    let ticket = Ticket { delivery: 42, lease: "a".into(), attempts: 1, age: None };
     let again = Ticket { lease: "b".into(), attempts: 2, ..ticket.clone() };
     let [first, second] = [ticket, again].map(|ticket| {
         let message = Message {

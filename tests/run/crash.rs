@@ -3,7 +3,7 @@
 use super::{repeated, run, wait_state};
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Program, wait_until};
+use crate::support::program::{Program, Running, wait_until};
 use nix::sys::signal::Signal;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -18,6 +18,14 @@ fn slow(millis: u64) -> Reply {
 
 fn with_lease(database: &Database, endpoint: &Endpoint) -> Program {
     run(database, endpoint).env("MAILROOM_LEASE", "1500")
+}
+
+/// A program that waits for the reply to its first call, which takes so long.
+fn in_call(endpoint: &Endpoint, millis: u64, program: Program) -> Running {
+    endpoint.push(slow(millis));
+    let running = program.start();
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    running
 }
 
 #[test]
@@ -41,10 +49,8 @@ fn killed_before_the_provider_has_the_request_it_loses_and_repeats_nothing() {
 fn killed_while_the_provider_has_the_request_it_repeats_one_batch_at_most() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
-    endpoint.push(slow(500));
     database.accounts("user", 25);
-    let running = with_lease(&database, &endpoint).start();
-    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let running = in_call(&endpoint, 500, with_lease(&database, &endpoint));
     running.kill();
     let running = with_lease(&database, &endpoint).start();
     wait_state(&database, "sent", 25);
@@ -56,10 +62,8 @@ fn killed_while_the_provider_has_the_request_it_repeats_one_batch_at_most() {
 fn killed_after_acceptance_and_before_settling_it_repeats_one_batch_at_most() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
-    endpoint.push(slow(500));
     database.accounts("user", LIMIT as u32);
-    let running = with_lease(&database, &endpoint).start();
-    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let running = in_call(&endpoint, 500, with_lease(&database, &endpoint));
     // It cannot read the reply while it is frozen.
     running.signal(Signal::SIGSTOP);
     endpoint.wait_for(LIMIT, PATIENCE);
@@ -102,10 +106,8 @@ fn killed_again_and_again_under_a_thousand_messages_it_loses_none() {
 fn asked_to_stop_during_a_call_it_settles_what_the_provider_says() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
-    endpoint.push(slow(1000));
     database.accounts("user", 25);
-    let running = run(&database, &endpoint).start();
-    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let running = in_call(&endpoint, 1000, run(&database, &endpoint));
     let started = Instant::now();
     let finished = running.stop();
     assert_eq!(finished.code, Some(0), "{}", finished.log);
@@ -153,10 +155,8 @@ fn outcomes_that_cannot_be_written_down_now_are_written_when_the_database_is_bac
     let database = Database { name: "postgres".into(), url: cluster.url("postgres") };
     mailroom::db::migrate::up(&mut database.client()).unwrap();
     let endpoint = Endpoint::start();
-    endpoint.push(slow(1500));
     database.accounts("user", LIMIT as u32);
-    let running = run(&database, &endpoint).start();
-    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let running = in_call(&endpoint, 1500, run(&database, &endpoint));
     cluster.control(&["stop", "-m", "immediate"]);
     endpoint.wait_for(LIMIT, PATIENCE);
     running.wait_log("connection failed");

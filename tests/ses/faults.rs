@@ -1,6 +1,7 @@
 //! Calls that go wrong: halves, lost replies, clocks, stopping, and what is kept of the replies.
 
-use super::{Rig, TOKEN, accepted, batch, message};
+use super::Rig;
+use crate::support::batches::{TOKEN, accepted, batch, message};
 use crate::support::endpoint::{Endpoint, Reply};
 use mailroom::model::Outcome;
 use mailroom::transport::Transport;

@@ -1,6 +1,7 @@
 //! The transport against a local SES that others wrote.
 
-use super::{Rig, TOKEN, accepted, batch, message};
+use super::Rig;
+use crate::support::batches::{TOKEN, accepted, batch, message};
 use crate::support::peer::Peer;
 use mailroom::model::{Outcome, Scope};
 use mailroom::transport::Transport;

@@ -1,6 +1,7 @@
 //! What is asked of SES: which calls a batch becomes, and what stands in them.
 
-use super::{Rig, TOKEN, accepted, batch, message};
+use super::Rig;
+use crate::support::batches::{TOKEN, accepted, batch, ids, message};
 use mailroom::model::{Batch, Outcome, Scope};
 use mailroom::template::Templates;
 use mailroom::transport::Transport;
@@ -14,14 +15,7 @@ fn a_batch_of_two_kinds_is_two_calls_with_the_data_of_each_message() {
     let mut batch = batch(3);
     batch.messages[1] = message(2, 1);
     let outcomes = rig.ses().send(&batch);
-    let ids: Vec<&str> = outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            Outcome::Accepted { provider_id } => provider_id.as_str(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(ids, ["id-000001", "id-000003", "id-000002"]);
+    assert_eq!(ids(&outcomes), ["id-000001", "id-000003", "id-000002"]);
     let mails = rig.endpoint.accepted();
     assert_eq!(mails[0].to, "user0@example.com");
     assert_eq!(mails[1].data, json!({"login": "login2", "secret": TOKEN, "code": ""}));

@@ -1,6 +1,7 @@
 //! The two outcome tables, row by row: as pure functions, and over HTTP.
 
-use super::{Rig, TOKEN, batch};
+use super::Rig;
+use crate::support::batches::{TOKEN, batch};
 use crate::support::endpoint::Reply;
 use mailroom::model::{Outcome, Scope};
 use mailroom::transport::Transport;
@@ -108,7 +109,7 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
 #[test]
 fn each_entry_status_has_the_outcome_of_the_table() {
     for (status, say) in ENTRIES {
-        assert_eq!(said(&verdict::entry(status, "because", "id", 1)), *say, "{status}");
+        assert_eq!(said(&verdict::ses::entry(status, "because", "id", 1)), *say, "{status}");
     }
 }
 
@@ -121,14 +122,14 @@ fn each_call_error_has_the_verdict_of_the_table() {
             message: (*message).into(),
             after: None,
         };
-        let verdict = verdict::call(&refusal, 1, Remedies::default());
+        let verdict = verdict::ses::call(&refusal, 1, Remedies::default());
         assert_eq!(said_of_call(&verdict), *say, "{status} {code} {message}");
         let both = Remedies { refreshed: true, corrected: true };
         let after = match say {
             Say::Refresh | Say::Clock => Say::HoldAll,
             other => *other,
         };
-        assert_eq!(said_of_call(&verdict::call(&refusal, 1, both)), after, "{code}, again");
+        assert_eq!(said_of_call(&verdict::ses::call(&refusal, 1, both)), after, "{code}, again");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way to the provider: TLS, private authorities, proxies.
 
-use super::{Rig, accepted, batch};
+use super::Rig;
+use crate::support::batches::{accepted, batch};
 use crate::support::endpoint::{Endpoint, Proxy};
 use mailroom::model::Outcome;
 use mailroom::transport::Transport;

@@ -1,6 +1,7 @@
 //! Each step of the conversation, failing in each way.
 
-use super::{Rig, TOKEN, accepted, batch};
+use super::Rig;
+use crate::support::batches::{TOKEN, accepted, batch};
 use crate::support::mailserver::{Act, MailServer, Step, Tls};
 use mailroom::model::{Outcome, Scope};
 use mailroom::transport::Transport;

@@ -1,6 +1,7 @@
 //! What stands in a mail, and what no login can make of it.
 
-use super::{Rig, TOKEN, accepted, batch, message, write};
+use super::{Rig, write};
+use crate::support::batches::{TOKEN, accepted, batch, message};
 use mailroom::model::{Outcome, Scope};
 use mailroom::transport::Transport;
 

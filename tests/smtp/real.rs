@@ -1,6 +1,7 @@
 //! The transport against Postfix.
 
-use super::{TOKEN, accepted, batch, message, smtp, templates};
+use super::{smtp, templates};
+use crate::support::batches::{TOKEN, accepted, batch, message};
 use crate::support::postfix::Postfix;
 use mailroom::model::Outcome;
 use mailroom::stop::Stop;

@@ -1,6 +1,7 @@
 //! The program with MAILROOM_TRANSPORT: what it asks for, and that it sends.
 
-use super::{TOKEN, templates};
+use super::templates;
+use crate::support::batches::TOKEN;
 use crate::support::endpoint::Endpoint;
 use crate::support::mailserver::{MailServer, Tls};
 use crate::support::postmark::API_TOKEN;

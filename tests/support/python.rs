@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A python that has the libraries: MAILROOM_PYTHON, else what scripts/setup made.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     if let Some(python) = std::env::var_os("MAILROOM_PYTHON").filter(|path| !path.is_empty()) {
         return python.into();
     }

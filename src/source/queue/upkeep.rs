@@ -1,5 +1,5 @@
 //! What keeps the table in order between batches: leases that ran out, tokens that expired, rows
-//! that are old, and the record of the highest token.
+//! that are old, the record of the highest token, and the count of what waits.
 //!
 //! Out of scope: when a batch is claimed and what becomes of it.
 
@@ -11,6 +11,12 @@ use std::time::Duration;
 
 /// How many chunks of old rows are deleted at one healthcheck.
 const PRUNE_CHUNKS: usize = 100;
+
+/// While there is something to do, what waits is counted this often; while there is not, at each
+/// healthcheck.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// Counting takes no more than this part of the time.
+const COUNT_SHARE: u32 = 100;
 
 impl QueueSource {
     /// After rows were settled: with no retention they go with their settling.
@@ -65,15 +71,51 @@ impl QueueSource {
             }
         }
         if expired > 0 {
-            log::info("PG", format_args!("{expired} expired before they could be sent"));
+            self.report_expired(expired);
         }
         if let Retention::For(retention) = self.settings.retention {
             self.prune(retention)?;
         }
-        self.link.run("adding up tallies", |statements, client| statements.fold(client))?;
+        let folded =
+            self.link.run("adding up tallies", |statements, client| statements.fold(client))?;
+        if folded.is_some() {
+            self.answered();
+        }
         self.record()?;
         self.look = true;
         Ok(())
+    }
+
+    pub(super) fn report_expired(&self, count: usize) {
+        log::info("PG", format_args!("{count} expired before they could be sent"));
+        self.link.metrics().expired(count);
+    }
+
+    /// The database answered: that is progress, and what waits may have changed.
+    pub(super) fn answered(&mut self) {
+        let (metrics, now) = (self.link.metrics(), self.now());
+        metrics.progressed(now, (self.clock.wall)());
+        if metrics.is_on() {
+            let next = self.count_after.map_or(now, |at| now.max(at));
+            self.count_at.get_or_insert(next);
+        }
+    }
+
+    /// Counts what waits, if it is time.
+    pub(super) fn count(&mut self) {
+        let begun = self.now();
+        if self.count_at.is_none_or(|at| begun < at) {
+            return;
+        }
+        self.count_at = None;
+        let depth =
+            self.link.ask("counting what waits", |statements, client| statements.depth(client));
+        if let Some(depth) = depth {
+            self.link.metrics().depth(depth, self.now());
+        }
+        let done = self.now();
+        let took = done.saturating_duration_since(begun);
+        self.count_after = Some(done + COUNT_EVERY.max(took * COUNT_SHARE));
     }
 
     /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
@@ -90,6 +132,7 @@ impl QueueSource {
     /// Gives whether it goes on.
     pub(super) fn heed_pause(&mut self, paused: Option<&str>) -> Result<bool, Error> {
         let before = std::mem::replace(&mut self.paused, paused.is_some());
+        self.link.metrics().paused(self.paused);
         match paused {
             Some(reason) if !before => {
                 let why = if reason.is_empty() { "" } else { ": " };

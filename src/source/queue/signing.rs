@@ -1,0 +1,45 @@
+//! What makes messages of claims.
+//!
+//! Out of scope: what a signature covers (`token.rs`), when to claim.
+
+use super::QueueSource;
+use crate::error::Error;
+use crate::log;
+use crate::model::{Batch, Claim, Message, Settlement};
+use crate::wire;
+
+impl QueueSource {
+    /// Signs claims; those that cannot be signed are settled as failed here and now.
+    pub(super) fn sign(&mut self, claims: Vec<Claim>) -> Result<Batch, Error> {
+        let mut messages = Vec::with_capacity(claims.len());
+        let mut failed = Vec::new();
+        for claim in claims {
+            self.highest = self.highest.max(claim.ticket.delivery);
+            let signed = wire::check_address(&claim.email)
+                .and_then(|()| self.key.sign(&claim.action, &claim.secret, claim.code.as_deref()));
+            match signed {
+                Ok(token) => messages.push(Message {
+                    action: claim.action.number,
+                    email: claim.email,
+                    login: claim.login,
+                    token,
+                    code: claim.code.filter(|code| is_code(code)).unwrap_or_default(),
+                    ticket: Some(claim.ticket),
+                }),
+                Err(why) => {
+                    let id = claim.ticket.delivery;
+                    log::warn("PG", format_args!("delivery {id} failed: {why}"));
+                    failed.push((claim.ticket, Settlement::Failed { why }));
+                }
+            }
+        }
+        if !failed.is_empty() {
+            self.write_down(&failed)?;
+        }
+        Ok(Batch { messages })
+    }
+}
+
+fn is_code(code: &str) -> bool {
+    code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())
+}

@@ -1,0 +1,66 @@
+//! What the numbers cost: nothing while nothing happens, little while the queue is long.
+
+use super::Numbers;
+use crate::support::cluster::Database;
+use crate::support::program::{Program, wait_until};
+use mailroom::db::queue::Statements;
+use std::time::{Duration, Instant};
+
+#[test]
+fn an_idle_collector_writes_its_numbers_without_a_query_and_without_waking_up_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mailroom.prom");
+    let database = Database::migrated();
+    let statsd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let place = statsd.local_addr().unwrap().to_string();
+    let collect = Program::collect(&database)
+        .env("MAILROOM_METRICS_FILE", &path)
+        .env("MAILROOM_STATSD", place)
+        .start();
+    let asked = || {
+        let row = database.client().query_one(
+            "SELECT max(query_start)::text, \
+                    count(*) FILTER (WHERE starts_with(query, '-- Counts the deliveries')) \
+               FROM pg_stat_activity \
+              WHERE datname = current_database() AND application_name = 'mailroom collect'",
+            &[],
+        );
+        let row = row.unwrap();
+        (row.get::<_, Option<String>>(0), row.get::<_, i64>(1))
+    };
+    wait_until("it has counted", || asked().1 == 1);
+    let modified = || std::fs::metadata(&path).unwrap().modified().unwrap();
+    let (before, first, begun) = (asked(), modified(), Instant::now());
+    let wakes = collect.status("voluntary_ctxt_switches");
+    wait_until("the numbers are written", || modified() > first);
+    let second = modified();
+    wait_until("and again", || modified() > second);
+    let wakes = collect.status("voluntary_ctxt_switches") - wakes;
+    assert_eq!(asked(), before, "it asked the database");
+    let limit = 2.0 * begun.elapsed().as_secs_f64() + 10.0;
+    assert!((wakes as f64) < limit, "{wakes} wake-ups in {:?}", begun.elapsed());
+    Numbers::read(&path, "collect").has(&[("queue_depth state=due", 0.0), ("database_up", 1.0)]);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_queue_of_any_length_is_counted_up_to_a_bound_and_in_no_time() {
+    let database = Database::migrated();
+    // Without what refers to them: only the count is looked at.
+    database.run(
+        "SET session_replication_role = replica;
+         INSERT INTO deliveries (token, due_at)
+         SELECT n, now() + make_interval(secs => CASE WHEN n % 2 = 0 THEN -n ELSE n END)
+           FROM generate_series(1, 300000) n;
+         ANALYZE deliveries",
+    );
+    let mut client = database.client();
+    let statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    let begun = Instant::now();
+    let depth = statements.depth(&mut client).unwrap();
+    let took = begun.elapsed();
+    assert_eq!((depth.due, depth.later, depth.leased), (100_000, 100_000, 0));
+    assert!((300_000..310_000).contains(&depth.oldest.as_secs()), "{depth:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    println!("counted in {took:?}");
+}

@@ -1,0 +1,38 @@
+//! Messages and batches for a transport alone, without a database.
+
+use mailroom::model::{Batch, Message, Outcome};
+
+/// What looks like a token, and is easy to find.
+pub const TOKEN: &str =
+    "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENT";
+
+/// A message of this action, with a code if the action has one.
+pub fn message(action: u16, number: usize) -> Message {
+    Message {
+        action,
+        email: format!("user{number}@example.com"),
+        login: format!("login{number}"),
+        token: TOKEN.to_owned(),
+        code: if action == 2 { "01234".into() } else { String::new() },
+        ticket: None,
+    }
+}
+
+/// So many activations.
+pub fn batch(count: usize) -> Batch {
+    Batch { messages: (0..count).map(|number| message(1, number)).collect() }
+}
+
+pub fn accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
+}
+
+/// The provider's ids of a batch that was accepted.
+pub fn ids(outcomes: &[Outcome]) -> Vec<&str> {
+    let mut ids = Vec::new();
+    for outcome in outcomes {
+        let Outcome::Accepted { provider_id } = outcome else { panic!("{outcome:?}") };
+        ids.push(provider_id.as_str());
+    }
+    ids
+}
