@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::db::grants;
 use crate::db::queue::{self, Statements};
 use crate::db::session::Session;
-use crate::db::{Client, Fault, StatementError, migrate};
+use crate::db::{self, Client, Fault, StatementError, migrate};
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::metrics::Metrics;
@@ -139,6 +139,9 @@ impl Link {
 
     fn attempt(&mut self) -> Result<(Session, Statements), Failure> {
         let mut session = (self.open)()?;
+        if !self.proven {
+            self.refuse_pool(&mut session)?;
+        }
         let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
         sound.map_err(|error| match error.kind {
             Kind::Config => Failure::Config(error.message),
@@ -168,6 +171,16 @@ impl Link {
         }
         let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
         Ok((session, statements))
+    }
+
+    /// Through a pool of transactions all would seem well, but no notification would ever come.
+    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Failure> {
+        // A role may be allowed a single connection: then it is not known.
+        let Ok(mut other) = (self.open)() else { return Ok(()) };
+        match session.is_pooled_with(&mut other)? {
+            false => Ok(()),
+            true => Err(Failure::Config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+        }
     }
 
     /// Runs one statement until it succeeds. Faults that pass are waited out.

@@ -24,6 +24,15 @@ fn chance() -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// What the log says of a run as a whole.
+#[derive(Default)]
+struct Told {
+    /// That the process was asked to stop.
+    stopping: bool,
+    /// Messages that were accepted.
+    accepted: usize,
+}
+
 /// A source, a transport, and the pace between them.
 pub struct Pump<S> {
     /// Where messages come from.
@@ -49,22 +58,25 @@ impl<S: Source> Pump<S> {
     /// # Errors
     /// Why the process must end; everything that was taken is settled, released or kept.
     pub fn run(&mut self) -> Result<(), Error> {
-        let ended = self.turn();
+        let mut told = Told::default();
+        let ended = self.turn(&mut told);
+        self.tell_stopping(&mut told);
         notify::stopping((self.clock.now)());
         let closed = self.source.close();
         self.metrics.flush((self.clock.now)());
+        if ended.is_ok() {
+            let why = if told.stopping { "stopped" } else { "end of input" };
+            log::info(self.unit, format_args!("{why}; {} messages handed over", told.accepted));
+        }
         ended.and(closed)
     }
 
-    fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self, told: &mut Told) -> Result<(), Error> {
         let mut give_up_at = None;
-        let mut accepted = 0;
         loop {
+            self.tell_stopping(told);
             let now = (self.clock.now)();
             notify::progress(now);
-            if self.stop.requested() {
-                notify::stopping(now);
-            }
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
             }
@@ -101,10 +113,11 @@ impl<S: Source> Pump<S> {
                     let took = now.saturating_duration_since(begun);
                     self.metrics.attempted(&batch.messages, &outcomes, took);
                     let broken = self.transport.broken();
-                    let before = accepted;
-                    accepted += outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
-                    if accepted > before {
-                        notify::status(format_args!("{accepted} messages handed over"), now);
+                    let accepted = outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
+                    if accepted > 0 {
+                        told.accepted += accepted;
+                        let so_far = told.accepted;
+                        notify::status(format_args!("{so_far} messages handed over"), now);
                     }
                     // With nobody to hand over to there is nothing to learn of a pace.
                     if broken.is_none() {
@@ -144,6 +157,13 @@ impl<S: Source> Pump<S> {
             self.pace.seed(counts.as_deref(), (self.clock.now)());
         }
         Ok(())
+    }
+
+    fn tell_stopping(&self, told: &mut Told) {
+        if self.stop.requested() && !std::mem::replace(&mut told.stopping, true) {
+            log::info(self.unit, "asked to stop; finishing what was begun");
+            notify::stopping((self.clock.now)());
+        }
     }
 
     fn progressed(&self) {

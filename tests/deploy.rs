@@ -4,13 +4,15 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::manager::Manager;
 use crate::support::program::{KEY, Program};
-use crate::support::tools::{assert_silent, python, run, tool};
+use crate::support::python::python;
+use crate::support::tools::{assert_silent, run, tool};
 use mailroom::cli;
 use mailroom::config::{Config, Inputs, VARS};
 use mailroom::error::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -85,7 +87,7 @@ fn the_program_runs_with_what_the_unit_gives_it_and_tells_when_it_is_ready() {
 fn yaml(name: &str) -> Vec<Value> {
     let script = "import sys, json, yaml; \
                   print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let out = run(python().args(["-c", script]).arg(path(name)));
+    let out = run(Command::new(python()).args(["-c", script]).arg(path(name)));
     serde_json::from_str(&out).unwrap()
 }
 

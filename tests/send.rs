@@ -2,6 +2,7 @@
 
 mod faults;
 mod input;
+mod kept;
 mod stop;
 
 use crate::support::endpoint::{Endpoint, Mail};

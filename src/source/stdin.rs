@@ -20,7 +20,7 @@ use crate::stop::{SLICE, Stop};
 use crate::token::Parsed;
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Record};
+use crate::wire::{self, Reader, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub enum Acknowledge {
 
 /// How standard input is read.
 pub struct Settings {
+    /// What reads the text.
+    pub reader: Reader,
     /// Tries before a message is given up.
     pub max_attempts: u32,
     /// Where deliveries are acknowledged.
@@ -57,7 +59,10 @@ struct Held {
 
 /// Messages read from a file, normally standard input.
 pub struct StdinSource {
-    settings: Settings,
+    max_attempts: u32,
+    acknowledge: Acknowledge,
+    known: Box<dyn Fn(u16) -> bool>,
+    metrics: Metrics,
     input: Input,
     undelivered: Undelivered,
     stop: Stop,
@@ -77,9 +82,13 @@ impl StdinSource {
         stop: Stop,
         clock: Clock,
     ) -> StdinSource {
+        let Settings { reader, max_attempts, acknowledge, known, metrics } = settings;
         StdinSource {
-            settings,
-            input: Input::new(input, stop.clone(), clock),
+            max_attempts,
+            acknowledge,
+            known,
+            metrics,
+            input: Input::new(input, reader, stop.clone(), clock),
             undelivered,
             stop,
             clock,
@@ -89,35 +98,17 @@ impl StdinSource {
         }
     }
 
-    /// Sorts a record into what will be sent and what is bad.
-    fn take(&mut self, record: Record) -> Result<(), Error> {
-        for bad in &record.bad {
-            let place = match bad.message {
-                Some(message) => format!("record {}, message {message}", record.number),
-                None => format!("record {}", record.number),
-            };
-            self.report_bad(&place, &bad.why, &bad.raw)?;
+    /// Sorts records into what will be sent and what is bad.
+    fn take(&mut self, records: Vec<Record>) -> Result<(), Error> {
+        let mut good = Vec::new();
+        for record in records {
+            self.sort(record, &mut good)?;
         }
-        let mut good = record.good;
         let due = (self.clock.now)();
         let mut lapses = None;
-        if let Acknowledge::Database(_, lease_for) = self.settings.acknowledge {
+        if let Acknowledge::Database(_, lease_for) = self.acknowledge {
             lapses = Some(due + lease_for);
             good = self.adopt(good)?;
-        } else {
-            let bad: Vec<usize> = record.bad.iter().filter_map(|bad| bad.message).collect();
-            let places = (1..).filter(|place| !bad.contains(place));
-            let mut known = Vec::with_capacity(good.len());
-            for (message, place) in good.into_iter().zip(places) {
-                if (self.settings.known)(message.action) {
-                    known.push(message);
-                    continue;
-                }
-                let place = format!("record {}, message {place}", record.number);
-                let why = format!("there is no template for action {}", message.action);
-                self.report_bad(&place, &why, &encode(message))?;
-            }
-            good = known;
         }
         self.waiting.extend(good.into_iter().map(|message| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
@@ -126,9 +117,36 @@ impl StdinSource {
         Ok(())
     }
 
+    /// Reports what is bad in a record and adds the rest to `good`.
+    fn sort(&mut self, record: Record, good: &mut Vec<Message>) -> Result<(), Error> {
+        for bad in &record.bad {
+            let place = match bad.message {
+                Some(message) => format!("record {}, message {message}", record.number),
+                None => format!("record {}", record.number),
+            };
+            self.report_bad(&place, &bad.why, &bad.raw)?;
+        }
+        if let Acknowledge::Database(..) = self.acknowledge {
+            good.extend(record.good);
+            return Ok(());
+        }
+        let bad: Vec<usize> = record.bad.iter().filter_map(|bad| bad.message).collect();
+        let places = (1..).filter(|place| !bad.contains(place));
+        for (message, place) in record.good.into_iter().zip(places) {
+            if (self.known)(message.action) {
+                good.push(message);
+                continue;
+            }
+            let place = format!("record {}, message {place}", record.number);
+            let why = format!("there is no template for action {}", message.action);
+            self.report_bad(&place, &why, &encode(message))?;
+        }
+        Ok(())
+    }
+
     fn report_bad(&mut self, place: &str, why: &str, raw: &[u8]) -> Result<(), Error> {
         self.bad += 1;
-        self.settings.metrics.bad_input();
+        self.metrics.bad_input();
         if raw.is_empty() {
             log::error("SES", format_args!("bad input: {place}: {why}"));
             return Ok(());
@@ -147,7 +165,7 @@ impl StdinSource {
 
     /// Takes deliveries over from the collector; leaves out those that are not to be sent now.
     fn adopt(&mut self, messages: Vec<Message>) -> Result<Vec<Message>, Error> {
-        let Acknowledge::Database(link, lease_for) = &mut self.settings.acknowledge else {
+        let Acknowledge::Database(link, lease_for) = &mut self.acknowledge else {
             return Ok(messages);
         };
         let tokens: Vec<Parsed> =
@@ -202,8 +220,8 @@ impl StdinSource {
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
         let start = (self.clock.now)();
         while self.stop.requested() && (self.clock.now)() < start + SLICE {
-            match self.input.read(None)? {
-                Read::Record(record) => self.take(record)?,
+            match self.input.read(None, 1)? {
+                Read::Records(records) => self.take(records)?,
                 Read::Nothing | Read::End => break,
             }
         }
@@ -234,7 +252,7 @@ impl StdinSource {
         delay: Duration,
         why: &str,
     ) -> Result<(), Error> {
-        let Acknowledge::Database(link, _) = &mut self.settings.acknowledge else { return Ok(()) };
+        let Acknowledge::Database(link, _) = &mut self.acknowledge else { return Ok(()) };
         let (back, kept): (VecDeque<_>, VecDeque<_>) =
             self.waiting.drain(..).partition(|held| which(&held.message));
         self.waiting = kept;
@@ -261,7 +279,7 @@ impl Source for StdinSource {
         loop {
             let now = (self.clock.now)();
             // The pump writes the numbers.
-            let wake = ask.until.into_iter().chain(self.settings.metrics.due()).min();
+            let wake = ask.until.into_iter().chain(self.metrics.due()).min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
@@ -288,8 +306,8 @@ impl Source for StdinSource {
                 self.stop.sleep(notify::before(end, now).saturating_duration_since(now));
                 continue;
             }
-            match self.input.read(wake)? {
-                Read::Record(record) => self.take(record)?,
+            match self.input.read(wake, ask.limit)? {
+                Read::Records(records) => self.take(records)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
             }
@@ -324,7 +342,7 @@ impl Source for StdinSource {
             let settlement = verdict::settlement(
                 outcome,
                 attempts,
-                self.settings.max_attempts,
+                self.max_attempts,
                 |attempt| pace::backoff(attempt, chance),
                 probe,
             );
@@ -335,7 +353,7 @@ impl Source for StdinSource {
             match settlement {
                 Settlement::Sent { .. } => {}
                 Settlement::Failed { why } => {
-                    self.settings.metrics.failed(&why);
+                    self.metrics.failed(&why);
                     undelivered.push((message, why));
                 }
                 Settlement::Again { delay, counts, .. } => {
@@ -345,19 +363,19 @@ impl Source for StdinSource {
                 }
             }
         }
-        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
+        if let Acknowledge::Database(link, _) = &mut self.acknowledge
             && !settled.is_empty()
         {
             let written =
                 link.run("settling", |statements, client| statements.settle(client, &settled))?;
-            report_settled(&settled, written.as_deref(), &self.settings.metrics);
+            report_settled(&settled, written.as_deref(), &self.metrics);
         }
         self.give_up(undelivered)?;
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
-        match &mut self.settings.acknowledge {
+        match &mut self.acknowledge {
             Acknowledge::Here => Ok(None),
             Acknowledge::Database(link, _) => {
                 link.run("counting what was sent", |statements, client| statements.sent(client))
@@ -366,7 +384,7 @@ impl Source for StdinSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        if let Acknowledge::Here = self.settings.acknowledge {
+        if let Acknowledge::Here = self.acknowledge {
             self.empty_the_pipe()?;
         }
         self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped")?;

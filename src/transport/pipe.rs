@@ -85,7 +85,7 @@ impl Transport for Pipe {
         match &self.format {
             Format::Csv => wire::encode(batch, &mut self.buffer),
             Format::CloudEvents(queue) => {
-                wire::encode_cloudevents(batch, queue, &mut self.buffer);
+                wire::events::encode(batch, queue, &mut self.buffer);
             }
         }
         let outcome = match self.write() {

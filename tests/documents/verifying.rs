@@ -153,7 +153,7 @@ fn the_code_for_python_knows_our_tokens_from_forged_ones() {
     let code = block("python");
     assert!(code.contains("compare_digest(expected"), "it compares in constant time");
     let files = [("verify.py", code), ("main.py", PYTHON.to_owned())];
-    run(&files, crate::signature::python(), &["main.py"], &cases());
+    run(&files, crate::support::python::python(), &["main.py"], &cases());
 }
 
 #[test]

@@ -13,11 +13,6 @@ pub fn tool(name: &str) -> Option<Command> {
     found.map(Command::new)
 }
 
-/// The Python that scripts/setup has made.
-pub fn python() -> Command {
-    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"))
-}
-
 /// Runs it; gives its standard output. It must succeed and write nothing to standard error.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();

@@ -22,7 +22,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from collect' -l batch-limit -x 
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l ack -x -a 'written sent' -d 'written: a batch is settled when it was written to stdout; sent: when send settled it in the database'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l lease -x -d 'ms a claimed delivery stays ours before it may be claimed again'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l retention -x -a 'forever' -d 'how long settled deliveries are kept: 90s, 15m, 12h, 30d; 0 deletes at once, forever keeps all'
-complete -c mailroom -n '__fish_seen_subcommand_from collect' -l format -x -a 'csv cloudevents' -d 'csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
+complete -c mailroom -n '__fish_seen_subcommand_from collect' -l format -x -a 'csv cloudevents' -d 'what goes through the pipe: csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l statsd -x -d 'DogStatsD for metrics: host:port or unix:///path; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l metrics-file -x -d 'file for metrics in the text format of Prometheus, one for each process: /var/lib/node_exporter/mailroom.prom'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l log-format -x -a 'text json' -d 'text or json'
@@ -31,6 +31,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from send' -l queue-name -x -d '
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l ack -x -a 'written sent' -d 'written: a batch is settled when it was written to stdout; sent: when send settled it in the database'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l lease -x -d 'ms a claimed delivery stays ours before it may be claimed again'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l max-attempts -x -d 'tries before a delivery is failed'
+complete -c mailroom -n '__fish_seen_subcommand_from send' -l format -x -a 'csv cloudevents' -d 'what goes through the pipe: csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l transport -x -a 'ses smtp postmark' -d 'provider: ses, smtp or postmark'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l debug -d 'true: print the requests that would be made to stdout, send nothing, and settle what was shown as sent'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l ses-config-set -x -d 'SES configuration set'
@@ -70,6 +71,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from run' -l log-level -x -a 'er
 complete -c mailroom -n '__fish_seen_subcommand_from migrate; and not __fish_seen_subcommand_from up down status force grants' -a 'up down status force grants'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
+complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l yes
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l operator
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l max-age -x -d 'how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live'
@@ -83,7 +85,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from queue' -l channel-name -x -
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
-complete -c mailroom -n '__fish_seen_subcommand_from queue' -l state -x -a 'pending leased sent failed expired'
+complete -c mailroom -n '__fish_seen_subcommand_from queue' -l state -x -a 'pending leased sent failed expired all'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l limit -x
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l json
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l reveal
@@ -99,7 +101,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from check' -l ack -x -a 'writte
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l lease -x -d 'ms a claimed delivery stays ours before it may be claimed again'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l max-attempts -x -d 'tries before a delivery is failed'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l retention -x -a 'forever' -d 'how long settled deliveries are kept: 90s, 15m, 12h, 30d; 0 deletes at once, forever keeps all'
-complete -c mailroom -n '__fish_seen_subcommand_from check' -l format -x -a 'csv cloudevents' -d 'csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
+complete -c mailroom -n '__fish_seen_subcommand_from check' -l format -x -a 'csv cloudevents' -d 'what goes through the pipe: csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l transport -x -a 'ses smtp postmark' -d 'provider: ses, smtp or postmark'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l debug -d 'true: print the requests that would be made to stdout, send nothing, and settle what was shown as sent'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l ses-config-set -x -d 'SES configuration set'
