@@ -64,7 +64,12 @@ pub enum Migrate {
     /// To the newest version.
     Up,
     /// Back by so many versions.
-    Down(u32),
+    Down {
+        /// How many.
+        steps: u32,
+        /// Also if tables of accounts go.
+        yes: bool,
+    },
     /// Say what is applied.
     Status,
     /// Set the version without running anything.
@@ -199,7 +204,7 @@ fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Er
 fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     let expects =
         || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
-    let operator = args.contains("--operator");
+    let (operator, yes) = (args.contains("--operator"), args.contains("--yes"));
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     let number: Option<String> = match word.as_str() {
         "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
@@ -209,12 +214,15 @@ fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
     if operator && word != "grants" {
         return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
     }
+    if yes && word != "down" {
+        return Err(Error::usage(format!("migrate {word} does not take \"--yes\"")));
+    }
     match (word.as_str(), &number) {
         ("up", None) => Ok(Migrate::Up),
         ("status", None) => Ok(Migrate::Status),
-        ("down", None) => Ok(Migrate::Down(1)),
+        ("down", None) => Ok(Migrate::Down { steps: 1, yes }),
         ("down", Some(number)) => match number.parse() {
-            Ok(steps) if steps > 0 => Ok(Migrate::Down(steps)),
+            Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
             _ => Err(wrong("a number of steps, at least 1")),
         },
         ("force", Some(number)) => match number.parse() {

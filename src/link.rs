@@ -8,10 +8,11 @@ use crate::clock::Clock;
 use crate::db::grants;
 use crate::db::queue::{self, Statements};
 use crate::db::session::Session;
-use crate::db::{Client, Fault, StatementError, migrate};
+use crate::db::{self, Client, Fault, StatementError, migrate};
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::stop::{GRACE, Stop};
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,9 @@ impl Link {
             if self.must_give_up() {
                 return Ok(false);
             }
+            let now = (self.clock.now)();
+            notify::progress(now);
+            notify::status(format_args!("connecting to {}", self.settings.target), now);
             log::info("PG", format_args!("connecting to {}", self.settings.target));
             match self.attempt() {
                 Ok(live) => {
@@ -109,10 +113,15 @@ impl Link {
                     self.live = Some(live);
                     self.metrics.connected(self.proven);
                     (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
+                    let now = (self.clock.now)();
+                    notify::ready(now);
+                    notify::status(format_args!("connected to {}", self.settings.target), now);
                 }
                 Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
                 Err(Failure::Config(text)) | Err(Failure::Passing(text)) => {
                     let wait = self.next_wait();
+                    let state = format_args!("no connection to {}", self.settings.target);
+                    notify::status(state, (self.clock.now)());
                     log::error(
                         "PG",
                         format_args!(
@@ -130,6 +139,9 @@ impl Link {
 
     fn attempt(&mut self) -> Result<(Session, Statements), Failure> {
         let mut session = (self.open)()?;
+        if !self.proven {
+            self.refuse_pool(&mut session)?;
+        }
         let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
         sound.map_err(|error| match error.kind {
             Kind::Config => Failure::Config(error.message),
@@ -161,6 +173,16 @@ impl Link {
         Ok((session, statements))
     }
 
+    /// Through a pool of transactions all would seem well, but no notification would ever come.
+    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Failure> {
+        // A role may be allowed a single connection: then it is not known.
+        let Ok(mut other) = (self.open)() else { return Ok(()) };
+        match session.is_pooled_with(&mut other)? {
+            false => Ok(()),
+            true => Err(Failure::Config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+        }
+    }
+
     /// Runs one statement until it succeeds. Faults that pass are waited out.
     ///
     /// Gives `None` if the process had to give up first.
@@ -177,7 +199,9 @@ impl Link {
                 return Ok(None);
             }
             let Some((session, statements)) = &mut self.live else { continue };
-            match session.call(STATEMENT, |client| work(statements, client)) {
+            let done = session.call(STATEMENT, |client| work(statements, client));
+            notify::progress((self.clock.now)());
+            match done {
                 Ok(value) => {
                     self.backoff = BACKOFF_FIRST;
                     return Ok(Some(value));
@@ -217,13 +241,20 @@ impl Link {
         if !self.connect()? {
             return Ok(false);
         }
-        let Some((session, _)) = &mut self.live else { return Ok(false) };
         self.metrics.tick((self.clock.now)());
-        match session.wait(self.metrics.before(until)) {
-            Ok(notified) => Ok(notified),
-            Err(fault) => {
-                self.failed("waiting for notifications", &fault);
-                Ok(false)
+        let until = self.metrics.before(until);
+        loop {
+            let now = (self.clock.now)();
+            notify::progress(now);
+            let end = notify::before(until, now);
+            let Some((session, _)) = &mut self.live else { return Ok(false) };
+            match session.wait(end) {
+                Ok(false) if end < until && !self.stop.requested() => {}
+                Ok(notified) => return Ok(notified),
+                Err(fault) => {
+                    self.failed("waiting for notifications", &fault);
+                    return Ok(false);
+                }
             }
         }
     }
@@ -278,7 +309,14 @@ impl Link {
         if self.stop.requested() {
             std::thread::sleep(wait.min(Duration::from_millis(200)));
         } else {
-            self.stop.sleep(wait);
+            let end = (self.clock.now)() + wait;
+            while let now = (self.clock.now)()
+                && now < end
+                && !self.stop.requested()
+            {
+                notify::progress(now);
+                self.stop.sleep(notify::before(end, now) - now);
+            }
         }
     }
 }

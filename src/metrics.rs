@@ -232,7 +232,7 @@ fn place(outcome: &Outcome) -> (usize, Option<&str>) {
     match outcome {
         Outcome::Accepted { .. } => (0, None),
         Outcome::Retry { why, ambiguous: true, .. } => (2, Some(why)),
-        Outcome::Retry { why, unsent: true, .. } => (3, Some(why)),
+        Outcome::Retry { why, away: true, .. } => (3, Some(why)),
         Outcome::Retry { why, .. } => (1, Some(why)),
         Outcome::Reject { why } => (4, Some(why)),
         Outcome::Hold { why, .. } => (5, Some(why)),

@@ -111,8 +111,9 @@ pub enum Outcome {
         ambiguous: bool,
         /// Whether the provider said that we are too fast.
         throttled: bool,
-        /// Whether the provider was never reached.
-        unsent: bool,
+        /// Whether the provider was not there for anybody: it was not reached, or it said of the
+        /// whole call that it cannot serve now.
+        away: bool,
     },
     /// This message will never be accepted.
     Reject {

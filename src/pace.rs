@@ -219,20 +219,18 @@ impl Pace {
         self.free_at = Some(self.free_at.map_or(at, |free_at| free_at.max(at)));
     }
 
-    /// Takes note that `recipients` were handed over at `now`.
+    /// Takes note that `recipients` are handed over at `now`: that takes its time, whatever becomes
+    /// of them.
     pub fn spent(&mut self, recipients: usize, now: Instant) {
         let rate = self.throttle.rate(self.top_rate());
         if rate.is_finite() && rate > 0.0 {
             let cost = Duration::from_secs_f64(recipients as f64 / rate);
             self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
         }
-        if let Some(day) = &mut self.day {
-            day.spend(recipients as u64, now);
-        }
-        self.allowance.spend(recipients as u64);
     }
 
-    /// Learns from the outcomes of one batch, given with the action of each message.
+    /// Learns from the outcomes of one batch, given with the action of each message. What was
+    /// accepted, or may have been, counts for the day.
     pub fn learn<'a>(
         &mut self,
         outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
@@ -242,11 +240,14 @@ impl Pace {
         let mut held: Vec<(Scope, String)> = Vec::new();
         let mut throttled = false;
         let mut accepted: Vec<u16> = Vec::new();
-        let (mut unsent, mut reached) = (false, false);
+        let (mut away, mut reached, mut taken) = (false, false, 0);
         for (action, outcome) in outcomes {
             match outcome {
-                Outcome::Retry { unsent: true, .. } => unsent = true,
+                Outcome::Retry { away: true, .. } => away = true,
                 _ => reached = true,
+            }
+            if let Outcome::Accepted { .. } | Outcome::Retry { ambiguous: true, .. } = outcome {
+                taken += 1;
             }
             match outcome {
                 Outcome::Hold { scope, why } => {
@@ -259,6 +260,10 @@ impl Pace {
                 Outcome::Accepted { .. } | Outcome::Reject { .. } => accepted.push(action),
             }
         }
+        if let Some(day) = &mut self.day {
+            day.spend(taken, now);
+        }
+        self.allowance.spend(taken);
         let (told, free) = self.holds.learn(&held, &accepted, now);
         changes.extend(told);
         if free {
@@ -267,7 +272,7 @@ impl Pace {
         }
         let slower = self.throttle.learn(throttled, self.top_rate(), now);
         changes.extend(slower.map(Change::Slowed));
-        changes.extend(self.reach(unsent && !reached, now));
+        changes.extend(self.reach(away && !reached, now));
         changes
     }
 
@@ -300,9 +305,9 @@ mod tests {
         Outcome::Hold { scope, why: "paused".into() }
     }
 
-    fn retry(throttled: bool, unsent: bool) -> Outcome {
+    fn retry(throttled: bool, away: bool) -> Outcome {
         let why = "later".to_owned();
-        Outcome::Retry { after: None, why, ambiguous: false, throttled, unsent }
+        Outcome::Retry { after: None, why, ambiguous: false, throttled, away }
     }
 
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
@@ -373,6 +378,32 @@ mod tests {
             let _ = learn(&mut pace, 1, &accepted(), now);
         }
         assert_eq!(wait(&mut pace, now), SECOND / 4);
+    }
+
+    #[test]
+    fn what_no_provider_took_does_not_count_for_the_day() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 1000.0, Some(10));
+        let full = |pace: &mut Pace, now| pace.news(now).is_some();
+        let refused = Outcome::Reject { why: "no such user".into() };
+        for outcome in [retry(false, true), retry(true, false), held(Scope::All), refused] {
+            for _ in 0..20 {
+                pace.spent(1, now);
+                let _ = learn(&mut pace, 1, &outcome, now);
+                assert!(!full(&mut pace, now), "{outcome:?}");
+                now += SECOND;
+            }
+        }
+        let why = "no answer".to_owned();
+        let (throttled, away) = (false, false);
+        let unknown = Outcome::Retry { after: None, why, ambiguous: true, throttled, away };
+        for outcome in [unknown, accepted()] {
+            for _ in 0..5 {
+                assert!(!full(&mut pace, now), "{outcome:?}");
+                let _ = learn(&mut pace, 1, &outcome, now);
+            }
+        }
+        assert!(full(&mut pace, now));
     }
 
     #[test]

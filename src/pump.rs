@@ -6,7 +6,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::log;
 use crate::metrics::Metrics;
-use crate::model::Scope;
+use crate::model::{Outcome, Scope};
+use crate::notify;
 use crate::pace::{Change, Pace, Permit, Quota};
 use crate::source::{Ask, Next, Source};
 use crate::stop::{GRACE, Stop};
@@ -21,6 +22,15 @@ pub fn system_clock() -> Clock {
 fn chance() -> f64 {
     let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
     (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// What the log says of a run as a whole.
+#[derive(Default)]
+struct Told {
+    /// That the process was asked to stop.
+    stopping: bool,
+    /// Messages that were accepted.
+    accepted: usize,
 }
 
 /// A source, a transport, and the pace between them.
@@ -48,16 +58,25 @@ impl<S: Source> Pump<S> {
     /// # Errors
     /// Why the process must end; everything that was taken is settled, released or kept.
     pub fn run(&mut self) -> Result<(), Error> {
-        let ended = self.turn();
+        let mut told = Told::default();
+        let ended = self.turn(&mut told);
+        self.tell_stopping(&mut told);
+        notify::stopping((self.clock.now)());
         let closed = self.source.close();
         self.metrics.flush((self.clock.now)());
+        if ended.is_ok() {
+            let why = if told.stopping { "stopped" } else { "end of input" };
+            log::info(self.unit, format_args!("{why}; {} messages handed over", told.accepted));
+        }
         ended.and(closed)
     }
 
-    fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self, told: &mut Told) -> Result<(), Error> {
         let mut give_up_at = None;
         loop {
+            self.tell_stopping(told);
             let now = (self.clock.now)();
+            notify::progress(now);
             if self.stop.requested() && now >= *give_up_at.get_or_insert(now + GRACE) {
                 return Ok(());
             }
@@ -94,6 +113,12 @@ impl<S: Source> Pump<S> {
                     let took = now.saturating_duration_since(begun);
                     self.metrics.attempted(&batch.messages, &outcomes, took);
                     let broken = self.transport.broken();
+                    let accepted = outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
+                    if accepted > 0 {
+                        told.accepted += accepted;
+                        let so_far = told.accepted;
+                        notify::status(format_args!("{so_far} messages handed over"), now);
+                    }
                     // With nobody to hand over to there is nothing to learn of a pace.
                     if broken.is_none() {
                         let actions = batch.messages.iter().map(|message| message.action);
@@ -134,6 +159,13 @@ impl<S: Source> Pump<S> {
         Ok(())
     }
 
+    fn tell_stopping(&self, told: &mut Told) {
+        if self.stop.requested() && !std::mem::replace(&mut told.stopping, true) {
+            log::info(self.unit, "asked to stop; finishing what was begun");
+            notify::stopping((self.clock.now)());
+        }
+    }
+
     fn progressed(&self) {
         self.metrics.progressed((self.clock.now)(), (self.clock.wall)());
     }
@@ -143,50 +175,51 @@ impl<S: Source> Pump<S> {
             if let Change::Held(_, _, Duration::ZERO, _) = change {
                 self.metrics.hold_began();
             }
+            let text = in_words(change);
             match change {
-                Change::Held(scope, why, Duration::ZERO, wait) => log::warn(
-                    self.unit,
-                    format_args!(
-                        "{} held: {why}; next probe in {} s",
-                        name(*scope),
-                        wait.as_secs()
-                    ),
-                ),
-                Change::Held(scope, why, lasted, wait) => log::warn(
-                    self.unit,
-                    format_args!(
-                        "{} still held, for {} s now: {why}; next probe in {} s",
-                        name(*scope),
-                        lasted.as_secs(),
-                        wait.as_secs()
-                    ),
-                ),
-                Change::Released(scope, lasted) => log::info(
-                    self.unit,
-                    format_args!("{} no longer held, after {} s", name(*scope), lasted.as_secs()),
-                ),
-                Change::Unreached(pause) => log::warn(
-                    self.unit,
-                    format_args!("the provider was not reached; next try in {} s", pause.as_secs()),
-                ),
-                Change::Allowed(quota, rate) => log::info(
-                    self.unit,
-                    format_args!("the provider allows {}; sending {rate} a second", told(*quota)),
-                ),
-                Change::Full(wait) => log::warn(
-                    self.unit,
-                    format_args!(
-                        "the limit of recipients in 24 h is reached; looking again in {} s",
-                        wait.as_secs()
-                    ),
-                ),
-                Change::Slowed(rate) => log::warn(
-                    self.unit,
-                    format_args!("throttled by the provider; slowing to {rate:.1} recipients/s"),
-                ),
+                Change::Released(..) | Change::Allowed(..) => log::info(self.unit, &text),
+                _ => log::warn(self.unit, &text),
             }
+            notify::status(text, (self.clock.now)());
         }
     }
+}
+
+fn in_words(change: &Change) -> String {
+    match change {
+        Change::Held(scope, why, Duration::ZERO, wait) => {
+            format!("{} held: {why}; next probe in {} s", name(*scope), wait.as_secs())
+        }
+        Change::Held(scope, why, lasted, wait) => format!(
+            "{} still held, for {} s now: {why}; next probe in {} s",
+            name(*scope),
+            lasted.as_secs(),
+            wait.as_secs()
+        ),
+        Change::Released(scope, lasted) => {
+            format!("{} no longer held, after {} s", name(*scope), lasted.as_secs())
+        }
+        Change::Unreached(pause) => {
+            format!(
+                "the provider was not reached or cannot serve; next try in {} s",
+                pause.as_secs()
+            )
+        }
+        Change::Allowed(quota, rate) => {
+            format!("the provider allows {}; sending {rate} a second", told(*quota))
+        }
+        Change::Full(wait) => format!(
+            "the limit of recipients in 24 h is reached; looking again in {} s",
+            wait.as_secs()
+        ),
+        Change::Slowed(rate) => {
+            format!("throttled by the provider; slowing to {rate:.1} recipients/s")
+        }
+    }
+}
+
+fn is_accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
 }
 
 /// `14 recipients/s and 50000 in 24 h, 49000 of them left`.

@@ -225,6 +225,8 @@ pub fn list(found: &[Entry], look: Look) -> String {
 fn when(one: &Entry) -> String {
     match (one.state.as_str(), one.settled) {
         (_, Some(ago)) => format!("{} ago", span(ago)),
+        // Somebody wrote infinity there.
+        _ if one.due == f64::NEG_INFINITY => "never".to_owned(),
         ("leased", _) if one.due < 0.0 => format!("lease {}", span(-one.due)),
         ("leased", _) => format!("lease over {}", span(one.due)),
         _ if one.due < 0.0 => format!("in {}", span(-one.due)),
@@ -263,6 +265,9 @@ pub fn show(one: &Entry) -> String {
 
 /// A length of time in the two largest units that say something.
 pub fn span(seconds: f64) -> String {
+    if seconds == f64::INFINITY {
+        return "for ever".to_owned();
+    }
     // Saturates, as is right here.
     let seconds = seconds.max(0.0) as u64;
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);

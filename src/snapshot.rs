@@ -214,7 +214,7 @@ impl Entry {
             "created_seconds_ago": round(self.created),
             "due_seconds_ago": round(self.due),
             "settled_seconds_ago": self.settled.map(round),
-            "token_expired_seconds_ago": round(self.expires),
+            "token_expires_in_seconds": round(-self.expires),
             "token_used": self.consumed,
         });
         if let Some(login) = &self.login {

@@ -3,20 +3,26 @@
 //! In scope: appending records in the wire format, so that they can be read again with
 //! `mailroom send < undelivered.csv`. Out of scope: deciding what belongs here.
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Name of the file in the output directory.
 pub const NAME: &str = "undelivered.csv";
 
-/// The file, opened when the first record comes.
+/// How often, and how long apart, the lock on the file is tried: two seconds in all.
+const TRIES: u32 = 40;
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// The file, which several processes may append to.
 pub struct Undelivered {
     path: PathBuf,
-    file: Option<File>,
     written: usize,
 }
 
@@ -27,43 +33,36 @@ impl Undelivered {
     /// reading a file while appending to it would never end.
     ///
     /// # Errors
-    /// The directory cannot be made or written to.
+    /// The directory cannot be made or written to, or the file is there and cannot be written to.
     pub fn new(dir: &Path, input: impl AsFd, now: SystemTime) -> io::Result<Undelivered> {
         make_dir(dir)?;
         let path = dir.join(NAME);
         let input = File::from(input.as_fd().try_clone_to_owned()?).metadata()?;
-        if let Ok(old) = fs::metadata(&path)
-            && (old.dev(), old.ino()) == (input.dev(), input.ino())
-        {
-            let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            fs::rename(&path, dir.join(format!("undelivered.{seconds}.csv")))?;
+        if let Ok(old) = fs::metadata(&path) {
+            OpenOptions::new().append(true).open(&path).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            })?;
+            if (old.dev(), old.ino()) == (input.dev(), input.ino()) {
+                fs::rename(&path, free_name(dir, now))?;
+            }
         }
-        Ok(Undelivered { path, file: None, written: 0 })
+        Ok(Undelivered { path, written: 0 })
     }
 
-    /// Appends whole records, ended by line feeds, and brings them to the disk.
-    ///
-    /// After an error the file is opened anew, and what was written of these records is taken off
-    /// again: half a record would spoil the next one.
+    /// Appends whole records, ended by line feeds, and brings them to the disk. Those of other
+    /// processes stand before or behind them.
     ///
     /// # Errors
     /// They were not all written.
     pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?,
-        };
-        let before = file.metadata()?.len();
-        if let Err(error) = file.write_all(records).and_then(|()| file.sync_data()) {
-            let after = file.metadata()?.len();
-            // More than these records: another process appends too.
-            if (before..=before + records.len() as u64).contains(&after) {
-                // What cannot be shortened is no file on a disk.
-                let _ = file.set_len(before);
-            }
-            return Err(error);
+        // Opened each time: it may have been given another name, to be read.
+        let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        match lock(open()?)? {
+            Some(mut file) => write(&mut file, records)?,
+            // Whoever has the lock does not get on. A mail kept between two halves of another
+            // is better than one that is lost.
+            None => write(&mut open()?, records)?,
         }
-        self.file = Some(file);
         self.written += 1;
         Ok(())
     }
@@ -76,6 +75,51 @@ impl Undelivered {
     /// How many times something was appended.
     pub fn written(&self) -> usize {
         self.written
+    }
+}
+
+/// The lock on a file, which ends with it; `None`: somebody else keeps it.
+/// <https://man7.org/linux/man-pages/man2/flock.2.html>
+fn lock(mut file: File) -> io::Result<Option<Flock<File>>> {
+    for _ in 0..TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(Some(locked)),
+            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
+            // A file system without locks.
+            Err((_, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS)) => return Ok(None),
+            Err((_, error)) => return Err(error.into()),
+        }
+        sleep(BETWEEN);
+    }
+    Ok(None)
+}
+
+/// Appends these records, or takes off again what was written of them: half a record would spoil
+/// the next one.
+fn write(file: &mut File, records: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(records).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let after = file.metadata()?.len();
+        // More than these records: somebody appended without the lock.
+        if (before..=before + records.len() as u64).contains(&after) {
+            // What cannot be shortened is no file on a disk.
+            let _ = file.set_len(before);
+        }
+    }
+    written
+}
+
+/// A name for a file that is to be read again, which no other file has.
+fn free_name(dir: &Path, now: SystemTime) -> PathBuf {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut number = seconds;
+    loop {
+        let path = dir.join(format!("undelivered.{number}.csv"));
+        if !path.exists() {
+            return path;
+        }
+        number += 1;
     }
 }
 

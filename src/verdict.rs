@@ -66,13 +66,7 @@ pub enum CallVerdict {
 /// The verdict on a call without a readable answer, for each of its messages.
 pub fn fault(fault: Fault, why: &str) -> Outcome {
     match fault {
-        Fault::NothingSent => Outcome::Retry {
-            after: None,
-            why: reason("not sent", why),
-            ambiguous: false,
-            throttled: false,
-            unsent: true,
-        },
+        Fault::NothingSent => away(reason("not sent", why), None),
         Fault::Unknown => retry(reason("no answer", why), None, true, false),
     }
 }
@@ -95,7 +89,13 @@ pub fn no_credentials(why: &str) -> Outcome {
     Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
 }
 
-/// The wait that a reply asks for: `x-amz-retry-after` in milliseconds, else `Retry-After` in
+/// The longest wait that a provider may ask for.
+const WAIT_LIMIT: Duration = Duration::from_secs(3600);
+
+/// The shortest wait after an error inside the provider.
+const FAULTY: Duration = Duration::from_secs(30);
+
+/// The wait that a reply asks for, at most an hour: `x-amz-retry-after` in milliseconds, else `Retry-After` in
 /// seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait from now.
 /// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
 pub fn wait_asked(
@@ -104,10 +104,11 @@ pub fn wait_asked(
     until: impl FnOnce(&str) -> Option<Duration>,
 ) -> Option<Duration> {
     let millis = amz_retry_after.and_then(|text| text.trim().parse().ok());
-    millis.map(Duration::from_millis).or_else(|| {
+    let wait = millis.map(Duration::from_millis).or_else(|| {
         let text = retry_after?.trim();
         text.parse().ok().map(Duration::from_secs).or_else(|| until(text))
-    })
+    });
+    wait.map(|wait| wait.min(WAIT_LIMIT))
 }
 
 /// How the reason of a held delivery begins; `rescue.sql` looks for it.
@@ -117,8 +118,8 @@ const HELD: &str = "held: ";
 ///
 /// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
 /// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
-/// message has failed. A try that never reached the provider, or that came too fast for it, uses
-/// no attempt: the message is not at fault, and an outage must not fail what waits for its end. A
+/// message has failed. A try that met no provider, or that came too fast for it, uses no attempt:
+/// the message is not at fault, and an outage must not fail what waits for its end. A
 /// hold uses none either and waits for the next `probe`.
 pub fn settlement(
     outcome: Outcome,
@@ -133,10 +134,10 @@ pub fn settlement(
         Outcome::Hold { why, .. } => {
             Settlement::Again { delay: probe, why: format!("{HELD}{why}"), counts: false }
         }
-        Outcome::Retry { after, why, throttled, unsent, .. } => {
+        Outcome::Retry { after, why, throttled, away, .. } => {
             let attempt = attempts.saturating_add(1);
             let delay = after.unwrap_or_default().max(backoff(attempt));
-            if throttled || unsent {
+            if throttled || away {
                 return Settlement::Again { delay, why, counts: false };
             }
             if attempt >= max_attempts {
@@ -147,8 +148,24 @@ pub fn settlement(
     }
 }
 
+/// The provider cannot serve, whatever it is asked.
+fn away(why: String, after: Option<Duration>) -> Outcome {
+    Outcome::Retry { after, why, ambiguous: false, throttled: false, away: true }
+}
+
+/// The verdict on a call that was answered with a status of 408 or 5xx. Who stands in front of the
+/// service says that it is not there; an error inside may be of this call's making, so attempts
+/// bound it, far enough apart to outlast a short fault.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.6>
+fn by_server_error(refusal: &Refusal, why: String) -> Outcome {
+    match refusal.status {
+        408 | 502..=504 => away(why, refusal.after),
+        _ => retry(why, Some(refusal.after.unwrap_or_default().max(FAULTY)), false, false),
+    }
+}
+
 fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool) -> Outcome {
-    Outcome::Retry { after, why, ambiguous, throttled, unsent: false }
+    Outcome::Retry { after, why, ambiguous, throttled, away: false }
 }
 
 /// `what: detail`, on one line, of bounded length, and with addresses and secrets masked:
@@ -198,6 +215,9 @@ mod tests {
         );
         assert_eq!(wait_asked(None, Some("-3"), never), None);
         assert_eq!(wait_asked(None, None, never), None);
+        for endless in ["18446744073709551615", "86400"] {
+            assert_eq!(wait_asked(None, Some(endless), never), Some(WAIT_LIMIT));
+        }
     }
 
     fn settled(outcome: Outcome, attempts: u32) -> Settlement {

@@ -1,9 +1,11 @@
-//! A batch as text: one CSV record, or CloudEvents; and back.
+//! A batch as text: one CSV record, or CloudEvents (`wire/events.rs`); and back.
 //!
 //! [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180) with `,` and `"`, quoted only where needed,
 //! ended by a line feed; five fields a message: `action,email,login,secret,code`. In scope: bytes
 //! in, messages out, with positions in what is bad. Out of scope: reading, writing, and whether
 //! there is a template for an action.
+
+pub mod events;
 
 use crate::model::{Batch, Message};
 use crate::token;
@@ -14,6 +16,10 @@ const FIELDS: usize = 5;
 /// The longest record that is read, in bytes: far more than 50 messages can need. A quote that is
 /// never closed must not swallow the memory.
 pub const RECORD_LIMIT: usize = 256 * 1024;
+
+/// What is wrong with a record without its line feed.
+const CUT: &str =
+    "the record does not end with a line feed, so it may be cut short; it was not sent";
 
 /// Most fields of a record: more messages than one batch may hold, so that it can be reported.
 const ENDS_LIMIT: usize = FIELDS * 1024;
@@ -44,31 +50,6 @@ pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut V
     let _ = writer.flush();
 }
 
-/// Writes each message as one CloudEvents 1.0 JSON object on a line of its own.
-/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
-pub fn encode_cloudevents(batch: &Batch, queue: &str, out: &mut Vec<u8>) {
-    for message in &batch.messages {
-        let id = message.ticket.as_ref().map(|ticket| ticket.delivery).unwrap_or_default();
-        let event = serde_json::json!({
-            "specversion": "1.0",
-            "id": id.to_string(),
-            "source": format!("/mailroom/{queue}"),
-            "type": "mailroom.message",
-            "subject": message.action.to_string(),
-            "datacontenttype": "application/json",
-            "data": {
-                "action": message.action,
-                "email": message.email,
-                "login": message.login,
-                "secret": message.token,
-                "code": message.code,
-            },
-        });
-        out.extend_from_slice(event.to_string().as_bytes());
-        out.push(b'\n');
-    }
-}
-
 /// A record that was read: its good messages, and what was bad.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Record {
@@ -94,6 +75,32 @@ pub struct Bad {
 impl std::fmt::Debug for Bad {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Bad({:?}: {})", self.message, self.why)
+    }
+}
+
+/// What reads the text, as it was written.
+pub enum Reader {
+    /// CSV records.
+    Records(Box<Decoder>),
+    /// CloudEvents.
+    Events(events::Decoder),
+}
+
+impl Reader {
+    /// As [`Decoder::push`]; an event is a record of one message.
+    pub fn push(&mut self, input: &[u8]) -> (usize, Option<Record>) {
+        match self {
+            Reader::Records(decoder) => decoder.push(input),
+            Reader::Events(decoder) => decoder.push(input),
+        }
+    }
+
+    /// As [`Decoder::finish`].
+    pub fn finish(&mut self) -> Option<Record> {
+        match self {
+            Reader::Records(decoder) => decoder.finish(),
+            Reader::Events(decoder) => decoder.finish(),
+        }
     }
 }
 
@@ -183,9 +190,7 @@ impl Decoder {
             return None;
         }
         self.reset();
-        let why = "the record does not end with a line feed, so it may be cut short; it was not \
-                   sent";
-        Some(self.whole(why, Vec::new()))
+        Some(self.whole(CUT, Vec::new()))
     }
 
     fn reset(&mut self) {
@@ -202,10 +207,7 @@ impl Decoder {
     fn too_long(&mut self) -> Record {
         self.reset();
         self.skipping = true;
-        self.whole(
-            format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed"),
-            Vec::new(),
-        )
+        self.whole(too_long(), Vec::new())
     }
 
     /// Turns the record that just ended into messages.
@@ -215,7 +217,10 @@ impl Decoder {
         let fields: Vec<&[u8]> =
             starts.zip(ends).map(|(start, &end)| &self.fields[start..end]).collect();
         if !fields.len().is_multiple_of(FIELDS) {
-            let why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
+            let mut why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
+            if fields.first().is_some_and(|field| field.starts_with(b"{")) {
+                why.push_str("; if it is a CloudEvents object: set MAILROOM_FORMAT=cloudevents");
+            }
             let mut raw = Vec::new();
             encode_fields(fields, &mut raw);
             self.reset();
@@ -236,6 +241,10 @@ impl Decoder {
         self.number += 1;
         Record { number: self.number, good, bad }
     }
+}
+
+fn too_long() -> String {
+    format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed")
 }
 
 /// Reads the five fields of a message.

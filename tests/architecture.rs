@@ -14,7 +14,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "metrics",
         ],
     ),
-    (2, &["db", "http", "log", "signal", "undelivered", "statsd", "textfile"]),
+    (2, &["db", "http", "log", "notify", "signal", "undelivered", "statsd", "textfile"]),
     (3, &["link", "aws"]),
     (4, &["ses"]),
     (5, &["source", "transport"]),

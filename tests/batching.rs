@@ -231,6 +231,22 @@ fn a_wake_up_after_a_forged_one_is_told() {
 }
 
 #[test]
+fn a_row_of_jobs_that_somebody_holds_stops_no_mail() {
+    let database = Database::migrated();
+    let mut other = database.client();
+    let mut lock = other.transaction().unwrap();
+    lock.batch_execute("SELECT FROM jobs FOR UPDATE").unwrap();
+    let collect = Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
+    for n in 1..=3 {
+        database.accounts(&format!("user{n}-"), 1);
+        collect.wait_lines(n);
+    }
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(database.number("SELECT last_seq FROM jobs"), 0);
+    lock.rollback().unwrap();
+}
+
+#[test]
 fn rows_that_somebody_locks_cause_no_busy_loop_and_go_when_they_are_free() {
     let database = telling().migrated("locked");
     database.accounts("user", 20);

@@ -126,6 +126,11 @@ fn a_secret_may_come_from_a_file_or_from_systemd_but_not_from_two_places() {
     let twice = write("key", format!("{KEY}\n\n").as_bytes());
     let twice = verify().env("MAILROOM_SECRET_KEY_FILE", twice).output();
     assert_problems(&twice, &["MAILROOM_SECRET_KEY"]);
+    for endless in ["/dev/zero".into(), write("key", &[b'a'; 64 * 1024 + 1])] {
+        let endless = verify().env("MAILROOM_SECRET_KEY_FILE", endless).output();
+        assert_problems(&endless, &["MAILROOM_SECRET_KEY_FILE"]);
+        assert!(endless.log.contains("more than 65536 bytes"), "{}", endless.log);
+    }
     let binary = write("key", b"\xff\xfe");
     let binary = verify().env("MAILROOM_SECRET_KEY_FILE", binary).output();
     assert_problems(&binary, &["MAILROOM_SECRET_KEY_FILE"]);
@@ -166,6 +171,9 @@ fn a_wrong_command_line_ends_with_status_64_and_a_hint() {
         &["help", "fetch"],
         &["migrate"],
         &["migrate", "sideways"],
+        &["queue", "sideways"],
+        &["template", "sideways"],
+        &["verify", "a", "--code", "abc"],
         &["migrate", "down", "0"],
         &["migrate", "down", "x"],
         &["migrate", "force"],

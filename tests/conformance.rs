@@ -236,15 +236,15 @@ fn all_that_is_refused_for_now_is_tried_again_and_then_sent_once() {
                 why: String::new(),
                 ambiguous: false,
                 throttled: false,
-                unsent: false,
+                away: false,
             };
             let Outcome::Retry { why, .. } = &outcome else { panic!("{name}: {outcome:?}") };
             assert!(!why.is_empty());
             let bare = match outcome.clone() {
                 // How long to wait at least differs: SMTP servers greylist.
-                Outcome::Retry { ambiguous, throttled, unsent, .. } => {
+                Outcome::Retry { ambiguous, throttled, away, .. } => {
                     let why = String::new();
-                    Outcome::Retry { after: None, why, ambiguous, throttled, unsent }
+                    Outcome::Retry { after: None, why, ambiguous, throttled, away }
                 }
                 other => other,
             };
@@ -263,7 +263,7 @@ fn a_provider_that_is_down_was_sent_nothing() {
         let outcomes = peer.nobody().send(&batch(50));
         assert_eq!(outcomes.len(), 50);
         for outcome in &outcomes {
-            let Outcome::Retry { ambiguous: false, unsent: true, why, .. } = outcome else {
+            let Outcome::Retry { ambiguous: false, away: true, why, .. } = outcome else {
                 panic!("{name}: {outcome:?}")
             };
             assert!(why.starts_with("not sent: "), "{name}: {why}");
@@ -279,7 +279,7 @@ fn an_answer_that_is_lost_after_acceptance_is_ambiguous_and_not_sent_again_here(
         peer.behave(Behave::LosesAnswers);
         let outcomes = transport.send(&batch(3));
         let ambiguous = |outcome: &Outcome| {
-            matches!(outcome, Outcome::Retry { ambiguous: true, unsent: false, .. })
+            matches!(outcome, Outcome::Retry { ambiguous: true, away: false, .. })
         };
         assert!(outcomes.iter().all(ambiguous), "{name}: {outcomes:?}");
         assert_eq!(peer.got(), wanted(&batch(3)), "{name}: each once");

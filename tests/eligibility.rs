@@ -1,6 +1,7 @@
 //! Who is sent a mail: rows that may not go wait or end, and spoil nothing beside them.
 
 use crate::support::cluster::Database;
+use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, addresses, messages, wait_until};
 
 /// A collector whose healthcheck is minutes away, so that nothing here depends on it.
@@ -245,4 +246,19 @@ fn infinity_in_a_delivery_stops_no_other() {
     assert_eq!(database.in_state("pending"), 2);
     assert_eq!(Program::new(&["status"]).on(&database).output().code, Some(0));
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn attempts_at_the_end_of_their_type_are_counted_no_further() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    database.accounts("user", 3);
+    database.run("UPDATE deliveries SET attempts = 2147483647 WHERE token < 3");
+    endpoint.push(Reply::Statuses(vec![("FAILED", "no"), ("SUCCESS", ""), ("SUCCESS", "")]));
+    let run = Program::run(&database, &endpoint.url()).start();
+    wait_until("all are settled", || {
+        database.in_state("pending") + database.in_state("leased") == 0
+    });
+    assert_eq!((database.in_state("failed"), database.in_state("sent")), (1, 2));
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 2147483647"), 2);
+    assert_eq!(run.stop().code, Some(0));
 }

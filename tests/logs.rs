@@ -4,6 +4,7 @@
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
+use crate::support::records::activations;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -109,4 +110,35 @@ fn a_level_above_info_leaves_out_what_went_well() {
     let finished = Program::send(&endpoint.url()).env("MAILROOM_LOG_LEVEL", "warn").input(record);
     assert_eq!((finished.code, finished.log.as_str()), (Some(0), ""));
     assert_eq!(endpoint.accepted().len(), 1);
+}
+
+#[test]
+fn a_process_that_is_asked_to_stop_says_so_once_and_how_it_ended() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    database.accounts("user", 3);
+    let told = |finished: &Finished, unit: &str, count: usize| {
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        let lines: Vec<&str> = finished.log.lines().collect();
+        let [.., asked, stopped] = lines.as_slice() else { panic!("{}", finished.log) };
+        assert!(asked.ends_with(&format!("[{unit}] asked to stop; finishing what was begun")));
+        let end = format!("[{unit}] stopped; {count} messages handed over");
+        assert!(stopped.ends_with(&end), "{}", finished.log);
+        assert_eq!(finished.log.matches("asked to stop").count(), 1, "{}", finished.log);
+    };
+    let collect = Program::collect(&database).start();
+    collect.wait_lines(1);
+    wait_until("all are settled", || database.in_state("sent") == 3);
+    told(&collect.stop(), "PG", 3);
+    let run = Program::run(&database, &endpoint.url()).start();
+    run.wait_log("connected");
+    database.accounts("more", 2);
+    wait_until("all are settled", || database.in_state("sent") == 5);
+    told(&run.stop(), "RUN", 2);
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("user", 4));
+    send.wait_log_times("status=sent", 4);
+    told(&send.stop(), "SES", 4);
+    let ended = Program::send(&endpoint.url()).input(activations("user", 1));
+    assert!(ended.log.ends_with("[SES] end of input; 1 messages handed over\n"), "{}", ended.log);
+    assert!(!ended.log.contains("asked to stop"), "{}", ended.log);
 }

@@ -5,7 +5,7 @@ mod idle;
 mod statsd;
 mod textfile;
 
-use crate::signature::python;
+use crate::support::python::python;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;

@@ -2,6 +2,7 @@
 
 use crate::support::cluster::Database;
 use crate::support::dump;
+use crate::support::program::Program;
 use mailroom::db::migrate::{self, Change};
 use mailroom::error::Kind;
 use std::time::{Duration, Instant};
@@ -304,6 +305,17 @@ fn a_moment_beyond_2038_does_not_stop_the_way_down() {
 }
 
 #[test]
+fn a_database_that_cannot_hold_every_text_is_refused() {
+    let main = Database::empty();
+    let name = format!("{}_latin", main.name);
+    main.run(&format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
+    let latin = Database { url: main.url.replace(&main.name, &name), name };
+    let error = migrate::up(&mut latin.client()).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+    assert!(error.message.contains("is encoded in LATIN1; mailroom needs one in UTF8"), "{error}");
+}
+
+#[test]
 fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
     let database = Database::empty();
     let mut client = database.client();
@@ -454,4 +466,29 @@ fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
     assert!(error.message.contains("SELECT on it"), "{error}");
     let error = migrate::down(&mut client, None).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
+}
+
+#[test]
+fn the_tables_of_the_accounts_are_dropped_only_when_that_is_said() {
+    let database = Database::migrated();
+    database.accounts("user", 3);
+    let migrate = |words: &[&str]| {
+        Program::new(&[&["migrate", "down"], words].concat()).on(&database).output()
+    };
+    for words in [&["4"][..], &["99"]] {
+        let refused = migrate(words);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""), "{}", refused.log);
+        for text in ["accounts (3 rows), tokens (3 rows) and jobs", &database.name, "add --yes"] {
+            assert!(refused.log.contains(text), "no {text:?} in {}", refused.log);
+        }
+    }
+    assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);
+    // The others keep them.
+    assert_eq!(migrate(&["3"]).code, Some(0));
+    assert_eq!(migrate(&[]).code, Some(64));
+    assert_eq!(database.number("SELECT count(*) FROM accounts"), 3);
+    let done = migrate(&["--yes"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "0_init reverted\n"), "{}", done.log);
+    assert_eq!(database.number("SELECT count(*) FROM pg_class WHERE relname = 'accounts'"), 0);
+    assert_eq!(migrate(&["1"]).out, "nothing to do\n");
 }

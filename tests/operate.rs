@@ -65,6 +65,7 @@ fn what_needs_a_look_is_listed_with_masked_addresses() {
         assert_eq!(found[0]["state"], state);
     }
     assert_eq!(ids(&list(&database, &["--state", "pending"])), [3, 2]);
+    assert_eq!(ids(&list(&database, &["--state", "all"])), [1, 3, 2, 4, 5, 6]);
     let revealed = list(&database, &["--reveal", "--state", "sent"]);
     assert_eq!(revealed[0]["address"], "user6@example.com");
     assert_eq!(revealed[0]["login"], "user6");
@@ -89,6 +90,41 @@ fn one_delivery_is_shown_without_secret_and_code() {
     let missing = queue(&database, &["show", "77"]);
     assert_eq!(missing.code, Some(65));
     assert!(missing.log.contains("no delivery 77"), "{}", missing.log);
+}
+
+#[test]
+fn moments_without_end_are_shown() {
+    let database = one_of_each();
+    database.run(
+        "UPDATE deliveries SET due_at = 'infinity', created_at = '-infinity' WHERE token = 2;
+         UPDATE deliveries SET due_at = '-infinity' WHERE token = 3;
+         UPDATE deliveries SET settled_at = '-infinity' WHERE token = 4",
+    );
+    let table = done(&database, &["list", "--state", "all"]);
+    let when = |id: &str| {
+        let line = table.lines().find(|line| line.starts_with(id)).unwrap();
+        line.split("  ").map(str::trim).filter(|word| !word.is_empty()).nth(3).unwrap()
+    };
+    assert_eq!([when("2"), when("3"), when("4")], ["never", "due for ever", "for ever ago"]);
+    let found = list(&database, &["--state", "pending"]);
+    assert_eq!(ids(&found), [3, 2]);
+    assert_eq!(
+        (&found[1]["due_seconds_ago"], &found[1]["created_seconds_ago"]),
+        (&Value::Null, &Value::Null)
+    );
+    let one = done(&database, &["show", "2"]);
+    assert!(one.contains("pending (never)") && one.contains("for ever ago"), "{one}");
+}
+
+#[test]
+fn how_long_a_token_lives_is_a_number_that_is_less_than_zero_once_it_expired() {
+    let database = one_of_each();
+    database.run("UPDATE tokens SET expires_at = extract(epoch FROM now()) - 100 WHERE id = 5");
+    let left = |state: &str| {
+        list(&database, &["--state", state])[0]["token_expires_in_seconds"].as_f64().unwrap()
+    };
+    assert!(left("sent") > 60.0, "{}", left("sent"));
+    assert!((-200.0..=-99.0).contains(&left("expired")), "{}", left("expired"));
 }
 
 #[test]
@@ -300,6 +336,7 @@ fn words_that_make_no_sense_are_refused_before_anything_is_opened() {
         (&["status", "now"], "does not take \"now\""),
         (&["migrate", "grants"], "needs a role"),
         (&["migrate", "up", "--operator"], "does not take"),
+        (&["migrate", "up", "--yes"], "does not take \"--yes\""),
     ] {
         let finished = Program::new(words).env("MAILROOM_DATABASE_URL", "host=/nowhere").output();
         assert_eq!(finished.code, Some(64), "{words:?}: {}", finished.log);

@@ -53,7 +53,7 @@ fn outcomes(accepted: u64, throttled: u64) -> Vec<Outcome> {
         why: "too fast".into(),
         ambiguous: false,
         throttled: true,
-        unsent: false,
+        away: false,
     };
     let good = std::iter::repeat_n(good, usize::try_from(accepted).unwrap());
     good.chain(std::iter::repeat_n(slow, usize::try_from(throttled).unwrap())).collect()
@@ -81,6 +81,12 @@ fn step(
             now + CALL
         }
     }
+}
+
+/// Hands over so many, all of which are accepted.
+fn take(pace: &mut Pace, count: u64, now: Instant) {
+    let outcomes = outcomes(count, 0);
+    let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now);
 }
 
 fn all(_: Instant, count: u64) -> u64 {
@@ -374,13 +380,13 @@ fn a_day_that_is_full_is_told_once() {
     pace.seed(None, start);
     assert!(!pace.wants_counts(start + DAY), "without a database nothing is asked again");
     assert_eq!(pace.news(start), None);
-    pace.spent(10, start);
+    take(&mut pace, 10, start);
     let wait = DAY + 10 * MINUTE;
     assert_eq!(pace.news(start), Some(Change::Full(wait)));
     assert_eq!(pace.news(start + SECOND), None);
     assert!(matches!(pace.permit(start + SECOND), Permit::Wait(at) if at == start + wait));
     assert_eq!(pace.news(start + wait), None);
-    pace.spent(10, start + wait);
+    take(&mut pace, 10, start + wait);
     assert!(pace.news(start + wait).is_some());
 }
 
@@ -397,7 +403,7 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     told(&mut pace, start);
     assert!(!pace.wants_quota(start + 59 * MINUTE));
     assert!(pace.wants_quota(start + HOUR));
-    pace.spent(960, start);
+    take(&mut pace, 960, start);
     assert!(!pace.wants_quota(start + 9 * MINUTE));
     assert!(pace.wants_quota(start + 10 * MINUTE));
     told(&mut pace, start + 10 * MINUTE);
@@ -406,15 +412,15 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     assert!(!pace.wants_quota(start + 70 * MINUTE) && pace.wants_quota(start + 71 * MINUTE));
 
     let now = start + 12 * MINUTE;
-    let unsent = Outcome::Retry {
+    let away = Outcome::Retry {
         after: None,
         why: "not sent".into(),
         ambiguous: false,
         throttled: false,
-        unsent: true,
+        away: true,
     };
     let good = Outcome::Accepted { provider_id: String::new() };
-    let _ = pace.learn([(1, &unsent)].into_iter(), now);
+    let _ = pace.learn([(1, &away)].into_iter(), now);
     assert!(!pace.wants_quota(now));
     let _ = pace.learn([(1, &good)].into_iter(), now);
     assert!(pace.wants_quota(now), "the provider is back");

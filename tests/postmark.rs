@@ -38,6 +38,7 @@ fn batch(count: usize) -> Batch {
 enum Said {
     Accept,
     Retry,
+    Away,
     Throttled,
     Reject,
     HoldAll,
@@ -49,7 +50,8 @@ enum Said {
 fn said(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted { .. } => Said::Accept,
-        Outcome::Retry { ambiguous: false, unsent: false, throttled, .. } => {
+        Outcome::Retry { ambiguous: false, away: true, .. } => Said::Away,
+        Outcome::Retry { ambiguous: false, away: false, throttled, .. } => {
             if *throttled {
                 Said::Throttled
             } else {
@@ -90,7 +92,7 @@ const CALLS: &[(u16, u64, &str, Said)] = &[
     (415, 0, "", Said::HoldAll),
     (422, 405, "out of credits", Said::HoldAll),
     (422, 412, "Account is pending", Said::HoldAll),
-    (422, 100, "Maintenance", Said::Retry),
+    (422, 100, "Maintenance", Said::Away),
     (422, 300, "Illegal email address", Said::Split),
     (422, 406, "Inactive recipient", Said::Split),
     (422, 410, "Too many batch messages", Said::Split),
@@ -100,8 +102,9 @@ const CALLS: &[(u16, u64, &str, Said)] = &[
     (429, 0, "", Said::Throttled),
     (422, 429, "Rate limit exceeded", Said::Throttled),
     (500, 0, "", Said::Retry),
-    (503, 100, "Maintenance", Said::Retry),
-    (408, 0, "", Said::Retry),
+    (503, 100, "Maintenance", Said::Away),
+    (408, 0, "", Said::Away),
+    (504, 0, "", Said::Away),
 ];
 
 #[test]

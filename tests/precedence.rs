@@ -3,8 +3,8 @@
 
 mod table;
 
-use crate::signature::botocore;
 use crate::support::cloud::{Cloud, SECRET};
+use crate::support::python;
 use mailroom::aws::Shared;
 use mailroom::aws::credentials::{Failure, Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint;
@@ -120,7 +120,7 @@ fn compare(
     };
     let mut asked = json!({ "credentials": [], "settings": [] });
     asked[list] = environments.iter().map(as_json).collect();
-    let theirs = botocore("tests/precedence/botocore_chooses.py", &asked);
+    let theirs = python::ask("tests/precedence/botocore_chooses.py", &asked);
     let theirs: Vec<&str> =
         theirs[list].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
     assert_eq!(theirs.len(), cases.len());

@@ -260,12 +260,12 @@ fn a_cause_that_changes_while_it_is_held_does_not_start_over() {
 #[test]
 fn throttling_and_outages_use_no_attempts_and_failures_do() {
     PASSED.set(Duration::ZERO);
-    let retry = |throttled, unsent| Outcome::Retry {
+    let retry = |throttled, away| Outcome::Retry {
         after: None,
         why: "later".into(),
         ambiguous: false,
         throttled,
-        unsent,
+        away,
     };
     let says = move |message: &Message, at| match (message.action, at) {
         (1, 0..120) => retry(true, false),

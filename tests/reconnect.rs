@@ -331,3 +331,31 @@ fn no_thread_is_started_to_look_up_a_host_name() {
     assert_eq!(most, 1);
     assert!(stop_in_time(collect).is_empty());
 }
+
+/// How the statement begins that keeps the highest token, the last one before a wait.
+const RECORD: &str = "-- Keeps jobs.last_seq";
+
+#[test]
+fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
+    let database = Database::migrated();
+    // Its healthcheck would find it; it must not need one.
+    let running = Program::collect(&database).start();
+    running.wait_log("connected");
+    let mut holder = database.client();
+    let mut held = holder.transaction().unwrap();
+    held.batch_execute("SELECT FROM jobs FOR UPDATE").unwrap();
+    database.accounts("user", 1);
+    running.wait_lines(1);
+    wait_until("it waits for the lock", || database.blocked(RECORD) == 1);
+    // Its notification goes to a session that will never hear it.
+    database.accounts("more", 1);
+    database.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
+    );
+    running.wait_log("recording failed");
+    held.rollback().unwrap();
+    assert_eq!(addresses(&running.wait_lines(2)), ["user1@example.com", "more1@example.com"]);
+    running.wait_log_times("] connected", 2);
+    assert_eq!(running.stop().code, Some(0));
+}

@@ -3,6 +3,7 @@
 mod disk;
 mod faults;
 mod input;
+mod kept;
 mod stop;
 
 use crate::support::endpoint::{Endpoint, Mail};

@@ -1,43 +1,14 @@
 //! Signatures and endpoints compared with botocore's, the library under the AWS command line.
 
+use crate::support::python;
 use mailroom::aws::endpoint::{Endpoint, Service};
 use mailroom::aws::sign::sign;
 use mailroom::aws::{Credentials, Shared};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
 const SCRIPT: &str = "tests/signature/botocore_says.py";
-
-/// A python that has botocore: MAILROOM_PYTHON, else what scripts/setup made.
-pub fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("MAILROOM_PYTHON").filter(|path| !path.is_empty()) {
-        return python.into();
-    }
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    assert!(python.exists(), "no python with botocore in .venv: run scripts/setup");
-    python
-}
-
-/// What a script that asks botocore answers.
-pub fn botocore(script: &str, asked: &Value) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let mut child = Command::new(python())
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
-    let done = child.wait_with_output().unwrap();
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "botocore is not to be had: run scripts/setup\n{errors}");
-    serde_json::from_slice(&done.stdout).unwrap()
-}
 
 /// A request and who signs it when.
 struct Case {
@@ -135,7 +106,7 @@ fn our_signatures_are_those_of_botocore() {
             })
         })
         .collect();
-    let answers = botocore(SCRIPT, &json!({ "signed": asked }));
+    let answers = python::ask(SCRIPT, &json!({ "signed": asked }));
     assert_eq!(answers["signed"].as_array().unwrap().len(), CASES.len());
     for (case, theirs) in CASES.iter().zip(answers["signed"].as_array().unwrap()) {
         let mut request = http::Request::builder().method(case.method).uri(case.url);
@@ -172,7 +143,7 @@ fn our_endpoints_are_those_of_botocore() {
             }
         }
     }
-    let answers = botocore(SCRIPT, &json!({ "endpoints": asked }));
+    let answers = python::ask(SCRIPT, &json!({ "endpoints": asked }));
     assert_eq!(answers["endpoints"].as_array().unwrap().len(), asked.len());
     for (case, theirs) in asked.iter().zip(answers["endpoints"].as_array().unwrap()) {
         let variables = |name: &str| match name {

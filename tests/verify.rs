@@ -60,6 +60,12 @@ fn a_token_is_valid_for_its_own_code_only() {
     }
     let hint = verify(&[&token]);
     assert!(hint.out.contains("--code"), "{}", hint.out);
+    for code in ["abc", "1234", "123456", "１２３４５", "0123a"] {
+        let finished = verify(&[&token, "--code", code]);
+        assert_eq!(finished.code, Some(64), "{code}: {}", finished.log);
+        assert!(finished.log.contains("--code must be five digits"), "{}", finished.log);
+        assert_eq!(finished.out, "");
+    }
 }
 
 #[test]
@@ -86,7 +92,12 @@ fn a_token_of_the_previous_key_is_valid_and_that_is_said() {
 #[test]
 fn another_path_is_tried_when_it_is_given() {
     let token = signed(KEY, "/invite", [2; 32], Some("00000"));
-    assert_eq!(verify(&[&token, "--code", "00000"]).code, Some(1));
+    for words in [&[token.as_str()][..], &[&token, "--code", "00000"]] {
+        let finished = verify(words);
+        assert_eq!(finished.code, Some(1));
+        assert!(finished.out.contains("of another path"), "{}", finished.out);
+        assert!(finished.out.contains("--path"), "{}", finished.out);
+    }
     let found = verify(&[&token, "--path", "/other", "--path", "/invite", "--code", "00000"]);
     assert_valid(&found, "/invite", [2; 32]);
 }

@@ -29,7 +29,7 @@ pub const COMMANDS: &[CommandHelp] = &[
         name: "send",
         usage: "mailroom send [FLAGS]",
         summary: "CSV batches on stdin -> the mail provider",
-        details: "Reads records of action,email,login,secret,code and sends them. Bad records are \
+        details: "Reads records of action,email,login,secret,code, or CloudEvents, and sends them. Bad ones are \
                   reported and kept in undelivered.csv;\nthe exit status is then 65.",
     },
     CommandHelp {
@@ -40,9 +40,10 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         name: "migrate",
-        usage: "mailroom migrate up | down [N] | status | force VERSION | grants ROLE [--operator]",
+        usage: "mailroom migrate up | down [N] [--yes] | status | force VERSION | grants ROLE [--operator]",
         summary: "apply, take back or show the database schema",
-        details: "up: to the newest version. down: back by N versions (1 if not given). status: \
+        details: "up: to the newest version. down: back by N versions (1 if not given); \
+                  --yes if the first one goes too,\nwhich drops accounts and tokens. status: \
                   what is applied.\nforce: record VERSION (-1 for none) as applied and clean, \
                   without running anything.\ngrants: give a role exactly what collect, run, send, \
                   status and health need; with --operator\nalso what queue pause and resume need.",
@@ -62,7 +63,7 @@ pub const COMMANDS: &[CommandHelp] = &[
                 mailroom queue drop ID... | --all [--reason R] --yes\n\
                 mailroom queue pause [--reason TEXT] | resume",
         summary: "look at deliveries, retry or drop them; pause and resume",
-        details: "list: what is leased, waits or failed, or one state. retry: failed ones, with \
+        details: "list: what is leased, waits or failed, or one state, or all. retry: failed ones, with \
                   all their attempts.\ndrop: waiting and failed ones become failed with the \
                   reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
                   on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \

@@ -9,7 +9,7 @@ use pico_args::Arguments;
 pub enum Queue {
     /// Show some deliveries.
     List {
-        /// Only this state; `None`: what waits, is leased or failed.
+        /// Only this state, or `all`; `None`: what waits, is leased or failed.
         state: Option<String>,
         /// At most so many.
         limit: i64,
@@ -54,7 +54,7 @@ pub struct Chosen {
     pub reason: Option<String>,
 }
 
-const STATES: [&str; 5] = ["pending", "leased", "sent", "failed", "expired"];
+const STATES: [&str; 6] = ["pending", "leased", "sent", "failed", "expired", "all"];
 
 /// Reads the words after `queue`.
 ///

@@ -20,7 +20,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     refuse_closed(&output)?;
     let metrics = metrics(config, "collect");
     let link = link(config, "collect", Some(&config.channel), &metrics, stop)?;
-    become_daemon(stop)?;
+    become_daemon(stop, 0)?;
     log_configured(config);
     let clock = system_clock();
     let on_accept = match config.ack {

@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(3600);
 pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
     let target = target(config)?;
     let mut session = db::connect(&target, stop).map_err(unusable)?;
+    if !matches!(what, Migrate::Status) {
+        refuse_pool(&mut session, &target, stop)?;
+    }
     // The limits of the daemons' statements are not for migrations.
     let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
                      SET idle_in_transaction_session_timeout = 0";
@@ -31,7 +34,7 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
             Ok(match what {
                 Migrate::Grants { .. } => Ok(String::new()),
                 Migrate::Up => migrate::up(client).map(|steps| told(&steps)),
-                Migrate::Down(steps) => migrate::down(client, Some(steps)).map(|s| told(&s)),
+                Migrate::Down { steps, yes } => down(client, steps, yes),
                 Migrate::Status => migrate::status(client).map(|status| shown(&status)),
                 Migrate::Force(version) => migrate::force(client, version)
                     .map(|()| format!("recorded version {version} as applied and clean\n")),
@@ -39,6 +42,26 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
         })
         .map_err(unusable)??;
     print(&text)
+}
+
+/// The lock of a migration would stay behind on a connection that is lent to somebody else.
+fn refuse_pool(session: &mut Session, target: &db::Target, stop: &Stop) -> Result<(), Error> {
+    let Ok(mut other) = db::connect(target, stop) else { return Ok(()) };
+    match session.is_pooled_with(&mut other).map_err(unusable)? {
+        false => Ok(()),
+        true => Err(Error::config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+    }
+}
+
+fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {
+    if let Some(lost) = migrate::loss(client, steps)?
+        && !yes
+    {
+        return Err(Error::usage(format!(
+            "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
+        )));
+    }
+    migrate::down(client, Some(steps)).map(|steps| told(&steps))
 }
 
 fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {

@@ -31,7 +31,7 @@ use crate::screen::Look;
 use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
-use crate::{db, signal};
+use crate::{db, notify, signal};
 use metrics::metrics;
 use std::ffi::OsString;
 use std::fs::File;
@@ -114,10 +114,14 @@ fn stream(stream: impl std::os::fd::AsFd) -> Result<File, Error> {
     owned.map(File::from).map_err(|error| Error::io("a standard stream is not open", error))
 }
 
-/// Installs the signal handlers of a daemon whose deliveries are leased in a database: if it must
-/// end while something holds it up, they are claimed again.
-fn become_daemon(stop: &Stop) -> Result<(), Error> {
-    signal::install(stop, 0)
+/// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
+/// one. `overdue` is the exit status if something holds it up for too long after the request to
+/// stop: 0 where a database leases the deliveries.
+fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
+    if let Err(why) = notify::configure(&env) {
+        log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
+    }
+    signal::install(stop, overdue)
 }
 
 /// Where the database is.

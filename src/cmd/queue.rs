@@ -3,7 +3,7 @@
 use super::{STEP, look, print, session, unusable};
 use crate::cli::{Chosen, Queue, View};
 use crate::config::Config;
-use crate::db::operate::{self, CHUNK, Which};
+use crate::db::operate::{self, CHUNK, STATES, Which};
 use crate::db::session::Session;
 use crate::db::{Client, StatementError};
 use crate::error::{Error, Kind};
@@ -55,7 +55,11 @@ fn list(
     limit: i64,
     view: View,
 ) -> Result<(), Error> {
-    let states = state.as_deref().map_or(OPEN.to_vec(), |state| vec![state]);
+    let states = match state.as_deref() {
+        None => OPEN.to_vec(),
+        Some("all") => STATES.to_vec(),
+        Some(state) => vec![state],
+    };
     let found = session
         .call(STEP, |client| operate::list(client, &config.queue, &states, limit, view.reveal))
         .map_err(unusable)?;

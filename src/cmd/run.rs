@@ -14,7 +14,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
     log_configured(config);
     let transport = transport(config, stop)?;
-    become_daemon(stop)?;
+    become_daemon(stop, 0)?;
     let clock = system_clock();
     let settings = Settings {
         daily_limit: config.daily_limit,

@@ -1,13 +1,14 @@
 //! `mailroom send`: standard input, to the provider.
 
 use super::{become_daemon, link, metrics, pace, stream, transport, unit};
-use crate::config::{Ack, Config};
+use crate::config::{Ack, Config, Format};
 use crate::error::{Error, Kind};
+use crate::notify;
 use crate::pump::{Pump, system_clock};
-use crate::signal;
 use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
 use crate::undelivered::Undelivered;
+use crate::wire::{Reader, events};
 use std::os::fd::AsFd as _;
 
 /// The most messages in a batch on the wire.
@@ -25,16 +26,26 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         ),
     };
     let transport = transport(config, stop)?;
-    match config.ack {
+    let overdue = match config.ack {
         // Nobody else has what it holds.
-        Ack::Written => signal::install(stop, Kind::Io.exit_code())?,
-        Ack::Sent => become_daemon(stop)?,
-    }
+        Ack::Written => Kind::Io.exit_code(),
+        Ack::Sent => 0,
+    };
+    become_daemon(stop, overdue)?;
     let clock = system_clock();
-    let undelivered = Undelivered::new(&config.output, input.as_fd(), (clock.wall)())
-        .map_err(|error| Error::io("cannot keep undelivered messages", error))?;
+    let undelivered =
+        Undelivered::new(&config.output, input.as_fd(), (clock.wall)()).map_err(|error| {
+            let what = "MAILROOM_SES_OUTPUT_PATH: cannot keep undelivered messages";
+            Error::config(format!("{what}: {error}"))
+        })?;
+    // A collector may bring its first batch in hours.
+    notify::ready((clock.now)());
     let templates = config.templates.clone();
     let settings = Settings {
+        reader: match config.format {
+            Format::Csv => Reader::Records(Box::default()),
+            Format::CloudEvents => Reader::Events(events::Decoder::new()),
+        },
         max_attempts: config.max_attempts,
         acknowledge,
         metrics: metrics.clone(),

@@ -16,6 +16,12 @@ pub fn run(
     code: Option<String>,
     more_paths: &[String],
 ) -> Result<(), Error> {
+    // Nothing else was ever signed, and a slip of the finger is no wrong signature.
+    if let Some(code) = &code
+        && !(code.is_empty() || code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(Error::usage("--code must be five digits"));
+    }
     let keys: Vec<SigningKey> =
         config.secret_key.iter().chain(&config.previous_key).cloned().collect();
     let paths: Vec<&str> =
@@ -54,8 +60,8 @@ fn check(
     let secret = hex::encode(token.secret());
     let Some(purpose) = verify(keys, &token, paths, code) else {
         let hint = match code {
-            None => "; a token that signs its code needs --code",
-            Some(_) => "",
+            None => "; a token that signs its code needs --code, one of another path --path",
+            Some(_) => "; a token of another path needs --path",
         };
         print(&format!("action: unknown\nsecret: {secret}\nvalid: no (wrong signature{hint})\n"))?;
         return Ok(false);

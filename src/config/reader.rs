@@ -3,6 +3,8 @@
 //! In scope: finding it, and keeping what is wrong. Out of scope: which settings there are.
 
 use super::VARS;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -71,7 +73,7 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, name: &str, path: &Path) -> Option<Zeroizing<String>> {
-        let text = match std::fs::read(path).map(String::from_utf8) {
+        let text = match read_file(path).map(String::from_utf8) {
             Ok(Ok(text)) => Zeroizing::new(text),
             Ok(Err(_)) => {
                 self.problem(name, format_args!("{} is not UTF-8", path.display()));
@@ -152,4 +154,18 @@ impl Reader<'_> {
         };
         self.parsed(name, parse).unwrap_or_default()
     }
+}
+
+/// The longest file that a setting is read from, in bytes.
+const FILE_LIMIT: u64 = 64 * 1024;
+
+/// What is in a file, which may be anything that a name leads to.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
+    if read as u64 > FILE_LIMIT {
+        let why = format!("it holds more than {FILE_LIMIT} bytes; is it the right file?");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(bytes)
 }

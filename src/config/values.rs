@@ -35,6 +35,10 @@ pub(super) fn web_url(text: &str) -> Result<String, String> {
     let url: http::Uri = text.parse().map_err(|_| wrong())?;
     let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme_str() {
+        // What stands before an @ is a password, and the log shows this URL.
+        _ if url.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            return Err(wrong());
+        }
         Some("https") if url.query().is_none() => {}
         Some("http") if url.query().is_none() && near => {}
         _ => return Err(wrong()),

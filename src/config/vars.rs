@@ -56,7 +56,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again"),
     var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
     var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
-    var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect", "check"], "`csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
+    var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
     var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), SENDERS, "provider: `ses`, `smtp` or `postmark`"),
     var("MAILROOM_DEBUG", Some("--debug"), Some("false"), SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent"),
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),

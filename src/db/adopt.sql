@@ -1,7 +1,8 @@
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
 -- tokens ($1), under lease $2 for $3 seconds. What another sender holds, what is settled, and
 -- what waits for its next try is left alone; of that it tells whether it stands as sent though no
--- provider has taken it: then the collector has settled it when it was written.
+-- provider has taken it: then the collector has settled it when it was written. What is held under
+-- $2 was taken by this statement, whose answer was lost.
 -- Index: the unique index on tokens.secret, and the primary key.
 WITH named AS MATERIALIZED (
     SELECT d.token, d.created_at, t.secret,

@@ -8,10 +8,12 @@
 
 mod alone;
 mod history;
+mod loss;
 
 use crate::error::{Error, Kind};
 use alone::alone;
 use history::{Found, Home, ensure_table, read, record};
+pub use loss::loss;
 use postgres::Client;
 use postgres::error::ErrorPosition;
 

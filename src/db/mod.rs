@@ -156,6 +156,15 @@ pub fn connect(target: &Target, stop: &Stop) -> Result<session::Session, Fault> 
     session::Session::open(&configs, tls.as_ref(), stop)
 }
 
+/// What is wrong with a pooler that lends connections for a transaction.
+pub const POOLED: &str = "connections share server processes: there is a transaction pooler \
+    between, through which LISTEN does not work";
+
+/// What to do about a pooler that lends connections for a transaction.
+pub const UNPOOLED: &str = "connect to the server itself, or let the pooler keep one connection \
+    for each client (pool_mode = session): mailroom listens, prepares statements and holds a lock \
+    on its own";
+
 /// What went wrong with the database, by what can be done about it. The text holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -46,16 +46,6 @@ pub fn clock(client: &mut Client) -> Result<SystemTime, Error> {
     client.query_one("SELECT clock_timestamp()", &[])?.try_get(0)
 }
 
-/// Whether the server's side of this connection listens on `channel`. Behind a pooler that gives
-/// each transaction another one, it does not.
-///
-/// # Errors
-/// As the statement.
-pub fn listens(client: &mut Client, channel: &str) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_listening_channels() AS name WHERE name = $1)";
-    client.query_one(sql, &[&channel])?.try_get(0)
-}
-
 /// Notifies `channel`.
 ///
 /// # Errors

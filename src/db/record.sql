@@ -1,4 +1,7 @@
 -- Keeps jobs.last_seq as the highest token handed out: a record for people; nothing is decided
--- by it.
+-- by it, so whoever holds the row is not waited for.
 UPDATE jobs SET last_seq = $2
- WHERE job_type = $1::text::job_type AND coalesce(last_seq, 0) < $2
+ WHERE job_type = (SELECT job_type
+                     FROM jobs
+                    WHERE job_type = $1::text::job_type AND coalesce(last_seq, 0) < $2
+                      FOR UPDATE SKIP LOCKED)

@@ -9,7 +9,7 @@
 WITH done AS (
     UPDATE deliveries d
        SET state = o.state::delivery_state,
-           attempts = d.attempts + o.counts::int,
+           attempts = least(d.attempts::bigint + o.counts::int, 2147483647)::int,
            lease = NULL,
            due_at = CASE WHEN o.state = 'pending'
                          THEN greatest(now(), least(now() + make_interval(secs => o.delay),

@@ -43,7 +43,7 @@ pub trait Source {
     /// Only what the process cannot outlive; faults that pass are waited out inside.
     fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
 
-    /// Waits without handing out anything, until `until`, keeping the connection alive.
+    /// Waits without handing out anything, until `until` or sooner, keeping the connection alive.
     ///
     /// Gives `false` if the process was asked to stop and nothing is left to hand out.
     ///

@@ -177,7 +177,7 @@ impl QueueSource {
             }
             if expired > 0 {
                 self.report_expired(expired);
-                self.prune_at_once()?;
+                self.prune_at_once();
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
             if !claims.is_empty() {
@@ -194,7 +194,10 @@ impl QueueSource {
     fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
         let written = write_down(&mut self.link, "settling", settled)?;
         report_settled(settled, written.as_deref(), self.link.metrics());
-        if written.is_some() { self.prune_at_once() } else { Ok(()) }
+        if written.is_some() {
+            self.prune_at_once();
+        }
+        Ok(())
     }
 
     /// Looks at what waits and decides: drain, open the window, or neither.
@@ -222,7 +225,7 @@ impl QueueSource {
         if waiting.due == 0 {
             self.window.close();
             self.flush = false;
-            self.record()?;
+            self.record();
         } else if waiting.due >= limit && !std::mem::take(&mut self.stalled) {
             self.draining = true;
         } else if waiting.due >= limit {
@@ -318,6 +321,11 @@ impl Source for QueueSource {
             if ask.until.is_some_and(|until| until <= now) {
                 return Ok(Next::Idle);
             }
+            // A connection that was lost on the way here did not hear what came meanwhile.
+            if self.link.is_fresh() {
+                self.catch_up()?;
+                continue;
+            }
             self.wait(ask.until)?;
         }
         Ok(Next::End)
@@ -376,7 +384,8 @@ impl Source for QueueSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        self.record()
+        self.record();
+        Ok(())
     }
 }
 

@@ -18,11 +18,12 @@ use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::model::{Batch, Message, Outcome, Scope, Settlement};
+use crate::notify;
 use crate::pace;
 use crate::stop::{SLICE, Stop};
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Bad, Record};
+use crate::wire::{self, Bad, Reader, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub enum Acknowledge {
 
 /// How standard input is read.
 pub struct Settings {
+    /// What reads the text.
+    pub reader: Reader,
     /// Tries before a message is given up.
     pub max_attempts: u32,
     /// Where deliveries are acknowledged.
@@ -47,6 +50,12 @@ pub struct Settings {
     /// action is bad.
     pub known: Box<dyn Fn(u16) -> bool>,
 }
+
+/// The number of a record, and that of a message in it, both from 1.
+type Place = (u64, usize);
+
+/// Messages that will be sent, and what is bad, with the number of its record.
+type Sorted = (Vec<Message>, Vec<(u64, Bad)>);
 
 /// A message that was read and is not settled.
 struct Held {
@@ -59,7 +68,10 @@ struct Held {
 
 /// Messages read from a file, normally standard input.
 pub struct StdinSource {
-    settings: Settings,
+    max_attempts: u32,
+    acknowledge: Acknowledge,
+    known: Box<dyn Fn(u16) -> bool>,
+    metrics: Metrics,
     input: Input,
     kept: Kept,
     stop: Stop,
@@ -79,9 +91,13 @@ impl StdinSource {
         stop: Stop,
         clock: Clock,
     ) -> StdinSource {
+        let Settings { reader, max_attempts, acknowledge, known, metrics } = settings;
         StdinSource {
-            settings,
-            input: Input::new(input, stop.clone(), clock),
+            max_attempts,
+            acknowledge,
+            known,
+            metrics,
+            input: Input::new(input, reader, stop.clone(), clock),
             kept: Kept::new(undelivered),
             stop,
             clock,
@@ -91,40 +107,45 @@ impl StdinSource {
         }
     }
 
-    /// Sorts a record into what will be sent and what is bad.
-    fn take(&mut self, record: Record) -> Result<(), Error> {
-        let Record { number, good, mut bad } = record;
-        let taken: Vec<usize> = bad.iter().filter_map(|bad| bad.message).collect();
-        let placed = (1..).filter(|place| !taken.contains(place)).zip(good).collect();
+    /// Sorts records into what will be sent and what is bad.
+    fn take(&mut self, records: Vec<Record>) -> Result<(), Error> {
+        let (mut placed, mut bad) = (Vec::new(), Vec::new());
+        for Record { number, good, bad: refused } in records {
+            let taken: Vec<usize> = refused.iter().filter_map(|bad| bad.message).collect();
+            let places = (1..).filter(|place| !taken.contains(place));
+            placed.extend(places.map(|place| (number, place)).zip(good));
+            bad.extend(refused.into_iter().map(|bad| (number, bad)));
+        }
         let due = (self.clock.now)();
         let mut lapses = None;
-        let sorted = match &mut self.settings.acknowledge {
+        let sorted = match &mut self.acknowledge {
             Acknowledge::Database(link, lease_for) => {
                 lapses = Some(due + *lease_for);
                 take_over(link, *lease_for, placed)
             }
-            Acknowledge::Here => Ok(with_template(placed, &self.settings.known)),
+            Acknowledge::Here => Ok(with_template(placed, &self.known)),
         };
         let ((good, refused), ended) = match sorted {
             Ok(sorted) => (sorted, Ok(())),
             Err(error) => (Default::default(), Err(error)),
         };
         bad.extend(refused);
+        bad.sort_by_key(|(record, bad)| (*record, bad.message));
         self.waiting.extend(good.into_iter().map(|message| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
             Held { message, attempts, due, lapses }
         }));
-        self.report_bad(number, &bad);
+        self.report_bad(&bad);
         ended
     }
 
-    fn report_bad(&mut self, record: u64, bad: &[Bad]) {
+    fn report_bad(&mut self, bad: &[(u64, Bad)]) {
         let raw: Vec<&[u8]> =
-            bad.iter().map(|bad| bad.raw.as_slice()).filter(|raw| !raw.is_empty()).collect();
+            bad.iter().map(|(_, bad)| bad.raw.as_slice()).filter(|raw| !raw.is_empty()).collect();
         let kept = self.keep(&raw.concat(), raw.len());
-        for Bad { message, why, raw } in bad {
+        for (record, Bad { message, why, raw }) in bad {
             self.bad += 1;
-            self.settings.metrics.bad_input();
+            self.metrics.bad_input();
             let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
             let kept = if raw.is_empty() { String::new() } else { format!("; {kept}") };
             log::error("SES", format_args!("bad input: record {record}{message}: {why}{kept}"));
@@ -170,8 +191,8 @@ impl StdinSource {
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
         let start = (self.clock.now)();
         while self.stop.requested() && (self.clock.now)() < start + SLICE {
-            match self.input.read(None)? {
-                Read::Record(record) => self.take(record)?,
+            match self.input.read(None, 1)? {
+                Read::Records(records) => self.take(records)?,
                 Read::Nothing | Read::End => break,
             }
         }
@@ -200,7 +221,7 @@ impl StdinSource {
         delay: Duration,
         why: &str,
     ) -> Result<(), Error> {
-        let Acknowledge::Database(link, _) = &mut self.settings.acknowledge else { return Ok(()) };
+        let Acknowledge::Database(link, _) = &mut self.acknowledge else { return Ok(()) };
         let (back, kept): (VecDeque<_>, VecDeque<_>) =
             self.waiting.drain(..).partition(|held| which(&held.message));
         self.waiting = kept;
@@ -216,20 +237,17 @@ impl StdinSource {
     }
 }
 
-/// Sorts messages, each with its place in its record, into those whose action has a template and
-/// those that are bad.
-fn with_template(
-    messages: Vec<(usize, Message)>,
-    known: impl Fn(u16) -> bool,
-) -> (Vec<Message>, Vec<Bad>) {
-    let (mut good, mut bad) = (Vec::with_capacity(messages.len()), Vec::new());
-    for (place, message) in messages {
+/// Sorts messages, each with its place, into those whose action has a template and those that are
+/// bad.
+fn with_template(placed: Vec<(Place, Message)>, known: impl Fn(u16) -> bool) -> Sorted {
+    let (mut good, mut bad) = (Vec::with_capacity(placed.len()), Vec::new());
+    for ((record, place), message) in placed {
         if known(message.action) {
             good.push(message);
             continue;
         }
         let why = format!("there is no template for action {}", message.action);
-        bad.push(Bad { message: Some(place), why, raw: encode(message) });
+        bad.push((record, Bad { message: Some(place), why, raw: encode(message) }));
     }
     (good, bad)
 }
@@ -246,7 +264,7 @@ impl Source for StdinSource {
             let now = (self.clock.now)();
             self.kept.retry(now);
             // The pump writes the numbers.
-            let wakes = [ask.until, self.settings.metrics.due(), self.kept.due()];
+            let wakes = [ask.until, self.metrics.due(), self.kept.due()];
             let wake = wakes.into_iter().flatten().min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
@@ -270,7 +288,8 @@ impl Source for StdinSource {
                 let next = self.waiting.iter().map(|held| held.due.max(now)).min();
                 let next = next.filter(|&next| next > now).unwrap_or(now + SLICE);
                 let end = wake.map_or(next, |wake| wake.min(next));
-                self.stop.sleep(end.saturating_duration_since(now));
+                notify::progress(now);
+                self.stop.sleep(notify::before(end, now).saturating_duration_since(now));
                 continue;
             }
             if self.kept.is_full() {
@@ -278,11 +297,13 @@ impl Source for StdinSource {
                     return Ok(Next::End);
                 }
                 // The pipe fills, and the writer waits.
-                self.stop.sleep(wake.map_or(SLICE, |wake| wake.saturating_duration_since(now)));
+                let end = notify::before(wake.unwrap_or(now + SLICE), now);
+                notify::progress(now);
+                self.stop.sleep(end.saturating_duration_since(now));
                 return Ok(Next::Idle);
             }
-            match self.input.read(wake)? {
-                Read::Record(record) => self.take(record)?,
+            match self.input.read(wake, ask.limit)? {
+                Read::Records(records) => self.take(records)?,
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
             }
@@ -290,7 +311,8 @@ impl Source for StdinSource {
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
-        let left = until.saturating_duration_since((self.clock.now)());
+        let now = (self.clock.now)();
+        let left = notify::before(until, now).saturating_duration_since(now);
         if self.stop.requested() {
             std::thread::sleep(left.min(Duration::from_secs(1)));
         } else {
@@ -316,7 +338,7 @@ impl Source for StdinSource {
             let settlement = verdict::settlement(
                 outcome,
                 attempts,
-                self.settings.max_attempts,
+                self.max_attempts,
                 |attempt| pace::backoff(attempt, chance),
                 probe,
             );
@@ -327,7 +349,7 @@ impl Source for StdinSource {
             match settlement {
                 Settlement::Sent { .. } => {}
                 Settlement::Failed { why } => {
-                    self.settings.metrics.failed(&why);
+                    self.metrics.failed(&why);
                     undelivered.push((message, why));
                 }
                 Settlement::Again { delay, counts, .. } => {
@@ -337,18 +359,18 @@ impl Source for StdinSource {
                 }
             }
         }
-        if let Acknowledge::Database(link, _) = &mut self.settings.acknowledge
+        if let Acknowledge::Database(link, _) = &mut self.acknowledge
             && !settled.is_empty()
         {
             let written = write_down(link, "settling", &settled)?;
-            report_settled(&settled, written.as_deref(), &self.settings.metrics);
+            report_settled(&settled, written.as_deref(), &self.metrics);
         }
         self.give_up(undelivered);
         if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
-        match &mut self.settings.acknowledge {
+        match &mut self.acknowledge {
             Acknowledge::Here => Ok(None),
             Acknowledge::Database(link, _) => {
                 link.run("counting what was sent", |statements, client| statements.sent(client))
@@ -357,7 +379,7 @@ impl Source for StdinSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        let emptied = match self.settings.acknowledge {
+        let emptied = match self.acknowledge {
             Acknowledge::Here => self.empty_the_pipe(),
             Acknowledge::Database(..) => Ok(()),
         };

@@ -8,6 +8,7 @@ use super::Transport;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::{Batch, Outcome, Scope};
+use crate::notify;
 use crate::stop::{GRACE, SLICE, Stop};
 use crate::wire;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -60,12 +61,14 @@ impl Pipe {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
-            } else if self.stop.requested() {
-                let now = (self.clock.now)();
-                if now >= *self.stopped_at.get_or_insert(now) + GRACE {
-                    let text = "asked to stop while the reader did not read";
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-                }
+                continue;
+            }
+            // A reader that does not read is no fault of ours, and a new process would not help.
+            let now = (self.clock.now)();
+            notify::progress(now);
+            if self.stop.requested() && now >= *self.stopped_at.get_or_insert(now) + GRACE {
+                let text = "asked to stop while the reader did not read";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
         }
         self.output.flush()
@@ -82,7 +85,7 @@ impl Transport for Pipe {
         match &self.format {
             Format::Csv => wire::encode(batch, &mut self.buffer),
             Format::CloudEvents(queue) => {
-                wire::encode_cloudevents(batch, queue, &mut self.buffer);
+                wire::events::encode(batch, queue, &mut self.buffer);
             }
         }
         let outcome = match self.write() {

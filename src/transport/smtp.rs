@@ -164,7 +164,7 @@ impl Transport for Smtp {
                 }
                 (Ok(name), None) => self.one(message, name),
             };
-            if let Outcome::Hold { scope: Scope::All, .. } | Outcome::Retry { unsent: true, .. } =
+            if let Outcome::Hold { scope: Scope::All, .. } | Outcome::Retry { away: true, .. } =
                 &outcome
             {
                 all = Some(outcome.clone());

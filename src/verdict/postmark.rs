@@ -1,7 +1,7 @@
 //! What the answers of Postmark mean.
 //! <https://postmarkapp.com/developer/api/overview#error-codes>
 
-use super::{CallVerdict, Refusal, reason, retry};
+use super::{CallVerdict, Refusal, away, by_server_error, reason, retry};
 use crate::model::{Outcome, Scope};
 
 /// The verdict on one message of a Postmark reply: its `ErrorCode`, `Message` and `MessageID`.
@@ -39,7 +39,8 @@ pub fn call(refusal: &Refusal) -> CallVerdict {
     match (refusal.status, code) {
         (429, _) | (_, 429) => CallVerdict::Each(retry(why, refusal.after, false, true)),
         (401, _) => hold(why),
-        (500..=599, _) | (_, 100) => CallVerdict::Each(retry(why, refusal.after, false, false)),
+        (_, 100) => CallVerdict::Each(away(why, refusal.after)),
+        (408 | 500..=599, _) => CallVerdict::Each(by_server_error(refusal, why)),
         (413, _) | (_, 300 | 403 | 406 | 410 | 1100..=1199) => CallVerdict::Split(why),
         (422, 0) => CallVerdict::Split(why),
         (300..=399 | 403..=405 | 415, 0) => hold(why),

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>
 
-use super::{CallVerdict, Refusal, Remedies, reason, retry};
+use super::{CallVerdict, Refusal, Remedies, by_server_error, reason, retry};
 use crate::model::{Outcome, Scope};
 
 /// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
@@ -106,7 +106,8 @@ fn by_status(refusal: &Refusal, why: String) -> CallVerdict {
         300..=399 | 401 | 403 | 404 | 405 => {
             CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
         }
-        // 408, 500, 502, 503, 504 and the rest: it may pass, and the attempts bound it.
+        408 | 500..=599 => CallVerdict::Each(by_server_error(refusal, why)),
+        // It may pass, and the attempts bound it.
         _ => CallVerdict::Each(retry(why, refusal.after, false, false)),
     }
 }

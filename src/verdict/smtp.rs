@@ -4,8 +4,8 @@ use super::{Fault as Class, reason, retry};
 use crate::model::{Outcome, Scope};
 use std::time::Duration;
 
-/// The shortest wait after a recipient was put off: servers that greylist want a few minutes, and
-/// the attempts must last until then. <https://www.rfc-editor.org/rfc/rfc6647#section-2>
+/// The shortest wait after a mail was put off: servers that greylist, or whose disk is full, want
+/// a few minutes, and the attempts must last until then. <https://www.rfc-editor.org/rfc/rfc6647#section-2>
 const GREYLISTED: Duration = Duration::from_secs(90);
 
 /// Where a conversation with an SMTP server stands.
@@ -64,7 +64,7 @@ pub fn outcome(fault: &Fault) -> Outcome {
         Fault::Refused(stage, code, text) => (*stage, *code, text),
     };
     let why = reason(&format!("{code} at {stage:?}").to_lowercase(), text);
-    let text = text.to_lowercase();
+    let text = without_hosts(&text.to_lowercase());
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let hold = |why| Outcome::Hold { scope: Scope::All, why };
     match (stage, code) {
@@ -76,18 +76,41 @@ pub fn outcome(fault: &Fault) -> Outcome {
         }
         (_, 400..=499) => {
             let throttled = says(&["throttl", "rate limit", "sending rate", "too fast"]);
-            let patience = (stage == Stage::Recipient && !throttled).then_some(GREYLISTED);
+            let patience = (!throttled).then_some(GREYLISTED);
             retry(why, patience, false, throttled)
         }
         // The sender's address is a setting.
         (Stage::Sender, _) => hold(why),
         // A server that will not pass mail on for us says so of every recipient.
-        (_, 500..=599) if says(&["relay", "not verified"]) => hold(why),
+        (_, 500..=599) if says(&NO_RELAY) => hold(why),
         (_, 500..=599) => Outcome::Reject { why },
         // An answer that fits no question.
         (Stage::Dot, _) => retry(why, None, true, false),
         _ => retry(why, None, false, false),
     }
+}
+
+/// What servers say that do not know us, or not our sender. Single words would be met in what a
+/// server says of one recipient.
+const NO_RELAY: [&str; 8] = [
+    "relay access denied",
+    "relay denied",
+    "relaying denied",
+    "relaying not",
+    "relay not",
+    "not permitted to relay",
+    "unable to relay",
+    "not verified",
+];
+
+/// A server's text without its words that hold a dot or an `@` inside: addresses and host names
+/// are the recipient's choice, and must not steer what is done.
+fn without_hosts(text: &str) -> String {
+    let is_plain = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        !word.contains(['.', '@'])
+    };
+    text.split_whitespace().filter(is_plain).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -99,7 +122,30 @@ mod tests {
         let refused = |stage| outcome(&Fault::Refused(stage, 451, "try again later".into()));
         let Outcome::Retry { after, .. } = refused(Stage::Recipient) else { panic!() };
         assert_eq!(after, Some(GREYLISTED));
-        let Outcome::Retry { after, .. } = refused(Stage::Data) else { panic!() };
-        assert_eq!(after, None);
+        let Outcome::Retry { after, .. } = refused(Stage::Dot) else { panic!() };
+        assert_eq!(after, Some(GREYLISTED));
+    }
+
+    #[test]
+    fn the_words_of_an_address_steer_nothing() {
+        for (code, text) in [
+            (550, "5.1.1 <x@privaterelay.appleid.com>: Recipient address rejected: no such user"),
+            (550, "relay denied.example: no such host; <relay@not-verified.example>"),
+            (554, "5.4.4 <nobody@relay.invalid>: domain not found"),
+        ] {
+            let fault = Fault::Refused(Stage::Recipient, code, text.to_owned());
+            assert!(matches!(outcome(&fault), Outcome::Reject { .. }), "{text}");
+        }
+        for text in [
+            "5.7.1 <ann@example.com>: Relay access denied",
+            "5.7.1 Unable to relay for ann@example.com",
+            "554 Message rejected: Email address is not verified.",
+        ] {
+            let fault = Fault::Refused(Stage::Recipient, 554, text.to_owned());
+            assert!(matches!(outcome(&fault), Outcome::Hold { .. }), "{text}");
+        }
+        let slow = "4.7.1 <ann@throttle.example>: try again";
+        let fault = Fault::Refused(Stage::Recipient, 450, slow.to_owned());
+        assert!(matches!(outcome(&fault), Outcome::Retry { throttled: false, .. }));
     }
 }

@@ -39,7 +39,7 @@ fn a_retry_waits_in_the_database_and_not_in_the_process() {
     endpoint.push(Reply::Full(503, busy, String::new()));
     let running = run(&database, &endpoint).start();
     database.accounts("first", 1);
-    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 1 \
+    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0 \
                  AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 503%'";
     wait_until("the retry is scheduled", || database.number(waits) == 1);
     // Meanwhile others go, and the process may even be another one.
@@ -49,7 +49,24 @@ fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let running = run(&database, &endpoint).start();
     wait_state(&database, "sent", 2);
     assert_eq!(repeated(&endpoint, 2), 0);
-    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 2"), 1);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_provider_that_cannot_serve_for_a_while_uses_no_attempt_and_is_left_alone_ever_longer() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::Full(503, Vec::new(), "<html>".into()));
+    database.accounts("user", 3);
+    let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+    for wait in ["1", "2", "4"] {
+        running.wait_log(&format!(
+            "the provider was not reached or cannot serve; next try in {wait} s"
+        ));
+    }
+    endpoint.set(Reply::Accept);
+    wait_state(&database, "sent", 3);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
     assert_eq!(running.stop().code, Some(0));
 }
 
@@ -57,12 +74,12 @@ fn a_retry_waits_in_the_database_and_not_in_the_process() {
 fn what_is_out_of_attempts_has_failed_with_the_reason() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
-    endpoint.set(Reply::error(500, "InternalFailure", "no luck"));
+    endpoint.set(Reply::Statuses(vec![("TRANSIENT_FAILURE", "no luck")]));
     let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "2").start();
     database.accounts("user", 1);
     wait_state(&database, "failed", 1);
     let why = "SELECT count(*) FROM deliveries WHERE attempts = 2 \
-               AND error = 'InternalFailure: no luck (attempt 2, the last)'";
+               AND error = 'TRANSIENT_FAILURE: no luck (attempt 2, the last)'";
     assert_eq!(database.number(why), 1);
     assert_eq!(endpoint.requests().len(), 2);
     assert_eq!(running.stop().code, Some(0));

@@ -14,7 +14,7 @@ fn what_can_pass_is_tried_again_in_place_until_it_is_accepted() {
     let endpoint = Endpoint::start();
     for (reply, copies) in [
         (Reply::error(429, "TooManyRequestsException", "slow down"), 1),
-        (Reply::Full(500, Vec::new(), "<html>".to_owned()), 1),
+        (Reply::Full(503, Vec::new(), "<html>".to_owned()), 1),
         // Whether it was accepted cannot be known; here it was not.
         (Reply::Reset, 1),
         (Reply::Statuses(vec![("TRANSIENT_FAILURE", "later")]), 1),

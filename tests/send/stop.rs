@@ -112,16 +112,18 @@ fn a_sender_that_something_holds_up_ends_all_the_same_and_owns_up_to_what_only_i
     let endpoint = Endpoint::start();
     let begin = |ack: &str| {
         let dir = tempfile::tempdir().unwrap();
-        // Opening it to write waits for a reader, and no signal ends that.
-        let file = dir.path().join("undelivered.csv");
-        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mut send = Program::send(&endpoint.url())
             .on(&database)
             .env("MAILROOM_ACK", ack)
             .env("MAILROOM_SES_OUTPUT_PATH", dir.path())
             .start();
         send.write("no,message\n");
-        wait_until("signals are handled", || handles(send.pid(), Signal::SIGTERM));
+        send.wait_log("kept in");
+        // Opening it to write waits for a reader now, and no signal ends that.
+        let file = dir.path().join("undelivered.csv");
+        std::fs::remove_file(&file).unwrap();
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        send.write("no,message\n");
         (dir, send)
     };
     let sole = begin("written");

@@ -24,8 +24,8 @@ enum Said {
 fn said(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted { .. } => Said::Accept,
-        Outcome::Retry { ambiguous: true, unsent: false, .. } => Said::Ambiguous,
-        Outcome::Retry { unsent: true, ambiguous: false, .. } => Said::Unsent,
+        Outcome::Retry { ambiguous: true, away: false, .. } => Said::Ambiguous,
+        Outcome::Retry { away: true, ambiguous: false, .. } => Said::Unsent,
         Outcome::Retry { throttled: true, .. } => Said::Throttled,
         Outcome::Retry { ambiguous: false, .. } => Said::Retry,
         Outcome::Reject { .. } => Said::Reject,

@@ -23,7 +23,7 @@ fn postfix_takes_our_mails_and_tells_recipients_apart() {
     assert!(outcomes[..3].iter().all(accepted), "{outcomes:?}");
     if postfix.whole {
         assert!(matches!(&outcomes[3], Outcome::Reject { why } if why.starts_with("550 ")));
-        let Outcome::Retry { ambiguous: false, unsent: false, why, .. } = &outcomes[4] else {
+        let Outcome::Retry { ambiguous: false, away: false, why, .. } = &outcomes[4] else {
             panic!("{outcomes:?}")
         };
         assert!(why.starts_with("450 at recipient: 4.2.0 "), "{why}");

@@ -31,7 +31,8 @@ const FIND_HOME: &str = "
              WHERE attrelid = m.oid AND NOT attisdropped
                 AND (attname, atttypid) IN (('version', 'int8'::regtype), ('dirty', 'bool'::regtype))),
         ours.oid IS NOT NULL,
-        current_setting('server_version_num')::int
+        current_setting('server_version_num')::int,
+        current_setting('server_encoding')
     FROM (SELECT 1) one
     LEFT JOIN LATERAL (
         SELECT t.relnamespace AS oid
@@ -63,9 +64,17 @@ impl Home {
                 number / 10_000
             )));
         }
-        let quoted: String = row.get(2);
+        let (database, quoted, encoding): (String, String, String) =
+            (row.get(0), row.get(2), row.get(7));
+        // Others cannot hold every login, nor every text of a provider.
+        if encoding != "UTF8" {
+            return Err(Error::config(format!(
+                "the database \"{database}\" is encoded in {encoding}; mailroom needs one in UTF8 \
+                 (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
+            )));
+        }
         Ok(Home {
-            database: row.get(0),
+            database,
             schema: row.get(1),
             table: format!("{quoted}.schema_migrations"),
             quoted,

@@ -1,7 +1,8 @@
 -- The first $3 deliveries of queue $1 in each of the states $2: what waits in the order of
 -- claims, what is settled from the latest.
 -- Indexes: deliveries_wake_idx, deliveries_claim_idx, deliveries_ended_idx,
--- deliveries_settled_idx (settled_at) for what was sent, and the primary keys.
+-- deliveries_settled_idx (settled_at) for what was sent, and the primary keys. Ages are told
+-- apart as numbers: moments may be infinite, and those cannot be subtracted.
 WITH found AS MATERIALIZED (
     (SELECT token, 1 AS part, row_number() OVER (ORDER BY due_at) AS place
        FROM deliveries
@@ -34,9 +35,9 @@ SELECT d.token AS id, d.queue::text AS queue, d.state::text AS state, d.attempts
        t.action::text AS action, t.account, a.email, a.login, a.status::text AS status,
        coalesce(d.lease, '') AS lease, coalesce(d.provider_id, '') AS provider_id,
        coalesce(d.error, '') AS error, t.consumed_at IS NOT NULL AS consumed,
-       extract(epoch FROM now() - d.created_at)::float8 AS created,
-       extract(epoch FROM now() - d.due_at)::float8 AS due,
-       extract(epoch FROM now() - d.settled_at)::float8 AS settled,
+       extract(epoch FROM now())::float8 - extract(epoch FROM d.created_at)::float8 AS created,
+       extract(epoch FROM now())::float8 - extract(epoch FROM d.due_at)::float8 AS due,
+       extract(epoch FROM now())::float8 - extract(epoch FROM d.settled_at)::float8 AS settled,
        (extract(epoch FROM now()) - t.expires_at)::float8 AS expires
   FROM found f
   JOIN deliveries d USING (token)

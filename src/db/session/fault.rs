@@ -2,7 +2,7 @@
 //!
 //! The server's DETAIL is never told: it may quote a row, and rows hold secrets.
 
-use crate::db::Fault;
+use crate::db::{Fault, UNPOOLED};
 use postgres::error::DbError;
 use std::error::Error as _;
 
@@ -71,6 +71,11 @@ fn hint(error: &rustls::Error) -> &'static str {
 fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
     let state = refusal.code().code();
     let text = format!("{label}: {} (SQLSTATE {state})", refusal.message());
+    // No such prepared statement, though we prepared it: this is another process of the server.
+    if state == "26000" {
+        let what = "a transaction pooler lent another connection";
+        return Fault::Lost(format!("{text}: {what}; {UNPOOLED}"));
+    }
     let class = state.get(..2).unwrap_or_default();
     match (class, state) {
         // Connection; shutdowns and start-ups; too many connections; ended for being idle; a

@@ -13,7 +13,7 @@ use crate::stop::{SLICE, Stop};
 use fallible_iterator::FallibleIterator as _;
 use inbox::Inbox;
 use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, NoTls};
+use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use std::io;
 use std::time::{Duration, Instant};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -29,6 +29,8 @@ pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long [`Session::probe`] and [`Session::listen`] wait.
 const SHORT: Duration = Duration::from_secs(5);
+/// How often [`Session::is_pooled_with`] looks.
+const LOOKS: usize = 3;
 /// How long closing may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
@@ -152,6 +154,39 @@ impl Session {
     /// As [`Session::call`].
     pub fn probe(&mut self) -> Result<(), Fault> {
         self.call(SHORT, |client| client.simple_query("SELECT 1").map(drop))
+    }
+
+    /// Whether this session and another one share processes of the server: then a pooler lends
+    /// them one for each transaction, and nothing that belongs to a connection lasts: LISTEN,
+    /// prepared statements, locks, settings. A busy pool may hide it, so it is looked at more than
+    /// once. <https://www.pgbouncer.org/features.html>
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn is_pooled_with(&mut self, other: &mut Session) -> Result<bool, Fault> {
+        let own = self.process()?;
+        for _ in 0..LOOKS {
+            // In a transaction the other one keeps its process, and we must get another.
+            other.call(SHORT, |client| client.batch_execute("BEGIN"))?;
+            let shared = other.process()? == own || self.process()? != own;
+            other.call(SHORT, |client| client.batch_execute("ROLLBACK"))?;
+            if shared {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The process at the server's end. Without a prepared statement, which might be elsewhere.
+    fn process(&mut self) -> Result<String, Fault> {
+        let sql = "SELECT pid || ' ' || backend_start FROM pg_stat_activity \
+                    WHERE pid = pg_backend_pid()";
+        let answer = self.call(SHORT, |client| client.simple_query(sql))?;
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(row.unwrap_or_default().to_owned())
     }
 
     /// Whether the connection is known to be gone.

@@ -20,23 +20,20 @@ const COUNT_SHARE: u32 = 100;
 
 impl QueueSource {
     /// After rows were settled: with no retention they go with their settling.
-    pub(super) fn prune_at_once(&mut self) -> Result<(), Error> {
-        match self.settings.retention {
-            Retention::For(Duration::ZERO) => self.prune(Duration::ZERO),
-            _ => Ok(()),
+    pub(super) fn prune_at_once(&mut self) {
+        if self.settings.retention == Retention::For(Duration::ZERO) {
+            self.prune(Duration::ZERO);
         }
     }
 
-    fn prune(&mut self, retention: Duration) -> Result<(), Error> {
+    fn prune(&mut self, retention: Duration) {
         for _ in 0..PRUNE_CHUNKS {
-            let done = self
-                .link
-                .run("pruning", |statements, client| statements.prune(client, retention))?;
+            let done =
+                self.link.ask("pruning", |statements, client| statements.prune(client, retention));
             if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
                 break;
             }
         }
-        Ok(())
     }
 
     pub(super) fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
@@ -81,14 +78,14 @@ impl QueueSource {
             self.report_expired(expired);
         }
         if let Retention::For(retention) = self.settings.retention {
-            self.prune(retention)?;
+            self.prune(retention);
         }
         let folded =
-            self.link.run("adding up tallies", |statements, client| statements.fold(client))?;
+            self.link.ask("adding up tallies", |statements, client| statements.fold(client));
         if folded.is_some() {
             self.answered();
         }
-        self.record()?;
+        self.record();
         self.look = true;
         Ok(())
     }
@@ -126,13 +123,15 @@ impl QueueSource {
     }
 
     /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
-    pub(super) fn record(&mut self) -> Result<(), Error> {
-        if self.highest > self.recorded {
-            let highest = self.highest;
-            self.link.run("recording", |statements, client| statements.record(client, highest))?;
-            self.recorded = highest;
+    pub(super) fn record(&mut self) {
+        let highest = self.highest;
+        if highest > self.recorded {
+            let done =
+                self.link.ask("recording", |statements, client| statements.record(client, highest));
+            if done.is_some() {
+                self.recorded = highest;
+            }
         }
-        Ok(())
     }
 
     /// Says that the queue is paused, or goes on: then leases that ran out meanwhile are put back.

@@ -1,11 +1,12 @@
 //! Standard input as records: waits for bytes, and stops waiting when it is time.
 //!
-//! In scope: polling, reading, feeding the decoder. Out of scope: what is done with a record.
+//! In scope: polling, reading, feeding the reader. Out of scope: what is done with a record.
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::notify;
 use crate::stop::{SLICE, Stop};
-use crate::wire::{Decoder, Record};
+use crate::wire::{Reader, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::Read as _;
@@ -16,8 +17,8 @@ const BUFFER: usize = 16 * 1024;
 
 /// What reading gave.
 pub enum Read {
-    /// A record ended.
-    Record(Record),
+    /// Records ended: one, or several events.
+    Records(Vec<Record>),
     /// None did in time.
     Nothing,
     /// There will be no more, or none for now and the process was asked to stop.
@@ -29,46 +30,68 @@ pub struct Input {
     file: File,
     stop: Stop,
     clock: Clock,
-    decoder: Decoder,
+    reader: Reader,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     ended: bool,
+    /// What went wrong behind records that were given out.
+    failed: Option<Error>,
 }
 
 impl Input {
-    /// Reads from `file`.
-    pub fn new(file: File, stop: Stop, clock: Clock) -> Input {
+    /// Reads from `file` what `reader` understands.
+    pub fn new(file: File, reader: Reader, stop: Stop, clock: Clock) -> Input {
         let buffer = vec![0; BUFFER];
-        Input { file, stop, clock, decoder: Decoder::new(), buffer, start: 0, end: 0, ended: false }
+        Input { file, stop, clock, reader, buffer, start: 0, end: 0, ended: false, failed: None }
     }
 
-    /// Reads up to the end of a record; waits until `until`, or while the stop flag is down.
+    /// Waits for a record until `until`, or while the stop flag is down. Of events, which are
+    /// records of one message, all that are there already are taken, up to `limit`: a batch is
+    /// for many.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn read(&mut self, until: Option<Instant>) -> Result<Read, Error> {
+    /// The file cannot be read; what was read before was given out.
+    pub fn read(&mut self, until: Option<Instant>, limit: usize) -> Result<Read, Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(first) = self.record(until)? else {
+            let ended = self.ended || self.stop.requested();
+            return Ok(if ended { Read::End } else { Read::Nothing });
+        };
+        let mut records = vec![first];
+        while matches!(self.reader, Reader::Events(_)) && records.len() < limit {
+            match self.record(Some((self.clock.now)())) {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(Read::Records(records))
+    }
+
+    /// Reads up to the end of a record; `None`: none ended in time, or ever will.
+    fn record(&mut self, until: Option<Instant>) -> Result<Option<Record>, Error> {
         loop {
             if self.start < self.end {
-                let (taken, record) = self.decoder.push(&self.buffer[self.start..self.end]);
+                let (taken, record) = self.reader.push(&self.buffer[self.start..self.end]);
                 self.start += taken;
-                if let Some(record) = record {
-                    return Ok(Read::Record(record));
+                if record.is_some() {
+                    return Ok(record);
                 }
                 continue;
             }
-            if self.ended {
-                return Ok(Read::End);
-            }
-            if !self.readable(until)? {
-                return Ok(if self.stop.requested() { Read::End } else { Read::Nothing });
+            if self.ended || !self.readable(until)? {
+                return Ok(None);
             }
             match self.file.read(&mut self.buffer) {
                 Ok(0) => {
                     self.ended = true;
-                    if let Some(record) = self.decoder.finish() {
-                        return Ok(Read::Record(record));
-                    }
+                    return Ok(self.reader.finish());
                 }
                 Ok(n) => (self.start, self.end) = (0, n),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -81,7 +104,9 @@ impl Input {
     fn readable(&self, until: Option<Instant>) -> Result<bool, Error> {
         loop {
             let stopping = self.stop.requested();
-            let left = until.map(|until| until.saturating_duration_since((self.clock.now)()));
+            let now = (self.clock.now)();
+            notify::progress(now);
+            let left = until.map(|until| until.saturating_duration_since(now));
             let slice = if stopping { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
             let slice = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
             let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];

@@ -3,7 +3,7 @@
 //! In scope: which messages are ours now, and what is said of the others. Out of scope: keeping
 //! what is refused, sending, settling.
 
-use super::encode;
+use super::{Place, Sorted, encode};
 use crate::db::queue::Adopted;
 use crate::error::Error;
 use crate::link::Link;
@@ -14,7 +14,7 @@ use crate::token::Parsed;
 use crate::wire::Bad;
 use std::time::Duration;
 
-/// Takes over the deliveries of messages, each given with its place in its record. Gives those
+/// Takes over the deliveries of messages, each given with its place. Gives those
 /// that are ours now, and those that nobody will send though they stand as sent; what is not to
 /// be sent now, or by us, is left out.
 ///
@@ -23,8 +23,8 @@ use std::time::Duration;
 pub fn take_over(
     link: &mut Link,
     lease_for: Duration,
-    messages: Vec<(usize, Message)>,
-) -> Result<(Vec<Message>, Vec<Bad>), Error> {
+    messages: Vec<(Place, Message)>,
+) -> Result<Sorted, Error> {
     let tokens: Vec<Parsed> =
         messages.iter().filter_map(|(_, message)| Parsed::from_text(&message.token).ok()).collect();
     let secrets: Vec<&[u8]> = tokens.iter().map(Parsed::secret).collect();
@@ -34,7 +34,7 @@ pub fn take_over(
     })?;
     let mut adopted = adopted.unwrap_or_default();
     let (mut taken, mut unsent) = (Vec::with_capacity(messages.len()), Vec::new());
-    for ((place, mut message), token) in messages.into_iter().zip(&tokens) {
+    for (((record, place), mut message), token) in messages.into_iter().zip(&tokens) {
         let found = adopted.iter().position(|found| found.secret == token.secret());
         match found.map(|index| adopted.swap_remove(index)) {
             Some(Adopted { ticket: Some(ticket), .. }) => {
@@ -45,7 +45,7 @@ pub fn take_over(
                 let why = "its delivery stands as sent, but no provider has taken it: MAILROOM_ACK \
                            must be the same for collect and send";
                 let raw = encode(message);
-                unsent.push(Bad { message: Some(place), why: why.to_owned(), raw });
+                unsent.push((record, Bad { message: Some(place), why: why.to_owned(), raw }));
             }
             _ => log::info(
                 "SES",

@@ -1,0 +1,71 @@
+# bash completion of mailroom. Made by tests/generated.rs from the tables of commands and settings.
+
+_mailroom() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    local words='' flags='' word sub=''
+    COMPREPLY=()
+    # --flag=value comes in three words.
+    if [[ $cur == = ]]; then
+        cur=''
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W 'collect send run migrate status queue check health verify template help --help --version' -- "$cur")
+        return
+    fi
+    case $prev in
+        --batch-limit | --batch-timeout | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
+            :
+            return ;;
+        --format)
+            mapfile -t COMPREPLY < <(compgen -W 'csv cloudevents' -- "$cur")
+            return ;;
+        --log-level)
+            mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$cur")
+            return ;;
+        --retention)
+            mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$cur")
+            return ;;
+        --state)
+            mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired all' -- "$cur")
+            return ;;
+        --transport)
+            mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark' -- "$cur")
+            return ;;
+        --log-format)
+            mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
+            return ;;
+        --ack)
+            mapfile -t COMPREPLY < <(compgen -W 'written sent' -- "$cur")
+            return ;;
+        --from | --ses-output-path | --template-dir)
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            compopt -o filenames 2>/dev/null
+            return ;;
+    esac
+    case ${COMP_WORDS[1]} in
+        collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
+        send) words='' flags='--queue-name --ack --lease --max-attempts --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
+        run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
+        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --help' ;;
+        status) words='' flags='--queue-name --max-age --log-format --log-level --json --watch --exit-code --help' ;;
+        queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --yes --help' ;;
+        check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;
+        health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
+        verify) words='' flags='--log-format --log-level --code --path --help' ;;
+        template) words='list show push check' flags='--templates --log-format --log-level --data --from --help' ;;
+        help) words='collect send run migrate status queue check health verify template help' flags=' --help' ;;
+        *) return ;;
+    esac
+    for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do
+        [[ " $words " == *" $word "* ]] && sub=$word
+    done
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+    elif [[ -z $sub ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    fi
+}
+
+complete -F _mailroom mailroom

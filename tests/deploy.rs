@@ -1,0 +1,245 @@
+//! What is in docs/deploy: the unit, the examples for containers, the package.
+
+use crate::support::cluster::Database;
+use crate::support::endpoint::Endpoint;
+use crate::support::manager::Manager;
+use crate::support::program::{KEY, Program};
+use crate::support::python::python;
+use crate::support::tools::{assert_silent, run, tool};
+use mailroom::cli;
+use mailroom::config::{Config, Inputs, VARS};
+use mailroom::error::Kind;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn path(name: &str) -> PathBuf {
+    root().join("docs/deploy").join(name)
+}
+
+/// The values of a key of the unit, in their order.
+fn unit(key: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path("mailroom.service")).unwrap();
+    let values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    values.map(str::to_owned).collect()
+}
+
+#[test]
+fn systemd_finds_the_unit_sound_and_little_exposed() {
+    let Some(mut verify) = tool("systemd-analyze") else { return };
+    // The program is not installed here; in the unit it must be where the package puts it.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("mailroom.service");
+    let text = std::fs::read_to_string(path("mailroom.service")).unwrap();
+    let here = text.replace(
+        "ExecStart=/usr/bin/mailroom ",
+        concat!("ExecStart=", env!("CARGO_BIN_EXE_mailroom"), " "),
+    );
+    assert_ne!(here, text);
+    std::fs::write(&copy, here).unwrap();
+    assert_silent(verify.args(["verify", "--man=no"]).arg(copy));
+    let mut security = tool("systemd-analyze").unwrap();
+    let said = run(security.args(["security", "--offline=true"]).arg(path("mailroom.service")));
+    let level = said.split("Overall exposure level for mailroom.service: ").nth(1).unwrap();
+    let level: f32 = level.split(' ').next().unwrap().parse().unwrap();
+    assert!(level < 2.0, "{said}");
+    println!("exposure: {level}");
+}
+
+#[test]
+fn the_program_runs_with_what_the_unit_gives_it_and_tells_when_it_is_ready() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let directory = tempfile::tempdir().unwrap();
+    for credential in unit("LoadCredential") {
+        let (name, _) = credential.split_once(':').unwrap();
+        assert!(VARS.iter().any(|var| var.name == name && var.is_secret()), "{name}");
+        let text = if name == "MAILROOM_SECRET_KEY" { KEY } else { &database.url };
+        std::fs::write(directory.path().join(name), format!("{text}\n")).unwrap();
+    }
+    let mut program = Program::run(&database, &endpoint.url())
+        .without("MAILROOM_DATABASE_URL")
+        .without("MAILROOM_SECRET_KEY")
+        .env("CREDENTIALS_DIRECTORY", directory.path());
+    for assignment in unit("Environment") {
+        let (name, value) = assignment.split_once('=').unwrap();
+        assert!(VARS.iter().any(|var| var.name == name), "{name}");
+        program = program.env(name, value.replace("%S", &directory.path().display().to_string()));
+    }
+    assert_eq!(unit("ExecStart"), ["/usr/bin/mailroom run"]);
+    assert_eq!(unit("Type"), ["notify"]);
+    let manager = Manager::start();
+    let run = manager.manages(program).start();
+    manager.wait("READY=1");
+    database.accounts("user", 1);
+    manager.wait("STATUS=1 messages handed over");
+    assert_eq!(run.stop().code, Some(0));
+    let never = [Kind::Usage, Kind::Config].map(|kind| kind.exit_code().to_string());
+    assert_eq!(unit("RestartPreventExitStatus"), [never.join(" ")]);
+}
+
+/// The documents of a YAML file.
+fn yaml(name: &str) -> Vec<Value> {
+    let script = "import sys, json, yaml; \
+                  print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let out = run(Command::new(python()).args(["-c", script]).arg(path(name)));
+    serde_json::from_str(&out).unwrap()
+}
+
+fn words(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+/// The program takes these words in this environment. The files named in it must be among those
+/// that are there; they get a value that fits.
+fn assert_taken(arguments: &[String], env: &BTreeMap<String, String>, files: &[String]) {
+    let dir = tempfile::tempdir().unwrap();
+    let parsed = cli::parse(arguments.iter().map(Into::into).collect()).unwrap();
+    let mut env = env.clone();
+    for (name, value) in &mut env {
+        if let Some(secret) = name.strip_suffix("_FILE") {
+            assert!(files.contains(value), "{name}: nothing is mounted at {value}: {files:?}");
+            let text = if secret == "MAILROOM_SECRET_KEY" { KEY } else { "dbname=example" };
+            *value = dir.path().join(secret).display().to_string();
+            std::fs::write(&*value, text).unwrap();
+        }
+        let setting = name.strip_suffix("_FILE").unwrap_or(name);
+        let used = |var: &&mailroom::config::Var| var.used_by.contains(&parsed.name);
+        let known = VARS.iter().filter(used).any(|var| var.name == setting);
+        assert!(known || name.starts_with("AWS_"), "{name} is no setting of {}", parsed.name);
+    }
+    let flags = parsed.flags;
+    let lookup = |name: &str| env.get(name).map(Into::into);
+    let inputs = Inputs { command: parsed.name, flags: &flags, env: &lookup };
+    let (_, problems) = Config::read(&inputs);
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn the_compose_file_gives_the_program_settings_that_it_takes() {
+    let [file] = &yaml("compose.yaml")[..] else { panic!("one document") };
+    let services = file["services"].as_object().unwrap();
+    let mut ours = 0;
+    for service in services.values() {
+        let mut files = Vec::new();
+        for secret in words(&service.get("secrets").cloned().unwrap_or(Value::Array(vec![]))) {
+            assert!(file["secrets"].get(&secret).is_some(), "{secret}");
+            files.push(format!("/run/secrets/{secret}"));
+        }
+        for (needed, _) in
+            service.get("depends_on").and_then(Value::as_object).into_iter().flatten()
+        {
+            assert!(services.contains_key(needed), "{needed}");
+        }
+        if service["image"] != "mailroom" {
+            continue;
+        }
+        ours += 1;
+        let env = service["environment"].as_object().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let env = env.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        assert_taken(&words(&service["command"]), &env, &files);
+        assert_eq!(service["read_only"], true);
+        assert_eq!(words(&service["cap_drop"]), ["ALL"]);
+    }
+    assert_eq!(ours, 2, "the schema and the daemon");
+}
+
+#[test]
+fn compose_itself_takes_the_compose_file() {
+    let mut docker = std::process::Command::new("docker");
+    let version = docker.args(["compose", "version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out, not installed: docker compose");
+        return;
+    }
+    let mut docker = std::process::Command::new("docker");
+    let config = docker.args(["compose", "-f"]).arg(path("compose.yaml"));
+    assert_silent(config.args(["config", "--quiet"]));
+}
+
+#[test]
+fn the_kubernetes_example_gives_the_program_settings_that_it_takes_and_no_rights() {
+    let documents = yaml("kubernetes.yaml");
+    let accounts: Vec<&Value> =
+        documents.iter().filter(|it| it["kind"] == "ServiceAccount").collect();
+    let mut kinds = Vec::new();
+    for document in documents.iter().filter(|it| it["kind"] != "ServiceAccount") {
+        kinds.push(document["kind"].as_str().unwrap());
+        let pod = &document["spec"]["template"]["spec"];
+        assert_eq!(pod["serviceAccountName"], accounts[0]["metadata"]["name"]);
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        let [container] = &pod["containers"].as_array().unwrap()[..] else { panic!("one") };
+        let mut files = Vec::new();
+        for mount in container["volumeMounts"].as_array().unwrap() {
+            let volumes = pod["volumes"].as_array().unwrap();
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+            let at = mount["mountPath"].as_str().unwrap();
+            for item in volume["secret"]["items"].as_array().into_iter().flatten() {
+                files.push(format!("{at}/{}", item["path"].as_str().unwrap()));
+            }
+        }
+        let text = |pair: &Value, name: &str| pair[name].as_str().unwrap().to_owned();
+        let env = container["env"].as_array().unwrap();
+        let env = env.iter().map(|pair| (text(pair, "name"), text(pair, "value"))).collect();
+        assert_taken(&words(&container["args"]), &env, &files);
+        let rights = &container["securityContext"];
+        assert_eq!(rights["allowPrivilegeEscalation"], false);
+        assert_eq!(rights["readOnlyRootFilesystem"], true);
+        assert_eq!(words(&rights["capabilities"]["drop"]), ["ALL"]);
+        assert!(container["resources"]["limits"]["memory"].is_string());
+        if document["kind"] == "Deployment" {
+            let labels = &document["spec"]["template"]["metadata"]["labels"];
+            assert_eq!(&document["spec"]["selector"]["matchLabels"], labels);
+            for probe in ["readinessProbe", "livenessProbe"] {
+                let words = words(&container[probe]["exec"]["command"]);
+                assert_eq!(words[0], "/mailroom", "the image has nothing else");
+                let parsed = cli::parse(words[1..].iter().map(Into::into).collect()).unwrap();
+                assert_eq!(parsed.name, "health");
+            }
+        }
+    }
+    assert_eq!(kinds, ["Job", "Deployment"]);
+}
+
+#[test]
+fn the_image_asks_the_program_whether_mail_moves() {
+    let text = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let text = text.replace("\\\n", "");
+    let check = text.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")).unwrap();
+    let (_, command) = check.split_once("CMD ").unwrap();
+    let words: Vec<String> = serde_json::from_str(command).unwrap();
+    assert_eq!(words, ["/mailroom", "health"]);
+    assert!(text.contains("ENTRYPOINT [\"/mailroom\"]"));
+}
+
+#[test]
+fn the_package_holds_files_that_are_there() {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    let cargo = cargo.args(["metadata", "--no-deps", "--format-version=1", "--offline"]);
+    let metadata: Value = serde_json::from_str(&run(cargo.current_dir(root()))).unwrap();
+    let deb = &metadata["packages"][0]["metadata"]["deb"];
+    let mut programs = 0;
+    for asset in deb["assets"].as_array().unwrap() {
+        let words = words(asset);
+        let [source, target, mode] = &words[..] else { panic!("three words: {words:?}") };
+        programs += u32::from(target == "usr/bin/" && mode == "755");
+        if source == "target/release/mailroom" {
+            continue;
+        }
+        let (folder, name) = source.rsplit_once('/').unwrap_or((".", source));
+        let files = std::fs::read_dir(root().join(folder)).unwrap().flatten();
+        let names = files.map(|entry| entry.file_name().into_string().unwrap());
+        let fits = |file: &String| match name.split_once('*') {
+            Some((start, end)) => file.starts_with(start) && file.ends_with(end),
+            None => file == name,
+        };
+        assert!(names.into_iter().any(|file| fits(&file)), "there is no {source}");
+    }
+    assert_eq!(programs, 1);
+}

@@ -1,0 +1,129 @@
+//! README.md: its screen, its tables and its SQL.
+
+use super::{blocks, read, root, rows, section};
+use crate::support::cluster::Database;
+use mailroom::cli::COMMANDS;
+use mailroom::error::Kind;
+use mailroom::pace::backoff;
+use mailroom::screen::{self, Look};
+use mailroom::snapshot::{Listener, Reason, Snapshot};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A queue in which a template is missing at the provider.
+fn snapshot() -> Snapshot {
+    let reason = |text: &str, count| Reason { text: text.to_owned(), count };
+    let listener = |pid, address: &str, seconds| Listener {
+        pid,
+        role: "mailroom_collector".to_owned(),
+        name: "mailroom run".to_owned(),
+        address: address.to_owned(),
+        seconds: Some(seconds),
+    };
+    Snapshot {
+        queue: "mailroom".to_owned(),
+        time: "2026-11-22T13:37:00Z".to_owned(),
+        schema_version: 3,
+        last_seq: 48_377,
+        pending: 43,
+        due: 2,
+        retrying: 1,
+        leased: 10,
+        sent: 48_310,
+        sent_by_five_minutes: vec![61, 75, 82, 90, 120, 164, 188, 151, 96, 84, 77, 38],
+        sent_last_24h: 9_482,
+        failed: 3,
+        dropped: 1,
+        expired: 12,
+        oldest_pending: Some(388.0),
+        oldest_due: Some(1.4),
+        waiting: vec![reason("held: TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist", 40)],
+        failures: vec![
+            reason("MESSAGE_REJECTED: Address is on the suppression list", 2),
+            reason("FAILED: Internal error (attempt 5, the last)", 1),
+        ],
+        listeners: vec![listener(4711, "10.0.0.7", 788_400.0), listener(4718, "10.0.0.8", 5_100.0)],
+        ..Snapshot::default()
+    }
+}
+
+#[test]
+fn the_screen_in_the_readme_is_the_one_that_status_draws() {
+    let look = Look { width: 80, colour: false };
+    let drawn = screen::status(&snapshot(), look, Duration::from_secs(600));
+    let readme = read("README.md");
+    let (before, rest) = readme.split_once("<!-- status -->\n```\n").expect("it marks the screen");
+    let (shown, after) = rest.split_once("```\n<!-- /status -->").expect("and its end");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let new = format!("{before}<!-- status -->\n```\n{drawn}```\n<!-- /status -->{after}");
+        std::fs::write(root().join("README.md"), new).unwrap();
+        return;
+    }
+    assert_eq!(shown, drawn, "if that is meant, run the test with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn the_waits_in_the_readme_are_those_of_the_program() {
+    let table = rows(&section(&read("README.md"), "When something fails"));
+    let find = |name: &str| table.iter().position(|row| row[0] == name).expect(name);
+    let (attempts, waits) = (&table[find("attempt")], &table[find("longest wait after it")]);
+    assert_eq!(attempts.len(), waits.len());
+    for (attempt, wait) in attempts.iter().zip(waits).skip(1) {
+        let (attempt, later) = attempt.split_once(' ').unwrap_or((attempt, ""));
+        let attempt: u32 = attempt.parse().unwrap();
+        assert_eq!(*wait, format!("{} s", backoff(attempt, 1.0).as_secs()), "attempt {attempt}");
+        if !later.is_empty() {
+            assert_eq!(backoff(attempt, 1.0), backoff(1000, 1.0), "{attempt} and later");
+            assert!(backoff(attempt - 1, 1.0) < backoff(attempt, 1.0));
+        }
+    }
+    assert_eq!(attempts.len(), 8);
+}
+
+#[test]
+fn the_exit_statuses_in_the_readme_are_those_of_the_program() {
+    let all = [
+        Kind::No,
+        Kind::Usage,
+        Kind::Data,
+        Kind::Unavailable,
+        Kind::Bug,
+        Kind::Io,
+        Kind::Temporary,
+        Kind::Config,
+    ];
+    let known: BTreeSet<u8> = all.iter().map(|kind| kind.exit_code()).chain([0]).collect();
+    let table = rows(&section(&read("README.md"), "When something fails"));
+    let start = table.iter().position(|row| row[0] == "exit status").unwrap() + 1;
+    let told = table[start..].iter().map(|row| row[0].parse().unwrap());
+    assert_eq!(told.collect::<BTreeSet<u8>>(), known);
+}
+
+#[test]
+fn every_command_is_in_the_table_of_the_readme() {
+    let table = rows(&section(&read("README.md"), "Use it"));
+    for command in COMMANDS {
+        let beginning = format!("`mailroom {}", command.name);
+        assert!(table.iter().any(|row| row[0].starts_with(&beginning)), "{beginning}");
+    }
+}
+
+#[test]
+fn the_sql_of_the_readme_runs_and_makes_the_mails_that_it_says() {
+    let database = Database::migrated();
+    let found = blocks(&read("README.md"), "sql");
+    assert_eq!(found.len(), 2);
+    for statement in found.iter().flat_map(|block| block.split_inclusive(";\n")) {
+        // One at a time: each is a transaction of its own.
+        database.run(statement);
+    }
+    let mails = |action: &str| {
+        database.number(&format!(
+            "SELECT count(*) FROM deliveries JOIN tokens t ON t.id = token
+              WHERE t.action::text = '{action}'"
+        ))
+    };
+    assert_eq!((mails("activation"), mails("password_recovery")), (1, 1));
+    let number = "SELECT number::bigint FROM actions WHERE action::text = 'invitation'";
+    assert_eq!(database.number(number), 3);
+}
