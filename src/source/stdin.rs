@@ -338,12 +338,12 @@ impl Source for StdinSource {
         let all_held = outcomes.iter().any(held);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
-            let chance = (self.clock.chance)();
+            let chance = self.clock.chance;
             let settlement = verdict::settlement(
                 outcome,
                 attempts,
                 self.max_attempts,
-                |attempt| pace::backoff(attempt, chance),
+                |attempt| pace::backoff(attempt, chance()),
                 probe,
             );
             if let Some(ticket) = message.ticket {
