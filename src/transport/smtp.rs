@@ -13,6 +13,7 @@ use super::{Transport, ready, report, scrub};
 use crate::clock::Clock;
 use crate::log;
 use crate::model::{Batch, Message, Outcome, Scope};
+use crate::net::Watch;
 use crate::stop::Stop;
 use crate::template::Templates;
 use crate::verdict::smtp::{Fault, Stage};
@@ -23,7 +24,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 pub use server::{Encryption, Server};
-use session::{Session, Watch};
+use session::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl Smtp {
         match tls {
             Some(tls) if problems.is_empty() => {
                 let from = Sender::new(&settings.source);
-                let watch = Watch::new(stop.clone(), settings.clock);
+                let watch = Watch::new(stop.clone(), settings.clock.now);
                 Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
             }
             _ => Err(problems.join("\n")),

@@ -10,6 +10,7 @@
 mod socket;
 
 use super::{Encryption, Server};
+use crate::net::Watch;
 use crate::verdict::smtp::{Fault, Stage};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -18,7 +19,6 @@ use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use socket::Socket;
-pub use socket::Watch;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,10 +54,9 @@ impl Session {
     pub(super) fn open(
         server: &Server,
         tls: &Arc<ClientConfig>,
-        mut watch: Watch,
+        watch: Watch,
     ) -> Result<Session, Fault> {
-        watch.begin(OPEN);
-        let socket = Socket::connect(&server.host, server.port, CONNECT, watch)
+        let socket = Socket::connect(&server.host, server.port, CONNECT, OPEN, watch)
             .map_err(|error| Fault::NotReached(format!("{}: {error}", server.host)))?;
         let mut session =
             Session { socket, info: ServerInfo::default(), begun: false, used: false };
