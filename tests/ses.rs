@@ -10,7 +10,9 @@ mod way;
 use crate::support::endpoint::Endpoint;
 use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
+use mailroom::clock::Clock;
 use mailroom::http::Http;
+use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::ses::{Ses, Settings};
@@ -64,10 +66,10 @@ impl Rig {
     }
 
     fn ses(&self) -> Ses {
-        self.ses_at(Box::new(SystemTime::now))
+        self.ses_at(system_clock())
     }
 
-    fn ses_at(&self, clock: Box<dyn Fn() -> SystemTime>) -> Ses {
+    fn ses_at(&self, clock: Clock) -> Ses {
         self.build(clock, self.keeper(self.variables()))
     }
 
@@ -81,14 +83,14 @@ impl Rig {
     }
 
     fn ses_with(&self, keeper: Keeper) -> Ses {
-        self.build(Box::new(SystemTime::now), keeper)
+        self.build(system_clock(), keeper)
     }
 
-    fn build(&self, clock: Box<dyn Fn() -> SystemTime>, keeper: Keeper) -> Ses {
+    fn build(&self, clock: Clock, keeper: Keeper) -> Ses {
         Ses::new(self.settings(clock), self.http().unwrap(), keeper)
     }
 
-    fn settings(&self, clock: Box<dyn Fn() -> SystemTime>) -> Settings {
+    fn settings(&self, clock: Clock) -> Settings {
         Settings {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),

@@ -17,7 +17,7 @@ mod sts;
 mod web_identity;
 
 use super::{Credentials, Shared, Variables};
-use crate::http::Http;
+use crate::http::{Http, WHOLE};
 use crate::stop::Stop;
 use document::read as document;
 pub use keeper::Keeper;
@@ -93,6 +93,8 @@ struct Look<'a> {
 
 /// No call for credentials begins later than this after the first one: mails that are leased wait.
 const BUDGET: Duration = Duration::from_secs(20);
+/// The longest that looking for credentials takes: one more call that began within the budget.
+pub const LONGEST: Duration = Duration::from_secs(BUDGET.as_secs() + WHOLE.as_secs());
 
 impl Look<'_> {
     /// Whether it is too late to begin another call.

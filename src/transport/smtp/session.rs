@@ -26,9 +26,9 @@ use std::time::Duration;
 /// Resolving and connecting.
 const CONNECT: Duration = Duration::from_secs(5);
 /// All of opening: connecting, greeting, encrypting, logging in.
-const OPEN: Duration = Duration::from_secs(20);
+pub(super) const OPEN: Duration = Duration::from_secs(20);
 /// Handing over one mail. RFC 5321 would wait for minutes; a lease would not.
-const MAIL: Duration = Duration::from_secs(30);
+pub(super) const MAIL: Duration = Duration::from_secs(30);
 /// Saying goodbye.
 const QUIT: Duration = Duration::from_secs(1);
 /// The most lines of a reply.
