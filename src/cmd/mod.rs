@@ -31,6 +31,7 @@ use crate::screen::Look;
 use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
+use crate::transport::WORST;
 use crate::{db, signal};
 use metrics::metrics;
 use std::ffi::OsString;
@@ -201,6 +202,25 @@ fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) ->
         on_accept,
         daily_limit: None,
         holder,
+    }
+}
+
+/// What is wrong with the lease, if a batch can outlast it.
+fn short_lease(config: &Config) -> Option<String> {
+    (config.lease < WORST).then(|| {
+        format!(
+            "MAILROOM_LEASE ({} ms) is shorter than a batch may take ({} ms): a slow provider \
+             could get mails twice",
+            config.lease.as_millis(),
+            WORST.as_millis()
+        )
+    })
+}
+
+/// Says it in the log of a command that settles what it sends.
+fn warn_of_short_lease(config: &Config) {
+    if let Some(why) = short_lease(config) {
+        log::warn("PG", why);
     }
 }
 
