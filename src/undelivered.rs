@@ -17,7 +17,6 @@ pub const NAME: &str = "undelivered.csv";
 pub struct Undelivered {
     path: PathBuf,
     file: Option<File>,
-    written: usize,
 }
 
 impl Undelivered {
@@ -38,7 +37,7 @@ impl Undelivered {
             let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             fs::rename(&path, dir.join(format!("undelivered.{seconds}.csv")))?;
         }
-        Ok(Undelivered { path, file: None, written: 0 })
+        Ok(Undelivered { path, file: None })
     }
 
     /// Appends whole records, ended by line feeds, and brings them to the disk.
@@ -55,19 +54,12 @@ impl Undelivered {
             }
         };
         file.write_all(records)?;
-        file.sync_data()?;
-        self.written += 1;
-        Ok(())
+        file.sync_data()
     }
 
     /// The path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// How many times something was appended.
-    pub fn written(&self) -> usize {
-        self.written
     }
 }
 

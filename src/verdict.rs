@@ -8,7 +8,7 @@ pub mod postmark;
 pub mod ses;
 pub mod smtp;
 
-use crate::model::{Outcome, Scope, Settlement};
+use crate::model::{HELD, Outcome, Scope, Settlement};
 use std::time::Duration;
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
@@ -109,9 +109,6 @@ pub fn wait_asked(
         text.parse().ok().map(Duration::from_secs).or_else(|| until(text))
     })
 }
-
-/// How the reason of a held delivery begins; `rescue.sql` looks for it.
-const HELD: &str = "held: ";
 
 /// What is written down about a message.
 ///

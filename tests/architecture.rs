@@ -29,6 +29,8 @@ const FLOORS: &[(u8, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // What is written on the wire is a token; its shape has one definition.
     ("wire", "token"),
+    // A reason that is read is known by what begins it when it is written.
+    ("snapshot", "model"),
     // Requests wait on a connection as an SMTP conversation does; how is said once.
     ("http", "net"),
 ];

@@ -19,9 +19,6 @@ pub struct Which<'a> {
     pub reason: Option<&'a str>,
 }
 
-/// The states that deliveries can be in, in the order of lists.
-pub const STATES: [&str; 5] = ["leased", "pending", "failed", "expired", "sent"];
-
 /// The first `limit` deliveries of `queue` in these states.
 ///
 /// # Errors

@@ -154,11 +154,6 @@ impl Session {
         self.call(SHORT, |client| client.simple_query("SELECT 1").map(drop))
     }
 
-    /// Whether the connection is known to be gone.
-    pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.watchdog.has_bitten()
-    }
-
     /// Where this session is connected to: host, port and database.
     pub fn label(&self) -> &str {
         &self.label
