@@ -89,6 +89,7 @@ impl Web {
             variables: Box::new(variables),
             http: http.clone(),
             wall: Box::new(SystemTime::now),
+            now: Box::new(Instant::now),
             stop: Stop::new(),
         });
         Box::new(Ses::new(settings, http, keeper))

@@ -17,7 +17,7 @@ use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::ses::{Ses, Settings};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// A transport with its surroundings.
 struct Rig {
@@ -78,6 +78,7 @@ impl Rig {
             variables: Box::new(variables),
             http: self.http().unwrap(),
             wall: Box::new(SystemTime::now),
+            now: Box::new(Instant::now),
             stop: self.stop.clone(),
         })
     }

@@ -248,6 +248,7 @@ fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
         variables: Box::new(env),
         http: http.clone(),
         wall: Box::new(system_clock().wall),
+        now: Box::new(system_clock().now),
         stop: stop.clone(),
     });
     Ok((http, keeper))
