@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
-use crate::model::{Batch, Message, Outcome, Scope, Settlement};
+use crate::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
 use crate::notify;
 use crate::pace;
 use crate::stop::{SLICE, Stop};
@@ -284,7 +284,7 @@ impl Source for StdinSource {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
                     let held = |message: &Message| ask.held.contains(&message.action);
-                    self.put_back(held, delay, "held: its action is held")?;
+                    self.put_back(held, delay, &format!("{HELD}its action is held"))?;
                 }
                 let batch = self.due(ask, now);
                 if !batch.messages.is_empty() {
@@ -371,7 +371,11 @@ impl Source for StdinSource {
             report_settled(&settled, written.as_deref(), &self.metrics);
         }
         self.give_up(undelivered)?;
-        if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
+        if all_held {
+            self.put_back(|_| true, probe, &format!("{HELD}everything is held"))
+        } else {
+            Ok(())
+        }
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
