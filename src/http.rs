@@ -29,7 +29,7 @@ const SEND: Duration = Duration::from_secs(10);
 /// Waiting for the head of the reply.
 const ANSWER: Duration = Duration::from_secs(20);
 /// All of it, the reply's body included.
-const WHOLE: Duration = Duration::from_secs(30);
+pub const WHOLE: Duration = Duration::from_secs(30);
 /// Each way; ureq's default is 128 KiB.
 const BUFFER: usize = 16 * 1024;
 /// The longest body that is read.

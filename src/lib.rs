@@ -15,7 +15,7 @@
 //! | --- | --- | --- |
 //! | 0 | words | `model`, `snapshot`, `checks`, `error`, `stop`, `clock` |
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen`, `metrics` |
-//! | 2 | edges: one outside thing each | `db`, `http`, `log`, `notify`, `signal`, `undelivered`, `statsd`, `textfile` |
+//! | 2 | edges: one outside thing each | `net`, `db`, `http`, `log`, `notify`, `signal`, `undelivered`, `statsd`, `textfile` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
 //! | 4 | an API that is called | `ses` |
 //! | 5 | ends | `source`, `transport` |
@@ -39,6 +39,7 @@ pub mod link;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod net;
 pub mod notify;
 pub mod pace;
 pub mod proxy;

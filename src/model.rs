@@ -92,6 +92,10 @@ pub enum Scope {
     Action(u16),
 }
 
+/// How the reason begins that stands at a delivery which a hold keeps back. `claim.sql` writes it
+/// too; `rescue.sql` and `waiting.sql` look for it.
+pub const HELD: &str = "held: ";
+
 /// What the transport says of one message. Only a source may consume it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an outcome that is not settled is a lost mail"]

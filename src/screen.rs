@@ -7,7 +7,8 @@ mod checks;
 
 pub use checks::checks;
 
-use crate::snapshot::{Entry, HELD, Listener, Snapshot, WAITS};
+use crate::model::HELD;
+use crate::snapshot::{Entry, Listener, Snapshot, WAITS};
 use std::fmt::Write as _;
 use std::time::Duration;
 

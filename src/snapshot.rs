@@ -4,6 +4,7 @@
 //! In scope: the facts, what they mean for whether mail moves, their names in JSON, which are
 //! documented and stay. Out of scope: finding them out, and how they look to people.
 
+use crate::model::HELD;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -86,8 +87,6 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
 }
 
-/// How the reasons of held deliveries begin; `verdict.rs` writes them.
-pub const HELD: &str = "held: ";
 /// How the reasons of deliveries that are not eligible begin; `claim.sql` writes them.
 pub const WAITS: &str = "waits: ";
 

@@ -13,7 +13,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// Characters of a token.
-pub const TOKEN_LEN: usize = 86;
+const TOKEN_LEN: usize = 86;
 const SECRET_LEN: usize = 32;
 const MAC_LEN: usize = 32;
 const CODE_LEN: usize = 5;

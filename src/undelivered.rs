@@ -23,7 +23,6 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// The file, which several processes may append to.
 pub struct Undelivered {
     path: PathBuf,
-    written: usize,
 }
 
 impl Undelivered {
@@ -46,7 +45,7 @@ impl Undelivered {
                 fs::rename(&path, free_name(dir, now))?;
             }
         }
-        Ok(Undelivered { path, written: 0 })
+        Ok(Undelivered { path })
     }
 
     /// Appends whole records, ended by line feeds, and brings them to the disk. Those of other
@@ -63,18 +62,12 @@ impl Undelivered {
             // is better than one that is lost.
             None => write(&mut open()?, records)?,
         }
-        self.written += 1;
         Ok(())
     }
 
     /// The path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// How many times something was appended.
-    pub fn written(&self) -> usize {
-        self.written
     }
 }
 

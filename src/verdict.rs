@@ -8,7 +8,7 @@ pub mod postmark;
 pub mod ses;
 pub mod smtp;
 
-use crate::model::{Outcome, Scope, Settlement};
+use crate::model::{HELD, Outcome, Scope, Settlement};
 use std::time::Duration;
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
@@ -110,9 +110,6 @@ pub fn wait_asked(
     });
     wait.map(|wait| wait.min(WAIT_LIMIT))
 }
-
-/// How the reason of a held delivery begins; `rescue.sql` looks for it.
-const HELD: &str = "held: ";
 
 /// What is written down about a message.
 ///

@@ -40,7 +40,7 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) {
 }
 
 /// Writes fields as one CSV record at the end of `out`.
-pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(1024)

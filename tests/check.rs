@@ -334,6 +334,22 @@ fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
 }
 
 #[test]
+fn a_lease_that_a_batch_can_outlast_is_warned_of() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let with = |lease: &str| {
+        Found::of(program(&database, &endpoint.url()).env("MAILROOM_LEASE", lease).output())
+    };
+    let found = with("109999");
+    let why = "MAILROOM_LEASE (109999 ms) is shorter than a batch may take (110000 ms): a slow \
+               provider could get mails twice";
+    found.only(&["lease"]).says("lease", "warning", why);
+    found.says("lease", "warning", "set MAILROOM_LEASE to 120000");
+    assert_eq!(found.code, 0, "mail moves all the same");
+    with("110000").only(&[]).says("lease", "ok", "110000 ms");
+    assert!(with("soon").checks.iter().all(|check| check["name"] != "lease"));
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_to_is_found() {
     let (database, endpoint) = (Database::migrated(), ses());
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -10,6 +10,7 @@ use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
 use mailroom::http::Http;
 use mailroom::model::{Batch, Outcome, Scope};
+use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::Transport;
@@ -81,13 +82,14 @@ impl Web {
             source: "noreply@example.com".into(),
             config_set: "default".into(),
             output: self.output.path().to_owned(),
-            clock: Box::new(SystemTime::now),
+            clock: system_clock(),
         };
         let http = Http::new(&variables, Stop::new()).unwrap();
         let keeper = Keeper::new(Outside {
             variables: Box::new(variables),
             http: http.clone(),
             wall: Box::new(SystemTime::now),
+            now: Box::new(Instant::now),
             stop: Stop::new(),
         });
         Box::new(Ses::new(settings, http, keeper))

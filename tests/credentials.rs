@@ -13,13 +13,16 @@ use mailroom::http::Http;
 use mailroom::stop::Stop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-/// A home, variables, and a clock that can be moved on.
+/// A home, variables, and clocks that can be moved on.
 struct Place {
     home: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    /// Seconds that the date is ahead of the true one.
     ahead: Arc<AtomicU64>,
+    /// Seconds that went by besides the true ones.
+    gone: Arc<AtomicU64>,
     stop: Stop,
 }
 
@@ -30,6 +33,7 @@ impl Place {
             home: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
             ahead: Arc::default(),
+            gone: Arc::default(),
             stop: Stop::new(),
         };
         let home = place.home.path().to_str().unwrap().to_owned();
@@ -52,7 +56,7 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Moves the clock on.
+    /// Moves the date on.
     fn pass(&self, time: Duration) {
         self.ahead.fetch_add(time.as_secs(), Ordering::SeqCst);
     }
@@ -62,12 +66,15 @@ impl Place {
         let get = move |name: &str| {
             variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
         };
-        let ahead = self.ahead.clone();
+        let (ahead, gone) = (self.ahead.clone(), self.gone.clone());
         Keeper::new(Outside {
             http: Http::new(&get, self.stop.clone()).unwrap(),
             variables: Box::new(get),
             wall: Box::new(move || {
                 SystemTime::now() + Duration::from_secs(ahead.load(Ordering::SeqCst))
+            }),
+            now: Box::new(move || {
+                Instant::now() + Duration::from_secs(gone.load(Ordering::SeqCst))
             }),
             stop: self.stop.clone(),
         })

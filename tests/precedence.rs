@@ -11,7 +11,7 @@ use mailroom::aws::endpoint::Endpoint;
 use mailroom::http::Http;
 use mailroom::stop::Stop;
 use serde_json::{Value, json};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// What is set, and what is chosen.
 struct Case {
@@ -66,6 +66,7 @@ fn outside(variables: Vec<(String, String)>) -> Outside {
         http: Http::new(&get, stop.clone()).unwrap(),
         variables: Box::new(get),
         wall: Box::new(SystemTime::now),
+        now: Box::new(Instant::now),
         stop,
     }
 }

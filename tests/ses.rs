@@ -10,12 +10,14 @@ mod way;
 use crate::support::endpoint::Endpoint;
 use mailroom::aws::credentials::{Keeper, Outside};
 use mailroom::aws::endpoint::Endpoint as Place;
+use mailroom::clock::Clock;
 use mailroom::http::Http;
+use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
 use mailroom::transport::ses::{Ses, Settings};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// A transport with its surroundings.
 struct Rig {
@@ -64,10 +66,10 @@ impl Rig {
     }
 
     fn ses(&self) -> Ses {
-        self.ses_at(Box::new(SystemTime::now))
+        self.ses_at(system_clock())
     }
 
-    fn ses_at(&self, clock: Box<dyn Fn() -> SystemTime>) -> Ses {
+    fn ses_at(&self, clock: Clock) -> Ses {
         self.build(clock, self.keeper(self.variables()))
     }
 
@@ -76,19 +78,20 @@ impl Rig {
             variables: Box::new(variables),
             http: self.http().unwrap(),
             wall: Box::new(SystemTime::now),
+            now: Box::new(Instant::now),
             stop: self.stop.clone(),
         })
     }
 
     fn ses_with(&self, keeper: Keeper) -> Ses {
-        self.build(Box::new(SystemTime::now), keeper)
+        self.build(system_clock(), keeper)
     }
 
-    fn build(&self, clock: Box<dyn Fn() -> SystemTime>, keeper: Keeper) -> Ses {
+    fn build(&self, clock: Clock, keeper: Keeper) -> Ses {
         Ses::new(self.settings(clock), self.http().unwrap(), keeper)
     }
 
-    fn settings(&self, clock: Box<dyn Fn() -> SystemTime>) -> Settings {
+    fn settings(&self, clock: Clock) -> Settings {
         Settings {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),

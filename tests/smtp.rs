@@ -9,6 +9,7 @@ mod settings;
 
 use crate::support::batches::{accepted, batch};
 use crate::support::mailserver::{MailServer, Tls};
+use mailroom::clock::Clock;
 use mailroom::pump::system_clock;
 use mailroom::stop::Stop;
 use mailroom::template::Templates;
@@ -36,12 +37,17 @@ fn write(dir: &Path, name: &str, text: &str) {
 
 /// A transport that sends to `url` with the templates in `dir`.
 pub fn smtp(url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
+    smtp_by(system_clock(), url, dir, stop)
+}
+
+/// The same, by another clock.
+fn smtp_by(clock: Clock, url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
     let settings = Settings {
         server: Server::parse(url, None).unwrap(),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         directory: dir.to_owned(),
         source: "Mail Room <noreply@example.com>".into(),
-        clock: system_clock(),
+        clock,
     };
     Smtp::new(settings, stop.clone())
 }

@@ -9,7 +9,7 @@ mod ses;
 #[cfg(feature = "smtp")]
 mod smtp;
 
-use super::{look, print};
+use super::{look, print, short_lease};
 use crate::checks::{Checks, Status};
 use crate::config::{Config, Provider, is_about};
 use crate::error::{Error, Kind};
@@ -82,6 +82,9 @@ fn settings(round: &mut Round) {
         let advice = "take it away where mail is to be sent";
         round.checks.warning("debug", "MAILROOM_DEBUG is true: requests are only printed", advice);
     }
+    if !round.is_wrong("MAILROOM_LEASE") {
+        lease(round);
+    }
     if round.is_wrong("MAILROOM_SES_SOURCE") {
         return;
     }
@@ -91,6 +94,18 @@ fn settings(round: &mut Round) {
         round.checks.warning("sender", format!("mails come from {source}"), advice);
     } else {
         round.checks.ok("sender", source.as_str());
+    }
+}
+
+/// Whether a batch that is on its way stays ours.
+fn lease(round: &mut Round) {
+    let detail = format!("{} ms", round.config.lease.as_millis());
+    match short_lease(round.config) {
+        None => round.checks.ok("lease", detail),
+        Some(why) => {
+            let advice = "set MAILROOM_LEASE to 120000, or leave it out";
+            round.checks.warning("lease", why, advice);
+        }
     }
 }
 

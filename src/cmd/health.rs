@@ -4,8 +4,9 @@ use super::{STEP, print, session};
 use crate::config::Config;
 use crate::db::status::snapshot;
 use crate::error::{Error, Kind};
+use crate::model::HELD;
 use crate::screen::{clean, span};
-use crate::snapshot::{HELD, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::stop::Stop;
 use std::time::Duration;
 

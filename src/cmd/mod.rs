@@ -31,6 +31,7 @@ use crate::screen::Look;
 use crate::ses::Client;
 use crate::source::queue::{OnAccept, Retention, Settings};
 use crate::stop::Stop;
+use crate::transport::WORST;
 use crate::{db, notify, signal};
 use metrics::metrics;
 use std::ffi::OsString;
@@ -209,6 +210,25 @@ fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) ->
     }
 }
 
+/// What is wrong with the lease, if a batch can outlast it.
+fn short_lease(config: &Config) -> Option<String> {
+    (config.lease < WORST).then(|| {
+        format!(
+            "MAILROOM_LEASE ({} ms) is shorter than a batch may take ({} ms): a slow provider \
+             could get mails twice",
+            config.lease.as_millis(),
+            WORST.as_millis()
+        )
+    })
+}
+
+/// Says it in the log of a command that settles what it sends.
+fn warn_of_short_lease(config: &Config) {
+    if let Some(why) = short_lease(config) {
+        log::warn("PG", why);
+    }
+}
+
 /// The line that both collecting commands begin with.
 fn log_configured(config: &Config) {
     log::info(
@@ -233,6 +253,7 @@ fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
         variables: Box::new(env),
         http: http.clone(),
         wall: Box::new(system_clock().wall),
+        now: Box::new(system_clock().now),
         stop: stop.clone(),
     });
     Ok((http, keeper))

@@ -1,6 +1,9 @@
 //! `mailroom run`: the queue, to the provider, settling every outcome.
 
-use super::{become_daemon, link, log_configured, metrics, pace, queue_settings, transport};
+use super::{
+    become_daemon, link, log_configured, metrics, pace, queue_settings, transport,
+    warn_of_short_lease,
+};
 use crate::config::Config;
 use crate::error::Error;
 use crate::pump::{Pump, system_clock};
@@ -13,6 +16,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let metrics = metrics(config, "run");
     let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
     log_configured(config);
+    warn_of_short_lease(config);
     let transport = transport(config, stop)?;
     become_daemon(stop, 0)?;
     let clock = system_clock();

@@ -1,6 +1,6 @@
 //! `mailroom send`: standard input, to the provider.
 
-use super::{become_daemon, link, metrics, pace, stream, transport, unit};
+use super::{become_daemon, link, metrics, pace, stream, transport, unit, warn_of_short_lease};
 use crate::config::{Ack, Config, Format};
 use crate::error::{Error, Kind};
 use crate::notify;
@@ -20,10 +20,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let metrics = metrics(config, "send");
     let acknowledge = match config.ack {
         Ack::Written => Acknowledge::Here,
-        Ack::Sent => Acknowledge::Database(
-            Box::new(link(config, "send", None, &metrics, stop)?),
-            config.lease,
-        ),
+        Ack::Sent => {
+            warn_of_short_lease(config);
+            let link = link(config, "send", None, &metrics, stop)?;
+            Acknowledge::Database(Box::new(link), config.lease)
+        }
     };
     let transport = transport(config, stop)?;
     let overdue = match config.ack {

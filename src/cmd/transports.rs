@@ -107,7 +107,7 @@ fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
         source: config.source.clone(),
         config_set: config.config_set.clone(),
         output: config.output.clone(),
-        clock: Box::new(system_clock().wall),
+        clock: system_clock(),
     };
     Ok(Box::new(Ses::new(settings, http, keeper)))
 }

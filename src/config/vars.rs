@@ -53,7 +53,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_BATCH_TIMEOUT", Some("--batch-timeout"), Some("5000"), &["collect", "run", "health", "check"], "ms from the first waiting notification to the flush of a partial batch"),
     var("MAILROOM_BATCH_LIMIT", Some("--batch-limit"), Some("10"), QUEUE, "messages in a batch, 1 to 50"),
     var("MAILROOM_ACK", Some("--ack"), Some("written"), &["collect", "send", "check"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database"),
-    var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again"),
+    var("MAILROOM_LEASE", Some("--lease"), Some("120000"), &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again; less than 110000 is warned of: so long a batch may take with a slow provider"),
     var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
     var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
     var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),

@@ -42,7 +42,10 @@ claimed AS (
        SET state = 'leased', lease = $4, due_at = now() + make_interval(secs => $5)
       FROM fit
      WHERE d.token = fit.token AND (SELECT count(*) FROM fit) >= $3::bigint
-    RETURNING d.token, d.attempts
+    RETURNING d.token, d.attempts, fit.place, fit.number, fit.path, fit.signs_code, fit.email,
+              fit.login, fit.secret, fit.code,
+              CASE WHEN isfinite(fit.created_at) THEN extract(epoch FROM now() - fit.created_at)
+                  END::float8 AS age
 ),
 passed AS (
     UPDATE deliveries d
@@ -63,10 +66,7 @@ passed AS (
 )
 SELECT (SELECT count(*) FROM passed) AS passed,
        (SELECT count(*) FROM passed WHERE expired) AS expired,
-       f.token, c.attempts,
-       CASE WHEN isfinite(f.created_at) THEN extract(epoch FROM now() - f.created_at) END::float8
-           AS age,
-       f.number, f.path, f.signs_code, f.email, f.login, f.secret, f.code
+       c.token, c.attempts, c.number, c.path, c.signs_code, c.email, c.login, c.secret, c.code, c.age
   FROM (SELECT 1) AS one
-  LEFT JOIN (claimed c JOIN fit f USING (token)) ON true
- ORDER BY f.place
+  LEFT JOIN claimed c ON true
+ ORDER BY c.place

@@ -199,28 +199,29 @@ impl Statements {
             ],
         )?;
         let mut claimed = Claimed::default();
+        // Columns by their place: a name is looked for among all names, for each row.
         for row in rows {
-            claimed.passed = usize::try_from(row.try_get::<_, i64>("passed")?).unwrap_or(0);
-            claimed.expired = usize::try_from(row.try_get::<_, i64>("expired")?).unwrap_or(0);
-            let Some(delivery) = row.try_get::<_, Option<i64>>("token")? else { continue };
-            let number: i16 = row.try_get("number")?;
-            let attempts: i32 = row.try_get("attempts")?;
+            claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+            claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+            let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
+            let attempts: i32 = row.try_get(3)?;
+            let number: i16 = row.try_get(4)?;
             claimed.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
                     lease: Arc::clone(want.lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
+                    age: row.try_get::<_, Option<f64>>(11)?.map(seconds),
                 },
                 action: Action {
                     number: u16::try_from(number).unwrap_or(0),
-                    path: row.try_get("path")?,
-                    signs_code: row.try_get("signs_code")?,
+                    path: row.try_get(5)?,
+                    signs_code: row.try_get(6)?,
                 },
-                email: row.try_get("email")?,
-                login: row.try_get("login")?,
-                secret: Zeroizing::new(row.try_get("secret")?),
-                code: row.try_get("code")?,
+                email: row.try_get(7)?,
+                login: row.try_get(8)?,
+                secret: Zeroizing::new(row.try_get(9)?),
+                code: row.try_get(10)?,
             });
         }
         Ok(claimed)

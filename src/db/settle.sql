@@ -13,14 +13,14 @@ WITH done AS (
            lease = NULL,
            due_at = CASE WHEN o.state = 'pending'
                          THEN greatest(now(), least(now() + make_interval(secs => o.delay),
-                                                    to_timestamp(t.expires_at) - interval '1 second'))
+                                  (SELECT to_timestamp(expires_at) - interval '1 second'
+                                     FROM tokens WHERE id = d.token)))
                          ELSE d.due_at END,
            provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
            error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END,
            settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE now() END
       FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::bool[])
            AS o (token, lease, state, text, delay, counts)
-      JOIN tokens t ON t.id = o.token
      WHERE d.token = o.token
        AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
     RETURNING d.token, d.queue, d.state

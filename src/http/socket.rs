@@ -1,17 +1,18 @@
 //! The socket under a request, and the watch that every wait keeps.
 //!
-//! In scope: looking names up on this thread, waits short enough to see the stop flag, and noting
-//! that a request began to leave. Out of scope: TLS, proxies and HTTP, which `ureq` does above and
-//! below these parts.
+//! In scope: looking names up on this thread, waits as `net.rs` has them in the words of `ureq`,
+//! and noting that a request began to leave. Out of scope: TLS, proxies and HTTP, which `ureq` does
+//! above and below these parts.
 
 use super::{BUFFER, CONNECT};
-use crate::stop::{GRACE, SLICE, Stop};
+use crate::net::{self, is_idle};
+use crate::stop::Stop;
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -20,71 +21,29 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
-/// What is said when the grace is over.
-const STOPPED: &str = "given up because mailroom was asked to stop";
-
 /// What the parts of a client share: the wish to stop, and whether the request began to leave.
 pub(super) struct Watch {
-    stop: Stop,
-    seen: Mutex<Seen>,
+    waits: net::Watch,
     sent: AtomicBool,
-}
-
-/// What is known of the stop flag.
-struct Seen {
-    /// When it was last seen lowered, or this call began.
-    clear: Instant,
-    /// The earliest moment at which it can have been raised, if it is.
-    raised: Option<Instant>,
 }
 
 impl Watch {
     pub(super) fn new(stop: Stop) -> Watch {
-        let seen = Seen { clear: Instant::now(), raised: None };
-        Watch { stop, seen: Mutex::new(seen), sent: AtomicBool::new(false) }
+        Watch { waits: net::Watch::new(stop, Instant::now), sent: AtomicBool::new(false) }
     }
 
-    /// A call begins. The time since the last one was idle and is not part of the grace.
+    /// A call begins.
     ///
     /// # Errors
-    /// The grace is over: nothing may begin any more.
+    /// Nothing may begin any more.
     pub(super) fn begin(&self) -> Result<(), Error> {
         self.sent.store(false, Ordering::Relaxed);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear = Instant::now();
-        self.slice(None, NextTimeout::default()).map(drop)
+        self.waits.begin().map_err(Error::Io)
     }
 
     /// Whether the request of this call, or a part of it, left.
     pub(super) fn sent(&self) -> bool {
         self.sent.load(Ordering::Relaxed)
-    }
-
-    /// How long the next wait may be.
-    ///
-    /// # Errors
-    /// The time for it, or the grace, is over.
-    fn slice(&self, until: Option<Instant>, timeout: NextTimeout) -> Result<Duration, Error> {
-        let now = Instant::now();
-        let mut slice = SLICE;
-        if let Some(until) = until {
-            let left = until.saturating_duration_since(now);
-            if left.is_zero() {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            slice = slice.min(left);
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.stop.requested() {
-            seen.clear = now;
-        } else {
-            let clear = seen.clear;
-            let left = (*seen.raised.get_or_insert(clear) + GRACE).saturating_duration_since(now);
-            if left.is_zero() {
-                return Err(Error::Io(std::io::Error::new(ErrorKind::Interrupted, STOPPED)));
-            }
-            slice = slice.min(left);
-        }
-        Ok(slice.max(Duration::from_millis(1)))
     }
 }
 
@@ -97,6 +56,14 @@ impl fmt::Debug for Watch {
 /// The moment a timeout ends; `None`: never.
 fn end(timeout: NextTimeout) -> Option<Instant> {
     if timeout.after.is_not_happening() { None } else { Instant::now().checked_add(*timeout.after) }
+}
+
+/// An error of a wait: ureq says which of its times is over. The system's own has no text.
+fn waited(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        ErrorKind::TimedOut if error.get_ref().is_some() => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
 }
 
 /// Looks names up on this thread.
@@ -135,25 +102,11 @@ impl<In: Transport> Connector<In> for Dial {
         if let Some(open) = chained {
             return Ok(Some(Either::A(open)));
         }
-        let until = end(details.timeout);
-        let mut failed = Error::ConnectionFailed;
-        for (index, address) in details.addrs.iter().enumerate() {
-            // Also fails when it is too late.
-            self.0.slice(until, details.timeout)?;
-            let left = until.map_or(CONNECT, |at| at.saturating_duration_since(Instant::now()));
-            // An address that does not answer leaves time for the next ones.
-            let share = if index + 1 < details.addrs.len() { left / 2 } else { left };
-            match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    let buffers = LazyBuffers::new(BUFFER, BUFFER);
-                    let wire = Wire { stream, buffers, watch: Arc::clone(&self.0) };
-                    return Ok(Some(Either::B(wire)));
-                }
-                Err(error) => failed = Error::Io(error),
-            }
-        }
-        Err(failed)
+        let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
+        let stream = self.0.waits.connect(&details.addrs, until);
+        let stream = stream.map_err(|error| waited(error, details.timeout))?;
+        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        Ok(Some(Either::B(Wire { stream, buffers, watch: Arc::clone(&self.0) })))
     }
 }
 
@@ -162,11 +115,6 @@ pub(super) struct Wire {
     stream: TcpStream,
     buffers: LazyBuffers,
     watch: Arc<Watch>,
-}
-
-/// Whether a read or write ended because its slice of time did, or by a signal.
-fn sliced(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 impl Transport for Wire {
@@ -179,37 +127,30 @@ impl Transport for Wire {
         let output = self.buffers.output();
         let mut rest = output.get(..amount).unwrap_or(output);
         while !rest.is_empty() {
-            self.stream.set_write_timeout(Some(self.watch.slice(until, timeout)?))?;
-            match self.stream.write(rest) {
-                Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if sliced(&error) => {}
-                Err(error) => return Err(Error::Io(error)),
+            let written = self.watch.waits.wait(until, |slice| {
+                self.stream.set_write_timeout(Some(slice))?;
+                self.stream.write(rest)
+            });
+            match written.map_err(|error| waited(error, timeout))? {
+                0 => return Err(Error::Io(ErrorKind::WriteZero.into())),
+                written => rest = rest.get(written..).unwrap_or_default(),
             }
         }
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let until = end(timeout);
-        loop {
-            self.stream.set_read_timeout(Some(self.watch.slice(until, timeout)?))?;
-            match self.stream.read(self.buffers.input_append_buf()) {
-                Ok(amount) => {
-                    self.buffers.input_appended(amount);
-                    return Ok(amount > 0);
-                }
-                Err(error) if sliced(&error) => {}
-                Err(error) => return Err(Error::Io(error)),
-            }
-        }
+        let amount = self.watch.waits.wait(end(timeout), |slice| {
+            self.stream.set_read_timeout(Some(slice))?;
+            self.stream.read(self.buffers.input_append_buf())
+        });
+        let amount = amount.map_err(|error| waited(error, timeout))?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        // Between requests there is nothing to read: bytes or an end mean it cannot be used again.
-        let idle = self.stream.set_nonblocking(true).is_ok()
-            && matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
-        self.stream.set_nonblocking(false).is_ok() && idle
+        is_idle(&self.stream)
     }
 }
 

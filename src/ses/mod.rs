@@ -8,6 +8,7 @@
 pub mod account;
 pub mod template;
 
+use crate::aws::Credentials;
 use crate::aws::credentials::Keeper;
 use crate::aws::endpoint::Endpoint;
 use crate::aws::sign::sign;
@@ -68,8 +69,29 @@ impl Client {
     /// # Errors
     /// Why there is no reply.
     pub fn call(&mut self, method: Method, path: &str, body: Vec<u8>) -> Result<Reply, Failure> {
-        let credentials =
-            self.keeper.get().map_err(|why| Failure::NoCredentials(why.to_string()))?;
+        let credentials = self.credentials()?;
+        self.call_as(&credentials, method, path, body)
+    }
+
+    /// The credentials that a call is signed with; they may have to be fetched first.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn credentials(&mut self) -> Result<Credentials, Failure> {
+        self.keeper.get().map_err(|why| Failure::NoCredentials(why.to_string()))
+    }
+
+    /// As [`Client::call`], with these credentials: it takes no longer than one HTTP call.
+    ///
+    /// # Errors
+    /// Why there is no reply.
+    pub fn call_as(
+        &mut self,
+        credentials: &Credentials,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Reply, Failure> {
         let mut request =
             Request::builder().method(method).uri(format!("{}{path}", self.endpoint.url));
         if !body.is_empty() {
@@ -79,7 +101,7 @@ impl Client {
             request.body(body).map_err(|error| Failure::Malformed(error.to_string()))?;
         let now = self.now();
         let time = now.checked_add(self.offset).unwrap_or(now).into();
-        sign(&mut request, &credentials, &self.endpoint.region, "ses", time)
+        sign(&mut request, credentials, &self.endpoint.region, "ses", time)
             .map_err(Failure::NoCredentials)?;
         let reply = self.http.call(request).map_err(Failure::Lost)?;
         self.seen = date(&reply).map(|date| date - self.now()).or(self.seen);

@@ -362,12 +362,12 @@ impl Source for QueueSource {
             {
                 continue;
             }
-            let chance = (self.clock.chance)();
+            let chance = self.clock.chance;
             let settlement = verdict::settlement(
                 outcome,
                 ticket.attempts,
                 self.settings.max_attempts,
-                |attempt| pace::backoff(attempt, chance),
+                |attempt| pace::backoff(attempt, chance()),
                 probe,
             );
             settled.push((ticket, settlement));

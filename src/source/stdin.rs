@@ -17,7 +17,7 @@ use crate::error::{Error, Kind};
 use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
-use crate::model::{Batch, Message, Outcome, Scope, Settlement};
+use crate::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
 use crate::notify;
 use crate::pace;
 use crate::stop::{SLICE, Stop};
@@ -270,7 +270,7 @@ impl Source for StdinSource {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
                     let held = |message: &Message| ask.held.contains(&message.action);
-                    self.put_back(held, delay, "held: its action is held")?;
+                    self.put_back(held, delay, &format!("{HELD}its action is held"))?;
                 }
                 let batch = self.due(ask, now);
                 if !batch.messages.is_empty() {
@@ -334,12 +334,12 @@ impl Source for StdinSource {
         let all_held = outcomes.iter().any(held);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
-            let chance = (self.clock.chance)();
+            let chance = self.clock.chance;
             let settlement = verdict::settlement(
                 outcome,
                 attempts,
                 self.max_attempts,
-                |attempt| pace::backoff(attempt, chance),
+                |attempt| pace::backoff(attempt, chance()),
                 probe,
             );
             if let Some(ticket) = message.ticket {
@@ -366,7 +366,11 @@ impl Source for StdinSource {
             report_settled(&settled, written.as_deref(), &self.metrics);
         }
         self.give_up(undelivered);
-        if all_held { self.put_back(|_| true, probe, "held: everything is held") } else { Ok(()) }
+        if all_held {
+            self.put_back(|_| true, probe, &format!("{HELD}everything is held"))
+        } else {
+            Ok(())
+        }
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {

@@ -1,6 +1,7 @@
 //! What a batch is handed to.
 
 pub mod dry;
+mod parts;
 pub mod pipe;
 #[cfg(feature = "postmark")]
 pub mod postmark;
@@ -14,6 +15,8 @@ use crate::model::{Batch, Message, Outcome, mask};
 use crate::pace::Quota;
 use crate::template::Templates;
 use crate::{address, log, verdict};
+pub use parts::{BUDGET, WORST};
+use parts::{Budget, Calls, Item};
 use serde_json::Value;
 use std::time::Duration;
 

@@ -1,19 +1,18 @@
 //! Postmark: a batch becomes one `batchWithTemplates` call.
 //!
-//! In scope: building calls, reading replies, splitting. Out of scope: what a reply means
-//! (`verdict/postmark.rs`), when to try again, the speed.
+//! In scope: building calls, reading replies. Out of scope: dividing a batch (`parts.rs`), what a
+//! reply means (`verdict/postmark.rs`), when to try again, the speed.
 //! <https://postmarkapp.com/developer/api/templates-api#send-batch-with-templates>
 
 mod trial;
 
-use super::{Transport, ready, report, scrub};
+use super::{BUDGET, Calls, Item, Transport, WORST, scrub};
 use crate::clock::Clock;
-use crate::http::{Http, Reply};
-use crate::model::{Batch, Message, Outcome, Scope};
+use crate::http::{self, Http, Reply};
+use crate::model::{Batch, Outcome};
 use crate::template::Templates;
 use crate::verdict::{self, CallVerdict, Fault, Refusal};
 use serde_json::{Value, json};
-use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 pub use trial::{Answer, Trial};
@@ -22,8 +21,7 @@ use zeroize::Zeroizing;
 const TAG: &str = "POSTMARK";
 /// The most messages in a call.
 const MESSAGES: usize = 500;
-/// No call of a batch begins later than this after its first one: the lease must outlast it.
-const BUDGET: Duration = Duration::from_secs(60);
+const _: () = assert!(BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs());
 
 /// What the transport is told.
 pub struct Settings {
@@ -45,108 +43,46 @@ pub struct Postmark {
     http: Http,
 }
 
-/// A message on its way: its place in the batch, itself, its template.
-type Item<'a> = (usize, &'a Message, &'a str);
-
 impl Postmark {
     /// Opens nothing yet.
     pub fn new(settings: Settings, http: Http) -> Postmark {
         Postmark { settings, http }
     }
 
-    /// Makes one call. `Ok` has an outcome for each item, in its order; an error comes with
-    /// Postmark's code and text.
-    fn call(&self, items: &[Item]) -> Result<Vec<Outcome>, (CallVerdict, Refusal)> {
-        let all = |outcome| (CallVerdict::Each(outcome), Refusal::default());
+    /// Makes one call. `Ok` has an outcome for each item, in its order.
+    fn call(&self, items: &[Item]) -> Result<Vec<Outcome>, CallVerdict> {
         let request =
-            http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
+            ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
                 .header("x-postmark-server-token", self.settings.token.as_str())
                 .body(body(&self.settings.source, items))
-                // The error could quote the token.
-                .map_err(|_| all(verdict::no_credentials("the token cannot stand in a header")))?;
-        match self.http.call(request) {
-            Ok(reply) if reply.status.is_success() => Ok(results(&reply, items)),
-            Ok(reply) => {
-                let now = OffsetDateTime::from((self.settings.clock.wall)());
-                let refusal = refusal(&reply, items, now);
-                Err((verdict::postmark::call(&refusal), refusal))
+                .map_err(|_| {
+                    // The error could quote the token.
+                    let why = "the token cannot stand in a header";
+                    CallVerdict::Each(verdict::no_credentials(why))
+                })?;
+        let reply = match self.http.call(request) {
+            Ok(reply) if reply.status.is_success() => return Ok(results(&reply, items)),
+            Ok(reply) => reply,
+            Err(fault) => return Err(CallVerdict::Each(verdict::fault(fault.class, &fault.why))),
+        };
+        let now = OffsetDateTime::from((self.settings.clock.wall)());
+        let refusal = refusal(&reply, items, now);
+        Err(match (verdict::postmark::call(&refusal), items) {
+            (CallVerdict::Split(_), [one]) => {
+                CallVerdict::Each(alone(&refusal, one.message.action))
             }
-            Err(fault) => Err(all(verdict::fault(fault.class, &fault.why))),
-        }
-    }
-
-    /// Calls until every item has its outcome; says each to `put`.
-    fn deliver(&self, items: &[Item], put: &mut dyn FnMut(usize, Outcome, Duration)) {
-        let now = self.settings.clock.now;
-        let start = now();
-        let mut held: Option<Outcome> = None;
-        let mut parts: Vec<&[Item]> = items.chunks(MESSAGES).rev().collect();
-        while let Some(part) = parts.pop() {
-            let begun = now();
-            let late = begun.saturating_duration_since(start) > BUDGET;
-            let result = match &held {
-                Some(hold) => Err((CallVerdict::Each(hold.clone()), Refusal::default())),
-                None if late => {
-                    let why = "the calls before it took too long";
-                    let outcome = verdict::fault(Fault::NothingSent, why);
-                    Err((CallVerdict::Each(outcome), Refusal::default()))
-                }
-                None => self.call(part),
-            };
-            let took = now().saturating_duration_since(begun);
-            match (result, part) {
-                (Ok(outcomes), _) => {
-                    part.iter()
-                        .zip(outcomes)
-                        .for_each(|((index, ..), outcome)| put(*index, outcome, took));
-                }
-                (Err((CallVerdict::Split(_), refusal)), [(index, message, _)]) => {
-                    put(*index, alone(&refusal, message.action), took);
-                }
-                (Err((CallVerdict::Split(_), _)), many) => {
-                    let (left, right) = many.split_at(many.len() / 2);
-                    parts.extend([right, left]);
-                }
-                (Err((verdict, refusal)), _) => {
-                    let outcome = match verdict {
-                        CallVerdict::Each(outcome) => outcome,
-                        // Remedies that only signatures have.
-                        _ => verdict::fault(Fault::Unknown, &refusal.message),
-                    };
-                    if let Outcome::Hold { scope: Scope::All, .. } = &outcome {
-                        held = Some(outcome.clone());
-                    }
-                    part.iter().for_each(|(index, ..)| put(*index, outcome.clone(), took));
-                }
-            }
-        }
+            (verdict, _) => verdict,
+        })
     }
 }
 
 impl Transport for Postmark {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let missing = || verdict::fault(Fault::NothingSent, "it was left out");
-        let mut outcomes: Vec<(Outcome, Duration)> =
-            batch.messages.iter().map(|_| (missing(), Duration::ZERO)).collect();
-        let mut put = |index: usize, outcome, took| {
-            if let Some(place) = outcomes.get_mut(index) {
-                *place = (outcome, took);
-            }
-        };
-        let mut items: Vec<Item> = Vec::new();
-        for (index, message) in batch.messages.iter().enumerate() {
-            match ready(message, &self.settings.templates) {
-                Ok(template) => items.push((index, message, template)),
-                Err(outcome) => put(index, outcome, Duration::ZERO),
-            }
-        }
-        self.deliver(&items, &mut put);
-        for (message, (outcome, took)) in batch.messages.iter().zip(&outcomes) {
-            report(TAG, message, outcome, *took);
-        }
-        outcomes.into_iter().map(|(outcome, _)| outcome).collect()
+        let now = self.settings.clock.now;
+        let calls = Calls { tag: TAG, most: MESSAGES, together: |_, _| true, now };
+        calls.deliver(batch, &self.settings.templates, |items, _| self.call(items))
     }
 }
 
@@ -162,7 +98,7 @@ fn alone(refusal: &Refusal, action: u16) -> Outcome {
 fn body(source: &str, items: &[Item]) -> Vec<u8> {
     let messages: Vec<Value> = items
         .iter()
-        .map(|(_, message, template)| {
+        .map(|Item { message, template, .. }| {
             json!({
                 "From": source,
                 "To": message.email,
@@ -192,12 +128,12 @@ fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
     let text = |entry: &Value, name: &str| {
         entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let outcome = |(entry, (_, message, _)): (&Value, &Item)| {
+    let outcome = |(entry, Item { message, .. }): (&Value, &Item)| {
         // A result without a code says nothing of its message.
         let Some(code) = entry.get("ErrorCode").and_then(Value::as_u64) else {
             return verdict::fault(Fault::Unknown, "the reply has a result without ErrorCode");
         };
-        let said = scrub(&text(entry, "Message"), items.iter().map(|(_, message, _)| *message));
+        let said = scrub(&text(entry, "Message"), items.iter().map(|item| item.message));
         verdict::postmark::message(code, &said, &text(entry, "MessageID"), message.action)
     };
     results.iter().zip(items).map(outcome).collect()
@@ -211,7 +147,7 @@ fn refusal(reply: &Reply, items: &[Item], now: OffsetDateTime) -> Refusal {
     Refusal {
         status: reply.status.as_u16(),
         code: code.map(|code| code.to_string()).unwrap_or_default(),
-        message: scrub(text, items.iter().map(|(_, message, _)| *message)),
+        message: scrub(text, items.iter().map(|item| item.message)),
         after: verdict::wait_asked(None, reply.header("retry-after"), |text| {
             (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok()
         }),

@@ -1,33 +1,40 @@
 //! Amazon SES: a batch becomes one `SendBulkEmail` call for each action in it.
 //!
-//! In scope: the calls and their replies, splitting, and keeping the replies that were no plain
-//! success. Out of scope: signing and sending a call (`ses/mod.rs`), what a reply means
-//! (`verdict.rs`), when to try again (the pump and the source), the speed.
+//! In scope: the calls and their replies, and keeping the replies that were no plain success. Out
+//! of scope: dividing a batch (`parts.rs`), signing and sending a call (`ses/mod.rs`), what a reply
+//! means (`verdict.rs`), when to try again (the pump and the source), the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use super::{Transport, ready, report, scrub};
-use crate::aws::credentials::Keeper;
+use super::{BUDGET, Budget, Calls, Item, Transport, WORST, scrub};
+use crate::aws::credentials::{self, Keeper};
 use crate::aws::endpoint::Endpoint;
-use crate::http::{Http, Reply};
+use crate::clock::Clock;
+use crate::http::{self, Http, Reply};
 use crate::log;
-use crate::model::{Batch, Message, Outcome, Scope};
+use crate::model::{Batch, Message, Outcome};
 use crate::pace::Quota;
 use crate::ses::{Client, Failure, account, refusal};
 use crate::template::{Templates, data, empty_data};
 use crate::verdict::{self, CallVerdict, Fault, Remedies};
-use http::Method;
+use ::http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Instant;
 use time::OffsetDateTime;
 
 const TAG: &str = "SES";
+/// Where bulk mails go.
+const PATH: &str = "/v2/email/outbound-bulk-emails";
 /// The most entries in a call.
 const ENTRIES: usize = 50;
-/// No call of a batch begins later than this after its first one: the lease must outlast it.
-const BUDGET: Duration = Duration::from_secs(60);
+// Credentials may take their time until just before the end of the budget, or past it, when no call
+// follows; a call that began before the end may take its own.
+const _: () = assert!(
+    BUDGET.as_secs() + credentials::LONGEST.as_secs() <= WORST.as_secs()
+        && BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs()
+);
 
 /// So many replies are saved: an outage must not fill the disk.
 const SAVED: usize = 1000;
@@ -44,14 +51,15 @@ pub struct Settings {
     pub config_set: String,
     /// The directory for replies that were no plain success.
     pub output: PathBuf,
-    /// The wall clock.
-    pub clock: Box<dyn Fn() -> SystemTime>,
+    /// Time.
+    pub clock: Clock,
 }
 
 /// The transport.
 pub struct Ses {
     settings: Said,
     client: Client,
+    now: fn() -> Instant,
     /// It was said that the quota may not be read.
     told: bool,
     /// How many replies were saved.
@@ -66,93 +74,23 @@ struct Said {
     output: PathBuf,
 }
 
-/// What became of a message, and how long the call took that decided it.
-type Answered = Option<(Outcome, Duration)>;
-
-/// Some messages of one action on their way: positions in the batch.
-struct Part<'a> {
-    action: u16,
-    template: &'a str,
-    indexes: Vec<usize>,
-}
-
 impl Ses {
     /// Opens nothing yet.
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
-        let client = Client::new(endpoint, http, keeper, clock);
-        Ses {
-            settings: Said { templates, source, config_set, output },
-            client,
-            told: false,
-            saved: 0,
-        }
+        let client = Client::new(endpoint, http, keeper, Box::new(clock.wall));
+        let settings = Said { templates, source, config_set, output };
+        Ses { settings, client, now: clock.now, told: false, saved: 0 }
     }
 }
 
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let mut outcomes: Vec<Answered> = vec![None; batch.messages.len()];
         let templates = self.settings.templates.clone();
-        let mut parts = parts(batch, &templates, &mut outcomes);
+        let together = |one: &Message, other: &Message| one.action == other.action;
+        let calls = Calls { tag: TAG, most: ENTRIES, together, now: self.now };
         let mut tried = Remedies::default();
-        let mut held = None;
-        let start = self.client.now();
-        while let Some(part) = parts.pop() {
-            let begun = self.client.now();
-            let late = begun - start > BUDGET;
-            let verdict = match &held {
-                Some(hold) => Err(CallVerdict::Each(Clone::clone(hold))),
-                None if late => Err(CallVerdict::Each(verdict::fault(
-                    Fault::NothingSent,
-                    "the calls before it took too long",
-                ))),
-                None => self.call(batch, &part, tried),
-            };
-            // By the wall clock, which may be set back meanwhile.
-            let took = Duration::try_from(self.client.now() - begun).unwrap_or_default();
-            match verdict {
-                Ok(results) => {
-                    for (index, outcome) in part.indexes.iter().zip(results) {
-                        put(&mut outcomes, *index, outcome, took);
-                    }
-                }
-                Err(CallVerdict::Each(outcome)) => {
-                    if matches!(outcome, Outcome::Hold { scope: Scope::All, .. }) {
-                        held = Some(outcome.clone());
-                    }
-                    for index in part.indexes {
-                        put(&mut outcomes, index, outcome.clone(), took);
-                    }
-                }
-                Err(CallVerdict::Split(why)) => match part.indexes.as_slice() {
-                    [one] => put(&mut outcomes, *one, Outcome::Reject { why }, took),
-                    many => {
-                        let (left, right) = many.split_at(many.len() / 2);
-                        for half in [right, left] {
-                            parts.push(Part { indexes: half.to_vec(), ..part });
-                        }
-                    }
-                },
-                Err(CallVerdict::RefreshCredentials(why)) => {
-                    log::info(TAG, format_args!("fetching the credentials anew: {why}"));
-                    self.client.forget_credentials();
-                    tried.refreshed = true;
-                    parts.push(part);
-                }
-                Err(CallVerdict::CorrectClock(_)) => {
-                    tried.corrected = true;
-                    parts.push(part);
-                }
-            }
-        }
-        let missing = || (verdict::fault(Fault::NothingSent, "it was left out"), Duration::ZERO);
-        let tell = |(message, answered): (&Message, Answered)| {
-            let (outcome, took) = answered.unwrap_or_else(missing);
-            report(TAG, message, &outcome, took);
-            outcome
-        };
-        batch.messages.iter().zip(outcomes).map(tell).collect()
+        calls.deliver(batch, &templates, |part, budget| self.call(part, budget, &mut tried))
     }
 
     fn quota(&mut self) -> Option<Quota> {
@@ -174,70 +112,38 @@ impl Transport for Ses {
     }
 }
 
-fn put(outcomes: &mut [Answered], index: usize, outcome: Outcome, took: Duration) {
-    if let Some(place) = outcomes.get_mut(index) {
-        *place = Some((outcome, took));
-    }
-}
-
-/// The calls of a batch, the first one last; what needs no call gets its outcome at once.
-fn parts<'a>(batch: &Batch, templates: &'a Templates, outcomes: &mut [Answered]) -> Vec<Part<'a>> {
-    let mut parts: Vec<Part<'a>> = Vec::new();
-    for (index, message) in batch.messages.iter().enumerate() {
-        let action = message.action;
-        let template = match ready(message, templates) {
-            Ok(template) => template,
-            Err(outcome) => {
-                put(outcomes, index, outcome, Duration::ZERO);
-                continue;
-            }
-        };
-        let open = |part: &&mut Part| part.action == action && part.indexes.len() < ENTRIES;
-        match parts.iter_mut().find(open) {
-            Some(part) => part.indexes.push(index),
-            None => parts.push(Part { action, template, indexes: vec![index] }),
-        }
-    }
-    parts.reverse();
-    parts
-}
-
 impl Ses {
-    /// Makes one call. `Ok` has an outcome for each message of the part, in its order.
+    /// Makes one call for messages of one action. `Ok` has an outcome for each of them.
     fn call(
         &mut self,
-        batch: &Batch,
-        part: &Part,
-        tried: Remedies,
+        part: &[Item],
+        budget: Budget,
+        tried: &mut Remedies,
     ) -> Result<Vec<Outcome>, CallVerdict> {
-        let messages: Vec<&Message> =
-            part.indexes.iter().filter_map(|index| batch.messages.get(*index)).collect();
-        let body = body(&self.settings, part.template, &messages);
-        let sent = self.client.call(Method::POST, "/v2/email/outbound-bulk-emails", body);
+        let Some(Item { message: Message { action, .. }, template, .. }) = part.first() else {
+            return Ok(Vec::new());
+        };
+        let messages: Vec<&Message> = part.iter().map(|item| item.message).collect();
+        let body = body(&self.settings, template, &messages);
+        let credentials = self.client.credentials();
+        // They may have taken long to come.
+        if credentials.is_ok() && budget.is_over() {
+            return Err(CallVerdict::Each(Budget::outcome()));
+        }
+        let sent = credentials
+            .and_then(|credentials| self.client.call_as(&credentials, Method::POST, PATH, body));
         match sent {
             Ok(reply) if reply.status.is_success() => {
-                let results = results(&reply, &messages, part.action);
+                let results = results(&reply, &messages, *action);
                 let plain = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
                 if !results.iter().all(plain) {
-                    self.keep(&reply, part.action);
+                    self.keep(&reply, *action);
                 }
                 Ok(results)
             }
             Ok(reply) => {
-                self.keep(&reply, part.action);
-                if reply.status == 403 {
-                    // If the key was refused, there may be another one at the next try.
-                    self.client.forget_credentials();
-                }
-                let refusal = refusal(&reply, self.client.now(), |text| {
-                    scrub(text, messages.iter().copied())
-                });
-                let verdict = verdict::ses::call(&refusal, part.action, tried);
-                if let CallVerdict::CorrectClock(why) = &verdict {
-                    let ahead = self.client.correct_clock(&reply);
-                    log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
-                }
-                Err(verdict)
+                self.keep(&reply, *action);
+                Err(self.refused(&reply, &messages, *action, tried))
             }
             Err(Failure::NoCredentials(why)) => {
                 Err(CallVerdict::Each(verdict::no_credentials(&why)))
@@ -247,11 +153,42 @@ impl Ses {
             }
             Err(Failure::Lost(fault)) => {
                 if let Some(partial) = &fault.partial {
-                    self.keep(partial, part.action);
+                    self.keep(partial, *action);
                 }
                 Err(CallVerdict::Each(verdict::fault(fault.class, &fault.why)))
             }
         }
+    }
+
+    /// The verdict on a call that was refused; a remedy is applied here.
+    fn refused(
+        &mut self,
+        reply: &Reply,
+        messages: &[&Message],
+        action: u16,
+        tried: &mut Remedies,
+    ) -> CallVerdict {
+        if reply.status == 403 {
+            // If the key was refused, there may be another one at the next try.
+            self.client.forget_credentials();
+        }
+        let refusal =
+            refusal(reply, self.client.now(), |text| scrub(text, messages.iter().copied()));
+        let verdict = verdict::ses::call(&refusal, action, *tried);
+        match &verdict {
+            CallVerdict::RefreshCredentials(why) => {
+                log::info(TAG, format_args!("fetching the credentials anew: {why}"));
+                self.client.forget_credentials();
+                tried.refreshed = true;
+            }
+            CallVerdict::CorrectClock(why) => {
+                let ahead = self.client.correct_clock(reply);
+                log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
+                tried.corrected = true;
+            }
+            CallVerdict::Each(_) | CallVerdict::Split(_) => {}
+        }
+        verdict
     }
 
     /// Saves a reply for people to read, if it is not one of too many; the request is never saved.

@@ -9,30 +9,32 @@ mod server;
 mod session;
 mod trial;
 
-use super::{Transport, ready, report, scrub};
+use super::{BUDGET, Budget, Transport, WORST, ready, report, scrub};
 use crate::clock::Clock;
 use crate::log;
 use crate::model::{Batch, Message, Outcome, Scope};
+use crate::net::Watch;
 use crate::stop::Stop;
 use crate::template::Templates;
+use crate::verdict;
 use crate::verdict::smtp::{Fault, Stage};
-use crate::verdict::{self, Fault as Class};
 use lettre::Address;
 use mail::{Sender, Template};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 pub use server::{Encryption, Server};
-use session::{Session, Watch};
+use session::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 pub use trial::{load, reach};
 
 const TAG: &str = "SMTP";
-/// No message of a batch begins later than this after its first one: the lease must outlast it.
-const BUDGET: Duration = Duration::from_secs(60);
+// A message may have to wait for a new connection first.
+const _: () = assert!(
+    BUDGET.as_secs() + session::OPEN.as_secs() + session::MAIL.as_secs() <= WORST.as_secs()
+);
 
 /// What the transport is told.
 pub struct Settings {
@@ -79,7 +81,7 @@ impl Smtp {
         match tls {
             Some(tls) if problems.is_empty() => {
                 let from = Sender::new(&settings.source);
-                let watch = Watch::new(stop.clone(), settings.clock);
+                let watch = Watch::new(stop.clone(), settings.clock.now);
                 Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
             }
             _ => Err(problems.join("\n")),
@@ -87,7 +89,7 @@ impl Smtp {
     }
 
     /// Hands one message over.
-    fn one(&mut self, message: &Message, name: &str) -> Outcome {
+    fn one(&mut self, message: &Message, name: &str, budget: Budget) -> Outcome {
         let id = mail::id(message, &self.from);
         let mail = match self.render(message, name, &id) {
             Ok(mail) => mail,
@@ -96,7 +98,7 @@ impl Smtp {
                 return verdict::unrendered(message.action, &scrub(&why, [message]));
             }
         };
-        match self.deliver(message, &mail) {
+        match self.deliver(message, &mail, budget) {
             Ok(()) => Outcome::Accepted { provider_id: id },
             Err(fault) => verdict::smtp::outcome(&scrubbed(fault, message)),
         }
@@ -113,8 +115,9 @@ impl Smtp {
     }
 
     /// Sends a mail on the connection that is open, or a new one. A connection that turns out to
-    /// have gone while it was idle gets one more try: no mail was handed over on it.
-    fn deliver(&mut self, message: &Message, mail: &[u8]) -> Result<(), Fault> {
+    /// have gone while it was idle gets one more try within the budget: no mail was handed over on
+    /// it.
+    fn deliver(&mut self, message: &Message, mail: &[u8], budget: Budget) -> Result<(), Fault> {
         loop {
             let mut session = match self.session.take().filter(Session::is_open) {
                 Some(session) => session,
@@ -129,6 +132,10 @@ impl Smtp {
                     self.session = Some(session);
                 }
                 Err(Fault::Lost(Stage::Sender, why)) if stale && !self.stop.requested() => {
+                    if budget.is_over() {
+                        let why = format!("{why}; it is too late to connect again");
+                        return Err(Fault::NotReached(why));
+                    }
                     log::debug(TAG, format_args!("connecting again: {why}"));
                     continue;
                 }
@@ -150,7 +157,7 @@ impl Transport for Smtp {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
         let now = self.settings.clock.now;
-        let start = now();
+        let budget = Budget::new(now);
         // What one message taught that holds for the others too.
         let mut all: Option<Outcome> = None;
         let mut outcomes = Vec::with_capacity(batch.messages.len());
@@ -159,10 +166,8 @@ impl Transport for Smtp {
             let outcome = match (ready(message, &templates), &all) {
                 (Err(outcome), _) => outcome,
                 (Ok(_), Some(outcome)) => outcome.clone(),
-                (Ok(_), None) if now().saturating_duration_since(start) > BUDGET => {
-                    verdict::fault(Class::NothingSent, "the messages before it took too long")
-                }
-                (Ok(name), None) => self.one(message, name),
+                (Ok(_), None) if budget.is_over() => Budget::outcome(),
+                (Ok(name), None) => self.one(message, name, budget),
             };
             if let Outcome::Hold { scope: Scope::All, .. } | Outcome::Retry { away: true, .. } =
                 &outcome

@@ -62,7 +62,6 @@ fn a_terminated_backend_is_noticed_while_waiting() {
         assert_eq!(ask(&mut other, &format!("SELECT pg_terminate_backend({pid})::text")), "true");
         let text = timed(0.0, 5.0, || lost(session.wait(Instant::now() + Duration::from_secs(20))));
         assert!(text.contains("57P01"), "{text}");
-        assert!(session.is_closed());
         lost(session.wait(Instant::now() + Duration::from_secs(20)));
         lost(session.probe());
     }
@@ -78,7 +77,6 @@ fn a_frozen_backend_is_noticed_at_the_deadline_and_closing_does_not_wait_for_it(
             lost(session.call(Duration::from_secs(1), |client| client.simple_query("SELECT 1")))
         });
         assert!(text.contains("no answer within 1.0 s"), "{text}");
-        assert!(session.is_closed());
         lost(session.probe());
         timed(0.0, 2.5, || drop(session));
         drop(frozen);

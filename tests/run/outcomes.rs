@@ -267,3 +267,26 @@ fn a_reason_with_a_nul_or_without_end_is_written_down_all_the_same() {
     assert_eq!(database.number(why), 1);
     assert_eq!(running.stop().code, Some(0));
 }
+
+#[test]
+fn a_lease_that_a_batch_can_outlast_is_warned_of_where_outcomes_are_settled() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let run = || run(&database, &endpoint);
+    let send = || Program::send(&endpoint.url()).on(&database);
+    let short = "(109999 ms) is shorter than a batch may take (110000 ms): a slow provider could \
+                 get mails twice";
+    for (program, lease, warnings) in [
+        (run(), "109999", 1),
+        (run(), "110000", 0),
+        (send().env("MAILROOM_ACK", "sent"), "109999", 1),
+        (send().env("MAILROOM_ACK", "sent"), "110000", 0),
+        // Nothing is leased then.
+        (send(), "109999", 0),
+    ] {
+        let running = program.env("MAILROOM_LEASE", lease).start();
+        running.wait_log("output_path=");
+        let log = running.stop().log;
+        assert_eq!(log.matches(short).count(), warnings, "{log}");
+        assert_eq!(log.matches("WARN: MAILROOM_LEASE").count(), warnings, "{log}");
+    }
+}

@@ -1,10 +1,13 @@
 //! Calls that go wrong: halves, lost replies, clocks, stopping, and what is kept of the replies.
 
 use super::Rig;
-use crate::support::batches::{TOKEN, accepted, batch, message};
-use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::batches::{TOKEN, accepted, batch, message, twenty_seconds_later};
+use crate::support::endpoint::Reply;
+use mailroom::clock::Clock;
 use mailroom::model::Outcome;
+use mailroom::pump::system_clock;
 use mailroom::transport::Transport;
+use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -168,7 +171,6 @@ fn a_stop_while_idle_leaves_the_whole_grace_for_what_comes_then() {
 #[test]
 fn a_clock_that_is_wrong_is_corrected_once_and_stays_corrected() {
     let rig = Rig::new();
-    let hour = Duration::from_secs(3600);
     let date = time::OffsetDateTime::now_utc();
     let date = date.format(&time::format_description::well_known::Rfc2822).unwrap();
     let date = date.replace("+0000", "GMT");
@@ -177,7 +179,8 @@ fn a_clock_that_is_wrong_is_corrected_once_and_stays_corrected() {
         vec![("date", date), ("x-amzn-errortype", "InvalidSignatureException".into())],
         r#"{"message":"Signature expired"}"#.into(),
     ));
-    let mut ses = rig.ses_at(Box::new(move || SystemTime::now() - hour));
+    let mut ses = rig
+        .ses_at(Clock { wall: || SystemTime::now() - Duration::from_secs(3600), ..system_clock() });
     assert!(ses.send(&batch(1)).iter().all(accepted));
     assert!(ses.send(&batch(1)).iter().all(accepted));
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
@@ -237,8 +240,10 @@ fn a_key_that_was_refused_is_looked_for_again_at_the_next_try() {
 #[test]
 fn replies_that_were_no_plain_success_are_kept_for_people() {
     let rig = Rig::new();
-    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_354_620_007);
-    let mut ses = rig.ses_at(Box::new(move || at));
+    let mut ses = rig.ses_at(Clock {
+        wall: || SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_354_620_007),
+        ..system_clock()
+    });
     rig.endpoint.push(Reply::error(500, "InternalFailure", "oops"));
     rig.endpoint.push(Reply::Statuses(vec![("FAILED", "why not")]));
     let mut two = batch(1);
@@ -287,17 +292,38 @@ fn a_reply_that_cannot_be_kept_changes_no_outcome() {
 
 #[test]
 fn calls_of_a_batch_that_take_too_long_leave_the_rest_for_later() {
-    let rig = Rig::with(Endpoint::start());
-    let start = SystemTime::now();
-    let looks = std::cell::Cell::new(0);
-    // Each look at this clock takes half a minute.
-    let clock = move || {
-        looks.set(looks.get() + 1);
-        start + Duration::from_secs(30 * looks.get())
+    let rig = Rig::new();
+    // Twenty seconds go by at each look at the time; the second time the date goes back instead.
+    let wall = || {
+        thread_local!(static BACK: Cell<u32> = const { Cell::new(0) });
+        BACK.set(BACK.get() + 1);
+        SystemTime::now() - Duration::from_secs(100) * BACK.get()
     };
-    let outcomes = rig.ses_at(Box::new(clock)).send(&batch(101));
-    assert!(outcomes[..50].iter().all(accepted));
-    let (ambiguous, why) = retry(&outcomes[100]);
-    assert!(!ambiguous && why.contains("took too long"), "{why}");
-    assert_eq!(rig.endpoint.requests().len(), 1);
+    for wall in [SystemTime::now as fn() -> SystemTime, wall] {
+        let clock = Clock { now: twenty_seconds_later, wall, ..system_clock() };
+        let outcomes = rig.ses_at(clock).send(&batch(101));
+        assert!(outcomes[..50].iter().all(accepted));
+        for outcome in &outcomes[50..] {
+            let (ambiguous, why) = retry(outcome);
+            assert!(!ambiguous && why.contains("took too long"), "{why}");
+        }
+    }
+    assert_eq!(rig.endpoint.requests().len(), 2);
+}
+
+#[test]
+fn credentials_that_take_too_long_leave_the_batch_for_later() {
+    let rig = Rig::new();
+    let rest = rig.variables();
+    let keeper = rig.keeper(move |name| {
+        // Looking for them takes a minute.
+        if name == "AWS_ACCESS_KEY_ID" {
+            (0..3).for_each(|_| _ = twenty_seconds_later());
+        }
+        rest(name)
+    });
+    let outcomes =
+        rig.build(Clock { now: twenty_seconds_later, ..system_clock() }, keeper).send(&batch(2));
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry { away: true, .. })));
+    assert_eq!(rig.endpoint.requests().len(), 0);
 }

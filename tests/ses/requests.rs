@@ -55,7 +55,7 @@ fn fifty_messages_are_one_call_and_fifty_one_are_two() {
 #[test]
 fn without_a_configuration_set_none_is_named() {
     let rig = Rig::new();
-    let mut settings = rig.settings(Box::new(std::time::SystemTime::now));
+    let mut settings = rig.settings(mailroom::pump::system_clock());
     settings.config_set = String::new();
     let keeper = rig.keeper(rig.variables());
     let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);

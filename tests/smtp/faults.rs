@@ -1,10 +1,13 @@
 //! Each step of the conversation, failing in each way.
 
-use super::Rig;
+use super::{Rig, smtp_by};
 use crate::support::batches::{TOKEN, accepted, batch};
 use crate::support::mailserver::{Act, MailServer, Step, Tls};
+use mailroom::clock::Clock;
 use mailroom::model::{Outcome, Scope};
+use mailroom::pump::system_clock;
 use mailroom::transport::Transport;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is said of a message.
@@ -168,6 +171,37 @@ fn a_connection_that_went_while_idle_is_opened_again_unnoticed() {
     assert!(smtp.send(&batch(1)).iter().all(accepted));
     assert_eq!(rig.server.mails().len(), 3);
     assert_eq!(rig.server.connections(), 3);
+}
+
+#[test]
+fn a_connection_that_is_found_gone_after_a_minute_is_not_opened_again_for_this_batch() {
+    static AHEAD: AtomicU64 = AtomicU64::new(0);
+    let rig = Rig::plain();
+    let clock = Clock {
+        now: || Instant::now() + Duration::from_secs(AHEAD.load(Ordering::SeqCst)),
+        ..system_clock()
+    };
+    let mut smtp = smtp_by(clock, &rig.url(""), rig.dir.path(), &rig.stop).unwrap();
+    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    // The server says nothing more, and time goes by.
+    rig.server.push(Step::Mail, Act::Slow(Duration::from_secs(20)));
+    let asked = || rig.server.lines().iter().filter(|line| line.starts_with("MAIL")).count();
+    let outcomes = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while asked() < 2 {
+                assert!(Instant::now() < deadline);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            AHEAD.store(61, Ordering::SeqCst);
+        });
+        smtp.send(&batch(2))
+    });
+    let got: Vec<Said> = outcomes.iter().map(said).collect();
+    assert_eq!(got, [Said::Unsent, Said::Unsent], "{outcomes:?}");
+    assert_eq!(rig.server.connections(), 1);
+    assert!(smtp.send(&batch(2)).iter().all(accepted), "the next batch has a minute of its own");
+    assert_eq!(rig.server.mails().len(), 3);
 }
 
 #[test]

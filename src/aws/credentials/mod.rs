@@ -17,13 +17,13 @@ mod sts;
 mod web_identity;
 
 use super::{Credentials, Shared, Variables};
-use crate::http::Http;
+use crate::http::{Http, WHOLE};
 use crate::stop::Stop;
 use document::read as document;
 pub use keeper::Keeper;
 use process::run as process;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use sts::{Role, assume, assume_with_web_identity};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -37,6 +37,8 @@ pub struct Outside {
     pub http: Http,
     /// The wall clock: credentials expire by it.
     pub wall: Box<dyn Fn() -> SystemTime>,
+    /// A clock that is never set back, for the time that looking may take.
+    pub now: Box<dyn Fn() -> Instant>,
     /// Ends the wait for a credential process.
     pub stop: Stop,
 }
@@ -88,17 +90,18 @@ enum Answer {
 struct Look<'a> {
     outside: &'a Outside,
     shared: Shared,
-    begun: SystemTime,
+    begun: Instant,
 }
 
 /// No call for credentials begins later than this after the first one: mails that are leased wait.
 const BUDGET: Duration = Duration::from_secs(20);
+/// The longest that looking for credentials takes: one more call that began within the budget.
+pub const LONGEST: Duration = Duration::from_secs(BUDGET.as_secs() + WHOLE.as_secs());
 
 impl Look<'_> {
     /// Whether it is too late to begin another call.
     fn late(&self) -> bool {
-        let gone = (self.outside.wall)().duration_since(self.begun);
-        gone.is_ok_and(|gone| gone > BUDGET)
+        (self.outside.now)().saturating_duration_since(self.begun) > BUDGET
     }
 
     /// A variable's value, unless it is not set or blank.
@@ -124,7 +127,7 @@ const SOURCES: &[(&str, Source)] = &[
 /// Asks the sources in turn.
 fn find(outside: &Outside) -> Result<Found, Failure> {
     let shared = Shared::read(&*outside.variables).map_err(Failure::Setup)?;
-    let look = Look { outside, shared, begun: (outside.wall)() };
+    let look = Look { outside, shared, begun: (outside.now)() };
     let mut tried: Vec<String> = Vec::new();
     for (name, source) in SOURCES {
         match source(&look) {

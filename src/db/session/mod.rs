@@ -189,11 +189,6 @@ impl Session {
         Ok(row.unwrap_or_default().to_owned())
     }
 
-    /// Whether the connection is known to be gone.
-    pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.watchdog.has_bitten()
-    }
-
     /// Where this session is connected to: host, port and database.
     pub fn label(&self) -> &str {
         &self.label

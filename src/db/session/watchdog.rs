@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(250);
 const AFTER_STOP: Duration = Duration::from_secs(3);
 /// File descriptors above this one are not looked at.
 const HIGHEST_FD: RawFd = 4096;
+/// So many numbers in a row that are not in use end the search for sockets: the kernel gives the
+/// lowest free number, so a new socket is not behind them.
+const UNUSED: usize = 64;
 
 /// The deadline of one connection, as the session sees it.
 pub struct Watchdog {
@@ -42,7 +45,7 @@ impl Watchdog {
         let watch = Watch { deadline: seen, bitten: Arc::clone(&bitten), stop: stop.clone() };
         let socket = Arc::new(OnceLock::new());
         let found = Arc::clone(&socket);
-        let watched = Watched { tls, before: open_sockets(), port, watch, found };
+        let watched = Watched { tls, before: open_sockets(UNUSED), port, watch, found };
         (Watchdog { deadline, bitten, socket }, watched)
     }
 
@@ -82,7 +85,8 @@ impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
     type Error = Box<dyn Error + Send + Sync>;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<T::TlsConnect, Self::Error> {
-        let socket = open_sockets()
+        // Sooner than the first time, so that nothing is met that was not met then.
+        let socket = open_sockets(UNUSED / 2)
             .into_iter()
             .find(|open| is_for(&open.1, self.port) && !self.before.contains(open))
             .ok_or("the socket of the connection was not found; are too many files open?")?;
@@ -93,9 +97,24 @@ impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
     }
 }
 
-/// All connected sockets of this process with their peers.
-fn open_sockets() -> Vec<(RawFd, SockaddrStorage)> {
-    (0..HIGHEST_FD).filter_map(|fd| Some((fd, getpeername(fd).ok()?))).collect()
+/// The connected sockets of this process with their peers, up to `unused` numbers in a row that
+/// are not in use.
+fn open_sockets(unused: usize) -> Vec<(RawFd, SockaddrStorage)> {
+    let mut found = Vec::new();
+    let mut gap = 0;
+    for fd in 0..HIGHEST_FD {
+        match getpeername(fd) {
+            Ok(peer) => found.push((fd, peer)),
+            Err(Errno::EBADF) if gap == unused => break,
+            Err(Errno::EBADF) => {
+                gap += 1;
+                continue;
+            }
+            Err(_) => {}
+        }
+        gap = 0;
+    }
+    found
 }
 
 /// Whether a socket's peer may be a PostgreSQL server with this port. The name of a Unix socket

@@ -10,6 +10,7 @@
 mod socket;
 
 use super::{Encryption, Server};
+use crate::net::Watch;
 use crate::verdict::smtp::{Fault, Stage};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -18,7 +19,6 @@ use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use socket::Socket;
-pub use socket::Watch;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,9 @@ use std::time::Duration;
 /// Resolving and connecting.
 const CONNECT: Duration = Duration::from_secs(5);
 /// All of opening: connecting, greeting, encrypting, logging in.
-const OPEN: Duration = Duration::from_secs(20);
+pub(super) const OPEN: Duration = Duration::from_secs(20);
 /// Handing over one mail. RFC 5321 would wait for minutes; a lease would not.
-const MAIL: Duration = Duration::from_secs(30);
+pub(super) const MAIL: Duration = Duration::from_secs(30);
 /// Saying goodbye.
 const QUIT: Duration = Duration::from_secs(1);
 /// The most lines of a reply.
@@ -54,10 +54,9 @@ impl Session {
     pub(super) fn open(
         server: &Server,
         tls: &Arc<ClientConfig>,
-        mut watch: Watch,
+        watch: Watch,
     ) -> Result<Session, Fault> {
-        watch.begin(OPEN);
-        let socket = Socket::connect(&server.host, server.port, CONNECT, watch)
+        let socket = Socket::connect(&server.host, server.port, CONNECT, OPEN, watch)
             .map_err(|error| Fault::NotReached(format!("{}: {error}", server.host)))?;
         let mut session =
             Session { socket, info: ServerInfo::default(), begun: false, used: false };

@@ -1,8 +1,9 @@
 //! Trying a server and templates without sending anything.
 
-use super::{Server, Session, Template, Watch, tls};
+use super::{Server, Session, Template, tls};
 use crate::clock::Clock;
 use crate::model::{Outcome, Scope};
+use crate::net::Watch;
 use crate::stop::Stop;
 use crate::verdict;
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::path::Path;
 pub fn reach(server: &Server, clock: Clock, stop: &Stop) -> Result<bool, Outcome> {
     let tls = tls(server.ca.as_deref());
     let tls = tls.map_err(|why| Outcome::Hold { scope: Scope::All, why })?;
-    let session = Session::open(server, &tls, Watch::new(stop.clone(), clock));
+    let session = Session::open(server, &tls, Watch::new(stop.clone(), clock.now));
     let session = session.map_err(|fault| verdict::smtp::outcome(&fault))?;
     let encrypted = session.is_encrypted();
     session.quit();

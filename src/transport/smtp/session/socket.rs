@@ -3,89 +3,16 @@
 //!
 //! Out of scope: what the lines mean.
 
-use crate::clock::Clock;
-use crate::stop::{GRACE, SLICE, Stop};
+use crate::net::{Watch, is_idle};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest line of a reply; RFC 5321 allows 512 bytes.
 const LINE: usize = 4096;
-
-/// When waits end. Clones share what they know of the stop flag.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    stop: Stop,
-    clock: Clock,
-    until: Instant,
-    seen: Rc<Cell<Seen>>,
-}
-
-/// What is known of the stop flag.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    /// When it was last seen lowered, or something began.
-    clear: Instant,
-    /// The earliest moment at which it can have been raised, if it is.
-    raised: Option<Instant>,
-}
-
-impl Watch {
-    /// A watch whose time is over.
-    pub fn new(stop: Stop, clock: Clock) -> Watch {
-        let now = (clock.now)();
-        Watch {
-            stop,
-            clock,
-            until: now,
-            seen: Rc::new(Cell::new(Seen { clear: now, raised: None })),
-        }
-    }
-
-    /// Something begins that may take so long. The time since the last wait was idle and is not
-    /// part of the grace.
-    pub(super) fn begin(&mut self, time: Duration) {
-        let now = (self.clock.now)();
-        self.until = now + time;
-        self.seen.set(Seen { clear: now, ..self.seen.get() });
-    }
-
-    /// How long the next wait may be.
-    ///
-    /// # Errors
-    /// The time for it, or the grace after a request to stop, is over.
-    fn slice(&self) -> io::Result<Duration> {
-        let now = (self.clock.now)();
-        let mut left = self.until.saturating_duration_since(now);
-        if left.is_zero() {
-            return Err(io::Error::new(ErrorKind::TimedOut, "no answer in time"));
-        }
-        let mut seen = self.seen.get();
-        if !self.stop.requested() {
-            seen.clear = now;
-            self.seen.set(seen);
-        } else {
-            let raised = *seen.raised.get_or_insert(seen.clear);
-            self.seen.set(seen);
-            let grace = (raised + GRACE).saturating_duration_since(now);
-            if grace.is_zero() {
-                let text = "given up because mailroom was asked to stop";
-                return Err(io::Error::new(ErrorKind::Interrupted, text));
-            }
-            left = left.min(grace);
-        }
-        Ok(left.min(SLICE).max(Duration::from_millis(1)))
-    }
-
-    fn left(&self) -> Duration {
-        self.until.saturating_duration_since((self.clock.now)())
-    }
-}
 
 enum Io {
     Plain(TcpStream),
@@ -119,44 +46,27 @@ impl<T: Read + Write> Both for T {}
 pub(super) struct Socket {
     io: Io,
     watch: Watch,
+    /// When what is under way must be done.
+    until: Instant,
     /// Bytes that were read and belong to no line yet.
     rest: Vec<u8>,
 }
 
-/// Whether an operation ended because its slice of time did, or by a signal.
-fn sliced(error: &io::Error) -> bool {
-    let text = error.get_ref().is_some();
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-        && !text
-}
-
 impl Socket {
-    /// Looks the name up on this thread and connects, within `limit` and the time of `watch`.
+    /// Looks the name up on this thread and connects, within `limit`; what follows may take the
+    /// rest of `time`.
     pub(super) fn connect(
         host: &str,
         port: u16,
         limit: Duration,
+        time: Duration,
         watch: Watch,
     ) -> io::Result<Socket> {
-        watch.slice()?;
+        watch.begin()?;
+        let until = watch.now() + time;
         let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
-        let end = (watch.clock.now)() + limit.min(watch.left());
-        let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for (index, address) in addresses.iter().enumerate() {
-            // Also fails when it is too late.
-            watch.slice()?;
-            let left = end.saturating_duration_since((watch.clock.now)());
-            // An address that does not answer leaves time for the next ones.
-            let share = if index + 1 < addresses.len() { left / 2 } else { left };
-            match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Socket { io: Io::Plain(stream), watch, rest: Vec::new() });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let stream = watch.connect(&addresses, until.min(watch.now() + limit))?;
+        Ok(Socket { io: Io::Plain(stream), watch, until, rest: Vec::new() })
     }
 
     /// What follows may take so long.
@@ -164,8 +74,8 @@ impl Socket {
     /// # Errors
     /// Nothing may begin any more.
     pub(super) fn begin(&mut self, time: Duration) -> io::Result<()> {
-        self.watch.begin(time);
-        self.watch.slice().map(drop)
+        self.until = self.watch.now() + time;
+        self.watch.begin()
     }
 
     /// Encrypts the connection and checks the server's certificate for `host`.
@@ -181,14 +91,11 @@ impl Socket {
         };
         let mut stream = Box::new(StreamOwned::new(session, stream));
         while stream.conn.is_handshaking() {
-            let slice = self.watch.slice()?;
-            stream.sock.set_read_timeout(Some(slice))?;
-            stream.sock.set_write_timeout(Some(slice))?;
-            match stream.conn.complete_io(&mut stream.sock) {
-                Ok(_) => {}
-                Err(error) if sliced(&error) => {}
-                Err(error) => return Err(error),
-            }
+            self.watch.wait(Some(self.until), |slice| {
+                stream.sock.set_read_timeout(Some(slice))?;
+                stream.sock.set_write_timeout(Some(slice))?;
+                stream.conn.complete_io(&mut stream.sock)
+            })?;
         }
         self.io = Io::Tls(stream);
         Ok(())
@@ -199,33 +106,29 @@ impl Socket {
         matches!(self.io, Io::Tls(_))
     }
 
-    /// Whether it can still be used: between conversations there is nothing to read, so bytes or
-    /// an end mean that the server has gone.
+    /// Whether it can still be used: between conversations the server has nothing to say.
     pub(super) fn is_open(&self) -> bool {
         let Some(stream) = self.io.tcp() else { return false };
-        let idle = stream.set_nonblocking(true).is_ok()
-            && matches!(stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
-        stream.set_nonblocking(false).is_ok() && idle && self.rest.is_empty()
+        is_idle(stream) && self.rest.is_empty()
     }
 
     /// Writes all of it and sees it off.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
         loop {
-            let slice = self.watch.slice()?;
-            if let Some(stream) = self.io.tcp() {
-                stream.set_write_timeout(Some(slice))?;
-                // TLS may have to read before it can write.
-                stream.set_read_timeout(Some(slice))?;
-            }
-            let io = self.io.both()?;
-            let done = if rest.is_empty() { io.flush().map(|()| 0) } else { io.write(rest) };
-            match done {
-                Ok(0) if rest.is_empty() => return Ok(()),
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if sliced(&error) => {}
-                Err(error) => return Err(error),
+            let done = self.watch.wait(Some(self.until), |slice| {
+                if let Some(stream) = self.io.tcp() {
+                    stream.set_write_timeout(Some(slice))?;
+                    // TLS may have to read before it can write.
+                    stream.set_read_timeout(Some(slice))?;
+                }
+                let io = self.io.both()?;
+                if rest.is_empty() { io.flush().map(|()| 0) } else { io.write(rest) }
+            });
+            match done? {
+                0 if rest.is_empty() => return Ok(()),
+                0 => return Err(ErrorKind::WriteZero.into()),
+                written => rest = rest.get(written..).unwrap_or_default(),
             }
         }
     }
@@ -240,19 +143,19 @@ impl Socket {
             if self.rest.len() > LINE {
                 return Err(io::Error::other("the answer is too long"));
             }
-            let slice = self.watch.slice()?;
-            if let Some(stream) = self.io.tcp() {
-                stream.set_read_timeout(Some(slice))?;
-            }
             let mut piece = [0; 1024];
-            match self.io.both()?.read(&mut piece) {
-                Ok(0) => {
+            let read = self.watch.wait(Some(self.until), |slice| {
+                if let Some(stream) = self.io.tcp() {
+                    stream.set_read_timeout(Some(slice))?;
+                }
+                self.io.both()?.read(&mut piece)
+            });
+            match read? {
+                0 => {
                     let text = "the server closed the connection";
                     return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
                 }
-                Ok(read) => self.rest.extend_from_slice(piece.get(..read).unwrap_or_default()),
-                Err(error) if sliced(&error) => {}
-                Err(error) => return Err(error),
+                read => self.rest.extend_from_slice(piece.get(..read).unwrap_or_default()),
             }
         }
     }

@@ -1,0 +1,139 @@
+"""A private PostgreSQL for the benches: made, started, filled and removed."""
+
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve()
+ROOT = HERE.parents[2]
+KEY = "deadbeef" * 8
+
+# What src/db/queue.rs sets on its connection, so that pgbench plans the same way.
+PLANNING = re.findall(r"SET (\w+) = (\w+)", re.search(
+    r"const PLANNING: &str = \"(.*?)\";", (ROOT / "src/db/queue.rs").read_text(), re.S).group(1))
+
+
+def programs():
+    """The directory of the newest PostgreSQL server on this machine."""
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parts[-2]))
+    return found[-1] if found else pathlib.Path(shutil.which("initdb")).parent
+
+
+def unprivileged():
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    group = pwd.getpwnam("nobody").pw_gid
+    return ["setpriv", "--reuid=nobody", f"--regid={group}", "--clear-groups"]
+
+
+class Cluster:
+    """A server on a Unix socket, with a migrated template database."""
+
+    def __init__(self, mailroom):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mr-bench-", dir="/tmp"))
+        os.chmod(self.dir, 0o755)
+        pg = self.dir / "pg"
+        pg.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(pg, "nobody")
+        self.socket, self.bin, self.made = pg, programs(), 0
+        self.log = open(self.dir / "server.log", "wb")
+        quiet = {"stdout": self.log, "stderr": self.log, "stdin": subprocess.DEVNULL, "cwd": pg}
+        subprocess.run(unprivileged() + [self.bin / "initdb", "-D", pg / "data", "-U", "postgres",
+                       "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"], check=True, **quiet)
+        # No disk is measured here: it would be another one elsewhere.
+        settings = ["listen_addresses=", "fsync=off", "shared_buffers=512MB", "max_wal_size=8GB",
+                    "checkpoint_timeout=1h", "autovacuum_naptime=15s"]
+        words = [word for setting in settings for word in ("-c", setting)]
+        self.server = subprocess.Popen(
+            unprivileged() + [self.bin / "postgres", "-D", pg / "data", "-k", pg] + words, **quiet)
+        deadline = time.monotonic() + 30
+        while subprocess.run(["pg_isready", "-q", "-h", pg], stdin=subprocess.DEVNULL).returncode:
+            if time.monotonic() > deadline or self.server.poll() is not None:
+                raise SystemExit(f"bench: PostgreSQL did not start, see {self.dir}/server.log")
+            time.sleep(0.05)
+        self.sql("postgres", "CREATE DATABASE ours_template")
+        subprocess.run([mailroom, "migrate", "up"], check=True, stdout=self.log, stderr=self.log,
+                       env=self.env("ours_template"), stdin=subprocess.DEVNULL)
+
+    def sql(self, database, *statements, output=False):
+        """Runs statements, each in a transaction of its own."""
+        words = [word for statement in statements for word in ("-c", statement)]
+        done = subprocess.run(["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.socket,
+                               "-U", "postgres", "-d", database] + words, check=True, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+        return done.stdout.strip() if output else None
+
+    def env(self, database, **more):
+        """The environment of a program that works on `database`; only what it needs."""
+        env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        env.update(MAILROOM_DATABASE_URL=f"host={self.socket} user=postgres dbname={database}",
+                   MAILROOM_SECRET_KEY=KEY, PGHOST=str(self.socket), PGUSER="postgres",
+                   PGCLIENTENCODING="UTF8", AWS_CONFIG_FILE="/dev/null",
+                   AWS_SHARED_CREDENTIALS_FILE="/dev/null", AWS_REGION="us-east-1",
+                   AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench",
+                   NO_PROXY="127.0.0.1,localhost")
+        env.update({name: str(value) for name, value in more.items()})
+        return env
+
+    def database(self, template="ours_template"):
+        """A new database."""
+        self.made += 1
+        name = f"bench{self.made}"
+        self.sql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name):
+        self.sql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    def fill(self, database, count, prefix="u"):
+        """Accounts that each want one mail, in one transaction; settled on disk and analysed."""
+        self.sql(database, "INSERT INTO accounts (email, login) SELECT "
+                 f"'{prefix}' || i || '@example.com', '{prefix}' || i "
+                 f"FROM generate_series(1, {count}) i", "VACUUM ANALYZE", "CHECKPOINT")
+
+    def statements(self, limit):
+        """The claim and the settlement as a pgbench script: rows come in the order of tokens."""
+        def text(name):
+            lines = (ROOT / "src/db" / name).read_text().splitlines()
+            return "\n".join(line for line in lines if not line.startswith("--"))
+
+        def put(sql, values):
+            for name, value in values.items():
+                sql = sql.replace(name, value)
+            return sql
+
+        def array(what):
+            return f"ARRAY(SELECT {what} FROM generate_series(:first::bigint, :first + {limit - 1}) g)"
+
+        claim = put(text("claim.sql"), {
+            "$1": "'mailroom'", "$2": str(limit), "$3": str(limit), "$4": ":lease::text",
+            "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit)})
+        settle = put(text("settle.sql"), {
+            "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
+            "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true")})
+        path = self.dir / f"claim{limit}.sql"
+        path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
+        return path
+
+    def pgbench(self, database, script, transactions):
+        """Seconds that pgbench takes for so many transactions on one connection."""
+        options = " ".join(f"-c {name}={value}" for name, value in PLANNING)
+        done = subprocess.run(
+            ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(transactions), "-D", "lease=1",
+             "-D", "first=1", "-f", script, database], check=True, text=True, capture_output=True,
+            env=self.env(database, PGOPTIONS=options), stdin=subprocess.DEVNULL)
+        return transactions / float(re.search(r"tps = ([0-9.]+)", done.stdout).group(1))
+
+    def close(self):
+        self.server.send_signal(signal.SIGINT)
+        self.server.wait()
+        self.log.close()
+        shutil.rmtree(self.dir, ignore_errors=True)

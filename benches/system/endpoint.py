@@ -1,0 +1,96 @@
+"""An SES with no latency: accepts everything at once. Speaks v2 (SendBulkEmail) and what the peer's
+sender speaks, v1 (SendBulkTemplatedEmail). Not a fake of its failures: tests/support has that.
+
+    endpoint.py PORT_FILE COUNT_FILE [CERTIFICATE KEY]
+"""
+
+import os
+import pathlib
+import socket
+import ssl
+import sys
+import threading
+
+
+def answer(head, body):
+    if body.startswith(b"Action="):
+        count = body.count(b".Destination.ToAddresses.member.1=")
+        member = "<member><Status>Success</Status><MessageId>0102018f-0001</MessageId></member>"
+        text = ('<SendBulkTemplatedEmailResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/">'
+                f"<SendBulkTemplatedEmailResult><Status>{member * count}</Status>"
+                "</SendBulkTemplatedEmailResult><ResponseMetadata><RequestId>1</RequestId>"
+                "</ResponseMetadata></SendBulkTemplatedEmailResponse>")
+        return count, "text/xml", text.encode()
+    if head.startswith(b"GET "):
+        text = (b'{"SendQuota":{"Max24HourSend":-1,"MaxSendRate":1000000,"SentLast24Hours":0},'
+                b'"ProductionAccessEnabled":true,"SendingEnabled":true}')
+        return 0, "application/json", text
+    count = body.count(b'"ReplacementEmailContent"')
+    entry = b'{"Status":"SUCCESS","MessageId":"0102018f0000abcd-00000000-0000"}'
+    return count, "application/json", b'{"BulkEmailEntryResults":[' + b",".join([entry] * count) + b"]}"
+
+
+class Endpoint:
+    def __init__(self, count_file):
+        self.count_file, self.accepted, self.lock = count_file, 0, threading.Lock()
+
+    def count(self, more):
+        with self.lock:
+            self.accepted += more
+            self.count_file.seek(0)
+            self.count_file.write(f"{self.accepted}\n")
+            self.count_file.flush()
+
+    def serve(self, connection):
+        waiting = b""
+        with connection:
+            while True:
+                while b"\r\n\r\n" not in waiting:
+                    more = connection.recv(65536)
+                    if not more:
+                        return
+                    waiting += more
+                head, waiting = waiting.split(b"\r\n\r\n", 1)
+                lower = head.lower()
+                length = 0
+                if b"content-length:" in lower:
+                    length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
+                if b"expect: 100-continue" in lower:
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                while len(waiting) < length:
+                    waiting += connection.recv(65536)
+                body, waiting = waiting[:length], waiting[length:]
+                count, kind, text = answer(head, body)
+                connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"
+                                   f"Content-Length: {len(text)}\r\n\r\n".encode() + text)
+                if count:
+                    self.count(count)
+
+
+def main(port_file, count_file, *certificate):
+    listener = socket.create_server(("127.0.0.1", 0))
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+    endpoint = Endpoint(open(count_file, "w"))
+    done = pathlib.Path(port_file + ".new")
+    done.write_text(str(listener.getsockname()[1]))
+    os.rename(done, port_file)
+
+    def take(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if context:
+                connection = context.wrap_socket(connection, server_side=True)
+            endpoint.serve(connection)
+        except OSError:
+            pass  # The client has gone.
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=take, args=(connection,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
