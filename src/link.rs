@@ -232,28 +232,23 @@ impl Link {
         }
     }
 
-    /// Waits for a notification until `until`; gives whether one came. Returns early when the
-    /// connection is lost, the process is asked to stop, or numbers are to be written.
-    ///
-    /// # Errors
-    /// As [`Link::connect`].
-    pub fn wait(&mut self, until: Instant) -> Result<bool, Error> {
-        if !self.connect()? {
-            return Ok(false);
-        }
+    /// Waits for a notification until `until`; gives whether one came. Returns early when there is
+    /// no connection, the process is asked to stop, or numbers are to be written. It does not
+    /// connect: whoever does must look at what it missed.
+    pub fn wait(&mut self, until: Instant) -> bool {
         self.metrics.tick((self.clock.now)());
         let until = self.metrics.before(until);
         loop {
             let now = (self.clock.now)();
             notify::progress(now);
             let end = notify::before(until, now);
-            let Some((session, _)) = &mut self.live else { return Ok(false) };
+            let Some((session, _)) = &mut self.live else { return false };
             match session.wait(end) {
                 Ok(false) if end < until && !self.stop.requested() => {}
-                Ok(notified) => return Ok(notified),
+                Ok(notified) => return notified,
                 Err(fault) => {
                     self.failed("waiting for notifications", &fault);
-                    return Ok(false);
+                    return false;
                 }
             }
         }

@@ -15,7 +15,7 @@ const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 fn rude(quoted: &[String]) -> Vec<Reply> {
     let quoted = quoted.join(" ");
     vec![
-        Reply::error(500, "InternalFailure", &quoted),
+        Reply::error(409, "ConcurrentModificationException", &quoted),
         Reply::Full(503, Vec::new(), quoted.clone()),
         Reply::AcceptThenBody("not JSON"),
         Reply::Truncated,

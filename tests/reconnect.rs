@@ -343,7 +343,7 @@ fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
     running.wait_log("connected");
     let mut holder = database.client();
     let mut held = holder.transaction().unwrap();
-    held.batch_execute("SELECT FROM jobs FOR UPDATE").unwrap();
+    held.batch_execute("LOCK TABLE jobs IN SHARE MODE").unwrap();
     database.accounts("user", 1);
     running.wait_lines(1);
     wait_until("it waits for the lock", || database.blocked(RECORD) == 1);

@@ -248,7 +248,7 @@ impl QueueSource {
         let now = self.now();
         let ends = [self.window.deadline(), self.next_due, self.count_at, until];
         let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
-        if end > now && self.link.wait(end)? {
+        if end > now && self.link.wait(end) {
             let now = self.now();
             if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
                 self.stop.sleep(quiet_until - now);
@@ -343,7 +343,7 @@ impl Source for QueueSource {
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
             let end = self.count_at.map_or(until, |at| at.min(until));
-            self.link.wait(end.min(self.next_check))?;
+            self.link.wait(end.min(self.next_check));
         }
         Ok(!self.stop.requested())
     }
