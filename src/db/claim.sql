@@ -1,6 +1,12 @@
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
 --   $4 text of the lease   $5 its length, seconds   $6 actions that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at
+--   $9 what is known to be the earliest due_at of all, or null
+--
+-- With $9 each priority is begun there, and not among the index entries of what was claimed before:
+-- as long as a transaction is open that might still see those, nobody may remove them. Every
+-- priority of the table actions is looked at; one that no action has any more waits until $9 is
+-- null again.
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending'.
 -- While the queue is paused there is nothing due.
@@ -9,13 +15,31 @@
 WITH due AS MATERIALIZED (
     SELECT d.token, d.created_at,
            row_number() OVER () AS place
-      FROM (SELECT token, created_at
-              FROM deliveries
-             WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
-               AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
-             ORDER BY priority, due_at, token
-             LIMIT $8::bigint
-               FOR UPDATE SKIP LOCKED) d
+      FROM (SELECT first.token, first.created_at
+              FROM (SELECT token, created_at
+                      FROM deliveries
+                     WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
+                       AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
+                       AND $9::text IS NULL
+                     ORDER BY priority, due_at, token
+                     LIMIT $8::bigint
+                       FOR UPDATE SKIP LOCKED) first
+            UNION ALL
+            (SELECT later.token, later.created_at
+               FROM unnest(ARRAY(SELECT priority FROM actions UNION SELECT 50 ORDER BY 1))
+                    AS each (priority)
+              CROSS JOIN LATERAL (
+                    SELECT token, created_at
+                      FROM deliveries
+                     WHERE queue = $1::text::job_type AND state = 'pending'
+                       AND priority = each.priority
+                       AND due_at >= $9::text::timestamptz AND due_at <= now()
+                     ORDER BY due_at, token
+                     LIMIT $8::bigint
+                       FOR UPDATE SKIP LOCKED) later
+              WHERE (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
+                AND $9::text IS NOT NULL
+              LIMIT $8::bigint)) d
 ),
 seen AS MATERIALIZED (
     SELECT due.token, due.place, due.created_at, t.expires_at,

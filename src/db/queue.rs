@@ -30,6 +30,7 @@ pub struct Statements {
     queue: String,
     claim: Statement,
     look: Statement,
+    floor: Statement,
     settle: Statement,
     adopt: Statement,
     rescue: Statement,
@@ -57,6 +58,8 @@ pub struct Want<'a> {
     pub held: &'a [u16],
     /// How long their deliveries wait.
     pub held_for: Duration,
+    /// No row is due earlier than this, as [`Statements::floor`] gives it.
+    pub floor: Option<&'a str>,
 }
 
 /// What a claim got.
@@ -116,6 +119,7 @@ impl Statements {
             queue: queue.to_owned(),
             claim: client.prepare(include_str!("claim.sql"))?,
             look: client.prepare(include_str!("look.sql"))?,
+            floor: client.prepare(include_str!("floor.sql"))?,
             settle: client.prepare(include_str!("settle.sql"))?,
             adopt: client.prepare(include_str!("adopt.sql"))?,
             rescue: client.prepare(include_str!("rescue.sql"))?,
@@ -144,6 +148,7 @@ impl Statements {
                 &held,
                 &want.held_for.as_secs_f64(),
                 &count(want.look),
+                &want.floor,
             ],
         )?;
         let mut claimed = Claimed::default();
@@ -174,12 +179,18 @@ impl Statements {
         Ok(claimed)
     }
 
-    /// Looks at what waits, without taking it; counts up to `limit`.
+    /// Looks at what waits, without taking it; counts up to `limit`. No row is due earlier than
+    /// `floor`, if that is known.
     ///
     /// # Errors
     /// As the statement.
-    pub fn look(&self, client: &mut Client, limit: usize) -> Result<Waiting, Error> {
-        let row = client.query_one(&self.look, &[&self.queue, &count(limit)])?;
+    pub fn look(
+        &self,
+        client: &mut Client,
+        limit: usize,
+        floor: Option<&str>,
+    ) -> Result<Waiting, Error> {
+        let row = client.query_one(&self.look, &[&self.queue, &count(limit), &floor])?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
@@ -189,6 +200,14 @@ impl Statements {
                 false => None,
             },
         })
+    }
+
+    /// The earliest moment for which anything is due, as the server writes it.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn floor(&self, client: &mut Client) -> Result<String, Error> {
+        client.query_one(&self.floor, &[&self.queue])?.try_get(0)
     }
 
     /// Settles deliveries; gives those that were written, which are all whose lease still stood.

@@ -4,6 +4,7 @@
 //! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
 //! table in order is in `queue/upkeep.rs`.
 
+mod floor;
 mod upkeep;
 
 use super::{Ask, Next, Source, new_lease, report_settled};
@@ -99,6 +100,7 @@ pub struct QueueSource {
     next_due: Option<Instant>,
     next_check: Instant,
     connected_before: bool,
+    floor: floor::Floor,
     highest: i64,
     recorded: i64,
 }
@@ -128,6 +130,7 @@ impl QueueSource {
             quiet_until: None,
             next_due: None,
             connected_before: false,
+            floor: floor::Floor::default(),
             highest: 0,
             recorded: 0,
         }
@@ -148,6 +151,7 @@ impl QueueSource {
         });
         loop {
             let reach = self.reach.max(ask.limit);
+            let (floor, begun) = (self.floor(), self.now());
             let want = Want {
                 limit: ask.limit,
                 least,
@@ -156,6 +160,7 @@ impl QueueSource {
                 lease_for: self.settings.lease,
                 held: &ask.held,
                 held_for,
+                floor: floor.as_deref(),
             };
             let Some(Claimed { claims, passed, expired }) =
                 self.link.run("claiming", |statements, client| statements.claim(client, want))?
@@ -167,8 +172,15 @@ impl QueueSource {
                 self.prune_at_once()?;
             }
             self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
+            if floor.is_none() {
+                self.walked(begun)?;
+            }
             if !claims.is_empty() {
                 return self.sign(claims);
+            }
+            if floor.is_some() {
+                self.forget_floor();
+                continue;
             }
             if passed == 0 || self.stop.requested() {
                 return Ok(Batch::default());
@@ -217,9 +229,10 @@ impl QueueSource {
     /// Looks at what waits and decides: drain, open the window, or neither.
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
-        let begun = self.now();
-        let Some(waiting) =
-            self.link.run("looking", |statements, client| statements.look(client, limit))?
+        let (floor, begun) = (self.floor(), self.now());
+        let Some(waiting) = self.link.run("looking", |statements, client| {
+            statements.look(client, limit, floor.as_deref())
+        })?
         else {
             return Ok(());
         };
@@ -252,7 +265,7 @@ impl QueueSource {
             self.window.open(now);
         }
         (self.drained, self.stalled) = (false, false);
-        Ok(())
+        if floor.is_none() { self.walked(begun) } else { Ok(()) }
     }
 
     /// Waits for the earliest of: notification, window end, next due delivery, healthcheck,
@@ -280,6 +293,7 @@ impl QueueSource {
 
     /// After a new connection: what happened meanwhile is found by looking.
     fn catch_up(&mut self) -> Result<(), Error> {
+        self.forget_floor();
         let first = !std::mem::replace(&mut self.connected_before, true);
         self.rescue(false)?;
         if first {
