@@ -393,7 +393,7 @@ class Bench:
         seconds, rate = (600, 500) if self.full else (60, 500)
         database = self.cluster.database()
         holder = subprocess.Popen(["psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d",
-                                   database], stdin=subprocess.PIPE, text=True)
+                                   database], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         holder.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tokens;\n")
         holder.stdin.flush()
         self.log_statements(database)

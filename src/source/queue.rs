@@ -265,7 +265,14 @@ impl QueueSource {
             self.window.open(now);
         }
         (self.drained, self.stalled) = (false, false);
-        if floor.is_none() { self.walked(begun) } else { Ok(()) }
+        if floor.is_none() {
+            return self.walked(begun);
+        }
+        if waiting.due < limit {
+            // What was committed late is before the floor, and nothing else may wake us for it.
+            self.next_due = self.next_due.into_iter().chain(self.floor_ends()).min();
+        }
+        Ok(())
     }
 
     /// Waits for the earliest of: notification, window end, next due delivery, healthcheck,

@@ -31,6 +31,11 @@ impl QueueSource {
         self.floor.known.as_ref().map(|(floor, _)| floor.clone())
     }
 
+    /// Until when the beginning is left out, if it is.
+    pub(super) fn floor_ends(&self) -> Option<Instant> {
+        self.floor.known.as_ref().map(|(_, until)| *until)
+    }
+
     /// Begins at the very beginning next time.
     pub(super) fn forget_floor(&mut self) {
         self.floor.known = None;
