@@ -297,24 +297,6 @@ impl QueueSource {
         }
         Ok(())
     }
-
-    /// After a new connection: what happened meanwhile is found by looking.
-    fn catch_up(&mut self) -> Result<(), Error> {
-        self.forget_floor();
-        let first = !std::mem::replace(&mut self.connected_before, true);
-        self.rescue(false)?;
-        if first {
-            self.rescue(true)?;
-        }
-        (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
-        Ok(())
-    }
-
-    fn give(&mut self, batch: Batch, why: &str) -> Next {
-        let count = batch.messages.len();
-        log::info("PG", format_args!("processing {count} rows... ({why})"));
-        Next::Batch(batch)
-    }
 }
 
 impl Source for QueueSource {

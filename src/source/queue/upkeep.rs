@@ -3,10 +3,11 @@
 //!
 //! Out of scope: when a batch is claimed and what becomes of it.
 
-use super::{QueueSource, Retention};
+use super::{Next, QueueSource, Retention};
 use crate::db::queue::CHUNK;
 use crate::error::Error;
 use crate::log;
+use crate::model::Batch;
 use std::time::Duration;
 
 /// How many chunks of old rows are deleted at one healthcheck.
@@ -48,6 +49,25 @@ impl QueueSource {
                 return Ok(());
             }
         }
+    }
+
+    /// Hands a batch on, and says so.
+    pub(super) fn give(&mut self, batch: Batch, why: &str) -> Next {
+        let count = batch.messages.len();
+        log::info("PG", format_args!("processing {count} rows... ({why})"));
+        Next::Batch(batch)
+    }
+
+    /// After a new connection: what happened meanwhile is found by looking.
+    pub(super) fn catch_up(&mut self) -> Result<(), Error> {
+        self.forget_floor();
+        let first = !std::mem::replace(&mut self.connected_before, true);
+        self.rescue(false)?;
+        if first {
+            self.rescue(true)?;
+        }
+        (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
+        Ok(())
     }
 
     /// The round between batches: a sign of life, lapsed leases, expired tokens, old rows.
