@@ -4,6 +4,12 @@ use mailroom::error::Kind;
 use mailroom::{cmd, log};
 use std::process::ExitCode;
 
+/// musl's own allocator gives memory back to the kernel after almost every batch and asks for it
+/// again before the next: half the system calls of a drain.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         // The payload may hold data; the place is enough to find the fault.

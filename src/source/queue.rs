@@ -21,8 +21,9 @@ use crate::verdict;
 use crate::window::Window;
 use std::time::{Duration, Instant};
 
-/// After a wake-up that brought nothing, wake-ups are not looked into for so long: a flood of
-/// notifications is not a flood of queries.
+/// After a wake-up that brought nothing, wake-ups are not looked into for so long, doubling with each
+/// of them: a flood of notifications is not a flood of queries.
+const QUIET_FIRST: Duration = Duration::from_millis(2);
 const QUIET: Duration = Duration::from_millis(50);
 
 /// Rows to look at once ineligible ones were met, to get past them quickly.
@@ -97,6 +98,8 @@ pub struct QueueSource {
     paused: bool,
     /// The look to come is because of a notification.
     woken: bool,
+    /// After the last wake-up that brought nothing.
+    quiet: Duration,
     quiet_until: Option<Instant>,
     next_due: Option<Instant>,
     next_check: Instant,
@@ -130,6 +133,7 @@ impl QueueSource {
             last_due: 0,
             paused: false,
             woken: false,
+            quiet: Duration::ZERO,
             quiet_until: None,
             next_due: None,
             count_at: None,
@@ -220,7 +224,9 @@ impl QueueSource {
         self.next_due = waiting.next.map(|wait| (begun + wait).max(now + QUIET));
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
-        self.quiet_until = fruitless.then(|| now + QUIET);
+        let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
+        self.quiet = if fruitless { longer } else { Duration::ZERO };
+        self.quiet_until = fruitless.then(|| now + self.quiet);
         self.last_due = waiting.due;
         if waiting.due == 0 {
             self.window.close();

@@ -1,0 +1,75 @@
+//! Fixed work on the hot paths, so many times: `scripts/count` runs it under callgrind, which counts
+//! instructions and needs no clock.
+//!
+//! In scope: what is done for each message of a batch, without the database and the network. Out of
+//! scope: timing (`scripts/bench`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use mailroom::model::{Action, Batch, Message};
+use mailroom::token::{Parsed, SigningKey, verify};
+use mailroom::window::Window;
+use mailroom::{verdict, wire};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn batch(token: &str) -> Batch {
+    let message = |i: u16| Message {
+        action: 1 + i % 2,
+        email: format!("user{i}@example.com"),
+        login: if i.is_multiple_of(10) { format!("Smith, \"{i}\"") } else { format!("user{i}") },
+        token: token.to_owned(),
+        code: "01234".to_owned(),
+        ticket: None,
+    };
+    Batch { messages: (0..50).map(message).collect() }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let (Some(path), Some(times)) = (words.get(1), words.get(2).and_then(|n| n.parse().ok()))
+    else {
+        // `cargo test` and `cargo bench` run this without words.
+        return;
+    };
+    let times: usize = times;
+    let key = SigningKey::from_hex(&"cafebabe".repeat(8)).unwrap();
+    let action = Action { number: 2, path: "/recover".into(), signs_code: true };
+    let token = key.sign(&action, &[7; 32], Some("01234")).unwrap();
+    let batch = batch(&token);
+    let mut record = Vec::new();
+    wire::encode(&batch, &mut record);
+    match path.as_str() {
+        "encode" => (0..times).for_each(|_| {
+            record.clear();
+            wire::encode(black_box(&batch), &mut record);
+        }),
+        "decode" => (0..times).for_each(|_| {
+            let read = wire::Decoder::new().push(black_box(&record)).1.unwrap();
+            assert_eq!(black_box(read).good.len(), 50);
+        }),
+        "sign" => (0..times).for_each(|_| {
+            black_box(key.sign(&action, black_box(&[7; 32]), Some("01234"))).unwrap();
+        }),
+        "verify" => {
+            let keys = [key];
+            (0..times).for_each(|_| {
+                let parsed = Parsed::from_text(black_box(&token)).unwrap();
+                verify(&keys, &parsed, &["/activate", "/recover"], Some("01234")).unwrap();
+            });
+        }
+        "window" => {
+            let (mut window, now) = (Window::new(Duration::from_secs(5)), Instant::now());
+            (0..times).for_each(|_| {
+                window.open(black_box(now));
+                assert!(!black_box(window.due(now)));
+                window.close();
+            });
+        }
+        "verdict" => (0..times).for_each(|_| {
+            let _ = black_box(verdict::ses::entry(black_box("SUCCESS"), "", "0102018f-0001", 1));
+            let _ = black_box(verdict::ses::entry(black_box("MESSAGE_REJECTED"), "no", "", 1));
+        }),
+        other => panic!("there is no hot path {other}"),
+    }
+}
