@@ -1,7 +1,7 @@
 //! The process: the only place that ends it and that prints a fatal error.
 
 use mailroom::error::Kind;
-use mailroom::{cmd, log};
+use mailroom::{cli, cmd, log};
 use std::process::ExitCode;
 
 /// musl's own allocator gives memory back to the kernel after almost every batch and asks for it
@@ -17,14 +17,18 @@ fn main() -> ExitCode {
         log::error("RUN", format_args!("a fault in mailroom itself at {place}; please report it"));
         std::process::exit(i32::from(Kind::Bug.exit_code()));
     }));
-    match cmd::main(std::env::args_os().skip(1).collect()) {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let command = words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    match cmd::main(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.message.lines() {
                 log::error("RUN", line);
             }
             if error.kind == Kind::Usage {
-                log::error("RUN", "see `mailroom help`");
+                let known = cli::COMMANDS.iter().find(|known| known.name == command);
+                let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
+                log::error("RUN", format_args!("see `mailroom help{of}`"));
             }
             ExitCode::from(error.kind.exit_code())
         }

@@ -181,7 +181,7 @@ fn a_wrong_command_line_ends_with_status_64_and_a_hint() {
         &[],
     ] {
         let finished = Program::new(words).on_nothing().output();
-        assert_refused(&finished, 64, &["see `mailroom help`"]);
+        assert_refused(&finished, 64, &["see `mailroom help"]);
     }
 }
 

@@ -463,7 +463,7 @@ fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
     let mut client = crate::support::cluster::connect(&url).unwrap();
     let error = migrate::require_current(&mut client).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
-    assert!(error.message.contains("SELECT on it"), "{error}");
+    assert!(error.message.contains("run: mailroom migrate grants ROLE"), "{error}");
     let error = migrate::down(&mut client, None).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
 }

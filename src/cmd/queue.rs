@@ -176,7 +176,8 @@ fn pause(config: &Config, session: &mut Session, reason: Option<&str>) -> Result
         (Some(_), false) => {
             format!("queue {queue} is paused: nothing is claimed; what is on its way is settled\n")
         }
-        (Some(_), true) => format!("queue {queue} was paused before and stays so\n"),
+        (Some(""), true) => format!("queue {queue} was paused before and stays so\n"),
+        (Some(_), true) => format!("queue {queue} was paused before; the reason is new\n"),
         (None, true) => format!("queue {queue} goes on\n"),
         (None, false) => format!("queue {queue} was not paused\n"),
     })

@@ -27,6 +27,8 @@ pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transpor
         Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
     })?;
     if config.debug {
+        let told = "MAILROOM_DEBUG is set: requests are printed, not sent, and count as sent";
+        log::warn(unit(config), told);
         return dry(config);
     }
     match &config.provider {

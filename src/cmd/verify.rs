@@ -31,12 +31,17 @@ pub fn run(
     match token {
         Some(token) => all_valid = check(&token)?,
         None => {
+            let mut some = false;
             for line in std::io::stdin().lock().lines() {
                 let line =
                     line.map_err(|error| Error::io("reading standard input failed", error))?;
                 if !line.trim().is_empty() {
                     all_valid &= check(&line)?;
+                    some = true;
                 }
+            }
+            if !some {
+                return Err(Error::usage("no token was given, nor one on standard input"));
             }
         }
     }

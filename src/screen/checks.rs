@@ -38,7 +38,7 @@ fn one(page: &mut Page, check: &Check) {
     let word = check.status.word();
     let wide = page.look.width > MARGIN + NARROWEST;
     let margin = if wide { MARGIN } else { 4 };
-    let head = format!("{word:<9}{:<20}", clean(&check.name));
+    let head = format!("{word:<9}{:<19} ", clean(&check.name));
     let mut lines = Vec::new();
     for text in check.detail.lines() {
         lines.extend(wrapped(&clean(text), page.look.width - margin));

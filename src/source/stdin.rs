@@ -148,7 +148,7 @@ impl StdinSource {
             self.metrics.bad_input();
             let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
             let kept = if raw.is_empty() { String::new() } else { format!("; {kept}") };
-            log::error("SES", format_args!("bad input: record {record}{message}: {why}{kept}"));
+            log::error("SEND", format_args!("bad input: record {record}{message}: {why}{kept}"));
         }
     }
 
@@ -172,7 +172,7 @@ impl StdinSource {
         let lapsed = before - self.waiting.len();
         if lapsed > 0 {
             let why = "ran out before they could be sent; they will be claimed again";
-            log::warn("SES", format_args!("the leases of {lapsed} deliveries {why}"));
+            log::warn("SEND", format_args!("the leases of {lapsed} deliveries {why}"));
         }
         for held in self.waiting.drain(..) {
             let due = held.due <= now && !ask.held.contains(&held.message.action);
@@ -209,7 +209,7 @@ impl StdinSource {
         }
         let kept = self.keep(&raw, reasons.len());
         for (to, why) in reasons {
-            log::error("SES", format_args!("not delivered to {to}: {why}; {kept}"));
+            log::error("SEND", format_args!("not delivered to {to}: {why}; {kept}"));
         }
     }
 

@@ -133,7 +133,10 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
     match session.call(STEP, |client| Ok(migrate::require_current(client))) {
         Ok(Ok(())) => round.checks.ok("schema", format!("version {}", db::SCHEMA_VERSION)),
         Ok(Err(error)) => {
-            let advice = "run `mailroom migrate up` as the owner of the tables";
+            let advice = match error.message.contains("mailroom migrate grants") {
+                true => "",
+                false => "run `mailroom migrate up` as the owner of the tables",
+            };
             round.checks.misconfigured("schema", error.message, advice);
             for name in ["queue", "grants"] {
                 round.checks.unknown(name, "the schema is not the one that is needed");

@@ -6,6 +6,7 @@
 use super::{NOTHING, failed};
 use crate::error::Error;
 use postgres::Client;
+use postgres::error::SqlState;
 
 /// Where the tables are, or would be made.
 pub(super) struct Home {
@@ -103,7 +104,14 @@ pub(super) fn read(client: &mut Client, home: &Home) -> Result<Found, Error> {
     let row = if home.exists {
         client
             .query_opt(&format!("SELECT version, dirty FROM {} LIMIT 1", home.table), &[])
-            .map_err(|e| failed(&format!("cannot read {} (needs SELECT on it)", home.table), &e))?
+            .map_err(|error| {
+                let mut told = failed(&format!("cannot read {}", home.table), &error);
+                if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+                    told.message +=
+                        "; let the owner of the tables run: mailroom migrate grants ROLE";
+                }
+                told
+            })?
     } else {
         None
     };

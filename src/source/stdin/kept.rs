@@ -88,7 +88,7 @@ impl Kept {
         };
         // Said here, for the process may end with another error.
         log::error(
-            "SES",
+            "SEND",
             format_args!("messages lost: {count}; {} cannot be written: {error}", self.path()),
         );
         Err(Error::new(Kind::Io, "messages that could not be delivered could not be kept either"))
@@ -105,6 +105,6 @@ impl Kept {
 
     fn tell_written(&self, count: usize) {
         let path = self.path();
-        log::info("SES", format_args!("messages from memory now kept in {path}: {count}"));
+        log::info("SEND", format_args!("messages from memory now kept in {path}: {count}"));
     }
 }

@@ -48,7 +48,7 @@ pub fn take_over(
                 unsent.push((record, Bad { message: Some(place), why: why.to_owned(), raw }));
             }
             _ => log::info(
-                "SES",
+                "SEND",
                 format_args!(
                     "left out {}: its delivery is settled, expired, or somebody else's",
                     log::address(&message.email)
