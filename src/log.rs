@@ -4,10 +4,14 @@
 //! worth a line. A line never holds a secret, token, code, key, password or the body of a mail;
 //! callers see to that, and the tests search for them.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -92,7 +96,31 @@ fn write_with(level: Level, unit: &str, text: &dyn Display, fields: &[(&str, Val
     let text = text.to_string();
     let line = line(level, format, unit, &text, fields, OffsetDateTime::now_utc());
     // A log that cannot be written must not stop the mail.
+    let lost = LOST.load(Relaxed);
+    if !is_taken(if lost > 0 { PollTimeout::ZERO } else { PATIENCE.into() }) {
+        LOST.store(lost + 1, Relaxed);
+        return;
+    }
+    if lost > 0 {
+        LOST.store(0, Relaxed);
+        let text = format!("lines lost because nobody read them: {lost}");
+        let line = self::line(Level::Warn, format, unit, &text, &[], OffsetDateTime::now_utc());
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// How long, in milliseconds, a reader of the log may keep it up; once it did, not at all.
+const PATIENCE: u16 = 1000;
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Whether standard error takes a line now. A pipe that does holds at least PIPE_BUF bytes.
+/// <https://man7.org/linux/man-pages/man7/pipe.7.html>
+fn is_taken(wait: PollTimeout) -> bool {
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    // An interrupted wait, or a descriptor that cannot be waited for, is no reader that is stuck.
+    poll(&mut fds, wait) != Ok(0)
 }
 
 fn line(

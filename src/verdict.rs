@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
 const WHY_LIMIT: usize = 300;
 
+/// The longest id of a message; a token is longer.
+const ID_LIMIT: usize = 80;
+
 /// The shortest run of letters and digits that could be a secret: 32 bytes in base64.
 const SECRET_LEN: usize = 43;
 
@@ -143,6 +146,14 @@ pub fn settlement(
             Settlement::Again { delay, why, counts: true }
         }
     }
+}
+
+/// A provider's id of a message, if it is one: it is logged and stored, and whoever answers might
+/// quote what it was sent.
+fn identifier(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_id = text.len() <= ID_LIMIT && text.chars().all(is_plain);
+    if is_id { text.to_owned() } else { "(no id)".to_owned() }
 }
 
 /// The provider cannot serve, whatever it is asked.
@@ -278,6 +289,20 @@ mod tests {
         assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
         assert!(!why.contains("john") && !why.contains('\n'));
         assert_eq!(why.chars().count(), WHY_LIMIT + 1);
+    }
+
+    #[test]
+    fn an_id_that_quotes_what_was_sent_is_none() {
+        let id = |text: &str| match ses::entry("SUCCESS", "", text, 1) {
+            Outcome::Accepted { provider_id } => provider_id,
+            other => panic!("{other:?}"),
+        };
+        let real = "0107018f2c5b3a4d-1f0e8c5e-7a0b-4d7c-9a55-3d1c2b6f9e10-000000";
+        assert_eq!(id(real), real);
+        assert_eq!(id(""), "");
+        for quoted in ["ann@example.com", "{\"code\":\"12345\"}", &"aZ-_".repeat(22), "a\nb"] {
+            assert_eq!(id(quoted), "(no id)");
+        }
     }
 
     #[test]

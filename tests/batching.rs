@@ -1,6 +1,7 @@
 //! When batches go out: full ones at once, partial ones when the window ends.
 
 use crate::support::cluster::{Cluster, Database, shared};
+use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{PATIENCE, Program, Running, messages, wait_until};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -265,4 +266,30 @@ fn rows_that_somebody_locks_cause_no_busy_loop_and_go_when_they_are_free() {
     assert_eq!(sizes(&collect.wait_lines(2)), [10, 10]);
     assert!(start.elapsed() < PATIENCE);
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn notifications_that_come_while_it_always_has_work_do_not_pile_up() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::Slow(Duration::from_millis(20), Box::new(Reply::Accept)));
+    database.accounts("user", 5000);
+    let run = Program::run(&database, &endpoint.url()).env("MAILROOM_SEND_RATE", "100000").start();
+    wait_until("it works", || database.in_state("sent") > 0);
+    let before = run.status("VmHWM");
+    let mut client = database.client();
+    let many = format!(
+        "SELECT pg_notify('token_insert', '{}' || n) FROM generate_series(1, 100) AS n",
+        "x".repeat(7900)
+    );
+    // 40 MB in all, a little with each batch.
+    for _ in 0..50 {
+        client.batch_execute(&many).unwrap();
+        let sent = database.in_state("sent");
+        wait_until("it goes on", || database.in_state("sent") > sent);
+    }
+    assert!(database.in_state("pending") > 0, "it had no work any more");
+    let grown = run.status("VmHWM") - before;
+    assert!(grown < 15_000, "{grown} kB");
+    assert_eq!(run.stop().code, Some(0));
 }

@@ -142,3 +142,17 @@ fn a_process_that_is_asked_to_stop_says_so_once_and_how_it_ended() {
     assert!(ended.log.ends_with("[SES] end of input; 1 messages handed over\n"), "{}", ended.log);
     assert!(!ended.log.contains("asked to stop"), "{}", ended.log);
 }
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_mail() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    // More lines than a pipe holds.
+    database.accounts("user", 1500);
+    let run = Program::run(&database, &endpoint.url())
+        .env("MAILROOM_SEND_RATE", "100000")
+        .after("mkfifo log && exec 3<>log 2>log")
+        .start();
+    wait_until("all is settled", || database.in_state("sent") == 1500);
+    assert_eq!(run.stop().code, Some(0));
+}

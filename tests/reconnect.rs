@@ -359,3 +359,13 @@ fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
     running.wait_log_times("] connected", 2);
     assert_eq!(running.stop().code, Some(0));
 }
+
+#[test]
+fn too_few_file_descriptors_are_a_fault_that_can_pass() {
+    let database = Database::migrated();
+    for limit in [5, 9, 12] {
+        let run = Program::collect(&database).after(&format!("ulimit -n {limit}")).start();
+        run.wait_log("Too many open files");
+        assert_eq!(run.stop().code, Some(0), "{limit}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What the answers of Postmark mean.
 //! <https://postmarkapp.com/developer/api/overview#error-codes>
 
-use super::{CallVerdict, Refusal, away, by_server_error, reason, retry};
+use super::{CallVerdict, Refusal, away, by_server_error, identifier, reason, retry};
 use crate::model::{Outcome, Scope};
 
 /// The verdict on one message of a Postmark reply: its `ErrorCode`, `Message` and `MessageID`.
@@ -9,7 +9,7 @@ pub fn message(code: u64, text: &str, id: &str, action: u16) -> Outcome {
     let why = reason(&format!("error {code}"), text);
     let hold = |scope, why| Outcome::Hold { scope, why };
     match code {
-        0 => Outcome::Accepted { provider_id: id.to_owned() },
+        0 => Outcome::Accepted { provider_id: identifier(id) },
         100 => retry(why, None, false, false),
         429 => retry(why, None, false, true),
         // Also said of the From address, which is a setting.

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>
 
-use super::{CallVerdict, Refusal, Remedies, by_server_error, reason, retry};
+use super::{CallVerdict, Refusal, Remedies, by_server_error, identifier, reason, retry};
 use crate::model::{Outcome, Scope};
 
 /// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
@@ -11,7 +11,7 @@ use crate::model::{Outcome, Scope};
 pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
     let why = reason(if status.is_empty() { "no status" } else { status }, error);
     match status {
-        "SUCCESS" => Outcome::Accepted { provider_id: message_id.to_owned() },
+        "SUCCESS" => Outcome::Accepted { provider_id: identifier(message_id) },
         "ACCOUNT_THROTTLED" => retry(why, None, false, true),
         "TRANSIENT_FAILURE" => retry(why, None, false, false),
         "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => {

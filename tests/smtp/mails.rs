@@ -83,6 +83,8 @@ fn no_login_can_add_a_header_a_recipient_or_a_tag() {
         assert_eq!(mail.to, format!("user{number}@example.com"));
         assert_eq!(mail.headers(), plain, "{login:?}");
         assert!(mail.raw.is_ascii(), "{login:?}");
+        let bare = mail.raw.replace("\r\n", "").contains('\r');
+        assert!(!bare, "a carriage return by itself: {login:?}");
         let subject = mail.header("Subject").unwrap();
         assert!(!subject.contains(char::is_control), "{subject:?}");
         let (text, html) = mail.bodies();

@@ -15,6 +15,7 @@ use inbox::Inbox;
 use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use watchdog::Watchdog;
@@ -48,6 +49,8 @@ pub struct Session {
     watchdog: Watchdog,
     stop: Stop,
     label: String,
+    /// A notification arrived during a call and has not been told.
+    heard: bool,
 }
 
 impl Session {
@@ -93,6 +96,7 @@ impl Session {
         self.watchdog.arm(limit);
         let done = run(&mut self.client);
         self.watchdog.disarm();
+        self.take_buffered();
         done.map_err(|error| self.fault(&error, begun))
     }
 
@@ -104,6 +108,9 @@ impl Session {
     /// # Errors
     /// `Lost` as soon as the connection is.
     pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
+        if std::mem::take(&mut self.heard) {
+            return Ok(true);
+        }
         loop {
             if self.receive()? {
                 return Ok(true);
@@ -119,6 +126,18 @@ impl Session {
                     break;
                 }
             }
+        }
+    }
+
+    /// Takes the notifications that came with the answers of a call: who has always something to
+    /// call for never waits, and they would pile up.
+    fn take_buffered(&mut self) {
+        let mut arrived = self.client.notifications();
+        while !arrived.is_empty() {
+            if !matches!(arrived.iter().next(), Ok(Some(_))) {
+                break;
+            }
+            self.heard = true;
         }
     }
 
@@ -278,6 +297,13 @@ impl From<Fault> for Unopened {
     }
 }
 
+/// The client's runtime ends the process if it gets no descriptors, so they are asked for before.
+fn enough_descriptors() -> io::Result<()> {
+    let pair = UnixStream::pair;
+    let _spare = (pair()?, pair()?, pair()?, pair()?);
+    Ok(())
+}
+
 fn open_one(
     config: &Config,
     tls: Option<&MakeRustlsConnect>,
@@ -288,6 +314,7 @@ fn open_one(
     let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
     let port = config.get_ports().first().copied().unwrap_or(5432);
     loop {
+        enough_descriptors().map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
@@ -306,7 +333,8 @@ fn open_one(
                 let socket = watchdog.socket().ok_or(io::ErrorKind::NotFound.into());
                 let inbox = socket.and_then(Inbox::new);
                 let inbox = inbox.map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
-                let mut session = Session { client, inbox, watchdog, stop: stop.clone(), label };
+                let mut session =
+                    Session { client, inbox, watchdog, stop: stop.clone(), label, heard: false };
                 session.introduce()?;
                 return Ok(session);
             }

@@ -55,8 +55,8 @@ impl Template {
         Ok(Rendered {
             // A header is one line, whatever a login holds.
             subject: subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into(),
-            text: one("txt", &self.text)?,
-            html: one("html", &self.html)?,
+            text: lines(&one("txt", &self.text)?),
+            html: lines(&one("html", &self.html)?),
         })
     }
 }
@@ -124,4 +124,10 @@ pub(super) fn make(
         .multipart(body)
         .map(|mail| mail.formatted())
         .map_err(|error| error.to_string())
+}
+
+/// A body with line feeds alone, which become line ends on the way: some servers take a carriage
+/// return by itself for one too. <https://www.rfc-editor.org/rfc/rfc5321#section-2.3.8>
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
