@@ -6,7 +6,10 @@
 
 mod input;
 mod kept;
+mod settings;
 mod takeover;
+
+pub use self::settings::{Acknowledge, Settings};
 
 use self::input::{Input, Read};
 use self::kept::Kept;
@@ -14,7 +17,6 @@ use self::takeover::take_over;
 use super::{Ask, Next, Source, report_settled, write_down};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
@@ -23,33 +25,10 @@ use crate::pace;
 use crate::stop::{SLICE, Stop};
 use crate::undelivered::Undelivered;
 use crate::verdict;
-use crate::wire::{self, Bad, Reader, Record};
+use crate::wire::{self, Bad, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::time::{Duration, Instant};
-
-/// Where deliveries are acknowledged.
-pub enum Acknowledge {
-    /// Nowhere: once it is in the pipe, it is ours.
-    Here,
-    /// In the database, under leases of this length.
-    Database(Box<Link>, Duration),
-}
-
-/// How standard input is read.
-pub struct Settings {
-    /// What reads the text.
-    pub reader: Reader,
-    /// Tries before a message is given up.
-    pub max_attempts: u32,
-    /// Where deliveries are acknowledged.
-    pub acknowledge: Acknowledge,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// Whether there is a template for an action; without a database a message of any other
-    /// action is bad.
-    pub known: Box<dyn Fn(u16) -> bool>,
-}
 
 /// The number of a record, and that of a message in it, both from 1.
 type Place = (u64, usize);
