@@ -49,6 +49,14 @@ fn wait_sent(database: &Database, count: i64) {
     wait_until("everything is sent", || database.in_state("sent") == count);
 }
 
+/// What a collector writes of all that waits; the leases stand.
+fn one_line(database: &Database) -> String {
+    let collect = collect(database).start();
+    let line = collect.wait_lines(1)[0].clone() + "\n";
+    assert_eq!(collect.stop().code, Some(0));
+    line
+}
+
 #[test]
 fn deliveries_are_settled_by_the_sender_with_the_id_of_the_provider() {
     let database = Database::migrated();
@@ -168,9 +176,7 @@ fn a_delivery_that_was_settled_meanwhile_is_left_out() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     database.accounts("user", 3);
-    let collect = collect(&database).start();
-    let line = collect.wait_lines(1)[0].clone() + "\n";
-    assert_eq!(collect.stop().code, Some(0));
+    let line = one_line(&database);
     database.run(
         "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now(), \
                 provider_id = 'theirs' \
@@ -191,9 +197,7 @@ fn a_delivery_that_a_run_took_over_meanwhile_is_left_to_it() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     database.accounts("user", 3);
-    let collect = collect(&database).start();
-    let line = collect.wait_lines(1)[0].clone() + "\n";
-    assert_eq!(collect.stop().code, Some(0));
+    let line = one_line(&database);
     database.run("UPDATE deliveries SET lease = 'run:1:1', due_at = now() + interval '1 hour'");
     let finished = send(&database, &endpoint).input(&line);
     assert_eq!(finished.log.matches("left out").count(), 3, "{}", finished.log);

@@ -9,7 +9,9 @@ use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
 use crate::undelivered::Undelivered;
 use crate::wire::{Reader, events};
+use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 
 /// The most messages in a batch on the wire.
 const BATCH: usize = 50;
@@ -19,7 +21,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let input = stream(std::io::stdin().as_fd())?;
     let metrics = metrics(config, "send");
     let acknowledge = match config.ack {
-        Ack::Written => Acknowledge::Here,
+        Ack::Written => {
+            refuse_named_fifo(&input)?;
+            Acknowledge::Here
+        }
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
@@ -62,4 +67,21 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         unit: unit(config),
     }
     .run()
+}
+
+/// The writer of a FIFO with a name may go on while its reader is started again. The new one begins
+/// anywhere, and inside a quoted login a line feed looks like the end of a record: what follows
+/// could name anybody. Only the database knows then what was meant. A pipe without a name ends
+/// with its reader.
+fn refuse_named_fifo(input: &File) -> Result<(), Error> {
+    let is_fifo = input.metadata().is_ok_and(|found| found.file_type().is_fifo());
+    let name = std::fs::read_link("/proc/self/fd/0").unwrap_or_default();
+    if is_fifo && name.is_absolute() {
+        return Err(Error::config(format!(
+            "standard input is the FIFO {}, where a record may begin in its middle: use a plain \
+             pipe (collect | send), or set MAILROOM_ACK=sent for both",
+            name.display()
+        )));
+    }
+    Ok(())
 }

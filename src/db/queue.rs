@@ -25,14 +25,13 @@ const SLOTS: usize = 144;
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
 /// made while the tables were empty would read them whole later. (Compiling them just in time,
 /// which the cost of what is turned off would cause, takes longer than they do.)
-const PLANNING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
+const SETTINGS: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET jit = off; \
-    SET plan_cache_mode = force_generic_plan";
+    SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '5s'";
 
-/// Who claims under a limit of the day does so alone: the text of the lock, and how long a
-/// process that froze while it had it keeps it.
+/// Who claims under a limit of the day does so alone. (A process that freezes with the lock loses
+/// it, see [`SETTINGS`].)
 const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext('mailroom: the limit of the day'))";
-const PATIENCE: &str = "SET idle_in_transaction_session_timeout = '5s'";
 
 /// The prepared statements of one connection, for one queue.
 pub struct Statements {
@@ -144,8 +143,7 @@ impl Statements {
     /// # Errors
     /// As the statements.
     pub fn prepare(client: &mut Client, queue: &str) -> Result<Statements, Error> {
-        client.batch_execute(PLANNING)?;
-        client.batch_execute(PATIENCE)?;
+        client.batch_execute(SETTINGS)?;
         Ok(Statements {
             queue: queue.to_owned(),
             claim: client.prepare(include_str!("claim.sql"))?,

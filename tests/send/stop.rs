@@ -145,3 +145,21 @@ fn pending(pid: i32) -> u64 {
     let line = status.lines().find(|line| line.starts_with("ShdPnd:")).unwrap();
     u64::from_str_radix(line["ShdPnd:".len()..].trim(), 16).unwrap()
 }
+
+#[test]
+fn a_fifo_with_a_name_is_refused_for_a_record_may_begin_in_its_middle() {
+    let endpoint = Endpoint::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let open = || std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let finished = Program::send(&endpoint.url()).stdin(open()).start().finish();
+    assert_eq!(finished.code, Some(78), "{}", finished.log);
+    assert!(finished.log.contains("MAILROOM_ACK=sent"), "{}", finished.log);
+
+    let database = Database::migrated();
+    let send = Program::send(&endpoint.url()).on(&database).env("MAILROOM_ACK", "sent");
+    let send = send.stdin(open()).start();
+    send.wait_log("connected");
+    assert_eq!(send.stop().code, Some(0));
+}

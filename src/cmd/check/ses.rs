@@ -124,12 +124,7 @@ fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
     }
     let of_key = signature.iter().any(|start| refused.code.starts_with(start));
     match status {
-        401 | 403 => {
-            let advice = "see that the key is active, whole, and of the account of this region";
-            checks.misconfigured(name, format!("the credentials are refused: {refused}"), advice);
-            false
-        }
-        _ if of_key => {
+        _ if of_key || matches!(status, 401 | 403) => {
             let advice = "see that the key is active, whole, and of the account of this region";
             checks.misconfigured(name, format!("the credentials are refused: {refused}"), advice);
             false
