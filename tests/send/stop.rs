@@ -160,6 +160,6 @@ fn a_fifo_with_a_name_is_refused_for_a_record_may_begin_in_its_middle() {
     let database = Database::migrated();
     let send = Program::send(&endpoint.url()).on(&database).env("MAILROOM_ACK", "sent");
     let send = send.stdin(open()).start();
-    send.wait_log("connected");
+    send.wait_log("configured; ");
     assert_eq!(send.stop().code, Some(0));
 }
