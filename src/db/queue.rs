@@ -3,8 +3,11 @@
 //! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
 //! reconnecting. Every function can fail with the error of the statement.
 
+mod later;
+
 use crate::metrics::Depth;
 use crate::model::{Action, Claim, Settlement, Ticket};
+use later::Later;
 use postgres::{Client, Error, GenericClient, Statement};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,14 +42,14 @@ pub struct Statements {
     claim: Statement,
     look: Statement,
     settle: Statement,
-    adopt: Statement,
+    adopt: Later,
     rescue: Statement,
-    expire: Statement,
-    prune: Statement,
-    record: Statement,
-    sent: Statement,
-    room: Statement,
-    fold: Statement,
+    expire: Later,
+    prune: Later,
+    record: Later,
+    sent: Later,
+    room: Later,
+    fold: Later,
 }
 
 /// What a claim asks for.
@@ -138,7 +141,7 @@ pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
 }
 
 impl Statements {
-    /// Prepares all statements on a new connection.
+    /// Prepares what starting and sending need on a new connection.
     ///
     /// # Errors
     /// As the statements.
@@ -149,14 +152,14 @@ impl Statements {
             claim: client.prepare(include_str!("claim.sql"))?,
             look: client.prepare(include_str!("look.sql"))?,
             settle: client.prepare(include_str!("settle.sql"))?,
-            adopt: client.prepare(include_str!("adopt.sql"))?,
+            adopt: Later::new(include_str!("adopt.sql")),
             rescue: client.prepare(include_str!("rescue.sql"))?,
-            expire: client.prepare(include_str!("expire.sql"))?,
-            prune: client.prepare(include_str!("prune.sql"))?,
-            record: client.prepare(include_str!("record.sql"))?,
-            sent: client.prepare(include_str!("sent.sql"))?,
-            room: client.prepare(include_str!("room.sql"))?,
-            fold: client.prepare(include_str!("fold.sql"))?,
+            expire: Later::new(include_str!("expire.sql")),
+            prune: Later::new(include_str!("prune.sql")),
+            record: Later::new(include_str!("record.sql")),
+            sent: Later::new(include_str!("sent.sql")),
+            room: Later::new(include_str!("room.sql")),
+            fold: Later::new(include_str!("fold.sql")),
         })
     }
 
@@ -170,7 +173,8 @@ impl Statements {
         // A statement of its own: what the others did before must be visible to the next one.
         alone.execute(ALONE, &[])?;
         let daily = i64::try_from(daily).unwrap_or(i64::MAX);
-        let room: i64 = alone.query_one(&self.room, &[&daily])?.try_get("room")?;
+        let room = self.room.on(&mut alone)?;
+        let room: i64 = alone.query_one(room, &[&daily])?.try_get("room")?;
         let room = usize::try_from(room).unwrap_or(0);
         if room == 0 {
             return Ok(Claimed { full: true, ..Claimed::default() });
@@ -305,7 +309,7 @@ impl Statements {
         lease_for: Duration,
     ) -> Result<Vec<Adopted>, Error> {
         let rows =
-            client.query(&self.adopt, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
+            self.adopt.query(client, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {
@@ -344,7 +348,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn expire(&self, client: &mut Client) -> Result<usize, Error> {
-        Ok(client.query(&self.expire, &[&self.queue, &CHUNK])?.len())
+        Ok(self.expire.query(client, &[&self.queue, &CHUNK])?.len())
     }
 
     /// Deletes deliveries that were settled `retention` ago or earlier. Gives how many there
@@ -354,7 +358,7 @@ impl Statements {
     /// As the statement.
     pub fn prune(&self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
         let retention = retention.as_secs_f64();
-        Ok(client.query(&self.prune, &[&self.queue, &retention, &CHUNK])?.len())
+        Ok(self.prune.query(client, &[&self.queue, &retention, &CHUNK])?.len())
     }
 
     /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
@@ -363,7 +367,7 @@ impl Statements {
     /// As the statement.
     pub fn sent(&self, client: &mut Client) -> Result<Vec<u64>, Error> {
         let mut slots = vec![0; SLOTS];
-        for row in client.query(&self.sent, &[])? {
+        for row in self.sent.query(client, &[])? {
             let (slot, sent): (i32, i64) = (row.try_get("slot")?, row.try_get("sent")?);
             let place = usize::try_from(slot).ok().and_then(|slot| slots.get_mut(slot));
             if let Some(place) = place {
@@ -378,7 +382,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn record(&self, client: &mut Client, token: i64) -> Result<(), Error> {
-        client.execute(&self.record, &[&self.queue, &token]).map(drop)
+        self.record.query(client, &[&self.queue, &token]).map(drop)
     }
 
     /// Adds up old tallies of what was sent.
@@ -386,6 +390,6 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn fold(&self, client: &mut Client) -> Result<(), Error> {
-        client.execute(&self.fold, &[&self.queue]).map(drop)
+        self.fold.query(client, &[&self.queue]).map(drop)
     }
 }
