@@ -14,7 +14,7 @@ pub struct Action {
     /// The number on the wire, 1 to 32767.
     pub number: u16,
     /// The path that is signed, such as `/activate`.
-    pub path: String,
+    pub path: std::sync::Arc<str>,
     /// Whether the five digits of the code are signed too.
     pub signs_code: bool,
 }

@@ -9,7 +9,7 @@ const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899AAB
 
 fn signed(key: &str, path: &str, secret: [u8; 32], code: Option<&str>) -> String {
     let action = Action { number: 1, path: path.into(), signs_code: code.is_some() };
-    SigningKey::from_hex(key).unwrap().sign(&action, &secret, code).unwrap()
+    SigningKey::from_hex(key).unwrap().signer().sign(&action, &secret, code).unwrap()
 }
 
 fn program(words: &[&str]) -> Program {

@@ -208,6 +208,9 @@ impl Statements {
             let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
             let attempts: i32 = row.try_get(3)?;
             let number: i16 = row.try_get(4)?;
+            let path: &str = row.try_get(5)?;
+            let last = claimed.claims.last().map(|claim| &claim.action.path);
+            let path = last.filter(|last| ***last == *path).map_or_else(|| path.into(), Arc::clone);
             claimed.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
@@ -217,7 +220,7 @@ impl Statements {
                 },
                 action: Action {
                     number: u16::try_from(number).unwrap_or(0),
-                    path: row.try_get(5)?,
+                    path,
                     signs_code: row.try_get(6)?,
                 },
                 email: row.try_get(7)?,
@@ -261,8 +264,8 @@ impl Statements {
         })
     }
 
-    /// Settles deliveries; gives those that were written, which are all whose lease still stood.
-    /// `again`: this was tried before and no answer came; what was written then is given too.
+    /// Settles deliveries; gives those that were written in ascending order, which are all whose
+    /// lease still stood. `again`: this was tried before and no answer came; what was written then is given too.
     ///
     /// # Errors
     /// As the statement.
@@ -291,9 +294,13 @@ impl Statements {
             delays.push(delay);
             counted.push(counts);
         }
-        let rows = client
-            .query(&self.settle, &[&tokens, &leases, &states, &texts, &delays, &counted, &again])?;
-        rows.iter().map(|row| row.try_get(0)).collect()
+        let row = client.query_one(
+            &self.settle,
+            &[&tokens, &leases, &states, &texts, &delays, &counted, &again],
+        )?;
+        let mut written: Vec<i64> = row.try_get(0)?;
+        written.sort_unstable();
+        Ok(written)
     }
 
     /// Takes over deliveries by the secrets of their tokens; tells of each that exists what it

@@ -33,10 +33,12 @@ tallied AS (
      GROUP BY queue
     ON CONFLICT (queue, minute, writer) DO UPDATE SET sent = t.sent + excluded.sent
 )
-SELECT token FROM done
-UNION ALL
-SELECT d.token
-  FROM unnest($1::bigint[], $3::text[], $4::text[]) AS o (token, state, text)
-  JOIN deliveries d ON d.token = o.token
- WHERE $7::bool AND d.lease IS NULL AND d.state = o.state::delivery_state
-   AND coalesce(CASE WHEN o.state = 'sent' THEN d.provider_id ELSE d.error END, '') = o.text
+SELECT coalesce(array_agg(token), '{}') AS written
+  FROM (SELECT token FROM done
+         UNION ALL
+        SELECT d.token
+          FROM unnest($1::bigint[], $3::text[], $4::text[]) AS o (token, state, text)
+          JOIN deliveries d ON d.token = o.token
+         WHERE $7::bool AND d.lease IS NULL AND d.state = o.state::delivery_state
+           AND coalesce(CASE WHEN o.state = 'sent' THEN d.provider_id ELSE d.error END, '')
+               = o.text) AS written

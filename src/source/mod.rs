@@ -80,8 +80,8 @@ pub trait Source {
     fn close(&mut self) -> Result<(), Error>;
 }
 
-/// Writes settlements down, however often that must be tried; gives those that were written, or
-/// `None` if the process had to give up first.
+/// Writes settlements down, however often that must be tried; gives those that were written, in
+/// ascending order, or `None` if the process had to give up first.
 fn write_down(
     link: &mut Link,
     what: &str,
@@ -93,12 +93,16 @@ fn write_down(
     })
 }
 
+fn has(written: &[i64], id: i64) -> bool {
+    written.binary_search(&id).is_ok()
+}
+
 /// Counts what has failed; says which settlements the database did not take, and why that may be.
 fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
         match (written, settlement) {
-            (Some(written), Settlement::Failed { why }) if written.contains(&id) => {
+            (Some(written), Settlement::Failed { why }) if has(written, id) => {
                 metrics.failed(why);
             }
             (None, Settlement::Sent { .. }) => log::warn(
@@ -108,14 +112,14 @@ fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, met
                      down; it may be sent twice"
                 ),
             ),
-            (Some(written), Settlement::Sent { .. }) if !written.contains(&id) => log::warn(
+            (Some(written), Settlement::Sent { .. }) if !has(written, id) => log::warn(
                 "PG",
                 format_args!(
                     "delivery {id} is ambiguous: it was accepted after somebody else had settled \
                      or deleted it; it may have been sent twice"
                 ),
             ),
-            (Some(written), _) if !written.contains(&id) => log::warn(
+            (Some(written), _) if !has(written, id) => log::warn(
                 "PG",
                 format_args!("delivery {id}: its lease had run out; somebody else settles it"),
             ),

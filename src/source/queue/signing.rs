@@ -13,10 +13,11 @@ impl QueueSource {
     pub(super) fn sign(&mut self, claims: Vec<Claim>) -> Result<Batch, Error> {
         let mut messages = Vec::with_capacity(claims.len());
         let mut failed = Vec::new();
+        let signer = self.key.signer();
         for claim in claims {
             self.highest = self.highest.max(claim.ticket.delivery);
             let signed = wire::check_address(&claim.email)
-                .and_then(|()| self.key.sign(&claim.action, &claim.secret, claim.code.as_deref()));
+                .and_then(|()| signer.sign(&claim.action, &claim.secret, claim.code.as_deref()));
             match signed {
                 Ok(token) => messages.push(Message {
                     action: claim.action.number,
