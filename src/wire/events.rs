@@ -178,7 +178,8 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
         return Err("the datacontenttype is not application/json".to_owned());
     }
     if event.contains_key("data_base64") {
-        let has = if event.contains_key("data") { "both data and data_base64" } else { "data_base64" };
+        let has =
+            if event.contains_key("data") { "both data and data_base64" } else { "data_base64" };
         return Err(format!("has {has}; the message must be an object in data alone"));
     }
     let Some(Value::Object(data)) = event.get("data") else {
@@ -238,7 +239,11 @@ fn end_of_string(text: &str) -> Option<usize> {
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#attribute-naming-convention>
 fn named(key: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if key.len() <= 20 && key.chars().all(plain) { format!("{key:?}") } else { "\"…\"".to_owned() }
+    if key.len() <= 20 && key.chars().all(plain) {
+        format!("{key:?}")
+    } else {
+        "\"…\"".to_owned()
+    }
 }
 
 /// Whether a media type, with or without parameters, is JSON's.
