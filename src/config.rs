@@ -88,6 +88,8 @@ pub struct Config {
     pub retention: Retention,
     /// What `collect` writes.
     pub format: Format,
+    /// The provider's name: `ses`, `smtp` or `postmark`.
+    pub transport: &'static str,
     /// Who sends; SES for a command that sends nothing.
     pub provider: Provider,
     /// Print instead of sending.
@@ -122,13 +124,11 @@ pub struct Config {
 
 /// Who sends, with what that provider alone needs. The settings of the others are not looked
 /// at: a half-configured spare is no reason not to start.
-fn provider(r: &mut Reader<'_>) -> Provider {
-    let choices = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
-    let choice = r.choice("MAILROOM_TRANSPORT", &choices);
+fn provider(r: &mut Reader<'_>, transport: &str) -> Provider {
     if !SENDERS.contains(&r.inputs.command) {
         return Provider::Ses;
     }
-    match choice {
+    match transport {
         #[cfg(feature = "smtp")]
         "smtp" => {
             let password = r.text("MAILROOM_SMTP_PASSWORD");
@@ -172,6 +172,8 @@ impl Config {
     pub fn read(inputs: &Inputs<'_>) -> (Config, Vec<String>) {
         let mut r = Reader { inputs, problems: Vec::new() };
         let flags = [("false", false), ("true", true)];
+        let transports = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
+        let transport = r.choice("MAILROOM_TRANSPORT", &transports);
         let config = Config {
             log_format: r.choice(
                 "MAILROOM_LOG_FORMAT",
@@ -203,7 +205,8 @@ impl Config {
                 "MAILROOM_FORMAT",
                 &[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)],
             ),
-            provider: provider(&mut r),
+            transport,
+            provider: provider(&mut r, transport),
             debug: r.choice("MAILROOM_DEBUG", &flags),
             config_set: r.name("MAILROOM_SES_CONFIG_SET"),
             source: r.name("MAILROOM_SES_SOURCE"),

@@ -79,6 +79,19 @@ pub fn event(level: Level, unit: &str, text: impl Display, fields: &[(&str, Valu
     write_with(level, unit, &text, fields);
 }
 
+/// Writes why a command ends that a person started: `mailroom: text`, as Unix tools do, or in JSON.
+pub fn end(text: impl Display) {
+    if settings().1 == Format::Text {
+        let _ = std::io::stderr().write_all(plain(&text.to_string()).as_bytes());
+    } else {
+        error("RUN", text);
+    }
+}
+
+fn plain(text: &str) -> String {
+    format!("mailroom: {}\n", escape(text))
+}
+
 /// An address as it may be logged now: masked, or in full when debugging.
 pub fn address(email: &str) -> String {
     if enabled(Level::Debug) { email.to_owned() } else { crate::model::mask(email) }
@@ -207,6 +220,11 @@ mod tests {
     fn a_text_line_looks_like_those_of_the_seed_documents() {
         let line = line(Level::Info, Format::Text, "PG", "connected", &[], NOW);
         assert_eq!(line, "2026/11/22 13:37:00 [PG] connected\n");
+    }
+
+    #[test]
+    fn the_end_of_a_command_has_neither_time_nor_unit_and_stays_one_line() {
+        assert_eq!(plain("which\ncommand?"), "mailroom: which\\ncommand?\n");
     }
 
     #[test]

@@ -22,13 +22,18 @@ fn main() -> ExitCode {
     match cmd::main(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // A daemon's last line is one of its log, which has times and parts of the program.
+            let daemon = ["collect", "send", "run"].contains(&command.as_str());
             for line in error.message.lines() {
-                log::error("RUN", line);
+                match daemon && error.kind != Kind::Usage {
+                    true => log::error(&command.to_uppercase(), line),
+                    false => log::end(line),
+                }
             }
             if error.kind == Kind::Usage {
                 let known = cli::COMMANDS.iter().find(|known| known.name == command);
                 let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
-                log::error("RUN", format_args!("see `mailroom help{of}`"));
+                log::end(format_args!("see `mailroom help{of}`"));
             }
             ExitCode::from(error.kind.exit_code())
         }

@@ -84,8 +84,8 @@ impl Page {
         }
         let rest: i64 = found.iter().skip(REASONS).map(|(_, count)| count).sum();
         if rest > 0 {
-            let more = found.len() - REASONS;
-            self.line(Tone::Quiet, &format!("{rest:>10}  for {more} other reasons"));
+            let more = counted(found.len() - REASONS, "other reason");
+            self.line(Tone::Quiet, &format!("{rest:>10}  for {more}"));
         }
     }
 }
@@ -289,6 +289,11 @@ pub fn clean(text: &str) -> String {
         if obeyed { '\u{b7}' } else { c }
     };
     text.chars().map(harmless).collect()
+}
+
+/// `1 warning`, `2 warnings`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn cut(text: &str, width: usize) -> String {

@@ -53,7 +53,7 @@ fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u
 /// A record that was read: its good messages, and what was bad.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Counted from 1.
+    /// Counted from 1; of an event, that of its line.
     pub number: u64,
     /// The messages that can be sent.
     pub good: Vec<Message>,
@@ -92,6 +92,14 @@ impl Reader {
         match self {
             Reader::Records(decoder) => decoder.push(input),
             Reader::Events(decoder) => decoder.push(input),
+        }
+    }
+
+    /// What the numbers of the records count.
+    pub fn counts(&self) -> &'static str {
+        match self {
+            Reader::Records(_) => "record",
+            Reader::Events(_) => "line",
         }
     }
 

@@ -283,7 +283,7 @@ fn a_collector_whose_reader_settles_nothing_says_that_the_sender_must_be_told() 
     let collect = collect(&database).stdout(writer).start();
     let send = Program::send(&endpoint.url()).stdin(reader).start();
     database.accounts("user", 3);
-    collect.wait_log("3 deliveries were written, but no `send` took them over");
+    collect.wait_log("no `send` took over before their leases ran out: 3;");
     assert!(collect.log().contains("MAILROOM_ACK"), "{}", collect.log());
     assert_eq!(collect.stop().code, Some(0));
     assert_eq!(send.stop().code, Some(0));
@@ -315,7 +315,7 @@ fn what_waited_longer_than_its_lease_is_left_to_others_and_counted() {
     let finished = send(&database, &endpoint).input(format!("{},{}\n", lines[0], lines[1]));
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     assert_eq!(endpoint.accepted().len(), 50);
-    let told = "the leases of 20 deliveries ran out before they could be sent";
+    let told = "deliveries whose leases ran out before they could be sent: 20;";
     assert!(finished.log.contains(told), "{}", finished.log);
     assert_eq!(database.in_state("leased"), 20);
 }

@@ -254,6 +254,26 @@ fn credentials_that_are_missing_or_refused_are_told_apart() {
 }
 
 #[test]
+fn where_requests_are_only_printed_no_provider_and_no_credentials_are_needed() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    for (transport, name, value) in [
+        ("ses", "AWS_REGION", "eu-central-1"),
+        ("smtp", "MAILROOM_SMTP_URL", "smtp://127.0.0.1:9"),
+        ("postmark", "MAILROOM_POSTMARK_TOKEN", "11111111-2222-3333-4444-555555555555"),
+    ] {
+        let debug = program(&database, &endpoint.url())
+            .without("AWS_ACCESS_KEY_ID")
+            .env("MAILROOM_TRANSPORT", transport)
+            .env("MAILROOM_DEBUG", "true")
+            .env(name, value);
+        let found = Found::of(debug.output());
+        found.says("provider", "ok", "not needed: MAILROOM_DEBUG is true").only(&["debug"]);
+        assert_eq!(found.code, 0);
+    }
+    assert_eq!(endpoint.requests().len() + endpoint.quota_asked(), 0);
+}
+
+#[test]
 fn an_account_that_may_not_be_read_is_a_warning_only() {
     let (database, endpoint) = (Database::migrated(), ses());
     let denied = "User is not authorized to perform ses:GetAccount";

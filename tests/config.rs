@@ -29,7 +29,8 @@ fn assert_problems(finished: &Finished, names: &[&str]) {
     let mut named: Vec<&str> = finished
         .log
         .lines()
-        .filter_map(|line| line.split("ERROR: ").nth(1)?.split(':').next())
+        .map(|line| line.split_once("ERROR: ").map_or(line, |(_, problem)| problem))
+        .filter_map(|line| line.strip_prefix("mailroom: ").unwrap_or(line).split(':').next())
         .collect();
     named.sort_unstable();
     let mut names = names.to_vec();
@@ -182,6 +183,38 @@ fn a_wrong_command_line_ends_with_status_64_and_a_hint() {
     ] {
         let finished = Program::new(words).on_nothing().output();
         assert_refused(&finished, 64, &["see `mailroom help"]);
+        let lines = finished.log.lines();
+        assert!(lines.clone().all(|line| line.starts_with("mailroom: ")), "{}", finished.log);
+        assert_eq!(lines.count(), 2, "what is wrong, and where to read on: {}", finished.log);
+    }
+}
+
+#[test]
+fn a_command_that_a_person_started_ends_with_its_name_and_a_daemon_with_a_line_of_its_log() {
+    for words in [&["migrate", "status"][..], &["status"], &["queue", "list"], &["health"]] {
+        let finished = Program::new(words).output();
+        assert_refused(&finished, 78, &[]);
+        assert!(finished.log.starts_with("mailroom: MAILROOM_DATABASE_URL: "), "{}", finished.log);
+        // In JSON where that is wished.
+        let away = "host=/nowhere dbname=x user=x";
+        let finished = Program::new(words)
+            .env("MAILROOM_DATABASE_URL", away)
+            .env("MAILROOM_LOG_FORMAT", "json")
+            .output();
+        for line in finished.log.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["level"], "error", "{line}");
+        }
+    }
+    for (command, unit) in [("collect", "COLLECT"), ("send", "SEND"), ("run", "RUN")] {
+        let finished = Program::new(&[command])
+            .env("MAILROOM_BATCH_LIMIT", "0")
+            .env("MAILROOM_SEND_RATE", "0")
+            .output();
+        assert_eq!(finished.code, Some(78), "{}", finished.log);
+        for line in finished.log.lines() {
+            assert!(line.contains(&format!(" [{unit}] ERROR: MAILROOM_")), "{line}");
+        }
     }
 }
 

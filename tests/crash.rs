@@ -179,7 +179,7 @@ fn a_lease_that_runs_out_is_rescued_by_another_collector() {
     wait_until("all are sent", || database.in_state("sent") == 50);
     let finished = other.stop();
     assert_eq!(addresses(&whole_lines(&finished.out)).len(), 50);
-    assert!(finished.log.contains("50 leases ran out"), "{}", finished.log);
+    assert!(finished.log.contains("leases that ran out: 50"), "{}", finished.log);
 }
 
 #[test]

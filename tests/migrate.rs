@@ -478,7 +478,7 @@ fn the_tables_of_the_accounts_are_dropped_only_when_that_is_said() {
     for words in [&["4"][..], &["99"]] {
         let refused = migrate(words);
         assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""), "{}", refused.log);
-        for text in ["accounts (3 rows), tokens (3 rows) and jobs", &database.name, "add --yes"] {
+        for text in ["accounts (rows: 3), tokens (rows: 3) and jobs", &database.name, "add --yes"] {
             assert!(refused.log.contains(text), "no {text:?} in {}", refused.log);
         }
     }

@@ -213,6 +213,25 @@ fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
 }
 
 #[test]
+fn a_result_that_names_another_recipient_is_ambiguous_and_never_a_success() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::AcceptThenBody(
+        r#"[{"ErrorCode": 0, "MessageID": "a", "To": "user2@example.com"},
+            {"ErrorCode": 406, "Message": "Inactive recipient", "To": "user0@example.com"},
+            {"ErrorCode": 0, "MessageID": "c", "To": " User2@EXAMPLE.com"},
+            {"ErrorCode": 0, "MessageID": "d"},
+            {"ErrorCode": 0, "MessageID": "e", "To": ""},
+            {"ErrorCode": 0, "MessageID": "f", "To": "caf\u00e9@example.com"}]"#,
+    ));
+    let outcomes = to(&endpoint).send(&batch(6));
+    for outcome in &outcomes[..2] {
+        let Outcome::Retry { ambiguous: true, why, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("names another recipient"), "{why}");
+    }
+    assert_eq!(ids(&outcomes[2..]), ["c", "d", "e", "f"]);
+}
+
+#[test]
 fn the_wait_that_was_asked_for_is_passed_on() {
     let endpoint = Endpoint::start();
     endpoint.push(Reply::Full(429, vec![("retry-after", "7".into())], String::new()));

@@ -280,3 +280,30 @@ fn an_old_token_and_a_wrong_clock_are_put_right_once() {
     assert_eq!(finished.code, Some(69), "{}", finished.log);
     assert_eq!(endpoint.requests().len(), 6);
 }
+
+#[test]
+fn where_templates_are_not_at_ses_it_says_where_they_are_and_asks_for_no_credentials() {
+    for (transport, place) in [("smtp", "MAILROOM_TEMPLATE_DIR"), ("postmark", "at Postmark")] {
+        for words in
+            [&["list"][..], &["show", NAMES[0]], &["push", "--from", "/nowhere"], &["check"]]
+        {
+            let words: Vec<&str> = ["template"].iter().chain(words).copied().collect();
+            let finished = Program::new(&words).env("MAILROOM_TRANSPORT", transport).output();
+            assert_eq!(finished.code, Some(78), "{}", finished.log);
+            let told = format!("MAILROOM_TRANSPORT is {transport}, and `mailroom template` is for");
+            assert!(
+                finished.log.contains(&told) && finished.log.contains(place),
+                "{}",
+                finished.log
+            );
+            assert!(finished.log.contains("`mailroom check`") && !finished.log.contains("AWS"));
+        }
+        // What fills a template is the same everywhere, and a flag goes before the environment.
+        let data = Program::new(&["template", "show", NAMES[0], "--data"]);
+        let data = data.env("MAILROOM_TRANSPORT", transport).output();
+        assert!(data.code == Some(0) && data.out.contains("\"login\""), "{}", data.log);
+        let peer = Peer::start();
+        let flag = program(&peer.url(), &["list", "--transport=ses"]);
+        assert_eq!(flag.env("MAILROOM_TRANSPORT", transport).output().code, Some(0));
+    }
+}

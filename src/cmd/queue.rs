@@ -94,7 +94,7 @@ fn all(
         let some = session.call(CHANGE, |client| change(client, which)).map_err(|fault| {
             let so_far = done.len();
             let mut error = unusable(fault);
-            error.message += &format!("; {so_far} deliveries were changed before that");
+            error.message += &format!("; deliveries changed before that: {so_far}");
             error
         })?;
         done.extend_from_slice(&some);

@@ -1,4 +1,4 @@
-//! `mailroom template`: the templates at the provider.
+//! `mailroom template`: the templates at SES. Those of other providers are looked at by `check`.
 //!
 //! Exit status: 78 where the account and MAILROOM_TEMPLATES do not fit together (a template or a
 //! variable is missing), 65 for a file or a name that is wrong, 69 where the provider refuses or
@@ -24,6 +24,10 @@ const TRIES: u32 = 10;
 
 /// Lists, shows, pushes or checks.
 pub fn run(config: &Config, what: &Templating, stop: &Stop) -> Result<(), Error> {
+    // The data is the same with every provider.
+    if !matches!(what, Templating::Show { data: true, .. }) {
+        elsewhere(config.transport)?;
+    }
     let calls = |what: &str| ses_client(stop).map(|client| Calls::new(client, stop, what));
     match what {
         Templating::List => list(config, &mut calls("listing the templates")?),
@@ -36,6 +40,19 @@ pub fn run(config: &Config, what: &Templating, stop: &Stop) -> Result<(), Error>
         }
         Templating::Check => check(config, &mut calls("rendering the template")?),
     }
+}
+
+/// Where the templates are, if not at SES: asking for AWS's credentials would help nobody.
+fn elsewhere(transport: &str) -> Result<(), Error> {
+    let (place, deed) = match transport {
+        "smtp" => ("mails are rendered here, from the files in MAILROOM_TEMPLATE_DIR", "tries"),
+        "postmark" => ("templates are made at Postmark", "looks at"),
+        _ => return Ok(()),
+    };
+    Err(Error::config(format!(
+        "MAILROOM_TRANSPORT is {transport}, and `mailroom template` is for templates at SES; with \
+         {transport} {place}; `mailroom check` {deed} them"
+    )))
 }
 
 /// Calls to the provider that wait when they come too soon.

@@ -1,7 +1,7 @@
 //! The screen of `mailroom check`. Unlike a table it is never cut: advice that is not read whole
 //! is none.
 
-use super::{Look, NARROWEST, Page, Tone, clean};
+use super::{Look, NARROWEST, Page, Tone, clean, counted};
 use crate::checks::{Check, Checks, Status};
 
 /// Columns before the text of a check: its status and its name.
@@ -23,10 +23,6 @@ pub fn checks(found: &Checks, look: Look) -> String {
     page.line(Tone::Plain, "");
     page.line(tone, &text);
     page.text
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn one(page: &mut Page, check: &Check) {

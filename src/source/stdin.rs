@@ -127,7 +127,8 @@ impl StdinSource {
             self.metrics.bad_input();
             let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
             let kept = if raw.is_empty() { String::new() } else { format!("; {kept}") };
-            log::error("SEND", format_args!("bad input: record {record}{message}: {why}{kept}"));
+            let place = format_args!("{} {record}{message}", self.input.counts());
+            log::error("SEND", format_args!("bad input: {place}: {why}{kept}"));
         }
     }
 
@@ -150,8 +151,8 @@ impl StdinSource {
         self.waiting.retain(|held| held.lapses.is_none_or(|at| now < at));
         let lapsed = before - self.waiting.len();
         if lapsed > 0 {
-            let why = "ran out before they could be sent; they will be claimed again";
-            log::warn("SEND", format_args!("the leases of {lapsed} deliveries {why}"));
+            let what = "deliveries whose leases ran out before they could be sent";
+            log::warn("SEND", format_args!("{what}: {lapsed}; they will be claimed again"));
         }
         for held in self.waiting.drain(..) {
             let due = held.due <= now && !ask.held.contains(&held.message.action);
@@ -376,7 +377,7 @@ impl Source for StdinSource {
             let path = self.kept.path();
             return Err(Error::new(
                 Kind::Data,
-                format!("{} bad records or messages in the input; see {path}", self.bad),
+                format!("bad records or messages in the input: {}; see {path}", self.bad),
             ));
         }
         Ok(())

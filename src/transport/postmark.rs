@@ -112,7 +112,8 @@ fn body(source: &str, items: &[Item]) -> Vec<u8> {
     json!({ "Messages": messages }).to_string().into_bytes()
 }
 
-/// The outcomes that a reply with a success status tells: matched by order.
+/// The outcomes that a reply with a success status tells: matched by order, and held against the
+/// addresses where it names them.
 fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
     let unknown = |why: &str| vec![verdict::fault(Fault::Unknown, why); items.len()];
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
@@ -123,7 +124,7 @@ fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
     };
     if results.len() != items.len() {
         let (got, sent) = (results.len(), items.len());
-        return unknown(&format!("the reply has {got} results for {sent} messages"));
+        return unknown(&format!("results in the reply: {got}, messages in the call: {sent}"));
     }
     let text = |entry: &Value, name: &str| {
         entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -133,10 +134,22 @@ fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
         let Some(code) = entry.get("ErrorCode").and_then(Value::as_u64) else {
             return verdict::fault(Fault::Unknown, "the reply has a result without ErrorCode");
         };
+        if is_of_another(&text(entry, "To"), &message.email) {
+            let why = "the reply names another recipient in this place";
+            return verdict::fault(Fault::Unknown, why);
+        }
         let said = scrub(&text(entry, "Message"), items.iter().map(|item| item.message));
         verdict::postmark::message(code, &said, &text(entry, "MessageID"), message.action)
     };
     results.iter().zip(items).map(outcome).collect()
+}
+
+/// Whether a result names somebody else. An address that is not ASCII may come back in another
+/// form, so it says nothing.
+fn is_of_another(named: &str, ours: &str) -> bool {
+    let named = named.trim();
+    let plain = named.is_ascii() && ours.is_ascii();
+    !named.is_empty() && plain && !named.eq_ignore_ascii_case(ours.trim())
 }
 
 /// The facts of a reply with another status.

@@ -8,6 +8,7 @@
 use super::{Bad, CUT, FIELDS, RECORD_LIMIT, Record, encode_fields, message, too_long};
 use crate::model::{Batch, Message};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The attribute `type` of our events.
 pub const TYPE: &str = "mailroom.message";
@@ -57,7 +58,8 @@ fn source(queue: &str) -> String {
 #[derive(Default)]
 pub struct Decoder {
     line: Vec<u8>,
-    number: u64,
+    /// Line feeds so far.
+    ended: u64,
     /// Skipping to the next line feed, after a line that was too long.
     skipping: bool,
 }
@@ -75,6 +77,8 @@ impl Decoder {
     pub fn push(&mut self, input: &[u8]) -> (usize, Option<Record>) {
         let end = input.iter().position(|&byte| byte == b'\n');
         let taken = end.map_or(input.len(), |end| end + 1);
+        let number = self.ended + 1;
+        self.ended += u64::from(end.is_some());
         if self.skipping {
             self.skipping = end.is_none();
             return (taken, None);
@@ -83,7 +87,7 @@ impl Decoder {
         if self.line.len() + piece.len() > RECORD_LIMIT {
             self.line = Vec::new();
             self.skipping = end.is_none();
-            return (taken, Some(self.bad(None, too_long(), Vec::new())));
+            return (taken, Some(bad(number, too_long(), Vec::new())));
         }
         self.line.extend_from_slice(piece);
         if end.is_none() {
@@ -92,7 +96,7 @@ impl Decoder {
         let line = std::mem::take(&mut self.line);
         let record = match line.trim_ascii() {
             [] => None,
-            text => Some(self.take(text)),
+            text => Some(take(number, text)),
         };
         self.line = line;
         self.line.clear();
@@ -102,24 +106,20 @@ impl Decoder {
     /// The end of the input. As with CSV, a line without its line feed is bad and is not kept.
     pub fn finish(&mut self) -> Option<Record> {
         let line = std::mem::take(&mut self.line);
-        (!line.trim_ascii().is_empty()).then(|| self.bad(None, CUT.to_owned(), Vec::new()))
+        let number = self.ended + 1;
+        (!line.trim_ascii().is_empty()).then(|| bad(number, CUT.to_owned(), Vec::new()))
     }
+}
 
-    fn take(&mut self, line: &[u8]) -> Record {
-        match read(line) {
-            Ok(message) => {
-                self.number += 1;
-                Record { number: self.number, good: vec![message], bad: Vec::new() }
-            }
-            Err(Wrong { why, raw }) => self.bad(None, why, raw),
-        }
+fn take(number: u64, line: &[u8]) -> Record {
+    match read(line) {
+        Ok(message) => Record { number, good: vec![message], bad: Vec::new() },
+        Err(Wrong { why, raw }) => bad(number, why, raw),
     }
+}
 
-    fn bad(&mut self, message: Option<usize>, why: String, raw: Vec<u8>) -> Record {
-        self.number += 1;
-        let bad = Bad { message, why, raw };
-        Record { number: self.number, good: Vec::new(), bad: vec![bad] }
-    }
+fn bad(number: u64, why: String, raw: Vec<u8>) -> Record {
+    Record { number, good: Vec::new(), bad: vec![Bad { message: None, why, raw }] }
 }
 
 /// What is wrong with a line, and the CSV record that keeps it.
@@ -154,6 +154,9 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
         format!("is not a JSON object: {:?} at byte {}{hint}", error.classify(), error.column())
     })?;
     let Value::Object(event) = event else { return Err("is not a JSON object".to_owned()) };
+    if let Some(key) = repeated(text) {
+        return Err(format!("has the key {} twice in one object", named(&key)));
+    }
     for name in ["specversion", "id", "source", "type"] {
         match event.get(name) {
             Some(Value::String(text)) if !text.is_empty() => {}
@@ -174,6 +177,11 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
     if !json {
         return Err("the datacontenttype is not application/json".to_owned());
     }
+    if event.contains_key("data_base64") {
+        let has =
+            if event.contains_key("data") { "both data and data_base64" } else { "data_base64" };
+        return Err(format!("has {has}; the message must be an object in data alone"));
+    }
     let Some(Value::Object(data)) = event.get("data") else {
         return Err("its data is not an object".to_owned());
     };
@@ -188,6 +196,54 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
         text_of(data, "secret")?,
         text_of(data, "code")?,
     ])
+}
+
+/// A key that stands twice in one object of a text that is JSON: readers differ in which value
+/// they take. <https://www.rfc-editor.org/rfc/rfc8259#section-4>
+fn repeated(json: &str) -> Option<String> {
+    let mut objects: Vec<BTreeSet<String>> = Vec::new();
+    let mut rest = json;
+    while let Some(at) = rest.find(['{', '}', '"']) {
+        let (mark, after) = rest.split_at(at + 1);
+        rest = after;
+        if mark.ends_with('{') {
+            objects.push(BTreeSet::new());
+        } else if mark.ends_with('}') {
+            objects.pop();
+        } else {
+            let (string, after) = after.split_at(end_of_string(after)?);
+            rest = after.strip_prefix('"')?;
+            if rest.trim_start().starts_with(':') {
+                // An escape in it does not make it another key.
+                let key: String = serde_json::from_str(&format!("\"{string}\"")).ok()?;
+                if let Some(key) = objects.last_mut()?.replace(key) {
+                    return Some(key);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Where the quote is that ends a string of JSON.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+/// A key as it may stand in the log: whole if it is a name, for it could be anything.
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#attribute-naming-convention>
+fn named(key: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if key.len() <= 20 && key.chars().all(plain) {
+        format!("{key:?}")
+    } else {
+        "\"…\"".to_owned()
+    }
 }
 
 /// Whether a media type, with or without parameters, is JSON's.

@@ -200,7 +200,7 @@ fn bad_events_are_reported_and_kept_and_the_good_ones_between_them_are_sent_in_o
     let (finished, kept) = sent_with(&endpoint, &input);
     assert_eq!(finished.code, Some(65), "{}", finished.log);
     for (number, (_, why)) in (1..).zip(&bad) {
-        let start = format!("record {}", number * 2);
+        let start = format!("line {}", number * 2);
         let mut found = finished.log.lines().filter(|line| {
             line.contains(&format!("{start}:")) || line.contains(&format!("{start},"))
         });
@@ -229,7 +229,7 @@ fn what_is_no_json_is_reported_without_its_content() {
         (3, "is not a JSON object: Eof at byte"),
         (4, "is not UTF-8"),
     ] {
-        let found = format!("record {number}: ");
+        let found = format!("line {number}: ");
         let line = finished.log.lines().find(|line| line.contains(&found)).unwrap();
         assert!(line.contains(why) && !line.contains("example.com"), "{line}");
     }
@@ -243,13 +243,59 @@ fn what_is_no_json_is_reported_without_its_content() {
 }
 
 #[test]
+fn the_number_of_a_bad_line_counts_empty_lines_too() {
+    let good = event("good", 1).to_string();
+    let long = "x".repeat(RECORD_LIMIT + 1);
+    let input = format!("\n{good}\n\n  \r\nbad\n{long}\n\nbad\n\ncut");
+    for sizes in [[1, 7], [usize::MAX, 1], [4096, 3]] {
+        let records = read(input.as_bytes(), &sizes);
+        let numbers: Vec<u64> = records.iter().map(|record| record.number).collect();
+        assert_eq!(numbers, [2, 5, 6, 8, 10]);
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_or_data_in_two_forms_is_refused_by_line_and_name() {
+    let endpoint = Endpoint::start();
+    let good = event("good", 1).to_string();
+    let cases = [
+        (good.replacen('{', r#"{"id":"0","#, 1), r#"has the key "id" twice in one object"#),
+        // Written with an escape it is the same key; in a text it is none.
+        (
+            good.replace(r#""login":"#, r#""note":"\"login\":","lo\u0067in":"x","login":"#),
+            r#"has the key "login" twice in one object"#,
+        ),
+        (good.replacen('{', r#"{"x":[{"a":1,"a":2}],"#, 1), r#"has the key "a" twice"#),
+        (good.replacen('{', r#"{"SECRET!":1,"SECRET!":2,"#, 1), r#"has the key "…" twice"#),
+        (good.replacen('{', r#"{"data_base64":"e30=","#, 1), "has both data and data_base64"),
+        (good.replacen(r#""data":"#, r#""data_base64":"#, 1), "has data_base64; the message must"),
+    ];
+    // One key in several objects, or as a value, is no key twice.
+    let fine = good.replacen('{', r#"{"x":[{"a":1},{"a":"id"}],"a":"\\","#, 1);
+    let mut input = format!("{fine}\n\n");
+    for (line, _) in &cases {
+        input += &format!("{line}\n");
+    }
+    let (finished, kept) = sent_with(&endpoint, input.as_bytes());
+    assert_eq!(finished.code, Some(65), "{}", finished.log);
+    for (number, (_, why)) in (3..).zip(&cases) {
+        let start = format!("bad input: line {number}: {why}");
+        assert!(finished.log.contains(&start), "no {start:?}:\n{}", finished.log);
+    }
+    assert!(!finished.log.contains("SECRET!"));
+    assert_eq!(recipients(&endpoint), ["good@example.com"]);
+    let expected: Vec<u8> = cases.iter().flat_map(|(line, _)| record([line.clone()])).collect();
+    assert_eq!(kept, expected, "each line is kept as it was");
+}
+
+#[test]
 fn a_last_line_without_its_line_feed_is_not_sent() {
     let endpoint = Endpoint::start();
     let mut input = lines([event("whole", 1), event("cut", 2)]);
     input.pop();
     let (finished, kept) = sent_with(&endpoint, &input);
     assert_eq!((finished.code, kept.len()), (Some(65), 0), "{}", finished.log);
-    assert!(finished.log.contains("record 2: the record does not end with a line feed"));
+    assert!(finished.log.contains("line 2: the record does not end with a line feed"));
     assert_eq!(recipients(&endpoint), ["whole@example.com"]);
 }
 

@@ -24,7 +24,7 @@ pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
     let count = |index: usize| row.try_get::<_, i64>(index).unwrap_or_default();
     let (accounts, tokens) = (count(0), count(1));
     Ok(Some(format!(
-        "the tables accounts ({accounts} rows), tokens ({tokens} rows) and jobs of database \
+        "the tables accounts (rows: {accounts}), tokens (rows: {tokens}) and jobs of database \
          \"{}\", schema \"{}\"",
         home.database, home.schema
     )))

@@ -43,14 +43,14 @@ impl QueueSource {
                 .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
             let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
             if count > 0 && !held_too {
-                log::info("PG", format_args!("{count} leases ran out; deliveries put back"));
+                log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
             }
             if of_collectors > 0 && self.settings.on_accept == OnAccept::Leave {
                 log::warn(
                     "PG",
                     format_args!(
-                        "{of_collectors} deliveries were written, but no `send` took them over \
-                         before their leases ran out: MAILROOM_ACK must be sent there too"
+                        "deliveries that were written, but no `send` took over before their \
+                         leases ran out: {of_collectors}; MAILROOM_ACK must be sent there too"
                     ),
                 );
             }

@@ -46,6 +46,11 @@ impl Input {
         Input { file, stop, clock, reader, buffer, start: 0, end: 0, ended: false, failed: None }
     }
 
+    /// What the numbers of the records count.
+    pub fn counts(&self) -> &'static str {
+        self.reader.counts()
+    }
+
     /// Waits for a record until `until`, or while the stop flag is down. Of events, which are
     /// records of one message, all that are there already are taken, up to `limit`: a batch is
     /// for many.
