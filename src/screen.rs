@@ -6,6 +6,7 @@
 mod checks;
 
 pub use checks::checks;
+use checks::wrapped;
 
 use crate::model::HELD;
 use crate::snapshot::{Entry, Listener, Snapshot, WAITS};
@@ -220,6 +221,30 @@ pub fn list(found: &[Entry], look: Look) -> String {
         page.line(if number == 0 { Tone::Quiet } else { Tone::Plain }, &line);
     }
     page.text
+}
+
+/// A text of any length, in lines of the width.
+pub fn note(text: &str, look: Look) -> String {
+    let width = look.width.max(NARROWEST);
+    text.lines().flat_map(|line| wrapped(&clean(line), width)).map(|line| line + "\n").collect()
+}
+
+/// A screen drawn over the one before it, on a terminal of so many rows.
+///
+/// A terminal that scrolls cannot be drawn on again: what has no row is counted in the last one,
+/// and a line that is too long for its row (DECAWM is off) does not go on in the next.
+/// <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>
+pub fn redrawn(text: &str, rows: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = if lines.len() <= rows { lines.len() } else { rows.saturating_sub(1) };
+    // Erased first: behind a full line the cursor would stand on its last character.
+    let mut drawn: Vec<String> =
+        lines[..shown].iter().map(|line| format!("\u{1b}[K{line}")).collect();
+    if shown < lines.len() {
+        drawn.push(format!("\u{1b}[K… {}", counted(lines.len() - shown, "more line")));
+    }
+    let end = if drawn.len() < rows { "\n" } else { "" };
+    format!("\u{1b}[?7l\u{1b}[H{}{end}\u{1b}[J\u{1b}[?7h", drawn.join("\n"))
 }
 
 /// When it is its turn, or was.

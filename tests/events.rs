@@ -3,6 +3,7 @@
 
 mod broker;
 mod input;
+mod kafka;
 
 use crate::support::cluster::Database;
 use crate::support::program::Program;

@@ -383,6 +383,28 @@ fn statements() -> Vec<(&'static str, String)> {
 }
 
 #[test]
+fn a_screen_that_is_drawn_again_never_scrolls_and_says_what_has_no_row() {
+    let text = screen::status(&busy(), Look { width: 80, colour: true }, TEN_MINUTES);
+    let lines: Vec<&str> = text.lines().collect();
+    for rows in 1..=lines.len() + 2 {
+        let drawn = screen::redrawn(&text, rows);
+        let body = drawn.strip_prefix("\u{1b}[?7l\u{1b}[H").expect("no wrapping, from the top");
+        let body = body.strip_suffix("\u{1b}[J\u{1b}[?7h").expect("nothing below, and wrapping");
+        let mut found: Vec<&str> = body.lines().collect();
+        assert!(body.matches('\n').count() < rows, "{rows} rows: it scrolls");
+        if rows < lines.len() {
+            let rest = lines.len() + 1 - rows;
+            let hint = format!("\u{1b}[K… {rest} more line{}", if rest == 1 { "" } else { "s" });
+            assert_eq!(found.pop(), Some(hint.as_str()));
+        }
+        let shown: Vec<String> =
+            lines[..found.len()].iter().map(|l| format!("\u{1b}[K{l}")).collect();
+        assert_eq!(found, shown);
+        assert_eq!(found.len(), if rows < lines.len() { rows - 1 } else { lines.len() });
+    }
+}
+
+#[test]
 fn a_million_settled_rows_are_not_read() {
     let database = Database::migrated();
     database.run(

@@ -67,25 +67,20 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
             Err(error) if wanted.json => {
                 format!("{}\n", serde_json::json!({"error": error.message}))
             }
-            Err(error) => format!("the database cannot be asked: {}\n", error.message),
+            Err(error) => {
+                let text = format!("the database cannot be asked: {}", error.message);
+                screen::note(&text, look())
+            }
         };
         match in_place {
-            true => print(&redrawn(&text))?,
+            true => print(&screen::redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
             false if wanted.json => print(&text)?,
             false => print(&format!("{text}\n"))?,
         }
         stop.sleep(AGAIN);
     }
-    Ok(())
-}
-
-/// The text over what was there: each line to its end, and nothing below. What does not fit is
-/// left out, because a terminal that scrolls cannot be drawn on again.
-fn redrawn(text: &str) -> String {
-    let height = size().map_or(usize::MAX, |(_, rows)| rows.saturating_sub(1).max(1));
-    let lines: Vec<String> =
-        text.lines().take(height).map(|line| format!("{line}\u{1b}[K\n")).collect();
-    format!("\u{1b}[H{}\u{1b}[J", lines.concat())
+    // The last line may have no end yet.
+    if in_place { print("\n") } else { Ok(()) }
 }
 
 fn shown(config: &Config, wanted: Wanted, found: &Snapshot) -> String {

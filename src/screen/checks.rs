@@ -59,7 +59,7 @@ fn one(page: &mut Page, check: &Check) {
 
 /// Text in lines of at most `width` columns, broken between words. A word that is longer than a
 /// line stays whole: it may have to be copied.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

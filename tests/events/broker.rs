@@ -30,21 +30,26 @@ fn documented(start: &str) -> String {
 }
 
 /// A line for the shell and everything that it started. Dropping it kills them.
-struct Line {
+pub struct Line {
     child: Child,
     dir: tempfile::TempDir,
 }
 
 impl Line {
-    /// Starts a documented line as a person would.
-    fn start(line: &str, broker: &RabbitMq, database: &Database, endpoint: &Endpoint) -> Line {
+    /// Starts a documented line as a person would; `broker` is the variable that names it.
+    pub fn start(
+        line: &str,
+        broker: (&str, &str),
+        database: &Database,
+        endpoint: &Endpoint,
+    ) -> Line {
         let dir = tempfile::tempdir().unwrap();
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_mailroom")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let child = Command::new("sh")
             .args(["-c", line])
             .env("PATH", path)
-            .env("AMQP_URL", broker.url())
+            .env(broker.0, broker.1)
             .env("MAILROOM_FORMAT", "cloudevents")
             .env("MAILROOM_ACK", "sent")
             .env("MAILROOM_DATABASE_URL", &database.url)
@@ -68,8 +73,13 @@ impl Line {
         let _ = kill(Pid::from_raw(-i32::try_from(self.child.id()).unwrap()), signal);
     }
 
+    /// Whether all of it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Asks all of it to end and waits for that.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         self.signal(Signal::SIGTERM);
         wait_until("the line ends", || self.child.try_wait().unwrap().is_some());
     }
@@ -151,6 +161,8 @@ fn consume(
 fn the_documented_lines_bring_every_mail_through_rabbitmq() {
     let Some(broker) = shared() else { return };
     let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let url = broker.url();
+    let broker = ("AMQP_URL", url.as_str());
     Line::start(&documented("amqp-declare-queue"), broker, &database, &endpoint).finish();
     database.accounts("before", 60);
     let [out, back] = ["mailroom collect | amqp-publish", "amqp-consume"]
@@ -231,13 +243,14 @@ fn a_process_for_each_message_acknowledges_it_to_the_broker_once_it_was_sent() {
     assert_eq!(publish.end(), Some(0));
     // A command that dies leaves its message to the next consumer.
     let line = "amqp-consume --url=\"$AMQP_URL\" -q single -p 1 -- sh -c 'touch taken; kill -9 $$'";
-    let failing = Line::start(line, broker, &database, &endpoint);
+    let url = broker.url();
+    let failing = Line::start(line, ("AMQP_URL", &url), &database, &endpoint);
     wait_until("a message was taken", || failing.dir.path().join("taken").exists());
     drop(failing);
     let each = documented("amqp-consume --url=\"$AMQP_URL\" -q mail -p 1 -- mailroom send");
     let each = each.replace("-q mail", "-q single -c 3");
     let each = format!("MAILROOM_ACK=written {each}");
-    Line::start(&each, broker, &database, &endpoint).finish();
+    Line::start(&each, ("AMQP_URL", &url), &database, &endpoint).finish();
     let to: Vec<String> = endpoint.accepted().into_iter().map(|mail| mail.to).collect();
     assert_eq!(to, ["user1@example.com", "user2@example.com", "user3@example.com"]);
     assert!(broker.get("single").is_none());

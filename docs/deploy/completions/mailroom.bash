@@ -31,7 +31,7 @@ _mailroom() {
             mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired all' -- "$cur")
             return ;;
         --transport)
-            mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark' -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark ses' -- "$cur")
             return ;;
         --log-format)
             mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
@@ -54,7 +54,7 @@ _mailroom() {
         check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
-        template) words='list show push check' flags='--templates --log-format --log-level --data --from --help' ;;
+        template) words='list show push check' flags='--transport --templates --log-format --log-level --data --from --help' ;;
         help) words='collect send run migrate status queue check health verify template help' flags=' --help' ;;
         *) return ;;
     esac
