@@ -1,0 +1,2 @@
+def resident(bench):
+    pass
