@@ -66,11 +66,14 @@ def memory(bench):
     for name, (what, goal, (peak, samples)) in runs.items():
         total = samples[-1][0]
         curves[name] = thin([(100 * done / total, size / 1e6) for done, size in samples])
+        # The kernel's own record may lag a little behind.
+        peak = max(peak, *(size for _, size in samples))
         second = [size for share, size in curves[name] if 10 <= share < 20]
         last = [size for share, size in curves[name] if share >= 90]
         rows.append([what, mega(peak), goal, f"{max(second):.2f}", f"{max(last):.2f}"])
     bench.table("Memory", ["what", "peak", "goal", "second tenth, MB", "last tenth, MB"], rows,
-                "Peak is VmHWM: everything resident, with the pages of the program itself.")
+                "Peak is VmHWM, or what was seen if that was more: everything resident, with the "
+                "pages of the program itself.")
     told = "; ".join(f"{row[0]}: {row[1]} at most, {row[4]} MB at the end" for row in rows)
     bench.draw("memory", f"Resident memory by share of the messages done. {told}", lambda dark: plot.lines(
         "Resident memory", "% of the messages done", "MB", curves, dark))
