@@ -152,6 +152,22 @@ class Bench:
             raise SystemExit("bench: the server logged no claim; is the program as old as src/db/claim.sql?")
         return [float(each) for each in found]
 
+    def used(self, mark):
+        """Milliseconds of processor time of each claim that the server logged since, with
+        log_executor_stats: what else the machine does is not in them."""
+        found, words, cpu = [], first_words("claim.sql"), None
+        for line in self.logged(mark):
+            usage = re.search(r"!\s+([0-9.]+) s user, ([0-9.]+) s system, [0-9.]+ s elapsed", line)
+            if usage:
+                # The last one before the duration is that of the whole.
+                cpu = 1000 * (float(usage.group(1)) + float(usage.group(2)))
+            elif "  execute " in line and words in line and cpu is not None:
+                found.append(cpu)
+                cpu = None
+        if not found:
+            raise SystemExit("bench: the server told of no claim; is the program as old as src/db/claim.sql?")
+        return found
+
     # --- what was found ---------------------------------------------------------------------------
 
     def table(self, title, head, rows, note=""):
