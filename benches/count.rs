@@ -6,24 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use mailroom::model::{Action, Batch, Message};
-use mailroom::token::{Parsed, SigningKey, verify};
+mod fixtures;
+
+use fixtures::{CODE, SECRET, batch, key, recovery};
+use mailroom::token::{Parsed, verify};
 use mailroom::window::Window;
 use mailroom::{verdict, wire};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-
-fn batch(token: &str) -> Batch {
-    let message = |i: u16| Message {
-        action: 1 + i % 2,
-        email: format!("user{i}@example.com"),
-        login: if i.is_multiple_of(10) { format!("Smith, \"{i}\"") } else { format!("user{i}") },
-        token: token.to_owned(),
-        code: "01234".to_owned(),
-        ticket: None,
-    };
-    Batch { messages: (0..50).map(message).collect() }
-}
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -33,10 +23,9 @@ fn main() {
         return;
     };
     let times: usize = times;
-    let key = SigningKey::from_hex(&"cafebabe".repeat(8)).unwrap();
-    let action = Action { number: 2, path: "/recover".into(), signs_code: true };
+    let (key, action) = (key(), recovery());
     let signer = key.signer();
-    let token = signer.sign(&action, &[7; 32], Some("01234")).unwrap();
+    let token = signer.sign(&action, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
     wire::encode(&batch, &mut record);
@@ -50,13 +39,13 @@ fn main() {
             assert_eq!(black_box(read).good.len(), 50);
         }),
         "sign" => (0..times).for_each(|_| {
-            black_box(signer.sign(&action, black_box(&[7; 32]), Some("01234"))).unwrap();
+            black_box(signer.sign(&action, black_box(&SECRET), Some(CODE))).unwrap();
         }),
         "verify" => {
             let keys = [key];
             (0..times).for_each(|_| {
                 let parsed = Parsed::from_text(black_box(&token)).unwrap();
-                verify(&keys, &parsed, &["/activate", "/recover"], Some("01234")).unwrap();
+                verify(&keys, &parsed, &["/activate", "/recover"], Some(CODE)).unwrap();
             });
         }
         "window" => {

@@ -14,9 +14,19 @@ HERE = pathlib.Path(__file__).resolve()
 ROOT = HERE.parents[2]
 KEY = "deadbeef" * 8
 
-# What src/db/queue.rs sets on its connection, so that pgbench plans the same way.
-PLANNING = re.findall(r"SET (\w+) = (\w+)", re.search(
-    r"const PLANNING: &str = \"(.*?)\";", (ROOT / "src/db/queue.rs").read_text(), re.S).group(1))
+
+
+def planning():
+    """What src/db/queue.rs sets on its connection, so that pgbench plans the same way."""
+    found = re.search(r"const SETTINGS: &str = \"(.*?)\";", (ROOT / "src/db/queue.rs").read_text(), re.S)
+    if not found:
+        raise SystemExit("bench: there is no SETTINGS in src/db/queue.rs")
+    return re.findall(r"SET (\w+) = '?(\w+)'?", found.group(1))
+
+
+def first_words(name):
+    """How the server's log shows a statement of src/db: by its first line."""
+    return (ROOT / "src/db" / name).read_text().splitlines()[0]
 
 
 def programs():
@@ -43,8 +53,19 @@ class Cluster:
         pg.mkdir()
         if os.geteuid() == 0:
             shutil.chown(pg, "nobody")
-        self.socket, self.bin, self.made = pg, programs(), 0
+        self.socket, self.bin, self.made, self.server = pg, programs(), 0, None
         self.log = open(self.dir / "server.log", "wb")
+        try:
+            self.start()
+            self.sql("postgres", "CREATE DATABASE ours_template")
+            subprocess.run([mailroom, "migrate", "up"], check=True, stdout=self.log, stderr=self.log,
+                           env=self.env("ours_template"), stdin=subprocess.DEVNULL)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        pg = self.socket
         quiet = {"stdout": self.log, "stderr": self.log, "stdin": subprocess.DEVNULL, "cwd": pg}
         subprocess.run(unprivileged() + [self.bin / "initdb", "-D", pg / "data", "-U", "postgres",
                        "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"], check=True, **quiet)
@@ -57,11 +78,9 @@ class Cluster:
         deadline = time.monotonic() + 30
         while subprocess.run(["pg_isready", "-q", "-h", pg], stdin=subprocess.DEVNULL).returncode:
             if time.monotonic() > deadline or self.server.poll() is not None:
-                raise SystemExit(f"bench: PostgreSQL did not start, see {self.dir}/server.log")
+                raise SystemExit("bench: PostgreSQL did not start:\n"
+                                 + (self.dir / "server.log").read_text(errors="replace"))
             time.sleep(0.05)
-        self.sql("postgres", "CREATE DATABASE ours_template")
-        subprocess.run([mailroom, "migrate", "up"], check=True, stdout=self.log, stderr=self.log,
-                       env=self.env("ours_template"), stdin=subprocess.DEVNULL)
 
     def sql(self, database, *statements, output=False):
         """Runs statements, each in a transaction of its own."""
@@ -70,6 +89,9 @@ class Cluster:
                                "-U", "postgres", "-d", database] + words, check=True, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True)
         return done.stdout.strip() if output else None
+
+    def session(self, database):
+        return Session(self.socket, database)
 
     def env(self, database, **more):
         """The environment of a program that works on `database`; only what it needs."""
@@ -106,26 +128,28 @@ class Cluster:
             return "\n".join(line for line in lines if not line.startswith("--"))
 
         def put(sql, values):
-            for name, value in values.items():
-                sql = sql.replace(name, value)
-            return sql
+            unknown = set(re.findall(r"\$\d+", sql)) - set(values)
+            if unknown:
+                raise SystemExit(f"bench: what is {', '.join(sorted(unknown))} of a statement in src/db?")
+            return re.sub(r"\$\d+", lambda found: values[found.group()], sql)
 
         def array(what):
             return f"ARRAY(SELECT {what} FROM generate_series(:first::bigint, :first + {limit - 1}) g)"
 
         claim = put(text("claim.sql"), {
             "$1": "'mailroom'", "$2": str(limit), "$3": str(limit), "$4": ":lease::text",
-            "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit), "$9": "NULL"})
+            "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit)})
         settle = put(text("settle.sql"), {
             "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
-            "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true")})
+            "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true"),
+            "$7": "false"})
         path = self.dir / f"claim{limit}.sql"
         path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
         return path
 
     def pgbench(self, database, script, transactions):
         """Seconds that pgbench takes for so many transactions on one connection."""
-        options = " ".join(f"-c {name}={value}" for name, value in PLANNING)
+        options = " ".join(f"-c {name}={value}" for name, value in planning())
         done = subprocess.run(
             ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(transactions), "-D", "lease=1",
              "-D", "first=1", "-f", script, database], check=True, text=True, capture_output=True,
@@ -133,7 +157,42 @@ class Cluster:
         return transactions / float(re.search(r"tps = ([0-9.]+)", done.stdout).group(1))
 
     def close(self):
-        self.server.send_signal(signal.SIGINT)
-        self.server.wait()
+        if self.server and self.server.poll() is None:
+            # PostgreSQL's fast shutdown: it does not wait for clients.
+            self.server.send_signal(signal.SIGINT)
+            try:
+                self.server.wait(60)
+            except subprocess.TimeoutExpired:
+                self.server.send_signal(signal.SIGQUIT)
+                self.server.wait()
         self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Session:
+    """A psql that stays: asking it costs no process."""
+
+    def __init__(self, socket, database):
+        self.run = subprocess.Popen(["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", socket, "-U",
+                                     "postgres", "-d", database], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, text=True)
+
+    def ask(self, sql):
+        """The last statement must give one line: that one is returned."""
+        self.run.stdin.write(sql + ";\n")
+        self.run.stdin.flush()
+        line = self.run.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: psql ended at: {sql[:200]}")
+        return line.rstrip("\n")
+
+    def close(self):
+        if self.run.poll() is None:
+            # It may be gone meanwhile.
+            try:
+                self.run.stdin.close()
+            except OSError:
+                pass
+            self.run.terminate()
+        self.run.wait()
+        self.run.stdout.close()

@@ -1,7 +1,8 @@
-"""An SES with no latency: accepts everything at once. Speaks v2 (SendBulkEmail) and what the peer's
-sender speaks, v1 (SendBulkTemplatedEmail). Not a fake of its failures: tests/support has that.
+"""A provider with no latency: accepts everything at once. With `http` it speaks SES v2
+(SendBulkEmail), Postmark, and what the peer's sender speaks, SES v1 (SendBulkTemplatedEmail); with
+`smtp` it is a mail server. Not a fake of their failures: tests/support has that.
 
-    endpoint.py PORT_FILE COUNT_FILE [CERTIFICATE KEY]
+    endpoint.py http|smtp PORT_FILE COUNT_FILE [CERTIFICATE KEY]
 """
 
 import os
@@ -21,6 +22,10 @@ def answer(head, body):
                 "</SendBulkTemplatedEmailResult><ResponseMetadata><RequestId>1</RequestId>"
                 "</ResponseMetadata></SendBulkTemplatedEmailResponse>")
         return count, "text/xml", text.encode()
+    if head.startswith(b"POST /email/batchWithTemplates "):
+        count = body.count(b'"TemplateAlias"')
+        entry = b'{"ErrorCode":0,"Message":"OK","MessageID":"b7bc2f4a-e38e-4336-af7d-e6c392c2f817"}'
+        return count, "application/json", b"[" + b",".join([entry] * count) + b"]"
     if head.startswith(b"GET "):
         text = (b'{"SendQuota":{"Max24HourSend":-1,"MaxSendRate":1000000,"SentLast24Hours":0},'
                 b'"ProductionAccessEnabled":true,"SendingEnabled":true}')
@@ -66,14 +71,31 @@ class Endpoint:
                 if count:
                     self.count(count)
 
+    def serve_mail(self, connection):
+        """RFC 5321, as far as one who is never refused goes."""
+        with connection, connection.makefile("rwb") as stream:
+            def say(text):
+                stream.write(text + b"\r\n")
+                stream.flush()
+            say(b"220 localhost")
+            for line in stream:
+                word = line[:4].upper().strip()
+                if word == b"DATA":
+                    say(b"354 go on")
+                    while stream.readline() not in (b".\r\n", b""):
+                        pass
+                    self.count(1)
+                say(b"221 bye" if word == b"QUIT" else b"250 ok")
 
-def main(port_file, count_file, *certificate):
+
+def main(speaks, port_file, count_file, *certificate):
     listener = socket.create_server(("127.0.0.1", 0))
     context = None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
     endpoint = Endpoint(open(count_file, "w"))
+    serve = endpoint.serve_mail if speaks == "smtp" else endpoint.serve
     done = pathlib.Path(port_file + ".new")
     done.write_text(str(listener.getsockname()[1]))
     os.rename(done, port_file)
@@ -83,7 +105,7 @@ def main(port_file, count_file, *certificate):
         try:
             if context:
                 connection = context.wrap_socket(connection, server_side=True)
-            endpoint.serve(connection)
+            serve(connection)
         except OSError:
             pass  # The client has gone.
 

@@ -4,18 +4,49 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
+
+# `collect` refuses a /dev/null that can be read too: that is what a closed output becomes.
+NOWHERE = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def processor_time(pid):
+    """Seconds that all threads of a process were on a processor."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
 
 
 class Process:
     def __init__(self, words, env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE):
         self.started = time.monotonic()
         self.run = subprocess.Popen([str(word) for word in words], env=env, stdin=stdin, stdout=stdout,
-                                    stderr=subprocess.DEVNULL)
+                                    stderr=NOWHERE)
         self.seen = 0
         self.lines = 0
 
+    def check(self):
+        """Ends the bench if this has ended."""
+        code = self.run.poll()
+        if code is not None:
+            words = " ".join(str(word) for word in self.run.args[:2])
+            raise SystemExit(f"bench: {words} ended with {code} while it was measured")
+
+    def feed(self, data):
+        """Writes to its standard input from beside, and leaves that open."""
+        def write():
+            try:
+                self.run.stdin.write(data)
+                self.run.stdin.flush()
+            except (OSError, ValueError):
+                pass  # It has ended, which `check` tells.
+        threading.Thread(target=write, daemon=True).start()
+
     def status(self, name):
+        self.check()
         with open(f"/proc/{self.run.pid}/status") as file:
             for line in file:
                 if line.startswith(name + ":"):
@@ -27,15 +58,13 @@ class Process:
         return self.status("VmHWM") * 1024
 
     def resident(self):
-        return self.status("VmRSS") * 1024
+        """Now, in bytes; exact, where VmRSS may lag behind."""
+        with open(f"/proc/{self.run.pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Rss:"))
 
     def cpu(self):
         """Seconds on a processor, of all threads."""
-        total = 0
-        for task in os.listdir(f"/proc/{self.run.pid}/task"):
-            with open(f"/proc/{self.run.pid}/task/{task}/schedstat") as file:
-                total += int(file.read().split()[0])
-        return total / 1e9
+        return processor_time(self.run.pid)
 
     def wakes(self):
         return self.status("voluntary_ctxt_switches")
@@ -56,6 +85,7 @@ class Process:
                 also()
 
     def stop(self):
+        """Ends it, if it has not."""
         if self.run.poll() is None:
             self.run.send_signal(signal.SIGTERM)
             try:
@@ -63,5 +93,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.run.kill()
         self.run.wait()
-        if self.run.stdout:
-            self.run.stdout.close()
+        for pipe in (self.run.stdin, self.run.stdout):
+            try:
+                if pipe:
+                    pipe.close()
+            except OSError:
+                pass  # What was not read any more.

@@ -1,0 +1,195 @@
+"""How fast: draining, several processes, delivering, latency; beside the peer where it is there."""
+
+import json
+import os
+import subprocess
+import time
+
+import plot
+from figures import mega, percentile
+from process import NOWHERE, processor_time
+
+
+def drain_once(bench, start, template, count, limit):
+    database = bench.cluster.database(template)
+    bench.cluster.fill(database, count)
+    process = start(database, limit)
+    process.read(count)
+    seconds = time.monotonic() - process.started
+    cpu, peak = process.cpu(), process.peak()
+    process.stop()
+    bench.cluster.drop(database)
+    return seconds, cpu, peak
+
+
+def drain(bench):
+    """Both collectors and pgbench, by turns."""
+    count, best = 20000, {}
+    for _ in range(bench.repeat):
+        for limit in (50, 1000):
+            runs = {}
+            if limit == 50:
+                runs["mailroom collect"] = drain_once(
+                    bench, lambda d, l: bench.ours("collect", d, l), "ours_template", count, limit)
+            database = bench.cluster.database()
+            bench.cluster.fill(database, count)
+            seconds = bench.cluster.pgbench(database, bench.cluster.statements(limit), count // limit)
+            bench.cluster.drop(database)
+            runs["pgbench, the same statements"] = (seconds, None, None)
+            if bench.peer:
+                runs["peer's collector"] = drain_once(
+                    bench, bench.collector, "peer_template", count, limit)
+            for name, run in runs.items():
+                if (name, limit) not in best or run[0] < best[name, limit][0]:
+                    best[name, limit] = run
+    peer = best.get(("peer's collector", 50))
+    rows = [[name, limit, f"{count / seconds:,.0f}", f"{peer[0] / seconds:.1f}" if peer else "",
+             f"{cpu / count * 1e6:.1f}" if cpu else "", mega(peak) if peak else ""]
+            for (name, limit), (seconds, cpu, peak) in sorted(best.items(), key=lambda each: each[0])]
+    ours, plain = best["mailroom collect", 50][0], best["pgbench, the same statements", 50][0]
+    bench.table(f"Draining {count:,} messages (best of {bench.repeat})",
+                ["who", "limit", "messages/s", "times the peer", "CPU a message, µs", "memory"], rows,
+                f"mailroom reaches {plain / ours:.0%} of what pgbench gets from PostgreSQL with the "
+                "same two statements of 50 on one connection.")
+
+
+def scale(bench):
+    """Several collectors on one queue, and who keeps the processors busy."""
+    count, rows, points = 60000 if bench.full else 30000, [], []
+    for processes in (1, 2, 4):
+        best = min(scale_once(bench, processes, count) for _ in range(bench.repeat))
+        seconds, database, own = best
+        points.append((processes, count / seconds))
+        rows.append([processes, f"{count / seconds:,.0f}", f"{points[-1][1] / points[0][1]:.2f}",
+                     f"{database / seconds:.2f}", f"{own / seconds:.2f}"])
+    bench.table(f"Processes on one queue, {count:,} messages (best of {bench.repeat})",
+                ["processes", "messages/s", "times one", "processors that PostgreSQL uses",
+                 "processors that they use"], rows,
+                f"On {os.cpu_count()} processors, which PostgreSQL and the processes share.")
+    told = ", ".join(f"{rate:,.0f} with {n}" for n, rate in points)
+    bench.draw("processes", f"Messages a second by processes on one queue: {told}", lambda dark: plot.lines(
+        "Draining one queue", "processes", "messages a second", {"collect": points}, dark,
+        marks=[n for n, _ in points]))
+
+
+def scale_once(bench, processes, count):
+    """Seconds until all is settled; seconds of processor of PostgreSQL and of the programs."""
+    database = bench.cluster.database()
+    bench.cluster.fill(database, count)
+    # Each settlement adds to a few rows: asking those takes no longer at the end than at the start.
+    session = bench.cluster.session(database)
+    settled = "SELECT coalesce(sum(sent), 0) FROM tallies"
+    begun = time.monotonic()
+    running = [bench.start(bench.program, "collect", stdout=NOWHERE,
+                           env=bench.cluster.env(database, MAILROOM_BATCH_LIMIT=50))
+               for _ in range(processes)]
+    bench.wait("the drain", lambda: int(session.ask(settled)) >= count, 600, 0.01, *running)
+    seconds = time.monotonic() - begun
+    own = sum(process.cpu() for process in running)
+    backends = json.loads(session.ask(
+        "SELECT coalesce(json_agg(pid), '[]') FROM pg_stat_activity WHERE datname = "
+        "current_database() AND pid <> pg_backend_pid()"))
+    served = sum(processor_time(pid) for pid in backends)
+    for process in running:
+        process.stop()
+    session.close()
+    bench.cluster.drop(database)
+    return seconds, served, own
+
+
+def deliver(bench):
+    """`run` and `send` against a provider with no latency, and the peer's sender."""
+    rows = []
+    count = 40000 if bench.full else 20000
+    for name, tls in (("run, http", False), ("run, https", True)):
+        best = min(run_once(bench, tls, count) for _ in range(bench.repeat))
+        rows.append(delivered(name, 50, count, best))
+    lines, messages = bench.batches(10000 if bench.full else 2000, 10)
+    senders = [("send, http", False, [bench.program, "send"]),
+               ("send, https", True, [bench.program, "send"])]
+    if bench.peer and (bench.peer / "sender/target/release/sender").exists():
+        senders.append(("peer's sender, http", False, [bench.peer / "sender/target/release/sender"]))
+    for name, tls, words in senders:
+        best = min(send_once(bench, tls, words, lines, messages) for _ in range(bench.repeat))
+        rows.append(delivered(name, 10, messages, best))
+    bench.table(f"Delivering to a provider with no latency (best of {bench.repeat})",
+                ["who", "limit", "messages/s", "CPU a message, µs", "memory", "threads"], rows,
+                f"run: {count:,} messages. send: {messages:,} messages, a request for each batch of 10. "
+                "HTTPS is with the certificate checked. The provider is a Python program on the same "
+                "machine, so the rates say what is reached, not what could be.")
+
+
+def delivered(name, limit, messages, best):
+    seconds, cpu, peak, threads = best
+    return [name, limit, f"{messages / seconds:,.0f}", f"{cpu / messages * 1e6:.1f}", mega(peak), threads]
+
+
+def run_once(bench, tls, count):
+    address, endpoint, accepted = bench.endpoint(tls)
+    database = bench.cluster.database()
+    bench.cluster.fill(database, count)
+    more = {"AWS_CA_BUNDLE": bench.authority} if tls else {}
+    process = bench.start(bench.program, "run", stdout=NOWHERE, env=bench.cluster.env(
+        database, MAILROOM_BATCH_LIMIT=50, MAILROOM_SEND_RATE=1000000, AWS_ENDPOINT_URL=address,
+        MAILROOM_SES_OUTPUT_PATH=bench.cluster.dir / "out", **more))
+    bench.wait("the mails", lambda: accepted() >= count, 600, 0.005, process, endpoint)
+    run = measured(process)
+    process.stop()
+    endpoint.stop()
+    bench.cluster.drop(database)
+    return run
+
+
+def send_once(bench, tls, words, lines, messages):
+    address, endpoint, accepted = bench.endpoint(tls)
+    env = bench.cluster.env("postgres", AWS_ENDPOINT_URL=address, MAILROOM_SEND_RATE=1000000,
+                            MAILROOM_SES_OUTPUT_PATH=bench.cluster.dir / "out")
+    if tls:
+        env["AWS_CA_BUNDLE"] = str(bench.authority)
+    process = bench.start(*words, stdin=subprocess.PIPE, stdout=NOWHERE, env=env)
+    process.feed(lines)
+    bench.wait("the mails", lambda: accepted() >= messages, 600, 0.005, process, endpoint)
+    run = measured(process)
+    process.stop()
+    endpoint.stop()
+    return run
+
+
+def measured(process):
+    return (time.monotonic() - process.started, process.cpu(), process.peak(), process.status("Threads"))
+
+
+def latency(bench):
+    """From the commit of an insert until its line can be read."""
+    rows, count = [], 2000 if bench.full else 500
+    runs = [("mailroom collect", "ours_template", lambda d, l: bench.ours("collect", d, l))]
+    if bench.peer:
+        runs.append(("peer's collector", "peer_template", bench.collector))
+    for limit in (1, 50):
+        for name, template, start in runs:
+            times = latency_once(bench, start, template, limit, count if limit == 1 else count // 10)
+            rows.append([name, limit, f"{percentile(times, 0.5) * 1000:.2f}",
+                         f"{percentile(times, 0.99) * 1000:.2f}"])
+    bench.table("Latency: insert committed to line read", ["who", "limit", "p50, ms", "p99, ms"], rows,
+                "From the last of as many inserts as the limit, each committed by itself.")
+
+
+def latency_once(bench, start, template, limit, turns):
+    database = bench.cluster.database(template)
+    process = start(database, limit)
+    session = bench.cluster.session(database)
+    # Neither says on its output that it listens.
+    time.sleep(1)
+    times = []
+    for turn in range(turns):
+        # One transaction each: the peer counts notifications.
+        inserts = ";\n".join("INSERT INTO accounts (email, login) VALUES "
+                             f"('l{turn}x{i}@example.com', 'l{turn}x{i}')" for i in range(limit))
+        session.ask(f"{inserts};\nSELECT 1")
+        begun = time.monotonic()
+        process.read(process.seen + limit, timeout=30)
+        times.append(time.monotonic() - begun)
+    session.close()
+    process.stop()
+    bench.cluster.drop(database)
+    return times

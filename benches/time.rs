@@ -1,0 +1,71 @@
+//! How long the pure parts take on this machine, with Criterion: `cargo bench --bench time`.
+//!
+//! In scope: what is done for each message of a batch, and the window. Out of scope: whether that
+//! got slower (`count.rs`, which needs no clock), the program as a whole (`scripts/bench`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod fixtures;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fixtures::{CODE, SECRET, batch, key, recovery};
+use mailroom::token::{Parsed, verify};
+use mailroom::window::Window;
+use mailroom::wire;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn of_wire(criterion: &mut Criterion) {
+    let token = key().signer().sign(&recovery(), &SECRET, Some(CODE)).unwrap();
+    let batch = batch(&token);
+    let mut record = Vec::new();
+    wire::encode(&batch, &mut record);
+    let mut group = criterion.benchmark_group("a record of 50");
+    group.throughput(Throughput::Elements(50));
+    let mut out = Vec::with_capacity(record.len());
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            wire::encode(black_box(&batch), &mut out);
+        });
+    });
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            let read = wire::Decoder::new().push(black_box(&record)).1.unwrap();
+            assert_eq!(read.good.len(), 50);
+            read
+        });
+    });
+    group.finish();
+}
+
+fn of_token(criterion: &mut Criterion) {
+    let (keys, action) = ([key()], recovery());
+    let signer = keys[0].signer();
+    let token = signer.sign(&action, &SECRET, Some(CODE)).unwrap();
+    let mut group = criterion.benchmark_group("a token");
+    group.bench_function("sign", |bencher| {
+        bencher.iter(|| signer.sign(&action, black_box(&SECRET), Some(CODE)).unwrap());
+    });
+    group.bench_function("verify", |bencher| {
+        bencher.iter(|| {
+            let parsed = Parsed::from_text(black_box(&token)).unwrap();
+            verify(&keys, &parsed, &["/activate", "/recover"], Some(CODE)).unwrap();
+        });
+    });
+    group.finish();
+}
+
+fn of_window(criterion: &mut Criterion) {
+    let (mut window, now) = (Window::new(Duration::from_secs(5)), Instant::now());
+    criterion.bench_function("a window: open, look, close", |bencher| {
+        bencher.iter(|| {
+            window.open(black_box(now));
+            assert!(!window.due(black_box(now)));
+            window.close();
+        });
+    });
+}
+
+criterion_group!(benches, of_wire, of_token, of_window);
+criterion_main!(benches);
