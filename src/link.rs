@@ -142,6 +142,10 @@ impl Link {
         if !self.proven {
             self.refuse_pool(&mut session)?;
         }
+        // As early as can be: what comes from now on is heard.
+        if let Some(channel) = &self.settings.channel {
+            session.listen(channel)?;
+        }
         let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
         sound.map_err(|error| match error.kind {
             Kind::Config => Failure::Config(error.message),
@@ -165,8 +169,7 @@ impl Link {
             }
             Some(_) => {}
         }
-        if let Some(channel) = &self.settings.channel {
-            session.listen(channel)?;
+        if self.settings.channel.is_some() {
             session.call(STATEMENT, |client| queue::announce(client, &queue))?;
         }
         let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;

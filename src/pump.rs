@@ -34,9 +34,9 @@ struct Told {
 }
 
 /// A source, a transport, and the pace between them.
-pub struct Pump<S> {
-    /// Where messages come from.
-    pub source: S,
+pub struct Pump<'a> {
+    /// Where messages come from. (Not a type of its own for each: this is the whole loop.)
+    pub source: &'a mut dyn Source,
     /// Where they go.
     pub transport: Box<dyn Transport>,
     /// How fast.
@@ -51,7 +51,7 @@ pub struct Pump<S> {
     pub unit: &'static str,
 }
 
-impl<S: Source> Pump<S> {
+impl Pump<'_> {
     /// Runs until the source ends, the process is asked to stop, or nothing can be handed over
     /// any more.
     ///

@@ -173,11 +173,11 @@ impl Transport for Provider {
 }
 
 /// Runs until the list ends; gives the rows, and the calls that were made.
-fn run(list: List, pace: Pace, quota: Option<Quota>, says: Says) -> (List, Vec<(u64, usize)>) {
+fn run(mut list: List, pace: Pace, quota: Option<Quota>, says: Says) -> (List, Vec<(u64, usize)>) {
     let calls = Rc::default();
     let transport = Box::new(Provider { says, quota, calls: Rc::clone(&calls) });
     let mut pump = Pump {
-        source: list,
+        source: &mut list,
         transport,
         pace,
         stop: Stop::new(),
@@ -187,7 +187,7 @@ fn run(list: List, pace: Pace, quota: Option<Quota>, says: Says) -> (List, Vec<(
     };
     pump.run().unwrap();
     let calls = calls.borrow().clone();
-    (pump.source, calls)
+    (list, calls)
 }
 
 fn accepted() -> Outcome {

@@ -33,7 +33,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     };
     let settings = queue_settings(config, "collect", on_accept);
     Pump {
-        source: QueueSource::new(settings, link, key, stop.clone(), clock),
+        source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport: Box::new(Pipe::new(output, format, stop.clone(), clock)),
         pace: Pace::unlimited(config.batch_limit),
         stop: stop.clone(),

@@ -25,7 +25,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         ..queue_settings(config, "run", OnAccept::Settle)
     };
     Pump {
-        source: QueueSource::new(settings, link, key, stop.clone(), clock),
+        source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport,
         pace: pace(config, config.batch_limit),
         stop: stop.clone(),

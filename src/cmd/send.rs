@@ -58,7 +58,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         known: Box::new(move |action| templates.name(action).is_some()),
     };
     Pump {
-        source: StdinSource::new(settings, input, undelivered, stop.clone(), clock),
+        source: &mut StdinSource::new(settings, input, undelivered, stop.clone(), clock),
         transport,
         pace: pace(config, BATCH),
         stop: stop.clone(),

@@ -5,8 +5,8 @@
 
 use super::{NOTHING, failed};
 use crate::error::Error;
-use postgres::Client;
 use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
 
 /// Where the tables are, or would be made.
 pub(super) struct Home {
@@ -84,6 +84,22 @@ impl Home {
             original: row.get(5),
         })
     }
+}
+
+/// Whether nothing is to be said: a server that will do, and tables that are recorded at `version`.
+/// [`Home::find`] and [`read`] tell everything, and on a new connection that takes the server twice
+/// as long. If this cannot be asked, they find out why.
+pub(super) fn is_at(client: &mut Client, version: i64) -> bool {
+    let sql = format!(
+        "SELECT current_setting('server_version_num')::int >= 130000
+            AND current_setting('server_encoding') = 'UTF8'
+            AND version = {version} AND NOT dirty
+            AND (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('tokens'))
+              = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migrations'))
+        FROM schema_migrations LIMIT 1"
+    );
+    let yes = |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));
+    client.simple_query(&sql).is_ok_and(|answer| answer.into_iter().any(yes))
 }
 
 /// What `schema_migrations` says.

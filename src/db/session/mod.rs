@@ -13,7 +13,7 @@ use crate::stop::{SLICE, Stop};
 use fallible_iterator::FallibleIterator as _;
 use inbox::Inbox;
 use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use postgres::{Client, Config, SimpleQueryMessage};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -32,6 +32,10 @@ pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(5);
 /// How often [`Session::is_pooled_with`] looks.
 const LOOKS: usize = 3;
+/// Which process of which server this is: numbers are given again, and several servers may give the
+/// same. The function, not the view, which names users and databases too.
+const PROCESS: &str =
+    "SELECT pid || ' ' || backend_start FROM pg_stat_get_activity(pg_backend_pid())";
 /// How long closing may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
@@ -183,11 +187,11 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub fn is_pooled_with(&mut self, other: &mut Session) -> Result<bool, Fault> {
-        let own = self.process()?;
+        let own = self.process(PROCESS)?;
         for _ in 0..LOOKS {
             // In a transaction the other one keeps its process, and we must get another.
-            other.call(SHORT, |client| client.batch_execute("BEGIN"))?;
-            let shared = other.process()? == own || self.process()? != own;
+            let held = other.process(&format!("BEGIN; {PROCESS}"))?;
+            let shared = held == own || self.process(PROCESS)? != own;
             other.call(SHORT, |client| client.batch_execute("ROLLBACK"))?;
             if shared {
                 return Ok(true);
@@ -196,10 +200,9 @@ impl Session {
         Ok(false)
     }
 
-    /// The process at the server's end. Without a prepared statement, which might be elsewhere.
-    fn process(&mut self) -> Result<String, Fault> {
-        let sql = "SELECT pid || ' ' || backend_start FROM pg_stat_activity \
-                    WHERE pid = pg_backend_pid()";
+    /// The process at the server's end, as [`PROCESS`] tells it. Without a prepared statement,
+    /// which might be elsewhere.
+    fn process(&mut self, sql: &str) -> Result<String, Fault> {
         let answer = self.call(SHORT, |client| client.simple_query(sql))?;
         let row = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
@@ -318,17 +321,11 @@ fn open_one(
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
-        let (watchdog, connected) = match tls {
-            Some(tls) => {
-                let (watchdog, tls) = Watchdog::new(tls.clone(), left, port, stop);
-                (watchdog, config.connect(tls))
-            }
-            None => {
-                let (watchdog, tls) = Watchdog::new(NoTls, left, port, stop);
-                (watchdog, config.connect(tls))
-            }
-        };
-        let error = match connected {
+        if tls.is_none() {
+            config.ssl_mode(SslMode::Disable);
+        }
+        let (watchdog, tls) = Watchdog::new(tls.cloned(), left, port, stop);
+        let error = match config.connect(tls) {
             Ok(client) => {
                 let socket = watchdog.socket().ok_or(io::ErrorKind::NotFound.into());
                 let inbox = socket.and_then(Inbox::new);

@@ -12,13 +12,16 @@ use crate::stop::Stop;
 use nix::errno::Errno;
 use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
 use postgres::Socket;
-use postgres::tls::MakeTlsConnect;
+use postgres::tls::{MakeTlsConnect, TlsConnect};
 use std::error::Error;
+use std::io;
 use std::os::fd::RawFd;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How often the stop flag is looked at while an answer is awaited.
 const LOOK: Duration = Duration::from_millis(250);
@@ -39,7 +42,12 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// A deadline for the connection that `tls` will be used for, already running.
-    pub fn new<T>(tls: T, limit: Duration, port: u16, stop: &Stop) -> (Watchdog, Watched<T>) {
+    pub fn new(
+        tls: Option<MakeRustlsConnect>,
+        limit: Duration,
+        port: u16,
+        stop: &Stop,
+    ) -> (Watchdog, Watched) {
         let (deadline, seen) = watch::channel(Instant::now().checked_add(limit));
         let bitten = Arc::new(AtomicBool::new(false));
         let watch = Watch { deadline: seen, bitten: Arc::clone(&bitten), stop: stop.clone() };
@@ -70,21 +78,25 @@ impl Watchdog {
     }
 }
 
-/// A maker of TLS connectors that starts the watch when the client asks it for one.
-pub struct Watched<T> {
-    tls: T,
+type Tls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
+/// A maker of TLS connectors that starts the watch when the client asks it for one. With and
+/// without TLS it is of one type, because the client is compiled anew for each.
+pub struct Watched {
+    tls: Option<MakeRustlsConnect>,
     before: Vec<(RawFd, SockaddrStorage)>,
     port: u16,
     watch: Watch,
     found: Arc<OnceLock<RawFd>>,
 }
 
-impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
-    type Stream = T::Stream;
-    type TlsConnect = T::TlsConnect;
+impl MakeTlsConnect<Socket> for Watched {
+    type Stream = Stream;
+    type TlsConnect = Connector;
     type Error = Box<dyn Error + Send + Sync>;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<T::TlsConnect, Self::Error> {
+    fn make_tls_connect(&mut self, host: &str) -> Result<Connector, Self::Error> {
         // Sooner than the first time, so that nothing is met that was not met then.
         let socket = open_sockets(UNUSED / 2)
             .into_iter()
@@ -93,7 +105,26 @@ impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Watched<T> {
         let _ = self.found.set(socket.0);
         let runtime = tokio::runtime::Handle::try_current()?;
         runtime.spawn(self.watch.clone().run(socket));
-        self.tls.make_tls_connect(host).map_err(Into::into)
+        let make =
+            |tls: &mut MakeRustlsConnect| MakeTlsConnect::<Socket>::make_tls_connect(tls, host);
+        Ok(Connector(self.tls.as_mut().map(make).transpose()?))
+    }
+}
+
+/// What encrypts one connection, if anything does.
+pub struct Connector(Option<Tls>);
+
+impl TlsConnect<Socket> for Connector {
+    type Stream = Stream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        match self.0 {
+            Some(tls) => Box::pin(tls.connect(socket)),
+            // Not reached: without a connector the configuration asks for no TLS.
+            None => Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into()))),
+        }
     }
 }
 
