@@ -6,12 +6,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use http::Request;
+use mailroom::aws::Credentials;
+use mailroom::aws::sign::sign;
 use mailroom::model::{Action, Batch, Message};
 use mailroom::token::{Parsed, SigningKey, verify};
 use mailroom::window::Window;
 use mailroom::{verdict, wire};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 fn batch(token: &str) -> Batch {
     let message = |i: u16| Message {
@@ -51,6 +55,22 @@ fn main() {
         "sign" => (0..times).for_each(|_| {
             black_box(key.sign(&action, black_box(&[7; 32]), Some("01234"))).unwrap();
         }),
+        "request" => {
+            let credentials = Credentials {
+                access_key_id: "AKIDEXAMPLE".into(),
+                secret_access_key: Zeroizing::new(
+                    "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
+                ),
+                session_token: None,
+            };
+            let url = "https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails";
+            (0..times).for_each(|_| {
+                let request = Request::post(url).header("content-type", "application/json");
+                let mut request = request.body(black_box(record.clone())).unwrap();
+                sign(&mut request, &credentials, "us-east-1", "ses", UNIX_EPOCH).unwrap();
+                black_box(request);
+            });
+        }
         "verify" => {
             let keys = [key];
             (0..times).for_each(|_| {

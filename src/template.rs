@@ -102,7 +102,19 @@ pub fn unsent(text: &str) -> Vec<String> {
 }
 
 fn object(login: &str, token: &str, code: &str) -> String {
-    serde_json::json!({ "login": login, "secret": token, "code": code }).to_string()
+    let mut out = Vec::with_capacity(40 + login.len() + token.len() + code.len());
+    for (before, value) in [("{\"code\":", code), (",\"login\":", login), (",\"secret\":", token)] {
+        out.extend_from_slice(before.as_bytes());
+        quote(value, &mut out);
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Adds a text to `out` as JSON.
+pub fn quote(text: &str, out: &mut Vec<u8>) {
+    // Writing into memory cannot fail, and a text is always JSON.
+    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

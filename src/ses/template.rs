@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
 use super::{Client, Refused};
+use crate::aws::sign::encode;
 use ::http::Method;
 use serde_json::{Value, json};
 
@@ -128,17 +129,10 @@ fn variable(text: &str) -> Option<String> {
     rest.contains("not present").then(|| name.to_owned())
 }
 
-/// Percent-encoded but for the characters that need it nowhere (RFC 3986, section 2.3).
+/// A text as a segment of a path, or as a value of a query.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push_str(&hex::encode_upper([byte]));
-        }
-    }
+    encode(text, &mut out);
     out
 }
 

@@ -4,6 +4,7 @@
 //! every transport keeps to. Out of scope: making a call and reading its reply.
 
 use super::{ready, report};
+use crate::log::Lines;
 use crate::model::{Batch, Message, Outcome, Scope};
 use crate::template::Templates;
 use crate::verdict::{self, CallVerdict, Fault};
@@ -116,9 +117,11 @@ impl Calls {
                 put(&mut answers, item.index, outcome, took);
             }
         }
+        let mut lines = Lines::new(self.tag);
         for (message, (outcome, took)) in batch.messages.iter().zip(&answers) {
-            report(self.tag, message, outcome, *took);
+            report(&mut lines, message, outcome, *took);
         }
+        lines.write();
         answers.into_iter().map(|(outcome, _)| outcome).collect()
     }
 

@@ -14,13 +14,14 @@ use crate::log;
 use crate::model::{Batch, Message, Outcome};
 use crate::pace::Quota;
 use crate::ses::{Client, Failure, account, refusal};
-use crate::template::{Templates, data, empty_data};
+use crate::template::{Templates, data, empty_data, quote};
 use crate::verdict::{self, CallVerdict, Fault, Remedies};
 use ::http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 use time::OffsetDateTime;
 
@@ -36,6 +37,8 @@ const _: () = assert!(
         && BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs()
 );
 
+/// About so many bytes does an entry take.
+const ENTRY: usize = 320;
 /// So many replies are saved: an outage must not fill the disk.
 const SAVED: usize = 1000;
 
@@ -68,7 +71,7 @@ pub struct Ses {
 
 /// What is left of the settings when the client has its part.
 struct Said {
-    templates: Templates,
+    templates: Rc<Templates>,
     source: String,
     config_set: String,
     output: PathBuf,
@@ -79,14 +82,14 @@ impl Ses {
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
         let client = Client::new(endpoint, http, keeper, Box::new(clock.wall));
-        let settings = Said { templates, source, config_set, output };
+        let settings = Said { templates: Rc::new(templates), source, config_set, output };
         Ses { settings, client, now: clock.now, told: false, saved: 0 }
     }
 }
 
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let templates = self.settings.templates.clone();
+        let templates = Rc::clone(&self.settings.templates);
         let together = |one: &Message, other: &Message| one.action == other.action;
         let calls = Calls { tag: TAG, most: ENTRIES, together, now: self.now };
         let mut tried = Remedies::default();
@@ -209,30 +212,35 @@ impl Ses {
     }
 }
 
-/// The body of a call.
+/// The body of a call. It is written as it goes: a tree would be most of the work on a message.
 fn body(settings: &Said, template: &str, messages: &[&Message]) -> Vec<u8> {
-    let entries: Vec<Value> = messages
-        .iter()
-        .map(|message| {
-            json!({
-                "Destination": { "ToAddresses": [message.email] },
-                "ReplacementEmailContent": {
-                    "ReplacementTemplate": { "ReplacementTemplateData": data(message) }
-                }
-            })
-        })
-        .collect();
-    let mut body = json!({
-        "FromEmailAddress": settings.source,
-        "DefaultContent": {
-            "Template": { "TemplateName": template, "TemplateData": empty_data() }
-        },
-        "BulkEmailEntries": entries,
-    });
-    if !settings.config_set.is_empty() {
-        body["ConfigurationSetName"] = Value::from(settings.config_set.as_str());
+    let mut out = Vec::with_capacity(256 + ENTRY * messages.len());
+    out.extend_from_slice(br#"{"BulkEmailEntries":["#);
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(br#"{"Destination":{"ToAddresses":["#);
+        quote(&message.email, &mut out);
+        out.extend_from_slice(
+            br#"]},"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"#,
+        );
+        quote(&data(message), &mut out);
+        out.extend_from_slice(b"}}}");
     }
-    body.to_string().into_bytes()
+    out.push(b']');
+    if !settings.config_set.is_empty() {
+        out.extend_from_slice(br#","ConfigurationSetName":"#);
+        quote(&settings.config_set, &mut out);
+    }
+    out.extend_from_slice(br#","DefaultContent":{"Template":{"TemplateData":"#);
+    quote(&empty_data(), &mut out);
+    out.extend_from_slice(br#","TemplateName":"#);
+    quote(template, &mut out);
+    out.extend_from_slice(br#"}},"FromEmailAddress":"#);
+    quote(&settings.source, &mut out);
+    out.push(b'}');
+    out
 }
 
 /// The outcomes that a reply with a success status tells.
@@ -248,16 +256,12 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
         let (got, sent) = (results.len(), messages.len());
         return unknown(&format!("the reply has {got} results for {sent} messages"));
     }
-    let text = |entry: &Value, name: &str| {
-        entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let told = |entry: &Value| {
+        let text = |name| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+        let error = scrub(text("Error"), messages.iter().copied());
+        verdict::ses::entry(text("Status"), &error, text("MessageId"), action)
     };
-    results
-        .iter()
-        .map(|entry| {
-            let error = scrub(&text(entry, "Error"), messages.iter().copied());
-            verdict::ses::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
-        })
-        .collect()
+    results.iter().map(told).collect()
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.
