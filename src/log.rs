@@ -99,15 +99,15 @@ impl<'a> Lines<'a> {
         Lines { unit, text: String::new(), count: 0 }
     }
 
-    /// Adds a line with fields: ` name=value` each after the text, or members of the JSON object.
+    /// Adds a line, whose text is given in pieces, with fields: ` name=value` each after the text, or members of the JSON object.
     /// A field must not have the name of a member that every line has.
-    pub fn event(&mut self, level: Level, text: impl Display, fields: &[(&str, Field)]) {
+    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Field)]) {
         let (threshold, format) = settings();
         if level > threshold {
             return;
         }
         let before = self.text.len();
-        line(&mut self.text, level, format, self.unit, &text, fields, OffsetDateTime::now_utc());
+        line(&mut self.text, level, format, self.unit, text, fields, OffsetDateTime::now_utc());
         if self.text.len() > WHOLE && before > 0 {
             let rest = self.text.split_off(before);
             self.write();
@@ -130,8 +130,11 @@ pub fn address(email: &str) -> String {
 }
 
 fn write(level: Level, unit: &str, text: &dyn Display) {
+    if !enabled(level) {
+        return;
+    }
     let mut lines = Lines::new(unit);
-    lines.event(level, text, &[]);
+    lines.event(level, &[&text.to_string()], &[]);
     lines.write();
 }
 
@@ -151,7 +154,7 @@ fn put(unit: &str, text: &str, count: u64) {
         let text = format!("lines lost because nobody read them: {lost}");
         let mut told = String::new();
         let now = OffsetDateTime::now_utc();
-        line(&mut told, Level::Warn, settings().1, unit, &text, &[], now);
+        line(&mut told, Level::Warn, settings().1, unit, &[&text], &[], now);
         let _ = std::io::stderr().write_all(told.as_bytes());
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -178,7 +181,7 @@ fn line(
     level: Level,
     format: Format,
     unit: &str,
-    text: &dyn Display,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) {
@@ -193,7 +196,7 @@ fn text_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &dyn Display,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -207,7 +210,9 @@ fn text_line(
     for part in [" [", unit, "] ", mark] {
         out.push_str(part);
     }
-    write!(Escaped(out), "{text}")?;
+    for part in text {
+        escape(part, out);
+    }
     for (name, value) in fields {
         for part in [" ", name, "="] {
             out.push_str(part);
@@ -244,23 +249,19 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(plain)
 }
 
-/// Writes control characters, and the line separators of Unicode, as escapes: a line stays one line.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            self.0.push_str(text);
-            return Ok(());
+/// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
+/// one line.
+fn escape(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.push_str(text);
+        return;
+    }
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
         }
-        for c in text.chars() {
-            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-                self.0.extend(c.escape_default());
-            } else {
-                self.0.push(c);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -268,7 +269,7 @@ fn json_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &dyn Display,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -284,7 +285,7 @@ fn json_line(
         Level::Debug => "debug",
     };
     let mut object = serde_json::json!({
-        "time": stamp, "level": level, "unit": unit, "message": text.to_string(),
+        "time": stamp, "level": level, "unit": unit, "message": text.concat(),
     });
     for (name, value) in fields {
         object[*name] = match value {
@@ -310,7 +311,7 @@ mod tests {
         fields: &[(&str, Field)],
     ) -> String {
         let mut out = String::new();
-        super::line(&mut out, level, format, unit, &text, fields, NOW);
+        super::line(&mut out, level, format, unit, &[text], fields, NOW);
         out
     }
 

@@ -165,7 +165,7 @@ pub fn mask(email: &str) -> String {
     match email.rsplit_once('@') {
         Some((local, domain)) => {
             let first = local.chars().next().map_or(0, char::len_utf8);
-            format!("{}***@{domain}", local.get(..first).unwrap_or_default())
+            [local.get(..first).unwrap_or_default(), "***@", domain].concat()
         }
         None => "***".to_owned(),
     }

@@ -48,7 +48,7 @@ pub fn sign(
         let tag = hmac::sign(&key, part.as_bytes());
         key = hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref());
     }
-    let signature = hex::encode(hmac::sign(&key, text.as_bytes()));
+    let signature = digits(hmac::sign(&key, text.as_bytes()).as_ref());
     let id = &credentials.access_key_id;
     let authorization = format!(
         "{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}"
@@ -164,7 +164,15 @@ fn query(uri: &Uri) -> String {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
+    digits(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// 32 bytes in hexadecimal.
+fn digits(bytes: &[u8]) -> String {
+    let mut digits = vec![0; 2 * bytes.len()];
+    // Nothing else is twice as long.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// Adds a text to `out`, percent-encoded but for the characters that need it nowhere.

@@ -233,6 +233,9 @@ impl<T: Transport> Marked<T> {
         while !rest.is_empty() {
             let mut output = self.inner.buffers().output();
             let amount = output.write(rest)?;
+            if amount == 0 {
+                return Err(Error::Io(ErrorKind::WriteZero.into()));
+            }
             rest = rest.get(amount..).unwrap_or_default();
             self.inner.transmit_output(amount, timeout)?;
         }

@@ -97,5 +97,5 @@ fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duratio
         fields.push(("id", Field::Text(id)));
     }
     let to = log::address(&message.email);
-    lines.event(level, format_args!("{to}: {what}{why}"), &fields);
+    lines.event(level, &[&to, ": ", what, why], &fields);
 }

@@ -14,10 +14,11 @@ use crate::log;
 use crate::model::{Batch, Message, Outcome};
 use crate::pace::Quota;
 use crate::ses::{Client, Failure, account, refusal};
-use crate::template::{Templates, data, empty_data, quote};
+use crate::template::{Templates, empty_data, quote, quote_data};
 use crate::verdict::{self, CallVerdict, Fault, Remedies};
 use ::http::Method;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -225,7 +226,7 @@ fn body(settings: &Said, template: &str, messages: &[&Message]) -> Vec<u8> {
         out.extend_from_slice(
             br#"]},"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"#,
         );
-        quote(&data(message), &mut out);
+        quote_data(message, &mut out);
         out.extend_from_slice(b"}}}");
     }
     out.push(b']');
@@ -243,25 +244,52 @@ fn body(settings: &Said, template: &str, messages: &[&Message]) -> Vec<u8> {
     out
 }
 
+/// A reply as it almost always is: without escapes, and with texts alone in its entries.
+type Plain<'a> = BTreeMap<&'a str, Vec<BTreeMap<&'a str, Option<&'a str>>>>;
+
+/// Where a reply has its entries.
+const RESULTS: &str = "BulkEmailEntryResults";
+
 /// The outcomes that a reply with a success status tells.
 fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
-    let unknown = |why: &str| vec![verdict::fault(Fault::Unknown, why); messages.len()];
-    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
-        return unknown("the reply is not JSON");
-    };
-    let Some(results) = body.get("BulkEmailEntryResults").and_then(Value::as_array) else {
-        return unknown("the reply has no results");
-    };
-    if results.len() != messages.len() {
-        let (got, sent) = (results.len(), messages.len());
-        return unknown(&format!("the reply has {got} results for {sent} messages"));
+    // A tree of the whole reply would take more than all else that is done with it.
+    if let Ok(body) = serde_json::from_slice::<Plain>(&reply.body)
+        && let Some(entries) = body.get(RESULTS)
+    {
+        let text = |index, name| *entries.get::<usize>(index)?.get(name)?;
+        return told(entries.len(), text, messages, action);
     }
-    let told = |entry: &Value| {
-        let text = |name| entry.get(name).and_then(Value::as_str).unwrap_or_default();
-        let error = scrub(text("Error"), messages.iter().copied());
-        verdict::ses::entry(text("Status"), &error, text("MessageId"), action)
+    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
+        return unknown("the reply is not JSON", messages);
     };
-    results.iter().map(told).collect()
+    let Some(entries) = body.get(RESULTS).and_then(Value::as_array) else {
+        return unknown("the reply has no results", messages);
+    };
+    let text = |index, name| entries.get::<usize>(index)?.get(name)?.as_str();
+    told(entries.len(), text, messages, action)
+}
+
+fn unknown(why: &str, messages: &[&Message]) -> Vec<Outcome> {
+    vec![verdict::fault(Fault::Unknown, why); messages.len()]
+}
+
+/// What so many entries tell; `text` gives a member of one of them, if it is there and is text.
+fn told<'a>(
+    count: usize,
+    text: impl Fn(usize, &'static str) -> Option<&'a str>,
+    messages: &[&Message],
+    action: u16,
+) -> Vec<Outcome> {
+    if count != messages.len() {
+        let why = format!("the reply has {count} results for {} messages", messages.len());
+        return unknown(&why, messages);
+    }
+    let text = |index, name| text(index, name).unwrap_or_default();
+    let outcome = |index| {
+        let error = scrub(text(index, "Error"), messages.iter().copied());
+        verdict::ses::entry(text(index, "Status"), &error, text(index, "MessageId"), action)
+    };
+    (0..count).map(outcome).collect()
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.
