@@ -99,9 +99,9 @@ impl<'a> Lines<'a> {
         Lines { unit, text: String::new(), count: 0 }
     }
 
-    /// Adds a line, whose text is given in pieces, with fields: ` name=value` each after the text, or members of the JSON object.
+    /// Adds a line with fields: ` name=value` each after the text, or members of the JSON object.
     /// A field must not have the name of a member that every line has.
-    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Field)]) {
+    pub fn event(&mut self, level: Level, text: &str, fields: &[(&str, Field)]) {
         let (threshold, format) = settings();
         if level > threshold {
             return;
@@ -134,7 +134,7 @@ fn write(level: Level, unit: &str, text: &dyn Display) {
         return;
     }
     let mut lines = Lines::new(unit);
-    lines.event(level, &[&text.to_string()], &[]);
+    lines.event(level, &text.to_string(), &[]);
     lines.write();
 }
 
@@ -154,7 +154,7 @@ fn put(unit: &str, text: &str, count: u64) {
         let text = format!("lines lost because nobody read them: {lost}");
         let mut told = String::new();
         let now = OffsetDateTime::now_utc();
-        line(&mut told, Level::Warn, settings().1, unit, &[&text], &[], now);
+        line(&mut told, Level::Warn, settings().1, unit, &text, &[], now);
         let _ = std::io::stderr().write_all(told.as_bytes());
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -181,7 +181,7 @@ fn line(
     level: Level,
     format: Format,
     unit: &str,
-    text: &[&str],
+    text: &str,
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) {
@@ -196,7 +196,7 @@ fn text_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &[&str],
+    text: &str,
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -210,9 +210,7 @@ fn text_line(
     for part in [" [", unit, "] ", mark] {
         out.push_str(part);
     }
-    for part in text {
-        escape(part, out);
-    }
+    escape(text, out);
     for (name, value) in fields {
         for part in [" ", name, "="] {
             out.push_str(part);
@@ -269,7 +267,7 @@ fn json_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &[&str],
+    text: &str,
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -285,7 +283,7 @@ fn json_line(
         Level::Debug => "debug",
     };
     let mut object = serde_json::json!({
-        "time": stamp, "level": level, "unit": unit, "message": text.concat(),
+        "time": stamp, "level": level, "unit": unit, "message": text,
     });
     for (name, value) in fields {
         object[*name] = match value {
@@ -311,7 +309,7 @@ mod tests {
         fields: &[(&str, Field)],
     ) -> String {
         let mut out = String::new();
-        super::line(&mut out, level, format, unit, &[text], fields, NOW);
+        super::line(&mut out, level, format, unit, text, fields, NOW);
         out
     }
 
