@@ -9,11 +9,15 @@
 mod fixtures;
 
 use fixtures::{CODE, SECRET, batch, key, recovery};
+use http::Request;
+use mailroom::aws::Credentials;
+use mailroom::aws::sign::sign;
 use mailroom::token::{Parsed, verify};
 use mailroom::window::Window;
 use mailroom::{verdict, wire};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -41,6 +45,22 @@ fn main() {
         "sign" => (0..times).for_each(|_| {
             black_box(signer.sign(&action, black_box(&SECRET), Some(CODE))).unwrap();
         }),
+        "request" => {
+            let credentials = Credentials {
+                access_key_id: "AKIDEXAMPLE".into(),
+                secret_access_key: Zeroizing::new(
+                    "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
+                ),
+                session_token: None,
+            };
+            let url = "https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails";
+            (0..times).for_each(|_| {
+                let request = Request::post(url).header("content-type", "application/json");
+                let mut request = request.body(black_box(record.clone())).unwrap();
+                sign(&mut request, &credentials, "us-east-1", "ses", UNIX_EPOCH).unwrap();
+                black_box(request);
+            });
+        }
         "verify" => {
             let keys = [key];
             (0..times).for_each(|_| {

@@ -13,7 +13,7 @@ mod socket;
 use crate::proxy::Proxies;
 use crate::stop::Stop;
 use crate::verdict::Fault as Class;
-use socket::{Dial, Lookup, Marker, Watch};
+use socket::{Dial, Later, Marker, Watch};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,5 +212,5 @@ fn agent(proxy: Option<Proxy>, roots: &RootCerts, watch: &Arc<Watch>) -> Agent {
             .chain(Dial(Arc::clone(watch)))
             .chain(RustlsConnector::default())
             .chain(marker);
-    Agent::with_parts(config, connector, Lookup)
+    Agent::with_parts(config, connector, Later)
 }

@@ -6,7 +6,8 @@
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
-use std::fmt::{Display, Write as _};
+use std::cell::RefCell;
+use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
@@ -73,10 +74,54 @@ pub fn debug(unit: &str, text: impl Display) {
     write(Level::Debug, unit, &text);
 }
 
-/// Writes a line with fields: ` name=value` each after the text, or members of the JSON object.
-/// A field must not have the name of a member that every line has.
-pub fn event(level: Level, unit: &str, text: impl Display, fields: &[(&str, Value)]) {
-    write_with(level, unit, &text, fields);
+/// A value behind a text.
+#[derive(Clone, Copy, Debug)]
+pub enum Field<'a> {
+    /// Words.
+    Text(&'a str),
+    /// A count, or an identifier.
+    Number(i64),
+}
+
+/// Lines that are written together: several events of one moment.
+///
+/// A reader of the pipe gets whole lines, whoever else writes to it, because no write is longer than
+/// what the system takes in one piece.
+pub struct Lines<'a> {
+    unit: &'a str,
+    text: String,
+    count: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// None yet. `unit` names the part of the program.
+    pub fn new(unit: &'a str) -> Lines<'a> {
+        Lines { unit, text: String::new(), count: 0 }
+    }
+
+    /// Adds a line with fields: ` name=value` each after the text, or members of the JSON object.
+    /// A field must not have the name of a member that every line has.
+    pub fn event(&mut self, level: Level, text: &str, fields: &[(&str, Field)]) {
+        let (threshold, format) = settings();
+        if level > threshold {
+            return;
+        }
+        let before = self.text.len();
+        line(&mut self.text, level, format, self.unit, text, fields, OffsetDateTime::now_utc());
+        if self.text.len() > WHOLE && before > 0 {
+            let rest = self.text.split_off(before);
+            self.write();
+            self.text = rest;
+        }
+        self.count += 1;
+    }
+
+    /// Writes what was added.
+    pub fn write(&mut self) {
+        put(self.unit, &self.text, self.count);
+        self.text.clear();
+        self.count = 0;
+    }
 }
 
 /// Writes why a command ends that a person started: `mailroom: text`, as Unix tools do, or in JSON.
@@ -98,31 +143,38 @@ pub fn address(email: &str) -> String {
 }
 
 fn write(level: Level, unit: &str, text: &dyn Display) {
-    write_with(level, unit, text, &[]);
-}
-
-fn write_with(level: Level, unit: &str, text: &dyn Display, fields: &[(&str, Value)]) {
-    let (threshold, format) = settings();
-    if level > threshold {
+    if !enabled(level) {
         return;
     }
-    let text = text.to_string();
-    let line = line(level, format, unit, &text, fields, OffsetDateTime::now_utc());
+    let mut lines = Lines::new(unit);
+    lines.event(level, &text.to_string(), &[]);
+    lines.write();
+}
+
+/// Writes so many lines.
+fn put(unit: &str, text: &str, count: u64) {
+    if count == 0 {
+        return;
+    }
     // A log that cannot be written must not stop the mail.
     let lost = LOST.load(Relaxed);
     if !is_taken(if lost > 0 { PollTimeout::ZERO } else { PATIENCE.into() }) {
-        LOST.store(lost + 1, Relaxed);
+        LOST.store(lost + count, Relaxed);
         return;
     }
     if lost > 0 {
         LOST.store(0, Relaxed);
         let text = format!("lines lost because nobody read them: {lost}");
-        let line = self::line(Level::Warn, format, unit, &text, &[], OffsetDateTime::now_utc());
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let mut told = String::new();
+        let now = OffsetDateTime::now_utc();
+        line(&mut told, Level::Warn, settings().1, unit, &text, &[], now);
+        let _ = std::io::stderr().write_all(told.as_bytes());
     }
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// The longest write that a pipe takes in one piece (PIPE_BUF), without the line about lost ones.
+const WHOLE: usize = 4096 - 256;
 /// How long, in milliseconds, a reader of the log may keep it up; once it did, not at all.
 const PATIENCE: u16 = 1000;
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -136,69 +188,85 @@ fn is_taken(wait: PollTimeout) -> bool {
     poll(&mut fds, wait) != Ok(0)
 }
 
+/// Adds a line to `out`.
 fn line(
+    out: &mut String,
     level: Level,
     format: Format,
     unit: &str,
     text: &str,
-    fields: &[(&str, Value)],
+    fields: &[(&str, Field)],
     now: OffsetDateTime,
-) -> String {
-    match format {
-        Format::Text => {
-            let stamp = now
-                .format(format_description!("[year]/[month]/[day] [hour]:[minute]:[second]"))
-                .unwrap_or_default();
-            let mark = match level {
-                Level::Error => "ERROR: ",
-                Level::Warn => "WARN: ",
-                Level::Info => "",
-                Level::Debug => "DEBUG: ",
-            };
-            format!("{stamp} [{unit}] {mark}{}{}\n", escape(text), tail(fields))
-        }
-        Format::Json => {
-            let stamp = now
-                .format(format_description!(
-                    "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-                ))
-                .unwrap_or_default();
-            let level = match level {
-                Level::Error => "error",
-                Level::Warn => "warn",
-                Level::Info => "info",
-                Level::Debug => "debug",
-            };
-            let mut object = serde_json::json!({
-                "time": stamp, "level": level, "unit": unit, "message": text,
-            });
-            for (name, value) in fields {
-                object[*name] = value.clone();
-            }
-            format!("{object}\n")
-        }
-    }
+) {
+    // Writing into memory cannot fail.
+    let _ = match format {
+        Format::Text => text_line(out, level, unit, text, fields, now),
+        Format::Json => json_line(out, level, unit, text, fields, now),
+    };
 }
 
-/// Fields as they stand behind a text. One that could be read as two is quoted.
-fn tail(fields: &[(&str, Value)]) -> String {
-    let mut out = String::new();
+fn text_line(
+    out: &mut String,
+    level: Level,
+    unit: &str,
+    text: &str,
+    fields: &[(&str, Field)],
+    now: OffsetDateTime,
+) -> fmt::Result {
+    let mark = match level {
+        Level::Error => "ERROR: ",
+        Level::Warn => "WARN: ",
+        Level::Info => "",
+        Level::Debug => "DEBUG: ",
+    };
+    stamp(out, now);
+    for part in [" [", unit, "] ", mark] {
+        out.push_str(part);
+    }
+    escape(text, out);
     for (name, value) in fields {
-        let plain = |text: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"\\=".contains(c))
-        };
-        let _ = match value {
-            Value::String(text) if plain(text) => write!(out, " {name}={text}"),
-            Value::String(text) => write!(out, " {name}={text:?}"),
-            other => write!(out, " {name}={other}"),
-        };
+        for part in [" ", name, "="] {
+            out.push_str(part);
+        }
+        match value {
+            Field::Text(text) if is_plain(text) => out.push_str(text),
+            Field::Text(text) => write!(out, "{text:?}")?,
+            Field::Number(number) => write!(out, "{number}")?,
+        }
     }
-    out
+    out.push('\n');
+    Ok(())
 }
 
-/// Control characters, and the line separators of Unicode, as escapes: a line stays one line.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+/// `2026/11/22 13:37:00`
+fn stamp(out: &mut String, now: OffsetDateTime) {
+    thread_local! {
+        // Many lines are of one second.
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let second = now.unix_timestamp();
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            let wanted = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
+            (*last, *text) = (second, now.format(wanted).unwrap_or_default());
+        }
+        out.push_str(text);
+    });
+}
+
+/// Whether a value cannot be read as two.
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'=');
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
+/// one line.
+fn escape(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             out.extend(c.escape_default());
@@ -206,7 +274,37 @@ fn escape(text: &str) -> String {
             out.push(c);
         }
     }
-    out
+}
+
+fn json_line(
+    out: &mut String,
+    level: Level,
+    unit: &str,
+    text: &str,
+    fields: &[(&str, Field)],
+    now: OffsetDateTime,
+) -> fmt::Result {
+    let stamp = now
+        .format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .unwrap_or_default();
+    let level = match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    };
+    let mut object = serde_json::json!({
+        "time": stamp, "level": level, "unit": unit, "message": text,
+    });
+    for (name, value) in fields {
+        object[*name] = match value {
+            Field::Text(text) => Value::from(*text),
+            Field::Number(number) => Value::from(*number),
+        };
+    }
+    writeln!(out, "{object}")
 }
 
 #[cfg(test)]
@@ -216,9 +314,21 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 13:37:00 UTC);
 
+    fn line(
+        level: Level,
+        format: Format,
+        unit: &str,
+        text: &str,
+        fields: &[(&str, Field)],
+    ) -> String {
+        let mut out = String::new();
+        super::line(&mut out, level, format, unit, text, fields, NOW);
+        out
+    }
+
     #[test]
     fn a_text_line_looks_like_those_of_the_seed_documents() {
-        let line = line(Level::Info, Format::Text, "PG", "connected", &[], NOW);
+        let line = line(Level::Info, Format::Text, "PG", "connected", &[]);
         assert_eq!(line, "2026/11/22 13:37:00 [PG] connected\n");
     }
 
@@ -229,13 +339,13 @@ mod tests {
 
     #[test]
     fn an_event_with_newlines_and_controls_stays_one_line() {
-        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", &[], NOW);
+        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", &[]);
         assert_eq!(line, "2026/11/22 13:37:00 [PG] WARN: a\\nb\\u{1b}[31m\\u{2028}c\n");
     }
 
     #[test]
     fn a_json_line_is_one_object() {
-        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", &[], NOW);
+        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", &[]);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["time"], "2026-11-22T13:37:00.000Z");
         assert_eq!(value["level"], "error");
@@ -245,12 +355,15 @@ mod tests {
 
     #[test]
     fn fields_stand_behind_a_text_and_are_members_of_json() {
-        let fields =
-            [("ms", Value::from(12)), ("id", "a b\nc=\"d\"".into()), ("status", "sent".into())];
-        let text = line(Level::Info, Format::Text, "SES", "done", &fields, NOW);
+        let fields = [
+            ("ms", Field::Number(12)),
+            ("id", Field::Text("a b\nc=\"d\"")),
+            ("status", Field::Text("sent")),
+        ];
+        let text = line(Level::Info, Format::Text, "SES", "done", &fields);
         let wanted = "2026/11/22 13:37:00 [SES] done ms=12 id=\"a b\\nc=\\\"d\\\"\" status=sent\n";
         assert_eq!(text, wanted);
-        let text = line(Level::Info, Format::Json, "SES", "done", &fields, NOW);
+        let text = line(Level::Info, Format::Json, "SES", "done", &fields);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["message"], &value["ms"]), (&"done".into(), &12.into()));
         assert_eq!(value["id"], "a b\nc=\"d\"");

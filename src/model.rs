@@ -164,8 +164,8 @@ pub enum Settlement {
 pub fn mask(email: &str) -> String {
     match email.rsplit_once('@') {
         Some((local, domain)) => {
-            let first: String = local.chars().take(1).collect();
-            format!("{first}***@{domain}")
+            let first = local.chars().next().map_or(0, char::len_utf8);
+            [local.get(..first).unwrap_or_default(), "***@", domain].concat()
         }
         None => "***".to_owned(),
     }

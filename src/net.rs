@@ -4,8 +4,11 @@
 //! connection is still there. Out of scope: looking names up, TLS, and what is said.
 
 use crate::stop::{GRACE, SLICE, Stop};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -136,7 +139,6 @@ fn sliced(error: &io::Error) -> bool {
 /// Whether a connection with nothing under way can be used again: there is nothing to read then,
 /// so bytes or an end mean that it cannot.
 pub fn is_idle(stream: &TcpStream) -> bool {
-    let idle = stream.set_nonblocking(true).is_ok()
-        && matches!(stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
-    stream.set_nonblocking(false).is_ok() && idle
+    let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(stream.as_raw_fd(), &mut [0], look) == Err(Errno::EAGAIN)
 }

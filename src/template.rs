@@ -102,7 +102,50 @@ pub fn unsent(text: &str) -> Vec<String> {
 }
 
 fn object(login: &str, token: &str, code: &str) -> String {
-    serde_json::json!({ "login": login, "secret": token, "code": code }).to_string()
+    let mut out = Vec::with_capacity(40 + login.len() + token.len() + code.len());
+    for (before, value) in [("{\"code\":", code), (",\"login\":", login), (",\"secret\":", token)] {
+        out.extend_from_slice(before.as_bytes());
+        quote(value, &mut out);
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Adds a text to `out` as JSON.
+pub fn quote(text: &str, out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing into memory cannot fail, and a text is always JSON.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+/// As [`quote`] of [`data`], which almost always is this short.
+pub fn quote_data(message: &Message, out: &mut Vec<u8>) {
+    let Message { login, token, code, .. } = message;
+    if !(is_plain(login) && is_plain(token) && is_plain(code)) {
+        return quote(&data(message), out);
+    }
+    let pieces = [
+        r#""{\"code\":\""#,
+        code,
+        r#"\",\"login\":\""#,
+        login,
+        r#"\",\"secret\":\""#,
+        token,
+        r#"\"}""#,
+    ];
+    for piece in pieces {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+/// Whether JSON has no escapes for this text.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\'))
 }
 
 #[cfg(test)]
@@ -177,5 +220,27 @@ mod tests {
         let text = "{{login}} {{{secret}}} {{ code }}{{name}} {{&first.name}} {{! note }} \
                     {{#if code}}{{else}}{{/if}} {{> part}} {{ unclosed";
         assert_eq!(unsent(text), ["name", "first.name"]);
+    }
+
+    #[test]
+    fn data_is_quoted_as_json_whatever_stands_in_it() {
+        let odd = [
+            "",
+            "plain",
+            "o'Brien \u{e9}\u{1F600}\u{7f}",
+            "a\"b",
+            "back\\slash",
+            "line\nfeed\0\u{1b}",
+        ];
+        for login in odd {
+            let message = Message { login: login.to_owned(), ..example(1) };
+            let wanted = serde_json::json!({
+                "code": message.code, "login": message.login, "secret": message.token,
+            });
+            assert_eq!(data(&message), wanted.to_string());
+            let mut quoted = Vec::new();
+            quote_data(&message, &mut quoted);
+            assert_eq!(quoted, serde_json::to_vec(&wanted.to_string()).unwrap());
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
 use crate::support::records::activations;
 use serde_json::Value;
+use std::io::Read as _;
 use std::time::Duration;
 
 /// The value of a field at the end of a text line.
@@ -155,4 +156,27 @@ fn a_log_that_nobody_reads_stops_no_mail() {
         .start();
     wait_until("all is settled", || database.in_state("sent") == 1500);
     assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
+fn the_lines_of_a_batch_are_written_together_and_no_line_is_torn() {
+    let endpoint = Endpoint::start();
+    // Each read of such a pipe gives what one write wrote.
+    let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_DIRECT).unwrap();
+    let finished = Program::send(&endpoint.url()).stderr(theirs).input(activations("user", 50));
+    assert_eq!(finished.code, Some(0));
+    let (mut ours, mut writes) = (std::fs::File::from(ours), Vec::new());
+    loop {
+        let mut buffer = vec![0; 1 << 16];
+        let length = ours.read(&mut buffer).unwrap();
+        if length == 0 {
+            break;
+        }
+        writes.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+    }
+    assert_eq!(attempts(&writes.concat(), "sent").len(), 50, "{writes:?}");
+    // Longer ones may be mixed with those of others.
+    assert!(writes.iter().all(|text| text.len() <= 4096 && text.ends_with('\n')), "{writes:?}");
+    let of_the_batch = writes.iter().filter(|text| !attempts(text, "sent").is_empty());
+    assert_eq!(of_the_batch.count(), 2, "{writes:?}");
 }

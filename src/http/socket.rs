@@ -9,10 +9,10 @@ use crate::net::{self, is_idle};
 use crate::stop::Stop;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -66,25 +66,27 @@ fn waited(error: io::Error, timeout: NextTimeout) -> Error {
     }
 }
 
-/// Looks names up on this thread.
+/// Looks nothing up: ureq asks for the addresses of each request, also when a connection is kept.
+/// [`Dial`] looks them up when it needs them.
 #[derive(Debug)]
-pub(super) struct Lookup;
+pub(super) struct Later;
 
-impl Resolver for Lookup {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let port = match uri.port_u16() {
-            Some(port) => port,
-            None if uri.scheme_str() == Some("https") => 443,
-            None => 80,
-        };
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let mut found = DefaultResolver::default().empty();
-        // More than sixteen do not fit.
-        for address in (host, port).to_socket_addrs()?.take(16) {
-            found.push(address);
-        }
-        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+impl Resolver for Later {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(DefaultResolver::default().empty())
     }
+}
+
+/// The addresses of the host of a URL, looked up on this thread.
+fn addresses(uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
+    let port = match uri.port_u16() {
+        Some(port) => port,
+        None if uri.scheme_str() == Some("https") => 443,
+        None => 80,
+    };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
 }
 
 /// Opens TCP connections, unless a proxy's tunnel is open already.
@@ -102,11 +104,14 @@ impl<In: Transport> Connector<In> for Dial {
         if let Some(open) = chained {
             return Ok(Some(Either::A(open)));
         }
+        // Looking names up does not count against the time to connect.
+        let addresses = addresses(details.uri)?;
         let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
-        let stream = self.0.waits.connect(&details.addrs, until);
+        let stream = self.0.waits.connect(&addresses, until);
         let stream = stream.map_err(|error| waited(error, details.timeout))?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
-        Ok(Some(Either::B(Wire { stream, buffers, watch: Arc::clone(&self.0) })))
+        let (watch, limits) = (Arc::clone(&self.0), Limits::default());
+        Ok(Some(Either::B(Wire { stream, buffers, watch, limits })))
     }
 }
 
@@ -115,6 +120,30 @@ pub(super) struct Wire {
     stream: TcpStream,
     buffers: LazyBuffers,
     watch: Arc<Watch>,
+    limits: Limits,
+}
+
+/// The time limits that the socket has, so that none is set again.
+#[derive(Default)]
+struct Limits {
+    read: Option<Duration>,
+    write: Option<Duration>,
+}
+
+impl Limits {
+    fn read(&mut self, stream: &TcpStream, limit: Duration) -> io::Result<()> {
+        if self.read.replace(limit) == Some(limit) {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(limit))
+    }
+
+    fn write(&mut self, stream: &TcpStream, limit: Duration) -> io::Result<()> {
+        if self.write.replace(limit) == Some(limit) {
+            return Ok(());
+        }
+        stream.set_write_timeout(Some(limit))
+    }
 }
 
 impl Transport for Wire {
@@ -128,7 +157,7 @@ impl Transport for Wire {
         let mut rest = output.get(..amount).unwrap_or(output);
         while !rest.is_empty() {
             let written = self.watch.waits.wait(until, |slice| {
-                self.stream.set_write_timeout(Some(slice))?;
+                self.limits.write(&self.stream, slice)?;
                 self.stream.write(rest)
             });
             match written.map_err(|error| waited(error, timeout))? {
@@ -141,7 +170,7 @@ impl Transport for Wire {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let amount = self.watch.waits.wait(end(timeout), |slice| {
-            self.stream.set_read_timeout(Some(slice))?;
+            self.limits.read(&self.stream, slice)?;
             self.stream.read(self.buffers.input_append_buf())
         });
         let amount = amount.map_err(|error| waited(error, timeout))?;
@@ -160,7 +189,8 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// The last of the chain: notes that bytes of the request itself begin to leave.
+/// The last of the chain: holds the head of a request until its body can go with it, and notes that
+/// bytes of the request itself begin to leave.
 #[derive(Debug)]
 pub(super) struct Marker {
     pub(super) watch: Arc<Watch>,
@@ -180,7 +210,7 @@ impl<In: Transport> Connector<In> for Marker {
         // what is sent on that way is not the request.
         let counts = details.config.proxy().is_some() == self.proxied;
         let watch = counts.then(|| Arc::clone(&self.watch));
-        Ok(chained.map(|inner| Marked { inner, watch }))
+        Ok(chained.map(|inner| Marked { inner, watch, held: Vec::new() }))
     }
 }
 
@@ -188,6 +218,30 @@ impl<In: Transport> Connector<In> for Marker {
 pub(super) struct Marked<T> {
     inner: T,
     watch: Option<Arc<Watch>>,
+    /// What did not leave yet of the request.
+    held: Vec<u8>,
+}
+
+impl<T: Transport> Marked<T> {
+    /// Sends what is held.
+    fn leave(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        let Some(watch) = self.watch.as_ref().filter(|_| !self.held.is_empty()) else {
+            return Ok(());
+        };
+        watch.sent.store(true, Ordering::Relaxed);
+        let mut rest = self.held.as_slice();
+        while !rest.is_empty() {
+            let mut output = self.inner.buffers().output();
+            let amount = output.write(rest)?;
+            if amount == 0 {
+                return Err(Error::Io(ErrorKind::WriteZero.into()));
+            }
+            rest = rest.get(amount..).unwrap_or_default();
+            self.inner.transmit_output(amount, timeout)?;
+        }
+        self.held.clear();
+        Ok(())
+    }
 }
 
 impl<T: Transport> Transport for Marked<T> {
@@ -196,13 +250,16 @@ impl<T: Transport> Transport for Marked<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if let Some(watch) = &self.watch {
-            watch.sent.store(true, Ordering::Relaxed);
+        if self.watch.is_none() {
+            return self.inner.transmit_output(amount, timeout);
         }
-        self.inner.transmit_output(amount, timeout)
+        let output = self.inner.buffers().output();
+        self.held.extend_from_slice(output.get(..amount).unwrap_or(output));
+        if self.held.len() < BUFFER { Ok(()) } else { self.leave(timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.leave(timeout)?;
         self.inner.await_input(timeout)
     }
 

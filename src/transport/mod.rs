@@ -10,14 +10,13 @@ pub mod ses;
 pub mod smtp;
 
 use crate::error::Error;
-use crate::log::Level;
+use crate::log::{Field, Level, Lines};
 use crate::model::{Batch, Message, Outcome, mask};
 use crate::pace::Quota;
 use crate::template::Templates;
 use crate::{address, log, verdict};
 pub use parts::{BUDGET, WORST};
 use parts::{Budget, Calls, Item};
-use serde_json::Value;
 use std::time::Duration;
 
 /// The other end of the pump: hands a batch over and reports what was said of each message.
@@ -69,9 +68,9 @@ fn scrub<'a>(text: &str, messages: impl IntoIterator<Item = &'a Message>) -> Str
     text
 }
 
-/// One line for each attempt; `tag` is the transport's, `took` the time of the call that it was part
-/// of. Which delivery and which attempt it was is known if the message came from a database.
-fn report(tag: &'static str, message: &Message, outcome: &Outcome, took: Duration) {
+/// Adds the line of an attempt; `took` is the time of the call that it was part of. Which delivery
+/// and which attempt it was is known if the message came from a database.
+fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duration) {
     let to = log::address(&message.email);
     let (level, status, text, id) = match outcome {
         Outcome::Accepted { provider_id } => {
@@ -85,15 +84,16 @@ fn report(tag: &'static str, message: &Message, outcome: &Outcome, took: Duratio
         Outcome::Reject { why } => (Level::Error, "rejected", format!("{to}: rejected: {why}"), ""),
         Outcome::Hold { why, .. } => (Level::Warn, "held", format!("{to}: held: {why}"), ""),
     };
-    let mut fields: Vec<(&str, Value)> = vec![("status", status.into())];
+    let mut fields = Vec::with_capacity(5);
+    fields.push(("status", Field::Text(status)));
     if let Some(ticket) = &message.ticket {
-        fields.push(("delivery", ticket.delivery.into()));
-        fields.push(("attempt", (ticket.attempts + 1).into()));
+        fields.push(("delivery", Field::Number(ticket.delivery)));
+        fields.push(("attempt", Field::Number(i64::from(ticket.attempts) + 1)));
     }
-    fields.push(("action", message.action.into()));
-    fields.push(("ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into()));
+    fields.push(("action", Field::Number(message.action.into())));
+    fields.push(("ms", Field::Number(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))));
     if !id.is_empty() {
-        fields.push(("id", id.into()));
+        fields.push(("id", Field::Text(id)));
     }
-    log::event(level, tag, text, &fields);
+    lines.event(level, &text, &fields);
 }

@@ -4,6 +4,7 @@
 //! every transport keeps to. Out of scope: making a call and reading its reply.
 
 use super::{ready, report};
+use crate::log::Lines;
 use crate::model::{Batch, Message, Outcome, Scope};
 use crate::template::Templates;
 use crate::verdict::{self, CallVerdict, Fault};
@@ -64,8 +65,8 @@ pub struct Calls {
     pub now: fn() -> Instant,
 }
 
-/// What became of each message of a batch, and how long the call took that decided it.
-type Answers = Vec<(Outcome, Duration)>;
+/// What became of each message of a batch so far, and how long the call took that decided it.
+type Answers = Vec<Option<(Outcome, Duration)>>;
 
 impl Calls {
     /// Makes calls until every message of the batch has its outcome, and logs each.
@@ -79,9 +80,7 @@ impl Calls {
         templates: &Templates,
         mut call: impl FnMut(&[Item<'_>], Budget) -> Result<Vec<Outcome>, CallVerdict>,
     ) -> Vec<Outcome> {
-        let missing = || verdict::fault(Fault::NothingSent, "it was left out");
-        let mut answers: Answers =
-            batch.messages.iter().map(|_| (missing(), Duration::ZERO)).collect();
+        let mut answers: Answers = vec![None; batch.messages.len()];
         let mut parts = self.parts(batch, templates, &mut answers);
         let mut held: Option<Outcome> = None;
         let budget = Budget::new(self.now);
@@ -116,10 +115,17 @@ impl Calls {
                 put(&mut answers, item.index, outcome, took);
             }
         }
-        for (message, (outcome, took)) in batch.messages.iter().zip(&answers) {
-            report(self.tag, message, outcome, *took);
+        let mut lines = Lines::new(self.tag);
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for (message, answer) in batch.messages.iter().zip(answers) {
+            let missing =
+                || (verdict::fault(Fault::NothingSent, "it was left out"), Duration::ZERO);
+            let (outcome, took) = answer.unwrap_or_else(missing);
+            report(&mut lines, message, &outcome, took);
+            outcomes.push(outcome);
         }
-        answers.into_iter().map(|(outcome, _)| outcome).collect()
+        lines.write();
+        outcomes
     }
 
     /// The calls of a batch, the first one last; what needs no call gets its outcome at once.
@@ -153,6 +159,6 @@ impl Calls {
 
 fn put(answers: &mut Answers, index: usize, outcome: Outcome, took: Duration) {
     if let Some(place) = answers.get_mut(index) {
-        *place = (outcome, took);
+        *place = Some((outcome, took));
     }
 }

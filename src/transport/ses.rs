@@ -14,13 +14,15 @@ use crate::log;
 use crate::model::{Batch, Message, Outcome};
 use crate::pace::Quota;
 use crate::ses::{Client, Failure, account, refusal};
-use crate::template::{Templates, data, empty_data};
+use crate::template::{Templates, empty_data, quote, quote_data};
 use crate::verdict::{self, CallVerdict, Fault, Remedies};
 use ::http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 use time::OffsetDateTime;
 
@@ -36,6 +38,8 @@ const _: () = assert!(
         && BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs()
 );
 
+/// About so many bytes does an entry take.
+const ENTRY: usize = 320;
 /// So many replies are saved: an outage must not fill the disk.
 const SAVED: usize = 1000;
 
@@ -68,7 +72,7 @@ pub struct Ses {
 
 /// What is left of the settings when the client has its part.
 struct Said {
-    templates: Templates,
+    templates: Rc<Templates>,
     source: String,
     config_set: String,
     output: PathBuf,
@@ -79,14 +83,14 @@ impl Ses {
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
         let client = Client::new(endpoint, http, keeper, Box::new(clock.wall));
-        let settings = Said { templates, source, config_set, output };
+        let settings = Said { templates: Rc::new(templates), source, config_set, output };
         Ses { settings, client, now: clock.now, told: false, saved: 0 }
     }
 }
 
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let templates = self.settings.templates.clone();
+        let templates = Rc::clone(&self.settings.templates);
         let together = |one: &Message, other: &Message| one.action == other.action;
         let calls = Calls { tag: TAG, most: ENTRIES, together, now: self.now };
         let mut tried = Remedies::default();
@@ -209,55 +213,83 @@ impl Ses {
     }
 }
 
-/// The body of a call.
+/// The body of a call. It is written as it goes: a tree would be most of the work on a message.
 fn body(settings: &Said, template: &str, messages: &[&Message]) -> Vec<u8> {
-    let entries: Vec<Value> = messages
-        .iter()
-        .map(|message| {
-            json!({
-                "Destination": { "ToAddresses": [message.email] },
-                "ReplacementEmailContent": {
-                    "ReplacementTemplate": { "ReplacementTemplateData": data(message) }
-                }
-            })
-        })
-        .collect();
-    let mut body = json!({
-        "FromEmailAddress": settings.source,
-        "DefaultContent": {
-            "Template": { "TemplateName": template, "TemplateData": empty_data() }
-        },
-        "BulkEmailEntries": entries,
-    });
-    if !settings.config_set.is_empty() {
-        body["ConfigurationSetName"] = Value::from(settings.config_set.as_str());
+    let mut out = Vec::with_capacity(256 + ENTRY * messages.len());
+    out.extend_from_slice(br#"{"BulkEmailEntries":["#);
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(br#"{"Destination":{"ToAddresses":["#);
+        quote(&message.email, &mut out);
+        out.extend_from_slice(
+            br#"]},"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"#,
+        );
+        quote_data(message, &mut out);
+        out.extend_from_slice(b"}}}");
     }
-    body.to_string().into_bytes()
+    out.push(b']');
+    if !settings.config_set.is_empty() {
+        out.extend_from_slice(br#","ConfigurationSetName":"#);
+        quote(&settings.config_set, &mut out);
+    }
+    out.extend_from_slice(br#","DefaultContent":{"Template":{"TemplateData":"#);
+    quote(&empty_data(), &mut out);
+    out.extend_from_slice(br#","TemplateName":"#);
+    quote(template, &mut out);
+    out.extend_from_slice(br#"}},"FromEmailAddress":"#);
+    quote(&settings.source, &mut out);
+    out.push(b'}');
+    out
 }
+
+/// A reply as it almost always is: without escapes, and with texts alone in its entries.
+type Plain<'a> = BTreeMap<&'a str, Vec<BTreeMap<&'a str, Option<&'a str>>>>;
+
+/// Where a reply has its entries.
+const RESULTS: &str = "BulkEmailEntryResults";
 
 /// The outcomes that a reply with a success status tells.
 fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
-    let unknown = |why: &str| vec![verdict::fault(Fault::Unknown, why); messages.len()];
-    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
-        return unknown("the reply is not JSON");
-    };
-    let Some(results) = body.get("BulkEmailEntryResults").and_then(Value::as_array) else {
-        return unknown("the reply has no results");
-    };
-    if results.len() != messages.len() {
-        let (got, sent) = (results.len(), messages.len());
-        return unknown(&format!("the reply has {got} results for {sent} messages"));
+    // A tree of the whole reply would take more than all else that is done with it.
+    if let Ok(body) = serde_json::from_slice::<Plain>(&reply.body)
+        && let Some(entries) = body.get(RESULTS)
+    {
+        let text = |index, name| *entries.get::<usize>(index)?.get(name)?;
+        return told(entries.len(), text, messages, action);
     }
-    let text = |entry: &Value, name: &str| {
-        entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
+        return unknown("the reply is not JSON", messages);
     };
-    results
-        .iter()
-        .map(|entry| {
-            let error = scrub(&text(entry, "Error"), messages.iter().copied());
-            verdict::ses::entry(&text(entry, "Status"), &error, &text(entry, "MessageId"), action)
-        })
-        .collect()
+    let Some(entries) = body.get(RESULTS).and_then(Value::as_array) else {
+        return unknown("the reply has no results", messages);
+    };
+    let text = |index, name| entries.get::<usize>(index)?.get(name)?.as_str();
+    told(entries.len(), text, messages, action)
+}
+
+fn unknown(why: &str, messages: &[&Message]) -> Vec<Outcome> {
+    vec![verdict::fault(Fault::Unknown, why); messages.len()]
+}
+
+/// What so many entries tell; `text` gives a member of one of them, if it is there and is text.
+fn told<'a>(
+    count: usize,
+    text: impl Fn(usize, &'static str) -> Option<&'a str>,
+    messages: &[&Message],
+    action: u16,
+) -> Vec<Outcome> {
+    if count != messages.len() {
+        let why = format!("the reply has {count} results for {} messages", messages.len());
+        return unknown(&why, messages);
+    }
+    let text = |index, name| text(index, name).unwrap_or_default();
+    let outcome = |index| {
+        let error = scrub(text(index, "Error"), messages.iter().copied());
+        verdict::ses::entry(text(index, "Status"), &error, text(index, "MessageId"), action)
+    };
+    (0..count).map(outcome).collect()
 }
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{action-1}.http`; if the name is taken, a later millisecond's.

@@ -11,7 +11,7 @@ mod trial;
 
 use super::{BUDGET, Budget, Transport, WORST, ready, report, scrub};
 use crate::clock::Clock;
-use crate::log;
+use crate::log::{self, Lines};
 use crate::model::{Batch, Message, Outcome, Scope};
 use crate::net::Watch;
 use crate::stop::Stop;
@@ -174,7 +174,9 @@ impl Transport for Smtp {
             {
                 all = Some(outcome.clone());
             }
-            report(TAG, message, &outcome, now().saturating_duration_since(begun));
+            let mut line = Lines::new(TAG);
+            report(&mut line, message, &outcome, now().saturating_duration_since(begun));
+            line.write();
             outcomes.push(outcome);
         }
         outcomes

@@ -9,9 +9,11 @@ use crate::model::{Outcome, Scope};
 ///
 /// `action` is the action of the call, which is held if its template is at fault.
 pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
+    if status == "SUCCESS" {
+        return Outcome::Accepted { provider_id: identifier(message_id) };
+    }
     let why = reason(if status.is_empty() { "no status" } else { status }, error);
     match status {
-        "SUCCESS" => Outcome::Accepted { provider_id: identifier(message_id) },
         "ACCOUNT_THROTTLED" => retry(why, None, false, true),
         "TRANSIENT_FAILURE" => retry(why, None, false, false),
         "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => {

@@ -8,6 +8,7 @@ use mailroom::transport::Transport;
 use mailroom::transport::dry::{Dry, Settings as DrySettings};
 use mailroom::transport::ses::Ses;
 use serde_json::json;
+use std::io::Read as _;
 
 #[test]
 fn a_batch_of_two_kinds_is_two_calls_with_the_data_of_each_message() {
@@ -208,4 +209,21 @@ fn debug_mode_whose_output_is_full_hands_nothing_over() {
     for outcome in &outcomes {
         assert!(matches!(outcome, Outcome::Retry { ambiguous: false, .. }), "{outcome:?}");
     }
+}
+
+#[test]
+fn a_call_leaves_in_one_piece() {
+    let mut rig = Rig::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    rig.set("AWS_ENDPOINT_URL", &format!("http://{}", listener.local_addr().unwrap()));
+    let seen = std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        let length = listener.accept().unwrap().0.read(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    });
+    assert!(matches!(rig.ses().send(&batch(10))[0], Outcome::Retry { ambiguous: true, .. }));
+    let seen = seen.join().unwrap();
+    let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+    assert!(body.contains("user9@example.com"), "{body}");
 }

@@ -178,11 +178,17 @@ impl Program {
         self
     }
 
+    /// Uses this as standard error, which then cannot be read here.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Program {
+        self.command.stderr(stderr);
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         let out = child.stdout.take().map_or_else(Text::elsewhere, Text::follow);
-        let log = child.stderr.take().map(Text::follow).unwrap_or_default();
+        let log = child.stderr.take().map_or_else(Text::elsewhere, Text::follow);
         let stdin = child.stdin.take();
         Running { child, stdin, out, log, dir: self.dir, checked: false }
     }
