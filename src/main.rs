@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             let daemon = ["collect", "send", "run"].contains(&command.as_str());
             for line in error.message.lines() {
                 match daemon && error.kind != Kind::Usage {
-                    true => log::error(&command.to_uppercase(), line),
+                    true => log::error(&command.to_ascii_uppercase(), line),
                     false => log::end(line),
                 }
             }

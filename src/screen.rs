@@ -22,7 +22,7 @@ pub struct Look {
     pub colour: bool,
 }
 
-/// Few columns, in which the numbers still fit.
+/// Few columns, in which the numbers still fit. On fewer, lines are cut.
 const NARROWEST: usize = 40;
 /// Lines of the chart.
 const CHART: i64 = 4;
@@ -41,17 +41,20 @@ enum Tone {
 
 struct Page {
     look: Look,
+    /// Where a line is cut.
+    edge: usize,
     text: String,
 }
 
 impl Page {
     fn new(look: Look) -> Page {
-        Page { look: Look { width: look.width.max(NARROWEST), ..look }, text: String::new() }
+        let edge = look.width.max(1);
+        Page { look: Look { width: edge.max(NARROWEST), ..look }, edge, text: String::new() }
     }
 
     /// A line, cut to the width.
     fn line(&mut self, tone: Tone, text: &str) {
-        let text = cut(text.trim_end(), self.look.width);
+        let text = cut(text.trim_end(), self.edge);
         self.whole(tone, &text);
     }
 

@@ -195,15 +195,17 @@ fn a_command_that_a_person_started_ends_with_its_name_and_a_daemon_with_a_line_o
         let finished = Program::new(words).output();
         assert_refused(&finished, 78, &[]);
         assert!(finished.log.starts_with("mailroom: MAILROOM_DATABASE_URL: "), "{}", finished.log);
-        // In JSON where that is wished.
-        let away = "host=/nowhere dbname=x user=x";
-        let finished = Program::new(words)
-            .env("MAILROOM_DATABASE_URL", away)
-            .env("MAILROOM_LOG_FORMAT", "json")
-            .output();
-        for line in finished.log.lines() {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            assert_eq!(line["level"], "error", "{line}");
+        // In JSON where that is wished, whether a setting is wrong or the database is away.
+        for url in ["", "host=/nowhere dbname=x user=x"] {
+            let json = Program::new(words)
+                .env("MAILROOM_DATABASE_URL", url)
+                .env("MAILROOM_LOG_FORMAT", "json")
+                .output();
+            assert!(json.code.is_some_and(|code| code != 0) && !json.log.is_empty());
+            for line in json.log.lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(line["level"], "error", "{line}");
+            }
         }
     }
     for (command, unit) in [("collect", "COLLECT"), ("send", "SEND"), ("run", "RUN")] {

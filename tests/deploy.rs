@@ -152,15 +152,20 @@ fn the_compose_file_gives_the_program_settings_that_it_takes() {
 
 #[test]
 fn compose_itself_takes_the_compose_file() {
-    let mut docker = std::process::Command::new("docker");
-    let version = docker.args(["compose", "version"]).output();
-    if !version.is_ok_and(|output| output.status.success()) {
-        eprintln!("left out, not installed: docker compose");
-        return;
+    // Version 2 is a part of docker, version 1 a program of its own.
+    for words in [&["docker", "compose"][..], &["docker-compose"]] {
+        let compose = || {
+            let mut compose = std::process::Command::new(words[0]);
+            compose.args(&words[1..]);
+            compose
+        };
+        if !compose().arg("version").output().is_ok_and(|output| output.status.success()) {
+            eprintln!("left out, not installed: {}", words.join(" "));
+            continue;
+        }
+        let file = path("compose.yaml");
+        assert_silent(compose().arg("-f").arg(file).args(["config", "--quiet"]));
     }
-    let mut docker = std::process::Command::new("docker");
-    let config = docker.args(["compose", "-f"]).arg(path("compose.yaml"));
-    assert_silent(config.args(["config", "--quiet"]));
 }
 
 #[test]

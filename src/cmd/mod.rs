@@ -60,8 +60,12 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         let (config, problems) = Config::read(&inputs);
         return check::run(&config, &problems, json, &Stop::new());
     }
-    let config = Config::load(&inputs)?;
+    let (config, problems) = Config::read(&inputs);
+    // First, so that what is wrong is told in the shape that is wished.
     log::configure(config.log_level, config.log_format);
+    if !problems.is_empty() {
+        return Err(Error::config(problems.join("\n")));
+    }
     let stop = Stop::new();
     match parsed.command {
         Command::Collect => collect::run(&config, &stop),

@@ -8,7 +8,6 @@
 use super::{Bad, CUT, FIELDS, RECORD_LIMIT, Record, encode_fields, message, too_long};
 use crate::model::{Batch, Message};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 
 /// The attribute `type` of our events.
 pub const TYPE: &str = "mailroom.message";
@@ -201,13 +200,13 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
 /// A key that stands twice in one object of a text that is JSON: readers differ in which value
 /// they take. <https://www.rfc-editor.org/rfc/rfc8259#section-4>
 fn repeated(json: &str) -> Option<String> {
-    let mut objects: Vec<BTreeSet<String>> = Vec::new();
+    let mut objects: Vec<Map<String, Value>> = Vec::new();
     let mut rest = json;
     while let Some(at) = rest.find(['{', '}', '"']) {
         let (mark, after) = rest.split_at(at + 1);
         rest = after;
         if mark.ends_with('{') {
-            objects.push(BTreeSet::new());
+            objects.push(Map::new());
         } else if mark.ends_with('}') {
             objects.pop();
         } else {
@@ -215,10 +214,15 @@ fn repeated(json: &str) -> Option<String> {
             rest = after.strip_prefix('"')?;
             if rest.trim_start().starts_with(':') {
                 // An escape in it does not make it another key.
-                let key: String = serde_json::from_str(&format!("\"{string}\"")).ok()?;
-                if let Some(key) = objects.last_mut()?.replace(key) {
+                let Value::String(key) = serde_json::from_str(&format!("\"{string}\"")).ok()?
+                else {
+                    return None;
+                };
+                let keys = objects.last_mut()?;
+                if keys.contains_key(&key) {
                     return Some(key);
                 }
+                keys.insert(key, Value::Null);
             }
         }
     }

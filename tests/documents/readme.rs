@@ -48,6 +48,21 @@ fn snapshot() -> Snapshot {
 }
 
 #[test]
+fn the_scripts_find_the_program_where_cargo_was_told_to_put_it() {
+    assert!(read("README.md").contains("with `CARGO_TARGET_DIR` set it is there"));
+    let mut looked = 0;
+    for entry in std::fs::read_dir(root().join("scripts")).unwrap().flatten() {
+        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+        if text.contains("release/mailroom") {
+            looked += 1;
+            // Or it is not heeded on purpose.
+            assert!(text.contains("CARGO_TARGET_DIR"), "{}", entry.path().display());
+        }
+    }
+    assert!(looked >= 4, "{looked} scripts");
+}
+
+#[test]
 fn the_screen_in_the_readme_is_the_one_that_status_draws() {
     let look = Look { width: 80, colour: false };
     let drawn = screen::status(&snapshot(), look, Duration::from_secs(600));
