@@ -134,7 +134,10 @@ pub fn end(text: impl Display) {
 }
 
 fn plain(text: &str) -> String {
-    format!("mailroom: {}\n", escape(text))
+    let mut line = "mailroom: ".to_owned();
+    escape(text, &mut line);
+    line.push('\n');
+    line
 }
 
 /// An address as it may be logged now: masked, or in full when debugging.

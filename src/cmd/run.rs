@@ -15,10 +15,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let metrics = metrics(config, "run");
     let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
+    become_daemon(stop, 0)?;
     log_configured(config);
     warn_of_short_lease(config);
     let transport = transport(config, stop)?;
-    become_daemon(stop, 0)?;
     let clock = system_clock();
     let settings = Settings {
         daily_limit: config.daily_limit,

@@ -31,13 +31,13 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
             Acknowledge::Database(Box::new(link), config.lease)
         }
     };
-    let transport = transport(config, stop)?;
     let overdue = match config.ack {
         // Nobody else has what it holds.
         Ack::Written => Kind::Io.exit_code(),
         Ack::Sent => 0,
     };
     become_daemon(stop, overdue)?;
+    let transport = transport(config, stop)?;
     let clock = system_clock();
     let undelivered =
         Undelivered::new(&config.output, input.as_fd(), (clock.wall)()).map_err(|error| {
