@@ -111,7 +111,7 @@ impl<In: Transport> Connector<In> for Dial {
         let stream = stream.map_err(|error| waited(error, details.timeout))?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         let (watch, limits) = (Arc::clone(&self.0), Limits::default());
-        Ok(Some(Either::B(Wire { stream, buffers, watch, limits })))
+        Ok(Some(Either::B(Wire { stream, buffers, watch, limits, fresh: false })))
     }
 }
 
@@ -121,6 +121,9 @@ pub(super) struct Wire {
     buffers: LazyBuffers,
     watch: Arc<Watch>,
     limits: Limits,
+    /// Whether something was just read: ureq looks at the connection then, and once more before it
+    /// is used again, which is the look that counts.
+    fresh: bool,
 }
 
 /// The time limits that the socket has, so that none is set again.
@@ -175,11 +178,12 @@ impl Transport for Wire {
         });
         let amount = amount.map_err(|error| waited(error, timeout))?;
         self.buffers.input_appended(amount);
-        Ok(amount > 0)
+        self.fresh = amount > 0;
+        Ok(self.fresh)
     }
 
     fn is_open(&mut self) -> bool {
-        is_idle(&self.stream)
+        std::mem::take(&mut self.fresh) || is_idle(&self.stream)
     }
 }
 
