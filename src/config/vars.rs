@@ -57,7 +57,7 @@ pub const VARS: &[Var] = &[
     var("MAILROOM_MAX_ATTEMPTS", Some("--max-attempts"), Some("5"), SENDERS, "tries before a delivery is failed"),
     var("MAILROOM_RETENTION", Some("--retention"), Some("30d"), QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once, `forever` keeps all"),
     var("MAILROOM_FORMAT", Some("--format"), Some("csv"), &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line"),
-    var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`; `template` is for `ses` alone"),
+    var("MAILROOM_TRANSPORT", Some("--transport"), Some("ses"), &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`; the command template is for SES alone"),
     var("MAILROOM_DEBUG", Some("--debug"), Some("false"), SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent"),
     var("MAILROOM_SES_CONFIG_SET", Some("--ses-config-set"), Some("default"), SENDERS, "SES configuration set"),
     var("MAILROOM_SES_SOURCE", Some("--ses-source"), Some("noreply@localhost"), SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`"),

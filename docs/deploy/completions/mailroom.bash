@@ -31,7 +31,7 @@ _mailroom() {
             mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired all' -- "$cur")
             return ;;
         --transport)
-            mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark ses' -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark' -- "$cur")
             return ;;
         --log-format)
             mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
