@@ -223,14 +223,15 @@ fn text_line(
         Level::Debug => "DEBUG: ",
     };
     stamp(out, now);
-    for part in [" [", unit, "] ", mark] {
+    for part in [" [", unit, "] "] {
         out.push_str(part);
     }
+    out.push_str(mark);
     escape(text, out);
     for (name, value) in fields {
-        for part in [" ", name, "="] {
-            out.push_str(part);
-        }
+        out.push(' ');
+        out.push_str(name);
+        out.push('=');
         match value {
             Field::Text(text) if is_plain(text) => out.push_str(text),
             Field::Text(text) => write!(out, "{text:?}")?,
