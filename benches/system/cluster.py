@@ -147,6 +147,18 @@ class Cluster:
         path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
         return path
 
+    def bare(self, limit):
+        """The least that a lease and a settlement write, as a pgbench script: two updates of rows whose
+        tokens are known, with nothing found, locked, joined or given back."""
+        rows = f"SELECT g FROM generate_series(:first::bigint, :first + {limit - 1}) g"
+        path = self.dir / f"bare{limit}.sql"
+        path.write_text(
+            "UPDATE deliveries SET state = 'leased', lease = :lease::text, due_at = now() "
+            f"WHERE token = ANY (ARRAY({rows}));\n"
+            "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now() "
+            f"WHERE token = ANY (ARRAY({rows}));\n\\set first :first + {limit}\n")
+        return path
+
     def pgbench(self, database, script, transactions):
         """Seconds that pgbench takes for so many transactions on one connection."""
         options = " ".join(f"-c {name}={value}" for name, value in planning())

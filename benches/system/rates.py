@@ -31,11 +31,13 @@ def drain(bench):
             if limit == 50:
                 runs["mailroom collect"] = drain_once(
                     bench, lambda d, l: bench.ours("collect", d, l), "ours_template", count, limit)
-            database = bench.cluster.database()
-            bench.cluster.fill(database, count)
-            seconds = bench.cluster.pgbench(database, bench.cluster.statements(limit), count // limit)
-            bench.cluster.drop(database)
-            runs["pgbench, the same statements"] = (seconds, None, None)
+            for name, script in (("pgbench, the same statements", bench.cluster.statements(limit)),
+                                 ("pgbench, two bare updates", bench.cluster.bare(limit))):
+                database = bench.cluster.database()
+                bench.cluster.fill(database, count)
+                seconds = bench.cluster.pgbench(database, script, count // limit)
+                bench.cluster.drop(database)
+                runs[name] = (seconds, None, None)
             if bench.peer:
                 runs["peer's collector"] = drain_once(
                     bench, bench.collector, "peer_template", count, limit)
