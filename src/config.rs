@@ -26,7 +26,7 @@ pub use values::ApiToken;
 use values::api_token;
 use values::{channel, duration, file_path, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
-pub use vars::{VARS, Var};
+pub use vars::{VARS, Var, is_unknown};
 use zeroize::Zeroizing;
 
 /// When a delivery of `collect` is settled.

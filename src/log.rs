@@ -83,6 +83,15 @@ pub enum Field<'a> {
     Number(i64),
 }
 
+impl<'a> Field<'a> {
+    fn cut(&(name, value): &(&'a str, Field<'a>)) -> (&'a str, Field<'a>) {
+        match value {
+            Field::Text(text) => (name, Field::Text(part(text))),
+            Field::Number(_) => (name, value),
+        }
+    }
+}
+
 /// Lines that are written together: several events of one moment.
 ///
 /// A reader of the pipe gets whole lines, whoever else writes to it, because no write is longer than
@@ -107,7 +116,15 @@ impl<'a> Lines<'a> {
             return;
         }
         let before = self.text.len();
-        line(&mut self.text, level, format, self.unit, text, fields, OffsetDateTime::now_utc());
+        let now = OffsetDateTime::now_utc();
+        line(&mut self.text, level, format, self.unit, text, fields, now);
+        if self.text.len() - before > WHOLE {
+            // Waiting for a reader to make room for more than one piece could stop the mail.
+            let fields: Vec<(&str, Field)> = fields.iter().map(Field::cut).collect();
+            self.text.truncate(before);
+            let text = format!("{}…", part(text));
+            line(&mut self.text, level, format, self.unit, &text, &fields, now);
+        }
         if self.text.len() > WHOLE && before > 0 {
             let rest = self.text.split_off(before);
             self.write();
@@ -178,6 +195,9 @@ fn put(unit: &str, text: &str, count: u64) {
 
 /// The longest write that a pipe takes in one piece (PIPE_BUF), without the line about lost ones.
 const WHOLE: usize = 4096 - 256;
+/// So many characters are left of a text, and of each field, where a line would be longer than
+/// that. With escapes they can be six times as many.
+const PART: usize = 200;
 /// How long, in milliseconds, a reader of the log may keep it up; once it did, not at all.
 const PATIENCE: u16 = 1000;
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -256,6 +276,12 @@ fn stamp(out: &mut String, now: OffsetDateTime) {
         }
         out.push_str(text);
     });
+}
+
+/// The beginning of a text.
+fn part(text: &str) -> &str {
+    let end = text.char_indices().nth(PART).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Whether a value cannot be read as two.

@@ -47,7 +47,7 @@ impl Watch {
     /// Something begins. The time since the last wait was idle and is not part of the grace.
     ///
     /// # Errors
-    /// `Interrupted`: the grace is over, nothing may begin any more.
+    /// `ConnectionAborted`: the grace is over, nothing may begin any more.
     pub fn begin(&self) -> io::Result<()> {
         self.seen().clear = self.now();
         self.slice(None).map(drop)
@@ -57,7 +57,7 @@ impl Watch {
     /// own.
     ///
     /// # Errors
-    /// `TimedOut`: the time is over. `Interrupted`: the grace after a request to stop is.
+    /// `TimedOut`: the time is over. `ConnectionAborted`: the grace after a request to stop is.
     pub fn slice(&self, until: Option<Instant>) -> io::Result<Duration> {
         let now = self.now();
         let mut slice = SLICE;
@@ -76,7 +76,8 @@ impl Watch {
             let left = (*seen.raised.get_or_insert(clear) + GRACE).saturating_duration_since(now);
             if left.is_zero() {
                 let text = "given up because mailroom was asked to stop";
-                return Err(io::Error::new(ErrorKind::Interrupted, text));
+                // Not `Interrupted`: TLS and the standard library's readers try again at that.
+                return Err(io::Error::new(ErrorKind::ConnectionAborted, text));
             }
             slice = slice.min(left);
         }

@@ -28,7 +28,7 @@ impl Templates {
             })?;
             let (number, name) = (action(number.trim())?, template(name.trim())?);
             if templates.insert(number, name).is_some() {
-                return Err(format!("action {number} is given twice"));
+                return Err(format!("{entry:?} names a second template for action {number}"));
             }
         }
         Ok(Templates(templates))
@@ -176,7 +176,7 @@ mod tests {
             ("1=", "\"\" is not a template name"),
             ("1=a b", "\"a b\" is not a template name"),
             ("1=a=b", "\"a=b\" is not a template name"),
-            ("1=a,2=b,1=c", "action 1 is given twice"),
+            ("1=a,2=b,1=c", "\"1=c\" names a second template for action 1"),
         ] {
             let error = Templates::parse(text).unwrap_err();
             assert!(error.contains(fault), "{text:?} gave {error:?}");

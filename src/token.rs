@@ -121,7 +121,10 @@ impl Parsed {
     pub fn from_text(text: &str) -> Result<Parsed, String> {
         let length = text.chars().count();
         if length != TOKEN_LEN {
-            return Err(format!("a token has {TOKEN_LEN} characters, this has {length}"));
+            return Err(format!(
+                "a token has {TOKEN_LEN} characters, this has {length}; of a link it is what \
+                 follows the last `/` or `=`"
+            ));
         }
         let mut bytes = Zeroizing::new([0; SECRET_LEN + MAC_LEN]);
         match URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes) {

@@ -283,7 +283,7 @@ fn a_collector_whose_reader_settles_nothing_says_that_the_sender_must_be_told() 
     let collect = collect(&database).stdout(writer).start();
     let send = Program::send(&endpoint.url()).stdin(reader).start();
     database.accounts("user", 3);
-    collect.wait_log("no `send` took over before their leases ran out: 3;");
+    collect.wait_log("no send took over before their leases ran out: 3;");
     assert!(collect.log().contains("MAILROOM_ACK"), "{}", collect.log());
     assert_eq!(collect.stop().code, Some(0));
     assert_eq!(send.stop().code, Some(0));

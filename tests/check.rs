@@ -117,6 +117,29 @@ fn where_all_is_well_every_line_says_ok_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_kind_of_mail_without_a_template_and_a_misspelt_setting_are_found_before_they_are_missed() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
+    database.run(
+        "INSERT INTO actions (action, number, path, signs_code, account_status)
+         VALUES ('invitation', 3, '/invite', false, '{active}')",
+    );
+    let program = program(&database, &endpoint.url())
+        .env("MAILROOM_BATCH_TIMOUT", "5")
+        .env("MAILROOM_PORT_80_TCP_ADDR", "10.0.0.1");
+    let found = Found::of(program.output());
+    found.only(&["settings", "actions"]);
+    assert_eq!(found.code, 0);
+    found.says("actions", "warning", "no template for 3 (invitation): mails of that kind are held");
+    let strange = found.checks.iter().find(|check| check["status"] == "warning").unwrap();
+    assert_eq!(strange["detail"], "MAILROOM_BATCH_TIMOUT is no setting");
+    let run = Program::collect(&database).env("MAILROOM_BATCH_TIMOUT", "5").start();
+    run.wait_log("MAILROOM_BATCH_TIMOUT is no setting");
+    run.wait_log("connected");
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
 fn every_setting_that_is_wrong_is_named_and_the_rest_is_looked_at() {
     let (database, endpoint) = (Database::migrated(), ses());
     let found = Found::of(
@@ -126,7 +149,7 @@ fn every_setting_that_is_wrong_is_named_and_the_rest_is_looked_at() {
             .env("MAILROOM_TEMPLATES", "1=")
             .output(),
     );
-    found.only(&["settings", "settings", "settings", "templates"]);
+    found.only(&["settings", "settings", "settings", "actions", "templates"]);
     assert_eq!(found.code, 78);
     let details: Vec<&str> =
         found.checks[..3].iter().map(|check| check["detail"].as_str().unwrap()).collect();
@@ -148,7 +171,16 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
     let at = |url: &str| {
         Found::of(program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", url).output())
     };
-    let rest = ["database TLS", "schema", "queue", "grants", "NOTIFY", "channel", "database clock"];
+    let rest = [
+        "database TLS",
+        "schema",
+        "queue",
+        "actions",
+        "grants",
+        "NOTIFY",
+        "channel",
+        "database clock",
+    ];
     let found = at("host=/nowhere dbname=mail user=u");
     found.says("database", "failed", "/nowhere").only(&[&["database"][..], &rest].concat());
     assert_eq!(found.code, 69);
@@ -165,7 +197,9 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
 fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
     let endpoint = ses();
     let found = Found::of(program(&Database::empty(), &endpoint.url()).output());
-    found.says("schema", "failed", "mailroom migrate up").only(&["schema", "queue", "grants"]);
+    found
+        .says("schema", "failed", "mailroom migrate up")
+        .only(&["schema", "queue", "actions", "grants"]);
     assert_eq!(found.code, 78);
     let database = Database::migrated();
     let other = program(&database, &endpoint.url()).env("MAILROOM_QUEUE_NAME", "other");

@@ -54,6 +54,23 @@ fn a_process_that_breathes_but_does_not_move_mail_is_found() {
 }
 
 #[test]
+fn what_is_held_is_named_though_nothing_is_late_yet() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    database.accounts("user", 1);
+    collect.wait_lines(1);
+    database.run(
+        "UPDATE deliveries SET state = 'pending', lease = NULL, settled_at = NULL,
+                error = 'held: HTTP 404', due_at = now() + interval '30 seconds'",
+    );
+    let finished = health(&database, &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.out.starts_with("healthy: 1 listening; nothing is due; held: "));
+    assert!(finished.out.contains("HTTP 404"), "{}", finished.out);
+}
+
+#[test]
 fn a_paused_queue_is_healthy_and_says_so() {
     let database = Database::migrated();
     let collect = Program::collect(&database).start();

@@ -158,22 +158,41 @@ fn a_log_that_nobody_reads_stops_no_mail() {
     assert_eq!(run.stop().code, Some(0));
 }
 
-#[test]
-fn the_lines_of_a_batch_are_written_together_and_no_line_is_torn() {
-    let endpoint = Endpoint::start();
+/// What is written to standard error while this input is read, a write each.
+fn writes(program: Program, input: Vec<u8>, code: i32) -> Vec<String> {
     // Each read of such a pipe gives what one write wrote.
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_DIRECT).unwrap();
-    let finished = Program::send(&endpoint.url()).stderr(theirs).input(activations("user", 50));
-    assert_eq!(finished.code, Some(0));
+    let finished = program.stderr(theirs).input(input);
+    assert_eq!(finished.code, Some(code));
     let (mut ours, mut writes) = (std::fs::File::from(ours), Vec::new());
     loop {
         let mut buffer = vec![0; 1 << 16];
         let length = ours.read(&mut buffer).unwrap();
         if length == 0 {
-            break;
+            return writes;
         }
         writes.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
     }
+}
+
+#[test]
+fn a_line_is_cut_rather_than_longer_than_a_pipe_takes_in_one_piece() {
+    let endpoint = Endpoint::start();
+    for format in ["text", "json"] {
+        let program = Program::send(&endpoint.url()).env("MAILROOM_LOG_FORMAT", format);
+        let input = String::from_utf8(activations("user", 1)).unwrap();
+        let input = input.replace("example.com", &"b".repeat(9000)).into_bytes();
+        let writes = writes(program, input, 0);
+        assert!(writes.iter().all(|text| text.len() <= 4096), "{writes:?}");
+        let is_cut = |text: &String| text.contains("bbb…") && text.contains("action");
+        assert!(writes.iter().any(is_cut), "{writes:?}");
+    }
+}
+
+#[test]
+fn the_lines_of_a_batch_are_written_together_and_no_line_is_torn() {
+    let endpoint = Endpoint::start();
+    let writes = writes(Program::send(&endpoint.url()), activations("user", 50), 0);
     assert_eq!(attempts(&writes.concat(), "sent").len(), 50, "{writes:?}");
     // Longer ones may be mixed with those of others.
     assert!(writes.iter().all(|text| text.len() <= 4096 && text.ends_with('\n')), "{writes:?}");

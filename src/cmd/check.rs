@@ -9,7 +9,7 @@ mod ses;
 #[cfg(feature = "smtp")]
 mod smtp;
 
-use super::{look, print, short_lease};
+use super::{look, print, short_lease, strangers};
 use crate::checks::{Checks, Status};
 use crate::config::{Config, Provider, is_about};
 use crate::error::{Error, Kind};
@@ -77,6 +77,10 @@ fn settings(round: &mut Round) {
     }
     if round.problems.is_empty() {
         round.checks.ok("settings", "all can be read");
+    }
+    for name in strangers() {
+        let advice = "correct its name, or take it away; `mailroom help` lists them";
+        round.checks.warning("settings", format!("{name} is no setting"), advice);
     }
     if round.config.debug {
         let advice = "take it away where mail is to be sent";

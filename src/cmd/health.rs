@@ -29,12 +29,12 @@ fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
         Some(age) => format!("the oldest mail has been due for {}", span(age)),
         None => "nothing is due".to_owned(),
     };
+    let held = found.waiting_for(HELD).next();
+    let held = held.map(|(why, _)| format!("; held: {}", clean(why))).unwrap_or_default();
     if found.listeners.is_empty() {
         return Err(format!("nobody listens on queue {queue}; {due}"));
     }
     if found.is_late(max_age) {
-        let held = found.waiting_for(HELD).next();
-        let held = held.map(|(why, _)| format!("; held: {}", clean(why))).unwrap_or_default();
         let limit = span(max_age.as_secs_f64());
         return Err(format!("{due}, {limit} are allowed{held}"));
     }
@@ -42,5 +42,6 @@ fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
         "" => format!("; paused for {}", span(pause.seconds)),
         why => format!("; paused for {}: {}", span(pause.seconds), clean(why)),
     });
-    Ok(format!("{} listening; {due}{}", found.listeners.len(), paused.unwrap_or_default()))
+    let listening = found.listeners.len();
+    Ok(format!("{listening} listening; {due}{held}{}", paused.unwrap_or_default()))
 }

@@ -17,7 +17,7 @@ use crate::aws::Shared;
 use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
-use crate::config::{Config, Inputs};
+use crate::config::{Config, Inputs, is_unknown};
 use crate::db::session::Session;
 use crate::db::{Fault, conninfo, migrate as migrate_schema, operate};
 use crate::error::{Error, Kind};
@@ -66,6 +66,11 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     if !problems.is_empty() {
         return Err(Error::config(problems.join("\n")));
     }
+    if matches!(parsed.command, Command::Collect | Command::Send | Command::Run) {
+        for name in strangers() {
+            log::warn("RUN", format_args!("{name} is no setting; mailroom help lists them"));
+        }
+    }
     let stop = Stop::new();
     match parsed.command {
         Command::Collect => collect::run(&config, &stop),
@@ -111,6 +116,12 @@ fn size() -> Option<(usize, usize)> {
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Variables that look like settings and are none: a misspelt one would be silent otherwise.
+fn strangers() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| is_unknown(name)).collect()
 }
 
 /// A file of our own on a standard stream, without the buffering of the standard library.

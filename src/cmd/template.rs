@@ -176,7 +176,7 @@ fn read(from: &Path, name: &str) -> Result<Content, Error> {
     let subject = subject.trim();
     let wrong = |what| Err(Error::new(Kind::Data, format!("{}/{name}{what}", from.display())));
     if subject.is_empty() || subject.contains(['\n', '\r']) {
-        return wrong(".subject must be there and hold one line");
+        return wrong(".subject must be there and hold one line; --from names another directory");
     }
     if text.trim().is_empty() && html.trim().is_empty() {
         return wrong(".txt or .html must be there and hold the mail");

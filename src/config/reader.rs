@@ -100,7 +100,8 @@ impl Reader<'_> {
             Ok(value) => Some(value),
             Err(why) => {
                 let secret = VARS.iter().any(|var| var.name == name && var.is_secret());
-                if secret {
+                // One of several entries is quoted by its own fault.
+                if secret || why.starts_with('"') {
                     self.problem(name, why);
                 } else {
                     self.problem(name, format_args!("{why}, not {:?}", text.as_str()));

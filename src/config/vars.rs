@@ -22,6 +22,17 @@ impl Var {
     }
 }
 
+/// Whether a variable of the environment looks like a setting and is none. A container manager may
+/// make some of its own where there is a service of our name.
+pub fn is_unknown(name: &str) -> bool {
+    let ours = name.starts_with("MAILROOM_")
+        && !["MAILROOM_PORT", "MAILROOM_SERVICE_"].iter().any(|theirs| name.starts_with(theirs));
+    let known = |var: &Var| {
+        name == var.name || var.is_secret() && name.strip_suffix("_FILE") == Some(var.name)
+    };
+    ours && !VARS.iter().any(known)
+}
+
 const fn var(
     name: &'static str,
     flag: Option<&'static str>,

@@ -38,6 +38,18 @@ pub fn facts(client: &mut Client) -> Result<Facts, Error> {
     })
 }
 
+/// The kinds of mail of a queue: their numbers on the wire, and what they are called.
+///
+/// # Errors
+/// As the statement.
+pub fn actions(client: &mut Client, queue: &str) -> Result<Vec<(u16, String)>, Error> {
+    let sql = "SELECT number, action::text FROM actions WHERE queue::text = $1 ORDER BY number";
+    let action = |row: &postgres::Row| {
+        Ok((u16::try_from(row.try_get::<_, i16>(0)?).unwrap_or(0), row.try_get(1)?))
+    };
+    client.query(sql, &[&queue])?.iter().map(action).collect()
+}
+
 /// The time of the server now, not that of the transaction.
 ///
 /// # Errors

@@ -170,13 +170,13 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
         return Err(format!("the type is not {TYPE}"));
     }
     let json = match event.get("datacontenttype") {
-        None => true,
+        None | Some(Value::Null) => true,
         Some(found) => found.as_str().is_some_and(is_json),
     };
     if !json {
         return Err("the datacontenttype is not application/json".to_owned());
     }
-    if event.contains_key("data_base64") {
+    if event.get("data_base64").is_some_and(|data| !data.is_null()) {
         let has =
             if event.contains_key("data") { "both data and data_base64" } else { "data_base64" };
         return Err(format!("has {has}; the message must be an object in data alone"));

@@ -305,10 +305,13 @@ fn empty_lines_and_crlf_and_attributes_of_others_are_no_fault() {
     let mut other = event("b", 2);
     other["traceparent"] = json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     other["datacontenttype"] = json!("Application/JSON; charset=utf-8");
-    let input = format!("\n{}\r\n\r\n  {other} \n\n", event("a", 1));
+    // An attribute that is null is as if it were not there.
+    let mut unset = event("c", 3);
+    (unset["datacontenttype"], unset["data_base64"]) = (json!(null), json!(null));
+    let input = format!("\n{}\r\n\r\n  {other} \n\n{unset}\n", event("a", 1));
     let (finished, _) = sent_with(&endpoint, input.as_bytes());
     assert_eq!(finished.code, Some(0), "{}", finished.log);
-    assert_eq!(recipients(&endpoint), ["a@example.com", "b@example.com"]);
+    assert_eq!(recipients(&endpoint), ["a@example.com", "b@example.com", "c@example.com"]);
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use super::sent;
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Program, messages, wait_until};
+use crate::support::program::{Program, Running, messages, wait_until};
 use crate::support::records::activations;
 use nix::sys::signal::Signal;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// The limit of SPEC.md.
@@ -73,6 +76,55 @@ fn while_the_provider_does_not_answer_it_still_stops_and_keeps_everything() {
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     assert_eq!(kept(&finished.undelivered), 15, "{}", finished.log);
+}
+
+#[test]
+fn a_stalled_reply_over_tls_is_given_up_and_kept_when_it_must_stop() {
+    let endpoint = Endpoint::start_tls();
+    endpoint.set(Reply::Slow(Duration::from_secs(60), Box::new(Reply::Reset)));
+    let dir = tempfile::tempdir().unwrap();
+    let authority = dir.path().join("ca.pem");
+    std::fs::write(&authority, endpoint.ca_pem()).unwrap();
+    let mut send = Program::send(&endpoint.url()).env("AWS_CA_BUNDLE", &authority).start();
+    send.write(activations("a", 3));
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    is_given_up(send, "ambiguous, it may have been sent");
+}
+
+#[test]
+fn a_stalled_body_or_handshake_is_given_up_and_kept_when_it_must_stop() {
+    // What is said before the silence, and whether a call is under way then.
+    for (scheme, said) in
+        [("http", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"), ("https", "")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let (told, silent) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1 << 16]);
+                stream.write_all(said.as_bytes()).unwrap();
+                open.push(stream);
+                let _ = told.send(());
+            }
+        });
+        let mut send = Program::send(&url).start();
+        send.write(activations("a", 3));
+        silent.recv_timeout(Duration::from_secs(10)).unwrap();
+        is_given_up(send, "asked to stop");
+    }
+}
+
+/// In time, with status 0, and with all three messages.
+fn is_given_up(send: Running, told: &str) {
+    let started = Instant::now();
+    let finished = send.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    assert_eq!(kept(&finished.undelivered), 3, "{}", finished.log);
+    assert!(finished.log.contains(told), "{}", finished.log);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
 /// What cannot be looked at without a connection.
-const REST: [&str; 7] =
-    ["database TLS", "schema", "queue", "grants", "NOTIFY", "channel", "database clock"];
+const REST: [&str; 8] =
+    ["database TLS", "schema", "queue", "actions", "grants", "NOTIFY", "channel", "database clock"];
 
 pub(super) fn check(round: &mut Round) {
     let unknown = |round: &mut Round, names: &[&str], why: &str| {
@@ -138,14 +138,14 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
                 false => "run `mailroom migrate up` as the owner of the tables",
             };
             round.checks.misconfigured("schema", error.message, advice);
-            for name in ["queue", "grants"] {
+            for name in ["queue", "actions", "grants"] {
                 round.checks.unknown(name, "the schema is not the one that is needed");
             }
             return;
         }
         Err(fault) => {
             round.checks.unreachable("schema", fault.to_string(), "");
-            return ["queue", "grants"].iter().for_each(|name| {
+            return ["queue", "actions", "grants"].iter().for_each(|name| {
                 round.checks.unknown(name, "the schema could not be read");
             });
         }
@@ -164,6 +164,7 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
         }
         Err(fault) => round.checks.unknown("queue", &fault.to_string()),
     }
+    actions(round, session);
     let deletes = round.config.retention != Retention::Forever;
     match session.call(STEP, |client| grants::lacked(client, deletes)) {
         Ok(missing) if missing.is_empty() => {
@@ -179,6 +180,29 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
         }
         Err(fault) => round.checks.unknown("grants", &fault.to_string()),
     }
+}
+
+/// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.
+fn actions(round: &mut Round, session: &mut Session) {
+    const NAME: &str = "actions";
+    if ["MAILROOM_QUEUE_NAME", "MAILROOM_TEMPLATES"].iter().any(|name| round.is_wrong(name)) {
+        return round.checks.unknown(NAME, "a setting that says which is wrong");
+    }
+    let queue = round.config.queue.as_str();
+    let actions = match session.call(STEP, |client| preflight::actions(client, queue)) {
+        Ok(actions) => actions,
+        Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
+    };
+    let templates = &round.config.templates;
+    let without = actions.iter().filter(|(number, _)| templates.name(*number).is_none());
+    let without: Vec<String> =
+        without.map(|(number, action)| format!("{number} ({action})")).collect();
+    if without.is_empty() {
+        return round.checks.ok(NAME, "each has a template");
+    }
+    let detail = format!("no template for {}: mails of that kind are held", without.join(", "));
+    let advice = "add NUMBER=TEMPLATE for each to MAILROOM_TEMPLATES";
+    round.checks.warning(NAME, detail, advice);
 }
 
 fn clock(round: &mut Round, session: &mut Session) {

@@ -49,7 +49,7 @@ impl QueueSource {
                 log::warn(
                     "PG",
                     format_args!(
-                        "deliveries that were written, but no `send` took over before their \
+                        "deliveries that were written, but no send took over before their \
                          leases ran out: {of_collectors}; MAILROOM_ACK must be sent there too"
                     ),
                 );

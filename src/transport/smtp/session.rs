@@ -151,7 +151,7 @@ impl Session {
             match error.kind() {
                 // Others are about certificates and protocols.
                 std::io::ErrorKind::TimedOut
-                | std::io::ErrorKind::Interrupted
+                | std::io::ErrorKind::ConnectionAborted
                 | std::io::ErrorKind::ConnectionReset
                 | std::io::ErrorKind::BrokenPipe
                 | std::io::ErrorKind::UnexpectedEof => Fault::Lost(Stage::Encryption, why),
