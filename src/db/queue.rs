@@ -264,8 +264,8 @@ impl Statements {
         })
     }
 
-    /// Settles deliveries; gives those that were written in ascending order, which are all whose
-    /// lease still stood. `again`: this was tried before and no answer came; what was written then is given too.
+    /// Settles deliveries; gives those that were written, in ascending order: all whose lease still
+    /// stood. `again`: this was tried before without an answer; what was written then counts too.
     ///
     /// # Errors
     /// As the statement.
