@@ -138,7 +138,8 @@ class Cluster:
 
         claim = put(text("claim.sql"), {
             "$1": "'mailroom'", "$2": str(limit), "$3": str(limit), "$4": ":lease::text",
-            "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit)})
+            "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit),
+            "$9": "'{20}'", "$10": "'{-infinity}'"})
         settle = put(text("settle.sql"), {
             "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
             "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true"),

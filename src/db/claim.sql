@@ -1,21 +1,26 @@
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
 --   $4 text of the lease   $5 its length, seconds   $6 actions that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at
+--   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
 --
--- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending'.
+-- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending', from the
+-- floor of each priority on. Rows below come with the next levels.
 -- While the queue is paused there is nothing due.
 -- A row whose token expired becomes expired. A row that is not eligible is looked at again after
 -- as long as it has waited already, so it is never in front of the others for long.
 WITH due AS MATERIALIZED (
     SELECT d.token, d.created_at,
            row_number() OVER () AS place
-      FROM (SELECT token, created_at
+      FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
+     CROSS JOIN LATERAL
+           (SELECT token, created_at
               FROM deliveries
-             WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
+             WHERE queue = $1::text::job_type AND state = 'pending'
+               AND priority = level.priority AND due_at BETWEEN level.floor AND now()
                AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
-             ORDER BY priority, due_at, token
-             LIMIT $8::bigint
+             ORDER BY due_at, token
                FOR UPDATE SKIP LOCKED) d
+     LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (
     SELECT due.token, due.place, due.created_at, t.expires_at,

@@ -1,8 +1,8 @@
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
--- been; in how many seconds the next one comes due or the next lease runs out (one that ran out
--- already counts: nobody may have been looking when it did); and whether the queue is paused: then
--- nothing is due, and nothing comes. Somebody may have written infinity into due_at by hand, from
--- which nothing can be subtracted.
+-- been; in how many seconds the next one comes due; and whether the queue is paused: then nothing
+-- is due, and nothing comes. Somebody may have written infinity into due_at by hand, from which
+-- nothing can be subtracted.
+--   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
 -- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
 -- WHERE state IN ('pending', 'leased').
@@ -14,20 +14,21 @@ WITH pause AS MATERIALIZED (
 SELECT count(*) AS due,
        coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE isfinite(due_at))), 0)::float8
            AS age,
-       CASE WHEN NOT (SELECT paused FROM pause) THEN extract(epoch FROM least(
-           (SELECT min(due_at)
+       CASE WHEN NOT (SELECT paused FROM pause) THEN
+           (SELECT extract(epoch FROM min(due_at) - now())
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending' AND due_at > now()
-               AND due_at < 'infinity'),
-           (SELECT min(due_at)
-              FROM deliveries
-             WHERE queue = $1::text::job_type AND state = 'leased' AND isfinite(due_at))
-           ) - now())::float8 END AS next,
+               AND due_at < 'infinity') END::float8 AS next,
        (SELECT paused FROM pause) AS paused,
        (SELECT reason FROM pause) AS reason
-  FROM (SELECT due_at
-          FROM deliveries
-         WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
-           AND NOT (SELECT paused FROM pause)
-         ORDER BY priority, due_at, token
+  FROM (SELECT d.due_at
+          FROM unnest($3::text::smallint[], $4::text::timestamptz[]) AS level (priority, floor)
+         CROSS JOIN LATERAL
+               (SELECT due_at
+                  FROM deliveries
+                 WHERE queue = $1::text::job_type AND state = 'pending'
+                   AND priority = level.priority AND due_at BETWEEN level.floor AND now()
+                   AND NOT (SELECT paused FROM pause)
+                 ORDER BY due_at
+                 LIMIT $2::bigint) AS d
          LIMIT $2::bigint) AS waiting

@@ -3,15 +3,19 @@
 //! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
 //! reconnecting. Every function can fail with the error of the statement.
 
+mod claim;
 mod later;
+mod levels;
+
+pub use claim::{Claimed, Want};
+pub use levels::Levels;
 
 use crate::metrics::Depth;
-use crate::model::{Action, Claim, Settlement, Ticket};
+use crate::model::{Settlement, Ticket};
 use later::Later;
-use postgres::{Client, Error, GenericClient, Statement};
+use postgres::{Client, Error, Statement};
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Rows that one statement of maintenance touches at most.
 pub const CHUNK: i64 = 1000;
@@ -27,18 +31,16 @@ const SLOTS: usize = 144;
 
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
 /// made while the tables were empty would read them whole later. (Compiling them just in time,
-/// which the cost of what is turned off would cause, takes longer than they do.)
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
+/// which the cost of what is turned off would cause, takes longer than they do.) Dates as a role
+/// has them may not be read as they were written.
+const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET jit = off; \
     SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '5s'";
-
-/// Who claims under a limit of the day does so alone. (A process that freezes with the lock loses
-/// it, see [`SETTINGS`].)
-const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext('mailroom: the limit of the day'))";
 
 /// The prepared statements of one connection, for one queue.
 pub struct Statements {
     queue: String,
+    levels: Statement,
     claim: Statement,
     look: Statement,
     settle: Statement,
@@ -50,40 +52,6 @@ pub struct Statements {
     sent: Later,
     room: Later,
     fold: Later,
-}
-
-/// What a claim asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Want<'a> {
-    /// Take at most this many.
-    pub limit: usize,
-    /// Take none if fewer than this can be had.
-    pub least: usize,
-    /// Look at this many due rows.
-    pub look: usize,
-    /// Text of the lease; every claim has one of its own.
-    pub lease: &'a Arc<str>,
-    /// How long the lease lasts.
-    pub lease_for: Duration,
-    /// Actions that are held.
-    pub held: &'a [u16],
-    /// How long their deliveries wait.
-    pub held_for: Duration,
-    /// The most recipients in any 24 hours, of all processes that claim under this limit.
-    pub daily: Option<u64>,
-}
-
-/// What a claim got.
-#[derive(Default)]
-pub struct Claimed {
-    /// The deliveries, in order.
-    pub claims: Vec<Claim>,
-    /// Due rows that were not eligible, and now wait or are expired.
-    pub passed: usize,
-    /// Those of them whose token expired.
-    pub expired: usize,
-    /// The limit of the day is reached, counting what others have leased: nothing was looked at.
-    pub full: bool,
 }
 
 /// A delivery that was to be taken over.
@@ -112,7 +80,7 @@ pub struct Waiting {
     pub due: usize,
     /// How long the oldest of them has been due.
     pub age: Duration,
-    /// When the next one comes due or a lease runs out; zero if one has.
+    /// When the next one comes due.
     pub next: Option<Duration>,
     /// The queue is paused, for this reason: then nothing is due, and nothing comes.
     pub paused: Option<String>,
@@ -149,6 +117,7 @@ impl Statements {
         client.batch_execute(SETTINGS)?;
         Ok(Statements {
             queue: queue.to_owned(),
+            levels: client.prepare(include_str!("levels.sql"))?,
             claim: client.prepare(include_str!("claim.sql"))?,
             look: client.prepare(include_str!("look.sql"))?,
             settle: client.prepare(include_str!("settle.sql"))?,
@@ -163,81 +132,19 @@ impl Statements {
         })
     }
 
-    /// Claims due deliveries.
-    ///
-    /// # Errors
-    /// As the statement.
-    pub fn claim(&self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
-        let Some(daily) = want.daily else { return self.take(client, want) };
-        let mut alone = client.transaction()?;
-        // A statement of its own: what the others did before must be visible to the next one.
-        alone.execute(ALONE, &[])?;
-        let daily = i64::try_from(daily).unwrap_or(i64::MAX);
-        let room = self.room.on(&mut alone)?;
-        let room: i64 = alone.query_one(room, &[&daily])?.try_get("room")?;
-        let room = usize::try_from(room).unwrap_or(0);
-        if room == 0 {
-            return Ok(Claimed { full: true, ..Claimed::default() });
-        }
-        let (limit, least) = (want.limit.min(room), want.least.min(room));
-        let claimed = self.take(&mut alone, Want { limit, least, ..want })?;
-        alone.commit()?;
-        Ok(claimed)
-    }
-
-    fn take(&self, client: &mut impl GenericClient, want: Want<'_>) -> Result<Claimed, Error> {
-        let held: Vec<i16> = want.held.iter().filter_map(|&n| i16::try_from(n).ok()).collect();
-        let rows = client.query(
-            &self.claim,
-            &[
-                &self.queue,
-                &count(want.limit),
-                &count(want.least),
-                &want.lease.as_ref(),
-                &want.lease_for.as_secs_f64(),
-                &held,
-                &want.held_for.as_secs_f64(),
-                &count(want.look),
-            ],
-        )?;
-        let mut claimed = Claimed::default();
-        // Columns by their place: a name is looked for among all names, for each row.
-        for row in rows {
-            claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-            claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-            let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
-            let attempts: i32 = row.try_get(3)?;
-            let number: i16 = row.try_get(4)?;
-            let path: &str = row.try_get(5)?;
-            let last = claimed.claims.last().map(|claim| &claim.action.path);
-            let path = last.filter(|last| ***last == *path).map_or_else(|| path.into(), Arc::clone);
-            claimed.claims.push(Claim {
-                ticket: Ticket {
-                    delivery,
-                    lease: Arc::clone(want.lease),
-                    attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>(11)?.map(seconds),
-                },
-                action: Action {
-                    number: u16::try_from(number).unwrap_or(0),
-                    path,
-                    signs_code: row.try_get(6)?,
-                },
-                email: row.try_get(7)?,
-                login: row.try_get(8)?,
-                secret: Zeroizing::new(row.try_get(9)?),
-                code: row.try_get(10)?,
-            });
-        }
-        Ok(claimed)
-    }
-
     /// Looks at what waits, without taking it; counts up to `limit`.
     ///
     /// # Errors
     /// As the statement.
-    pub fn look(&self, client: &mut Client, limit: usize) -> Result<Waiting, Error> {
-        let row = client.query_one(&self.look, &[&self.queue, &count(limit)])?;
+    pub fn look(
+        &self,
+        client: &mut Client,
+        limit: usize,
+        levels: &Levels,
+    ) -> Result<Waiting, Error> {
+        let Levels { priorities, floors } = levels;
+        let row =
+            client.query_one(&self.look, &[&self.queue, &count(limit), priorities, floors])?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),

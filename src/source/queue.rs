@@ -2,10 +2,12 @@
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
 //! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
-//! table in order is in `queue/upkeep.rs`, what makes messages of claims in `queue/signing.rs`.
+//! table in order is in `queue/upkeep.rs`, where claims begin in `queue/survey.rs`, what makes
+//! messages of claims in `queue/signing.rs`.
 
 mod settings;
 mod signing;
+mod survey;
 mod upkeep;
 
 pub use settings::{OnAccept, Retention, Settings};
@@ -23,6 +25,7 @@ use crate::token::SigningKey;
 use crate::verdict;
 use crate::window::Window;
 use std::time::{Duration, Instant};
+use survey::Survey;
 
 /// After a wake-up that brought nothing, wake-ups are not looked into for so long, doubling with each
 /// of them: a flood of notifications is not a flood of queries.
@@ -48,6 +51,8 @@ pub struct QueueSource {
     stalled: bool,
     /// Look at what waits before the next wait.
     look: bool,
+    /// Where claims and looks begin.
+    survey: Survey,
     /// Do not wait for the window: this is the first look on a new connection.
     flush: bool,
     /// The connection is new and its first look has not been made.
@@ -90,6 +95,7 @@ impl QueueSource {
             drained: false,
             stalled: false,
             look: false,
+            survey: Survey::new(now),
             flush: false,
             connecting: false,
             last_due: 0,
@@ -118,6 +124,7 @@ impl QueueSource {
         let held_for = ask.until.map_or(Duration::from_secs(30), |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
         });
+        self.survey.used();
         loop {
             let reach = self.reach.max(ask.limit);
             let want = Want {
@@ -129,6 +136,7 @@ impl QueueSource {
                 held: &ask.held,
                 held_for,
                 daily: self.settings.daily_limit,
+                levels: &self.survey.levels,
             };
             let Some(Claimed { claims, passed, expired, full }) =
                 self.link.run("claiming", |statements, client| statements.claim(client, want))?
@@ -170,8 +178,11 @@ impl QueueSource {
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
         let begun = self.now();
-        let Some(waiting) =
-            self.link.run("looking", |statements, client| statements.look(client, limit))?
+        self.survey.looked();
+        let levels = &self.survey.levels;
+        let Some(waiting) = self
+            .link
+            .run("looking", |statements, client| statements.look(client, limit, levels))?
         else {
             return Ok(());
         };
@@ -182,8 +193,7 @@ impl QueueSource {
         // What a pause left lying is put back now, and not counted yet.
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
-        // Not at once: a row whose lease ran out may be locked.
-        self.next_due = waiting.next.map(|wait| (begun + wait).max(now + QUIET));
+        self.next_due = waiting.next.map(|wait| begun + wait);
         let woken = std::mem::take(&mut self.woken);
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
@@ -210,12 +220,13 @@ impl QueueSource {
         Ok(())
     }
 
-    /// Waits for the earliest of: notification, window end, next due delivery, healthcheck,
-    /// `until`.
+    /// Waits for the earliest of: notification, window end, next due delivery or lapsing lease, survey,
+    /// healthcheck, `until`.
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let now = self.now();
-        let ends = [self.window.deadline(), self.next_due, self.count_at, until];
-        let end = ends.into_iter().flatten().fold(self.next_check, Instant::min);
+        let due = [self.next_due, self.survey.lapse, self.survey.at, self.count_at];
+        let ends = due.into_iter().chain([self.window.deadline(), until]);
+        let end = ends.flatten().fold(self.next_check, Instant::min);
         if end > now && self.link.wait(end) {
             let now = self.now();
             if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
@@ -225,8 +236,11 @@ impl QueueSource {
             }
             (self.look, self.woken) = (true, true);
         }
-        if self.next_due.is_some_and(|due| due <= self.now()) {
-            self.next_due = None;
+        let now = self.now();
+        if self.next_due.take_if(|due| *due <= now).is_some() {
+            self.look = true;
+        }
+        if self.survey.lapse.take_if(|lapse| *lapse <= now).is_some() {
             self.rescue(false)?;
             self.look = true;
         }
@@ -240,7 +254,8 @@ impl QueueSource {
         if first {
             self.rescue(true)?;
         }
-        (self.look, self.flush, self.draining, self.connecting) = (true, true, false, true);
+        self.survey.at = Some(self.now());
+        (self.flush, self.draining, self.connecting) = (true, false, true);
         Ok(())
     }
 }
@@ -259,6 +274,11 @@ impl Source for QueueSource {
                 self.maintain()?;
             }
             self.count();
+            // The first batch of many need not wait for it.
+            let idle = !self.draining || self.drained;
+            if idle && self.survey.at.is_some_and(|at| at <= self.now()) {
+                self.survey()?;
+            }
             if self.draining {
                 match self.claim(ask, ask.limit)? {
                     Next::Batch(batch) => {

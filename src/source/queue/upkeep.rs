@@ -86,7 +86,7 @@ impl QueueSource {
             self.answered();
         }
         self.record();
-        self.look = true;
+        self.survey.at = Some(self.now());
         Ok(())
     }
 
@@ -147,6 +147,7 @@ impl QueueSource {
             None if before => {
                 log::info("PG", "queue resumed");
                 self.rescue(false)?;
+                self.survey.used();
                 return Ok(true);
             }
             _ => {}

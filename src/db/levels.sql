@@ -1,0 +1,41 @@
+-- Where the pending deliveries of queue $1 begin: the priorities there are, ascending, and the
+-- moment from which each has any; and in how many seconds the first lease runs out (one that ran
+-- out already counts: nobody may have been looking when it did). Somebody may have written infinity
+-- into due_at by hand, from which nothing can be subtracted.
+--
+-- This passes over the index entries of all rows that a transaction which still stands may want to
+-- see as they were, as many as there were mails since it began. Claims begin at these moments and
+-- do not. Two seconds are left for transactions that began before this one and commit after it.
+-- Priorities of actions are told without a row, for theirs may come next.
+-- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
+-- WHERE state IN ('pending', 'leased').
+WITH RECURSIVE first AS (
+    (SELECT priority, due_at
+       FROM deliveries
+      WHERE queue = $1::text::job_type AND state = 'pending'
+      ORDER BY priority, due_at
+      LIMIT 1)
+    UNION ALL
+    SELECT next.priority, next.due_at
+      FROM first
+     CROSS JOIN LATERAL
+           (SELECT priority, due_at
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = 'pending'
+               AND priority > first.priority
+             ORDER BY priority, due_at
+             LIMIT 1) AS next
+),
+level AS (
+    SELECT priority, least(min(due_at), now() - interval '2 seconds') AS floor
+      FROM (SELECT priority, due_at FROM first
+             UNION ALL
+            SELECT priority, NULL FROM actions WHERE queue = $1::text::job_type) AS either
+     GROUP BY priority
+)
+SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities,
+       coalesce(array_agg(floor ORDER BY priority), '{}')::text AS floors,
+       (SELECT extract(epoch FROM min(due_at) - now())
+          FROM deliveries
+         WHERE queue = $1::text::job_type AND state = 'leased' AND isfinite(due_at))::float8 AS lease
+  FROM level

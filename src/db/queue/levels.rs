@@ -1,0 +1,41 @@
+//! Where the deliveries of each priority begin.
+//!
+//! A row that changed leaves entries in the indexes until no transaction can want it as it was.
+//! Beside a long transaction these are the entries of all rows since it began, and whatever reads
+//! an index from its front passes them. So that is done rarely, and other statements begin at what
+//! was found then. <https://www.postgresql.org/docs/current/routine-vacuuming.html>
+
+use super::{Statements, seconds};
+use postgres::{Client, Error};
+use std::time::Duration;
+
+/// Where the deliveries of each priority begin: texts of PostgreSQL, which are handed back as they
+/// came.
+#[derive(Debug)]
+pub struct Levels {
+    /// `smallint[]`: the priorities, ascending. The lowest is claimed first.
+    pub(super) priorities: String,
+    /// `timestamptz[]`: the moment from which each of them has due rows.
+    pub(super) floors: String,
+}
+
+impl Default for Levels {
+    /// No priority is known.
+    fn default() -> Levels {
+        Levels { priorities: "{}".to_owned(), floors: "{}".to_owned() }
+    }
+}
+
+impl Statements {
+    /// Finds where the deliveries of each priority begin, and when the first lease runs out; zero
+    /// if one has.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn levels(&self, client: &mut Client) -> Result<(Levels, Option<Duration>), Error> {
+        let row = client.query_one(&self.levels, &[&self.queue])?;
+        let levels =
+            Levels { priorities: row.try_get("priorities")?, floors: row.try_get("floors")? };
+        Ok((levels, row.try_get::<_, Option<f64>>("lease")?.map(seconds)))
+    }
+}

@@ -1,0 +1,70 @@
+//! When it is found out where deliveries begin, and what was found.
+//!
+//! Claims and looks begin there, and so miss what was written earlier than others that are gone
+//! and committed later, or what has a priority that nothing had. So a survey follows soon on
+//! whatever is done with an earlier one, and nothing is late by more than the time between two.
+
+use super::{QUIET, QueueSource};
+use crate::db::queue::Levels;
+use crate::error::Error;
+use std::time::{Duration, Instant};
+
+/// The time between two surveys.
+const EVERY: Duration = Duration::from_secs(1);
+/// They take no more than this part of the time.
+const SHARE: u32 = 20;
+
+/// What is known of where deliveries begin.
+pub(super) struct Survey {
+    /// Where claims and looks begin.
+    pub(super) levels: Levels,
+    /// When the first lease runs out.
+    pub(super) lapse: Option<Instant>,
+    /// When the next survey is. None is needed if nothing was done since the last.
+    pub(super) at: Option<Instant>,
+    /// It is not before this moment.
+    after: Instant,
+    /// The look to come is part of the last survey.
+    fresh: bool,
+}
+
+impl Survey {
+    /// Nothing is known.
+    pub(super) fn new(now: Instant) -> Survey {
+        Survey { levels: Levels::default(), lapse: None, at: None, after: now, fresh: false }
+    }
+
+    /// Something is done with what is known.
+    pub(super) fn used(&mut self) {
+        self.at.get_or_insert(self.after);
+    }
+
+    /// Something is looked at with what is known.
+    pub(super) fn looked(&mut self) {
+        if !std::mem::take(&mut self.fresh) {
+            self.used();
+        }
+    }
+}
+
+impl QueueSource {
+    /// Finds out where deliveries begin; the look that follows sees what lay before.
+    pub(super) fn survey(&mut self) -> Result<(), Error> {
+        let begun = self.now();
+        let found =
+            self.link.run("finding levels", |statements, client| statements.levels(client))?;
+        let Some((levels, lease)) = found else { return Ok(()) };
+        let done = self.now();
+        let took = done.saturating_duration_since(begun);
+        self.survey = Survey {
+            levels,
+            // Not at once: a row whose lease ran out may be locked.
+            lapse: lease.map(|wait| (begun + wait).max(done + QUIET)),
+            at: None,
+            after: done + EVERY.max(took * SHARE),
+            fresh: true,
+        };
+        self.look = true;
+        Ok(())
+    }
+}
