@@ -98,32 +98,33 @@ impl<'a> Field<'a> {
 /// what the system takes in one piece.
 pub struct Lines<'a> {
     unit: &'a str,
+    now: OffsetDateTime,
     text: String,
     count: u64,
 }
 
 impl<'a> Lines<'a> {
-    /// None yet. `unit` names the part of the program.
+    /// None yet; their moment is this one. `unit` names the part of the program.
     pub fn new(unit: &'a str) -> Lines<'a> {
-        Lines { unit, text: String::new(), count: 0 }
+        Lines { unit, now: OffsetDateTime::now_utc(), text: String::new(), count: 0 }
     }
 
-    /// Adds a line with fields: ` name=value` each after the text, or members of the JSON object.
-    /// A field must not have the name of a member that every line has.
-    pub fn event(&mut self, level: Level, text: &str, fields: &[(&str, Field)]) {
+    /// Adds a line: the parts of a text, then fields, ` name=value` each, or members of the JSON
+    /// object. A field must not have the name of a member that every line has.
+    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Field)]) {
         let (threshold, format) = settings();
         if level > threshold {
             return;
         }
-        let before = self.text.len();
-        let now = OffsetDateTime::now_utc();
+        let (before, now) = (self.text.len(), self.now);
+        self.text.reserve(LINE);
         line(&mut self.text, level, format, self.unit, text, fields, now);
         if self.text.len() - before > WHOLE {
             // Waiting for a reader to make room for more than one piece could stop the mail.
             let fields: Vec<(&str, Field)> = fields.iter().map(Field::cut).collect();
             self.text.truncate(before);
-            let text = format!("{}…", part(text));
-            line(&mut self.text, level, format, self.unit, &text, &fields, now);
+            let text = text.concat();
+            line(&mut self.text, level, format, self.unit, &[part(&text), "…"], &fields, now);
         }
         if self.text.len() > WHOLE && before > 0 {
             let rest = self.text.split_off(before);
@@ -167,7 +168,7 @@ fn write(level: Level, unit: &str, text: &dyn Display) {
         return;
     }
     let mut lines = Lines::new(unit);
-    lines.event(level, &text.to_string(), &[]);
+    lines.event(level, &[&text.to_string()], &[]);
     lines.write();
 }
 
@@ -187,12 +188,14 @@ fn put(unit: &str, text: &str, count: u64) {
         let text = format!("lines lost because nobody read them: {lost}");
         let mut told = String::new();
         let now = OffsetDateTime::now_utc();
-        line(&mut told, Level::Warn, settings().1, unit, &text, &[], now);
+        line(&mut told, Level::Warn, settings().1, unit, &[&text], &[], now);
         let _ = std::io::stderr().write_all(told.as_bytes());
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// About so many bytes does a line take.
+const LINE: usize = 192;
 /// The longest write that a pipe takes in one piece (PIPE_BUF), without the line about lost ones.
 const WHOLE: usize = 4096 - 256;
 /// So many characters are left of a text, and of each field, where a line would be longer than
@@ -217,7 +220,7 @@ fn line(
     level: Level,
     format: Format,
     unit: &str,
-    text: &str,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) {
@@ -232,7 +235,7 @@ fn text_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &str,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -246,8 +249,12 @@ fn text_line(
     for part in [" [", unit, "] "] {
         out.push_str(part);
     }
-    out.push_str(mark);
-    escape(text, out);
+    if !mark.is_empty() {
+        out.push_str(mark);
+    }
+    for part in text {
+        escape(part, out);
+    }
     for (name, value) in fields {
         out.push(' ');
         out.push_str(name);
@@ -310,7 +317,7 @@ fn json_line(
     out: &mut String,
     level: Level,
     unit: &str,
-    text: &str,
+    text: &[&str],
     fields: &[(&str, Field)],
     now: OffsetDateTime,
 ) -> fmt::Result {
@@ -326,7 +333,7 @@ fn json_line(
         Level::Debug => "debug",
     };
     let mut object = serde_json::json!({
-        "time": stamp, "level": level, "unit": unit, "message": text,
+        "time": stamp, "level": level, "unit": unit, "message": text.concat(),
     });
     for (name, value) in fields {
         object[*name] = match value {
@@ -352,7 +359,7 @@ mod tests {
         fields: &[(&str, Field)],
     ) -> String {
         let mut out = String::new();
-        super::line(&mut out, level, format, unit, text, fields, NOW);
+        super::line(&mut out, level, format, unit, &[text], fields, NOW);
         out
     }
 

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 type Place = (u64, usize);
 
 /// Messages that will be sent, and what is bad, with the number of its record.
-type Sorted = (Vec<Message>, Vec<(u64, Bad)>);
+type Sorted = (Vec<(Place, Message)>, Vec<(u64, Bad)>);
 
 /// A message that was read and is not settled.
 struct Held {
@@ -110,7 +110,7 @@ impl StdinSource {
         };
         bad.extend(refused);
         bad.sort_by_key(|(record, bad)| (*record, bad.message));
-        self.waiting.extend(good.into_iter().map(|message| {
+        self.waiting.extend(good.into_iter().map(|(_, message)| {
             let attempts = message.ticket.as_ref().map_or(0, |ticket| ticket.attempts);
             Held { message, attempts, due, lapses }
         }));
@@ -219,17 +219,14 @@ impl StdinSource {
 
 /// Sorts messages, each with its place, into those whose action has a template and those that are
 /// bad.
-fn with_template(placed: Vec<(Place, Message)>, known: impl Fn(u16) -> bool) -> Sorted {
-    let (mut good, mut bad) = (Vec::with_capacity(placed.len()), Vec::new());
-    for ((record, place), message) in placed {
-        if known(message.action) {
-            good.push(message);
-            continue;
-        }
+fn with_template(mut placed: Vec<(Place, Message)>, known: impl Fn(u16) -> bool) -> Sorted {
+    let bad = placed.extract_if(.., |(_, message)| !known(message.action));
+    let bad = bad.map(|((record, place), message)| {
         let why = format!("there is no template for action {}", message.action);
-        bad.push((record, Bad { message: Some(place), why, raw: encode(message) }));
-    }
-    (good, bad)
+        (record, Bad { message: Some(place), why, raw: encode(message) })
+    });
+    let bad = bad.collect();
+    (placed, bad)
 }
 
 fn encode(message: Message) -> Vec<u8> {

@@ -72,19 +72,18 @@ fn scrub<'a>(text: &str, messages: impl IntoIterator<Item = &'a Message>) -> Str
 /// and which attempt it was is known if the message came from a database.
 fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duration) {
     let to = log::address(&message.email);
-    let (level, status, text, id) = match outcome {
+    let (level, status, what, why, id) = match outcome {
         Outcome::Accepted { provider_id } => {
-            (Level::Info, "sent", format!("{to}: accepted"), provider_id.as_str())
+            (Level::Info, "sent", ": accepted", "", provider_id.as_str())
         }
         Outcome::Retry { why, ambiguous: true, .. } => {
-            let text = format!("{to}: ambiguous, it may have been sent: {why}");
-            (Level::Warn, "ambiguous", text, "")
+            (Level::Warn, "ambiguous", ": ambiguous, it may have been sent: ", why.as_str(), "")
         }
-        Outcome::Retry { why, .. } => (Level::Warn, "retry", format!("{to}: not now: {why}"), ""),
-        Outcome::Reject { why } => (Level::Error, "rejected", format!("{to}: rejected: {why}"), ""),
-        Outcome::Hold { why, .. } => (Level::Warn, "held", format!("{to}: held: {why}"), ""),
+        Outcome::Retry { why, .. } => (Level::Warn, "retry", ": not now: ", why.as_str(), ""),
+        Outcome::Reject { why } => (Level::Error, "rejected", ": rejected: ", why.as_str(), ""),
+        Outcome::Hold { why, .. } => (Level::Warn, "held", ": held: ", why.as_str(), ""),
     };
-    let mut fields = Vec::with_capacity(5);
+    let mut fields = Vec::with_capacity(6);
     fields.push(("status", Field::Text(status)));
     if let Some(ticket) = &message.ticket {
         fields.push(("delivery", Field::Number(ticket.delivery)));
@@ -95,5 +94,5 @@ fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duratio
     if !id.is_empty() {
         fields.push(("id", Field::Text(id)));
     }
-    lines.event(level, &text, &fields);
+    lines.event(level, &[&to, what, why], &fields);
 }

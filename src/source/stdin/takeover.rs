@@ -39,7 +39,7 @@ pub fn take_over(
         match found.map(|index| adopted.swap_remove(index)) {
             Some(Adopted { ticket: Some(ticket), .. }) => {
                 message.ticket = Some(ticket);
-                taken.push(message);
+                taken.push(((record, place), message));
             }
             Some(Adopted { unsent: true, .. }) => {
                 let why = "its delivery stands as sent, but no provider has taken it: MAILROOM_ACK \
