@@ -144,28 +144,31 @@ class Bench:
             log.seek(mark)
             yield from log
 
-    def claimed(self, mark):
-        """Milliseconds of each claim that the server logged since."""
-        line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(first_words("claim.sql")))
-        found = [match.group(1) for match in map(line.search, self.logged(mark)) if match]
-        if not found:
-            raise SystemExit("bench: the server logged no claim; is the program as old as src/db/claim.sql?")
-        return [float(each) for each in found]
+    def took(self, mark, statement="claim.sql"):
+        """Milliseconds that the server logged since, of each run of a statement in src/db."""
+        line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(first_words(statement)))
+        return self.any(statement, [float(match.group(1)) for match in
+                                    map(line.search, self.logged(mark)) if match])
 
-    def used(self, mark):
-        """Milliseconds of processor time of each claim that the server logged since, with
-        log_executor_stats: what else the machine does is not in them."""
-        found, words, cpu = [], first_words("claim.sql"), None
+    def used(self, mark, statement="claim.sql"):
+        """As `took`, of processor time, with log_executor_stats: what else the machine does is not in
+        it."""
+        found, words, cpu = [], first_words(statement), None
         for line in self.logged(mark):
             usage = re.search(r"!\s+([0-9.]+) s user, ([0-9.]+) s system, [0-9.]+ s elapsed", line)
             if usage:
                 # The last one before the duration is that of the whole.
                 cpu = 1000 * (float(usage.group(1)) + float(usage.group(2)))
-            elif "  execute " in line and words in line and cpu is not None:
-                found.append(cpu)
+            elif "  execute " in line and cpu is not None:
+                if words in line:
+                    found.append(cpu)
                 cpu = None
+        return self.any(statement, found)
+
+    @staticmethod
+    def any(statement, found):
         if not found:
-            raise SystemExit("bench: the server told of no claim; is the program as old as src/db/claim.sql?")
+            raise SystemExit(f"bench: the server told of no run of {statement}; is the program as old as it?")
         return found
 
     # --- what was found ---------------------------------------------------------------------------

@@ -84,6 +84,10 @@ class Process:
             if also:
                 also()
 
+    def has_more(self, seconds):
+        """Whether it has written more, or does within this time."""
+        return bool(select.select([self.run.stdout], [], [], seconds)[0])
+
     def stop(self):
         """Ends it, if it has not."""
         if self.run.poll() is None:
