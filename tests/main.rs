@@ -17,6 +17,7 @@ mod documents;
 mod eligibility;
 mod events;
 mod features;
+mod floors;
 mod generated;
 mod grants;
 mod handover;

@@ -1,7 +1,8 @@
 -- Where the pending deliveries of queue $1 begin: the priorities there are, ascending, and the
--- moment from which each has any; and in how many seconds the first lease runs out (one that ran
--- out already counts: nobody may have been looking when it did). Somebody may have written infinity
--- into due_at by hand, from which nothing can be subtracted.
+-- moment from which each has any; whether one of them is due, or will be within a second; and in how
+-- many seconds the first lease runs out (one that ran out already counts: nobody may have been looking
+-- when it did). Somebody may have written infinity into due_at by hand, from which nothing can be
+-- subtracted.
 --
 -- This passes over the index entries of all rows that a transaction which still stands may want to
 -- see as they were, as many as there were mails since it began. Claims begin at these moments and
@@ -35,6 +36,7 @@ level AS (
 )
 SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities,
        coalesce(array_agg(floor ORDER BY priority), '{}')::text AS floors,
+       (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM first) AS due,
        (SELECT extract(epoch FROM min(due_at) - now())
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'leased' AND isfinite(due_at))::float8 AS lease

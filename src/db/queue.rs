@@ -8,7 +8,7 @@ mod later;
 mod levels;
 
 pub use claim::{Claimed, Want};
-pub use levels::Levels;
+pub use levels::{Found, Levels};
 
 use crate::metrics::Depth;
 use crate::model::{Settlement, Ticket};

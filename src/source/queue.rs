@@ -178,7 +178,6 @@ impl QueueSource {
     fn look(&mut self, ask: &Ask) -> Result<(), Error> {
         let limit = ask.limit;
         let begun = self.now();
-        self.survey.looked();
         let levels = &self.survey.levels;
         let Some(waiting) = self
             .link
@@ -190,6 +189,7 @@ impl QueueSource {
         if std::mem::take(&mut self.connecting) {
             log::info("PG", "connected");
         }
+        self.survey.looked(waiting.due == 0 && waiting.paused.is_none());
         // What a pause left lying is put back now, and not counted yet.
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();

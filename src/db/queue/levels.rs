@@ -26,16 +26,31 @@ impl Default for Levels {
     }
 }
 
+/// What was found out about a queue.
+#[derive(Debug)]
+pub struct Found {
+    /// Where its deliveries begin.
+    pub levels: Levels,
+    /// One is due, or will be within a second.
+    pub due: bool,
+    /// When the first lease runs out; zero if one has.
+    pub lease: Option<Duration>,
+}
+
 impl Statements {
-    /// Finds where the deliveries of each priority begin, and when the first lease runs out; zero
-    /// if one has.
+    /// Finds where the deliveries of each priority begin, and when the first lease runs out.
     ///
     /// # Errors
     /// As the statement.
-    pub fn levels(&self, client: &mut Client) -> Result<(Levels, Option<Duration>), Error> {
+    pub fn levels(&self, client: &mut Client) -> Result<Found, Error> {
         let row = client.query_one(&self.levels, &[&self.queue])?;
-        let levels =
-            Levels { priorities: row.try_get("priorities")?, floors: row.try_get("floors")? };
-        Ok((levels, row.try_get::<_, Option<f64>>("lease")?.map(seconds)))
+        Ok(Found {
+            levels: Levels {
+                priorities: row.try_get("priorities")?,
+                floors: row.try_get("floors")?,
+            },
+            due: row.try_get("due")?,
+            lease: row.try_get::<_, Option<f64>>("lease")?.map(seconds),
+        })
     }
 }

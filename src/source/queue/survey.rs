@@ -5,14 +5,14 @@
 //! whatever is done with an earlier one, and nothing is late by more than the time between two.
 
 use super::{QUIET, QueueSource};
-use crate::db::queue::Levels;
+use crate::db::queue::{Found, Levels};
 use crate::error::Error;
 use std::time::{Duration, Instant};
 
 /// The time between two surveys.
 const EVERY: Duration = Duration::from_secs(1);
 /// They take no more than this part of the time.
-const SHARE: u32 = 20;
+const SHARE: u32 = 10;
 
 /// What is known of where deliveries begin.
 pub(super) struct Survey {
@@ -24,14 +24,26 @@ pub(super) struct Survey {
     pub(super) at: Option<Instant>,
     /// It is not before this moment.
     after: Instant,
+    /// How long the last one took.
+    took: Duration,
     /// The look to come is part of the last survey.
     fresh: bool,
+    /// The last survey saw what is due, or soon will be.
+    due: bool,
 }
 
 impl Survey {
     /// Nothing is known.
     pub(super) fn new(now: Instant) -> Survey {
-        Survey { levels: Levels::default(), lapse: None, at: None, after: now, fresh: false }
+        Survey {
+            levels: Levels::default(),
+            lapse: None,
+            at: None,
+            after: now,
+            took: Duration::ZERO,
+            fresh: false,
+            due: false,
+        }
     }
 
     /// Something is done with what is known.
@@ -39,9 +51,10 @@ impl Survey {
         self.at.get_or_insert(self.after);
     }
 
-    /// Something is looked at with what is known.
-    pub(super) fn looked(&mut self) {
-        if !std::mem::take(&mut self.fresh) {
+    /// A look was made that found `none` due, though the queue is not paused. Then what the survey
+    /// just saw may be leased by somebody else since, until nobody knows when.
+    pub(super) fn looked(&mut self, none: bool) {
+        if !std::mem::take(&mut self.fresh) || self.due && none {
             self.used();
         }
     }
@@ -53,16 +66,20 @@ impl QueueSource {
         let begun = self.now();
         let found =
             self.link.run("finding levels", |statements, client| statements.levels(client))?;
-        let Some((levels, lease)) = found else { return Ok(()) };
+        let Some(Found { levels, due, lease }) = found else { return Ok(()) };
         let done = self.now();
         let took = done.saturating_duration_since(begun);
+        // A single one may have waited for a lock.
+        let usual = took.min(self.survey.took);
         self.survey = Survey {
             levels,
             // Not at once: a row whose lease ran out may be locked.
             lapse: lease.map(|wait| (begun + wait).max(done + QUIET)),
             at: None,
-            after: done + EVERY.max(took * SHARE),
+            after: done + EVERY.max(usual * SHARE),
+            took,
             fresh: true,
+            due,
         };
         self.look = true;
         Ok(())
