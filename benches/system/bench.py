@@ -216,20 +216,55 @@ class Bench:
         self.cluster.close()
 
 
+def program(path):
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path} is no program")
+    return path
+
+
+def built_peer(path):
+    for needed in ("migrations/0_init.up.sql", "collector/collector"):
+        if not os.path.isfile(os.path.join(path, needed)):
+            raise argparse.ArgumentTypeError(f"there is no {needed} in {path}; it must be built there")
+    return path
+
+
+def minutes(text):
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < 10000:
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+    return number
+
+
+def build():
+    """The program as it is delivered, from these sources."""
+    for words in (["scripts/setup", "--quick"], ["scripts/build-static"]):
+        if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
+            raise SystemExit(f"bench: {words[0]} failed")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    return ROOT / target / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--full", action="store_true", help="all of it, for hours, not minutes")
     parser.add_argument("--write", action="store_true", help="write docs/PERFORMANCE.md and its plots")
-    parser.add_argument("--peer", help="a directory with the peer's collector and sender, built")
-    parser.add_argument("--program", required=True, help="the static program")
-    parser.add_argument("--symbols", help="the same program, not stripped")
-    parser.add_argument("--churn-minutes", type=float, metavar="N",
+    parser.add_argument("--peer", type=built_peer, metavar="DIR",
+                        help="a directory with the peer's collector and sender, built")
+    parser.add_argument("--program", type=program, metavar="FILE",
+                        help="the static program, if not that which is built now")
+    parser.add_argument("--symbols", type=program, metavar="FILE", help="the same program, not stripped")
+    parser.add_argument("--churn-minutes", type=minutes, metavar="N",
                         help="how long churn goes on, if not 3, or 60 with --full")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]}")
+    options.program = options.program or build()
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def end(number, _):

@@ -87,6 +87,9 @@ fn each_log_line_that_is_explained_is_one_that_the_program_writes() {
     assert!(lines.len() > 30, "only {} lines", lines.len());
     for line in lines {
         let text = line.trim_matches('`');
-        assert!(known.contains(text), "the program does not write: {text}");
+        // A line may be put together of parts: an address, what became of the mail, a reason.
+        let part = text.trim_matches('…');
+        let is_written = known.contains(text) || known.contains(part);
+        assert!(is_written, "the program does not write: {text}");
     }
 }
