@@ -4,6 +4,11 @@ use crate::support::cluster::Database;
 use crate::support::program::{Program, Running, addresses, wait_until};
 use std::time::{Duration, Instant};
 
+fn insert(client: &mut impl postgres::GenericClient, name: &str) {
+    let sql = "INSERT INTO accounts (email, login) VALUES ($1 || '@example.com', $1)";
+    client.execute(sql, &[&name]).unwrap();
+}
+
 /// A collector that no healthcheck helps.
 fn collector(database: &Database, limit: &str, timeout: &str) -> Running {
     let collect = Program::collect(database)
@@ -15,7 +20,7 @@ fn collector(database: &Database, limit: &str, timeout: &str) -> Running {
     collect
 }
 
-/// Statements of the collector that ended until now, told apart by when they began.
+/// When the collector asked last.
 fn last_statement(database: &Database) -> String {
     database
         .client()
@@ -38,6 +43,75 @@ fn wait_quiet(database: &Database) {
         }
         since.elapsed() > Duration::from_secs(2)
     });
+}
+
+#[test]
+fn what_commits_with_an_earlier_moment_or_a_priority_that_nothing_had_is_found_without_a_healthcheck()
+ {
+    let database = Database::migrated();
+    let collect = Program::collect(&database)
+        .env("MAILROOM_BATCH_LIMIT", "1")
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "600000")
+        .start();
+    collect.wait_log("connected");
+    let mut client = database.client();
+    for (n, change) in ["due_at = now() - interval '1 hour'", "priority = -7", "priority = 99"]
+        .into_iter()
+        .enumerate()
+    {
+        insert(&mut client, &format!("before{n}"));
+        wait_until("it is settled", || database.in_state("sent") == 2 * n as i64 + 1);
+        let mut transaction = client.transaction().unwrap();
+        insert(&mut transaction, &format!("odd{n}"));
+        let sql = format!("UPDATE deliveries SET {change} WHERE state = 'pending'");
+        assert_eq!(transaction.execute(&sql, &[]).unwrap(), 1);
+        transaction.commit().unwrap();
+        wait_until("the odd one is settled", || database.in_state("sent") == 2 * n as i64 + 2);
+    }
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+/// Index entries that claims and looks met until now. A backend has counted all when it ended.
+fn entries_read(database: &Database) -> i64 {
+    wait_until("the collector's backend ended", || {
+        database.number(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
+        ) == 0
+    });
+    database.number(
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE indexrelname IN
+         ('deliveries_claim_idx', 'deliveries_wake_idx')",
+    )
+}
+
+#[test]
+fn beside_a_long_transaction_claims_do_not_pass_over_what_was_claimed_since_it_began() {
+    let database = Database::migrated();
+    let mut client = database.client();
+    let mut long = client.build_transaction();
+    long = long.isolation_level(postgres::IsolationLevel::RepeatableRead);
+    let mut long = long.start().unwrap();
+    long.query("SELECT count(*) FROM deliveries", &[]).unwrap();
+    database.accounts("early", 4000);
+    database.run("UPDATE deliveries SET due_at = now() - interval '1 hour'");
+    let collector = || Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "10").start();
+    let early = collector();
+    wait_until("all are settled", || database.in_state("sent") == 4000);
+    assert_eq!(early.stop().code, Some(0));
+    let before = entries_read(&database);
+    let late = collector();
+    late.wait_log("connected");
+    for n in 0..100 {
+        database.accounts(&format!("late{n}-"), 10);
+    }
+    wait_until("all are settled", || database.in_state("sent") == 5000);
+    assert_eq!(late.stop().code, Some(0));
+    // The early ones left 8,000 entries in one index and 4,000 in the other. 100 claims and looks
+    // that pass over them meet more than three million.
+    let met = entries_read(&database) - before;
+    assert!(met < 1_000_000, "{met} entries were met");
+    long.rollback().unwrap();
 }
 
 #[test]
@@ -84,8 +158,7 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     wait_quiet(&database);
     let mut late = database.client();
     let mut late = late.transaction().unwrap();
-    late.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@example.com', 'a')")
-        .unwrap();
+    insert(&mut late, "a");
     late.batch_execute("UPDATE deliveries SET due_at = now() - interval '1 hour'").unwrap();
     late.commit().unwrap();
     let lines = collect.wait_lines(1);
