@@ -4,6 +4,8 @@
 -- nothing can be subtracted.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
+-- The next one is asked for in an order that only the second index has: its minimum could be taken
+-- from the first too, past all that is in it.
 -- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
 -- WHERE state IN ('pending', 'leased').
 WITH pause AS MATERIALIZED (
@@ -15,10 +17,12 @@ SELECT count(*) AS due,
        coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE isfinite(due_at))), 0)::float8
            AS age,
        CASE WHEN NOT (SELECT paused FROM pause) THEN
-           (SELECT extract(epoch FROM min(due_at) - now())
+           (SELECT extract(epoch FROM due_at - now())
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending' AND due_at > now()
-               AND due_at < 'infinity') END::float8 AS next,
+               AND due_at < 'infinity'
+             ORDER BY due_at
+             LIMIT 1) END::float8 AS next,
        (SELECT paused FROM pause) AS paused,
        (SELECT reason FROM pause) AS reason
   FROM (SELECT d.due_at
