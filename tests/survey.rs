@@ -100,6 +100,12 @@ fn beside_a_long_transaction_claims_do_not_pass_over_what_was_claimed_since_it_b
     wait_until("all are settled", || database.in_state("sent") == 4000);
     assert_eq!(early.stop().code, Some(0));
     let before = entries_read(&database);
+    // A survey leaves two seconds for transactions that are under way.
+    wait_until("they are older than that", || {
+        database.number(
+            "SELECT count(*) FROM deliveries WHERE created_at > now() - interval '3 seconds'",
+        ) == 0
+    });
     let late = collector();
     late.wait_log("connected");
     for n in 0..100 {

@@ -4,8 +4,7 @@
 -- nothing can be subtracted.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
--- The next one is asked for in an order that only the second index has: its minimum could be taken
--- from the first too, past all that is in it.
+-- Each is asked for in an order that only its index has, past whatever else is in the other.
 -- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
 -- WHERE state IN ('pending', 'leased').
 WITH pause AS MATERIALIZED (
@@ -33,6 +32,6 @@ SELECT count(*) AS due,
                  WHERE queue = $1::text::job_type AND state = 'pending'
                    AND priority = level.priority AND due_at BETWEEN level.floor AND now()
                    AND NOT (SELECT paused FROM pause)
-                 ORDER BY due_at
+                 ORDER BY due_at, token
                  LIMIT $2::bigint) AS d
          LIMIT $2::bigint) AS waiting

@@ -34,8 +34,9 @@ const SLOTS: usize = 144;
 /// which the cost of what is turned off would cause, takes longer than they do.) Dates as a role
 /// has them may not be read as they were written.
 const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enable_bitmapscan = off; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET jit = off; \
-    SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '5s'";
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; \
+    SET enable_incremental_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
+    SET idle_in_transaction_session_timeout = '5s'";
 
 /// The prepared statements of one connection, for one queue.
 pub struct Statements {
