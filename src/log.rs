@@ -249,9 +249,7 @@ fn text_line(
     for part in [" [", unit, "] "] {
         out.push_str(part);
     }
-    if !mark.is_empty() {
-        out.push_str(mark);
-    }
+    out.push_str(mark);
     for part in text {
         escape(part, out);
     }

@@ -1,14 +1,9 @@
 //! Which rows go, and in which order: nothing is skipped, nothing goes twice, the urgent first.
 
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
 use std::time::Duration;
-
-fn insert(client: &mut impl postgres::GenericClient, name: &str) {
-    let sql = "INSERT INTO accounts (email, login) VALUES ($1 || '@example.com', $1)";
-    client.execute(sql, &[&name]).unwrap();
-}
 
 #[test]
 fn a_lower_id_that_commits_after_a_higher_one_was_sent_is_still_sent() {

@@ -1,13 +1,8 @@
 //! Where claims and looks begin: what lies before is found soon, whatever happened meanwhile.
 
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, insert};
 use crate::support::program::{Program, Running, addresses, wait_until};
 use std::time::{Duration, Instant};
-
-fn insert(client: &mut impl postgres::GenericClient, name: &str) {
-    let sql = "INSERT INTO accounts (email, login) VALUES ($1 || '@example.com', $1)";
-    client.execute(sql, &[&name]).unwrap();
-}
 
 /// A collector that no healthcheck helps.
 fn collector(database: &Database, limit: &str, timeout: &str) -> Running {
@@ -49,11 +44,7 @@ fn wait_quiet(database: &Database) {
 fn what_commits_with_an_earlier_moment_or_a_priority_that_nothing_had_is_found_without_a_healthcheck()
  {
     let database = Database::migrated();
-    let collect = Program::collect(&database)
-        .env("MAILROOM_BATCH_LIMIT", "1")
-        .env("MAILROOM_HEALTHCHECK_INTERVAL", "600000")
-        .start();
-    collect.wait_log("connected");
+    let collect = collector(&database, "1", "300");
     let mut client = database.client();
     for (n, change) in ["due_at = now() - interval '1 hour'", "priority = -7", "priority = 99"]
         .into_iter()
@@ -154,8 +145,13 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     lock.batch_execute("LOCK TABLE actions IN ACCESS EXCLUSIVE MODE").unwrap();
     // A wake-up that brings nothing: a look, and a survey, which reads this table.
     database.run("NOTIFY token_insert");
-    wait_until("the survey waits", || database.blocked("-- Where the pending") > 0);
-    std::thread::sleep(Duration::from_secs(4));
+    wait_until("the survey has waited for a while", || {
+        database.number(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND wait_event_type = 'Lock'
+                AND query LIKE '-- Where the pending%' AND now() - query_start > interval '4 s'",
+        ) == 1
+    });
     lock.rollback().unwrap();
     wait_quiet(&database);
     let mut late = database.client();

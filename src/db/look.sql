@@ -4,9 +4,9 @@
 -- nothing can be subtracted.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
--- Each is asked for in an order that only its index has, past whatever else is in the other.
--- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
--- WHERE state IN ('pending', 'leased').
+-- What is due is asked for in the order of deliveries_claim_idx, what comes next in that of
+-- deliveries_wake_idx (queue, state, due_at) WHERE state IN ('pending', 'leased'): without an order
+-- either could be read from the other index, past all that is in it.
 WITH pause AS MATERIALIZED (
     SELECT coalesce(bool_or(paused_at IS NOT NULL), false) AS paused, max(paused_reason) AS reason
       FROM jobs

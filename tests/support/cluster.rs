@@ -260,6 +260,12 @@ impl Database {
     }
 }
 
+/// Inserts the account `NAME@example.com`, in a transaction or by itself.
+pub fn insert(client: &mut impl postgres::GenericClient, name: &str) {
+    let sql = "INSERT INTO accounts (email, login) VALUES ($1 || '@example.com', $1)";
+    client.execute(sql, &[&name]).unwrap();
+}
+
 /// What applications do: accounts come, and ask for recovery.
 impl Database {
     /// Inserts `count` accounts in one transaction: `NAME1@example.com`, … Each gets an activation
