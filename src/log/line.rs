@@ -1,4 +1,5 @@
-//! What a line of the log looks like, as text or JSON: one event, one line.
+//! What a line of the log looks like, as text or JSON: one event, one line. Out of scope: where it
+//! goes.
 
 use serde_json::Value;
 use std::cell::RefCell;
@@ -24,7 +25,7 @@ pub enum Level {
 pub enum Format {
     /// `2026/11/22 13:37:00 [PG] connected`
     Text,
-    /// `{"time":"2026-11-22T13:37:00Z","level":"info","unit":"PG","message":"connected"}`
+    /// `{"level":"info","message":"connected","time":"2026-11-22T13:37:00.000Z","unit":"PG"}`
     Json,
 }
 
@@ -38,18 +39,21 @@ pub enum Field<'a> {
 }
 
 /// One event.
-pub struct Line<'a> {
+pub(super) struct Line<'a> {
+    /// How important it is.
     pub level: Level,
     /// The part of the program.
     pub unit: &'a str,
     /// Parts of one text.
     pub text: &'a [&'a str],
+    /// Names and values behind the text.
     pub fields: &'a [(&'a str, Field<'a>)],
+    /// Its moment.
     pub now: OffsetDateTime,
 }
 
 /// So many characters are left of a text, and of each field, of a line that is too long. With escapes
-/// they can be six times as many.
+/// they can be up to ten times as many.
 const PART: usize = 200;
 
 impl Line<'_> {
@@ -156,7 +160,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
 /// one line.
-pub fn escape(text: &str, out: &mut String) {
+pub(super) fn escape(text: &str, out: &mut String) {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         out.push_str(text);
         return;
