@@ -51,6 +51,8 @@ pub struct Link {
     proven: bool,
     /// Whether a new connection was made and nobody asked yet.
     fresh: bool,
+    /// Whether a statement was answered on this connection.
+    useful: bool,
     give_up_at: Option<Instant>,
 }
 
@@ -67,6 +69,7 @@ impl Link {
             backoff: BACKOFF_FIRST,
             proven: false,
             fresh: false,
+            useful: false,
             give_up_at: None,
         }
     }
@@ -112,7 +115,7 @@ impl Link {
                     }
                     self.live = Some(live);
                     self.metrics.connected(self.proven);
-                    (self.proven, self.fresh, self.backoff) = (true, true, BACKOFF_FIRST);
+                    (self.proven, self.fresh, self.useful) = (true, true, false);
                     let now = (self.clock.now)();
                     notify::ready(now);
                     notify::status(format_args!("connected to {}", self.settings.target), now);
@@ -206,7 +209,7 @@ impl Link {
             notify::progress((self.clock.now)());
             match done {
                 Ok(value) => {
-                    self.backoff = BACKOFF_FIRST;
+                    (self.useful, self.backoff) = (true, BACKOFF_FIRST);
                     return Ok(Some(value));
                 }
                 Err(fault) => {
@@ -235,23 +238,23 @@ impl Link {
         }
     }
 
-    /// Waits for a notification until `until`; gives whether one came. Returns early when there is
+    /// Waits for notifications until `until`; gives how many came. Returns early when there is
     /// no connection, the process is asked to stop, or numbers are to be written. It does not
     /// connect: whoever does must look at what it missed.
-    pub fn wait(&mut self, until: Instant) -> bool {
+    pub fn wait(&mut self, until: Instant) -> usize {
         self.metrics.tick((self.clock.now)());
         let until = self.metrics.before(until);
         loop {
             let now = (self.clock.now)();
             notify::progress(now);
             let end = notify::before(until, now);
-            let Some((session, _)) = &mut self.live else { return false };
+            let Some((session, _)) = &mut self.live else { return 0 };
             match session.wait(end) {
-                Ok(false) if end < until && !self.stop.requested() => {}
-                Ok(notified) => return notified,
+                Ok(0) if end < until && !self.stop.requested() => {}
+                Ok(heard) => return heard,
                 Err(fault) => {
                     self.failed("waiting for notifications", &fault);
-                    return false;
+                    return 0;
                 }
             }
         }
@@ -267,7 +270,9 @@ impl Link {
 
     /// Deals with a failed statement; gives whether to try again.
     fn failed(&mut self, what: &str, fault: &Fault) -> bool {
-        if !self.note(what, fault) {
+        let useful = std::mem::take(&mut self.useful);
+        // A connection that is lost before it was of use would be lost again at once.
+        if !self.note(what, fault) || !useful {
             let wait = self.next_wait();
             self.pause(wait);
         }

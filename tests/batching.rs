@@ -139,24 +139,35 @@ fn telling() -> &'static Cluster {
     TELLING.get_or_init(|| Cluster::start(&["log_statement = 'all'", "log_line_prefix = '%a@%d|'"]))
 }
 
-/// How many statements the program has sent to this database.
-fn statements(database: &Database) -> usize {
+/// First lines of the statements that the program has sent to this database.
+fn told(database: &Database) -> Vec<String> {
     let log = std::fs::read_to_string(telling().dir.join("log")).unwrap();
     let from = format!("@{}|LOG:", database.name);
-    log.lines().filter(|line| line.starts_with("mailroom") && line.contains(&from)).count()
+    let ours = log.lines().filter(|line| line.starts_with("mailroom") && line.contains(&from));
+    ours.map(str::to_owned).collect()
 }
 
-/// Waits until the program has sent nothing for half a second, and gives how many there are.
-fn settled_statements(database: &Database) -> usize {
+/// How many statements the program has sent to this database.
+fn statements(database: &Database) -> usize {
+    told(database).len()
+}
+
+/// Waits until the program has sent nothing for so long, and gives how many statements there are.
+fn silent(database: &Database, long: Duration) -> usize {
     let mut last = (statements(database), Instant::now());
     wait_until("no more statements come", || {
         let count = statements(database);
         if count != last.0 {
             last = (count, Instant::now());
         }
-        last.1.elapsed() > Duration::from_millis(500)
+        last.1.elapsed() > long
     });
     last.0
+}
+
+/// As [`silent`], for half a second.
+fn settled_statements(database: &Database) -> usize {
+    silent(database, Duration::from_millis(500))
 }
 
 #[test]
@@ -175,6 +186,44 @@ fn an_idle_collector_sends_no_query() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(statements(&database), before);
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
+    let database = telling().migrated("heard");
+    let collect = patient(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
+    collect.wait_log("connected");
+    for n in 1..=3 {
+        // A second after the last work comes a survey, and a look with it.
+        let before = silent(&database, Duration::from_millis(1500));
+        database.accounts(&format!("user{n}-"), 1);
+        assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);
+        let first = told(&database).swap_remove(before);
+        assert!(first.contains("-- Takes up to $2 due deliveries"), "{first}");
+    }
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_version_of_the_row_that_claims_read_is_not_made_for_each_batch() {
+    let database = Database::migrated();
+    database.run(
+        "CREATE TABLE versions (n int);
+         CREATE FUNCTION count_version() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO versions VALUES (1); RETURN NULL; END';
+         CREATE TRIGGER count_version AFTER UPDATE ON jobs FOR EACH ROW
+             EXECUTE FUNCTION count_version()",
+    );
+    let collect = patient(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
+    for n in 1..=10 {
+        database.accounts(&format!("user{n}-"), 1);
+        collect.wait_lines(n);
+    }
+    // Whoever starts next is told where this one ended.
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(database.number("SELECT last_seq FROM jobs"), 10);
+    let versions = database.number("SELECT count(*) FROM versions");
+    assert!(versions <= 2, "{versions} versions");
 }
 
 /// Notifies without a pause for two seconds; gives how often.

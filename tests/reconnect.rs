@@ -361,6 +361,52 @@ fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
 }
 
 #[test]
+fn a_connection_that_is_lost_before_it_was_of_use_is_not_replaced_at_once() {
+    let database = Database::migrated();
+    // The first statement on each connection finds a lease that ran out, and fails as on a server
+    // that takes no writes any more.
+    database.accounts("user", 1);
+    database.run(
+        "UPDATE deliveries SET state = 'leased', lease = 'x', due_at = now() - interval '1 hour';
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE SQLSTATE ''25006''; END';
+         CREATE TRIGGER refuse BEFORE UPDATE ON deliveries EXECUTE FUNCTION refuse()",
+    );
+    let begun = Instant::now();
+    let collect = Program::collect(&database).start();
+    collect.wait_log_times("rescuing failed", 5);
+    // At least half of 100, 200, 400 and 800 ms.
+    assert!(begun.elapsed() > Duration::from_millis(750), "{:?}", begun.elapsed());
+    database.run("DROP TRIGGER refuse ON deliveries");
+    assert_eq!(addresses(&collect.wait_lines(1)), ["user1@example.com"]);
+    assert_eq!(stop_in_time(collect).len(), 1);
+}
+
+#[test]
+fn of_several_hosts_the_one_that_takes_writes_is_used_even_if_another_comes_first() {
+    let standby = Cluster::start(&["default_transaction_read_only = on"]);
+    let database = Database::migrated();
+    let mut there = connect(&standby.url("postgres")).unwrap();
+    there.batch_execute("SET default_transaction_read_only = off").unwrap();
+    there.batch_execute(&format!("CREATE DATABASE {}", database.name)).unwrap();
+    let first = standby.url(&database.name);
+    let after = |url: &str, key: &str| {
+        let word = url.split(' ').find_map(|word| word.strip_prefix(key));
+        format!("{key}{},", word.unwrap())
+    };
+    let url = database.url.replace("host=", &after(&first, "host="));
+    let url = url.replace("port=", &after(&first, "port="));
+    let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", &url).start();
+    database.accounts("user", 1);
+    assert_eq!(addresses(&collect.wait_lines(1)), ["user1@example.com"]);
+    assert_eq!(stop_in_time(collect).len(), 1);
+    // Alone it is waited for, and says why.
+    let only = Program::collect(&database).env("MAILROOM_DATABASE_URL", &first).start();
+    only.wait_log("does not allow writes; next try in");
+    assert!(stop_in_time(only).is_empty());
+}
+
+#[test]
 fn too_few_file_descriptors_are_a_fault_that_can_pass() {
     let database = Database::migrated();
     // What this test inherited would count too.

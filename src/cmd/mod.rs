@@ -195,6 +195,7 @@ fn link(
 ) -> Result<Link, Error> {
     let mut target = target(config)?;
     target.name(command);
+    target.write();
     for warning in &target.warnings {
         log::warn("PG", warning);
     }

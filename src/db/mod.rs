@@ -16,6 +16,7 @@ pub use migrate::NEWEST as SCHEMA_VERSION;
 pub use postgres::{Client, Error as StatementError};
 
 use crate::stop::Stop;
+use postgres::config::TargetSessionAttrs;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -92,6 +93,14 @@ impl Target {
     pub fn name(&mut self, command: &str) {
         if self.base.get_application_name() == Some(NAME) {
             self.base.application_name(&format!("{NAME} {command}"));
+        }
+    }
+
+    /// Passes over servers that cannot be written to, unless `read-only` was asked for.
+    /// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS>
+    pub fn write(&mut self) {
+        if self.base.get_target_session_attrs() == TargetSessionAttrs::Any {
+            self.base.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
     }
 

@@ -63,8 +63,8 @@ pub struct QueueSource {
     last_due: usize,
     /// The queue was found paused.
     paused: bool,
-    /// The look to come is because of a notification.
-    woken: bool,
+    /// Notifications since the last look or full batch: the look to come is because of them.
+    heard: usize,
     /// After the last wake-up that brought nothing.
     quiet: Duration,
     quiet_until: Option<Instant>,
@@ -76,6 +76,8 @@ pub struct QueueSource {
     connected_before: bool,
     highest: i64,
     recorded: i64,
+    /// A lull before this moment is not for writing it down.
+    record_after: Instant,
 }
 
 impl QueueSource {
@@ -100,7 +102,7 @@ impl QueueSource {
             connecting: false,
             last_due: 0,
             paused: false,
-            woken: false,
+            heard: 0,
             quiet: Duration::ZERO,
             quiet_until: None,
             next_due: None,
@@ -109,6 +111,7 @@ impl QueueSource {
             connected_before: false,
             highest: 0,
             recorded: 0,
+            record_after: now,
         }
     }
 
@@ -194,7 +197,7 @@ impl QueueSource {
         self.look = self.heed_pause(waiting.paused.as_deref())?;
         let now = self.now();
         self.next_due = waiting.next.map(|wait| begun + wait);
-        let woken = std::mem::take(&mut self.woken);
+        let woken = std::mem::take(&mut self.heard) > 0;
         let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
         let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
         self.quiet = if fruitless { longer } else { Duration::ZERO };
@@ -203,7 +206,9 @@ impl QueueSource {
         if waiting.due == 0 {
             self.window.close();
             self.flush = false;
-            self.record();
+            if now >= self.record_after {
+                self.record();
+            }
         } else if waiting.due >= limit && !std::mem::take(&mut self.stalled) {
             self.draining = true;
         } else if waiting.due >= limit {
@@ -222,19 +227,24 @@ impl QueueSource {
 
     /// Waits for the earliest of: notification, window end, next due delivery or lapsing lease, survey,
     /// healthcheck, `until`.
-    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
+    fn wait(&mut self, ask: &Ask) -> Result<(), Error> {
         let now = self.now();
         let due = [self.next_due, self.survey.lapse, self.survey.at, self.count_at];
-        let ends = due.into_iter().chain([self.window.deadline(), until]);
+        let ends = due.into_iter().chain([self.window.deadline(), ask.until]);
         let end = ends.flatten().fold(self.next_check, Instant::min);
-        if end > now && self.link.wait(end) {
+        let heard = if end > now { self.link.wait(end) } else { 0 };
+        if heard > 0 {
             let now = self.now();
             if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
                 self.stop.sleep(quiet_until - now);
             } else if !self.window.is_open() && !self.paused {
                 log::info("PG", "NOTIFY called; waking up");
             }
-            (self.look, self.woken) = (true, true);
+            self.look = true;
+            self.heard += heard;
+            // If each stands for a row, a batch is full: a claim that finds it is not takes nothing.
+            let full = self.last_due + self.heard >= ask.limit;
+            self.draining = full && self.quiet.is_zero() && !self.paused;
         }
         let now = self.now();
         if self.next_due.take_if(|due| *due <= now).is_some() {
@@ -282,7 +292,7 @@ impl Source for QueueSource {
             if self.draining {
                 match self.claim(ask, ask.limit)? {
                     Next::Batch(batch) => {
-                        self.drained = true;
+                        (self.drained, self.heard) = (true, 0);
                         return Ok(give(batch, "max reached"));
                     }
                     Next::Full => return Ok(Next::Full),
@@ -314,7 +324,7 @@ impl Source for QueueSource {
                 self.catch_up()?;
                 continue;
             }
-            self.wait(ask.until)?;
+            self.wait(ask)?;
         }
         Ok(Next::End)
     }

@@ -161,7 +161,7 @@ fn the_stop_flag_ends_a_wait_within_a_second_and_a_blocked_call_within_four() {
     let mut session = connect(&target, &stop).unwrap();
     stopped_after(Duration::from_millis(200), &stop, || {
         let until = Instant::now() + Duration::from_secs(30);
-        assert!(!timed(0.1, 1.2, || session.wait(until)).unwrap());
+        assert_eq!(timed(0.1, 1.2, || session.wait(until)).unwrap(), 0);
     });
     // What is asked after the request is still answered.
     session.probe().unwrap();
@@ -182,7 +182,7 @@ fn a_session_outlives_many_calls_and_waits_after_its_deadline_was_lifted() {
     let mut session = open(&shared().tcp_url("postgres")).unwrap();
     for _ in 0..5 {
         session.call(Duration::from_millis(400), |client| client.simple_query("SELECT 1")).unwrap();
-        assert!(!session.wait(Instant::now() + Duration::from_millis(500)).unwrap());
+        assert_eq!(session.wait(Instant::now() + Duration::from_millis(500)).unwrap(), 0);
     }
     session.probe().unwrap();
 }

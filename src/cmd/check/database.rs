@@ -238,7 +238,7 @@ fn notify(round: &mut Round, target: &Target, mut ear: Session, facts: &Facts) {
         let begun = now();
         mouth.call(STEP, |client| preflight::notify(client, &channel))?;
         let heard = ear.wait(begun + HEARD)?;
-        Ok::<_, Fault>((heard, true, now().saturating_duration_since(begun)))
+        Ok::<_, Fault>((heard > 0, true, now().saturating_duration_since(begun)))
     })();
     let advice = db::UNPOOLED;
     match heard {

@@ -13,7 +13,7 @@ use crate::stop::{SLICE, Stop};
 use fallible_iterator::FallibleIterator as _;
 use inbox::Inbox;
 use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, SimpleQueryMessage};
+use postgres::{Client, Config, Notifications, SimpleQueryMessage};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -53,8 +53,8 @@ pub struct Session {
     watchdog: Watchdog,
     stop: Stop,
     label: String,
-    /// A notification arrived during a call and has not been told.
-    heard: bool,
+    /// Notifications that arrived during calls and have not been told.
+    heard: usize,
 }
 
 impl Session {
@@ -104,26 +104,27 @@ impl Session {
         done.map_err(|error| self.fault(&error, begun))
     }
 
-    /// Waits for a notification, the stop flag or `until`, whichever is first. `true` means that
-    /// there was at least one notification; all that have arrived are taken together, because
-    /// they are hints and their number says nothing. A signal ends the sleep at once, so the flag
+    /// Waits for a notification, the stop flag or `until`, whichever is first. Gives how many
+    /// notifications there were: all that have arrived are taken together. Their number is a hint:
+    /// one may stand for many rows, or for none. A signal ends the sleep at once, so the flag
     /// it raises is seen at once too.
     ///
     /// # Errors
     /// `Lost` as soon as the connection is.
-    pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
-        if std::mem::take(&mut self.heard) {
-            return Ok(true);
-        }
+    pub fn wait(&mut self, until: Instant) -> Result<usize, Fault> {
+        let mut heard = std::mem::take(&mut self.heard);
         loop {
-            if self.receive()? {
-                return Ok(true);
+            if heard == 0 {
+                heard = self.receive()?;
+            }
+            if heard > 0 {
+                return Ok(heard);
             }
             // Until something arrives the client has nothing to say.
             loop {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() || self.stop.requested() {
-                    return Ok(false);
+                    return Ok(0);
                 }
                 let arrived = self.inbox.sleep(left.min(SLICE));
                 if arrived.map_err(|cause| Fault::Lost(format!("{}: {cause}", self.label)))? {
@@ -136,29 +137,23 @@ impl Session {
     /// Takes the notifications that came with the answers of a call: who has always something to
     /// call for never waits, and they would pile up.
     fn take_buffered(&mut self) {
-        let mut arrived = self.client.notifications();
-        while !arrived.is_empty() {
-            if !matches!(arrived.iter().next(), Ok(Some(_))) {
-                break;
-            }
-            self.heard = true;
-        }
+        self.heard += buffered(&mut self.client.notifications());
     }
 
-    /// Takes what has arrived: whether there was a notification.
-    fn receive(&mut self) -> Result<bool, Fault> {
+    /// Takes what has arrived: how many notifications there were.
+    fn receive(&mut self) -> Result<usize, Fault> {
         let begun = Instant::now();
         let mut arrived = self.client.notifications();
         // Gives nothing both for a timeout and for a closed connection.
         let first = arrived.timeout_iter(READ).next();
-        while !arrived.is_empty() && matches!(arrived.iter().next(), Ok(Some(_))) {}
+        let more = buffered(&mut arrived);
         drop(arrived);
         match first {
             Err(error) => Err(self.lost(&error, begun)),
             Ok(None) if self.client.is_closed() => {
                 Err(Fault::Lost(format!("{}: connection closed", self.label)))
             }
-            Ok(first) => Ok(first.is_some()),
+            Ok(first) => Ok(usize::from(first.is_some()) + more),
         }
     }
 
@@ -238,6 +233,15 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.watchdog.arm(GOODBYE);
     }
+}
+
+/// Takes the notifications that were read already; gives how many there were.
+fn buffered(arrived: &mut Notifications<'_>) -> usize {
+    let mut count = 0;
+    while !arrived.is_empty() && matches!(arrived.iter().next(), Ok(Some(_))) {
+        count += 1;
+    }
+    count
 }
 
 fn unanswered(label: &str, begun: Instant, stop: &Stop) -> Fault {
@@ -331,7 +335,7 @@ fn open_one(
                 let inbox = socket.and_then(Inbox::new);
                 let inbox = inbox.map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
                 let mut session =
-                    Session { client, inbox, watchdog, stop: stop.clone(), label, heard: false };
+                    Session { client, inbox, watchdog, stop: stop.clone(), label, heard: 0 };
                 session.introduce()?;
                 return Ok(session);
             }
@@ -356,11 +360,13 @@ fn is_timeout(error: &postgres::Error) -> bool {
 }
 
 impl Session {
-    /// Limits on the server's side. Not sent with the connection, because poolers refuse that.
+    /// Limits on the server's side, and the isolation that the statements count on, whatever the
+    /// role has. Not sent with the connection, because poolers refuse that.
     fn introduce(&mut self) -> Result<(), Fault> {
         let sql = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}",
+             SET idle_in_transaction_session_timeout = {}; \
+             SET default_transaction_isolation = 'read committed'",
             STATEMENT_TIMEOUT.as_millis(),
             LOCK_TIMEOUT.as_millis(),
             IDLE_IN_TRANSACTION_TIMEOUT.as_millis()

@@ -17,6 +17,8 @@ const PRUNE_CHUNKS: usize = 100;
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// Counting takes no more than this part of the time.
 const COUNT_SHARE: u32 = 100;
+/// The time between two lulls in which the highest token is written down.
+const RECORD_EVERY: Duration = Duration::from_secs(60);
 
 impl QueueSource {
     /// After rows were settled: with no retention they go with their settling.
@@ -67,7 +69,7 @@ impl QueueSource {
         self.rescue(false)?;
         let mut expired = 0;
         while let Some(n) =
-            self.link.run("expiring", |statements, client| statements.expire(client))?
+            self.link.ask("expiring", |statements, client| statements.expire(client))
         {
             expired += n;
             if n < CHUNK as usize || self.stop.requested() {
@@ -122,10 +124,12 @@ impl QueueSource {
         self.count_after = Some(done + COUNT_EVERY.max(took * COUNT_SHARE));
     }
 
-    /// Keeps `jobs.last_seq`, once a lull, not once a batch: its row would be a bottleneck.
+    /// Keeps `jobs.last_seq`. Not once a batch: collectors would wait for each other, and each claim
+    /// reads that row, past all versions of it since the oldest open transaction began.
     pub(super) fn record(&mut self) {
         let highest = self.highest;
         if highest > self.recorded {
+            self.record_after = self.now() + RECORD_EVERY;
             let done =
                 self.link.ask("recording", |statements, client| statements.record(client, highest));
             if done.is_some() {
