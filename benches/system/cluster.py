@@ -71,7 +71,7 @@ class Cluster:
                        "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"], check=True, **quiet)
         # No disk is measured here: it would be another one elsewhere.
         settings = ["listen_addresses=", "log_timezone=UTC", "fsync=off", "shared_buffers=512MB", "max_wal_size=8GB",
-                    "checkpoint_timeout=1h", "autovacuum_naptime=15s"]
+                    "checkpoint_timeout=1h", "autovacuum_naptime=15s", "track_commit_timestamp=on"]
         words = [word for setting in settings for word in ("-c", setting)]
         self.server = subprocess.Popen(
             unprivileged() + [self.bin / "postgres", "-D", pg / "data", "-k", pg] + words, **quiet)
