@@ -98,12 +98,20 @@ def scale_once(bench, processes, count):
     backends = json.loads(session.ask(
         "SELECT coalesce(json_agg(pid), '[]') FROM pg_stat_activity WHERE datname = "
         "current_database() AND pid <> pg_backend_pid()"))
-    served = sum(processor_time(pid) for pid in backends)
+    served = sum(map(time_of_backend, backends))
     for process in running:
         process.stop()
     session.close()
     bench.cluster.drop(database)
     return seconds, served, own
+
+
+def time_of_backend(pid):
+    """Nothing, if it has ended since it was asked for."""
+    try:
+        return processor_time(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def deliver(bench):
