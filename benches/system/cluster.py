@@ -48,9 +48,10 @@ class Cluster:
 
     def __init__(self, mailroom):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mr-bench-", dir="/tmp"))
-        os.chmod(self.dir, 0o755)
+        # The server's user passes through; whoever reaches the socket is trusted, so nobody else may.
+        os.chmod(self.dir, 0o711)
         pg = self.dir / "pg"
-        pg.mkdir()
+        pg.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(pg, "nobody")
         self.socket, self.bin, self.made, self.server = pg, programs(), 0, None
