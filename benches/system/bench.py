@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import footprint
@@ -40,21 +41,31 @@ class Bench:
         self.repeat = 5 if self.full else 3
         self.section, self.sections, self.plots = None, {}, {}
         self.processes, self.others = [], []
-        self.cluster = Cluster(pathlib.Path(options.program).resolve())
-        self.program = self.from_disk(options.program)
+        self.cluster = self.copies = None
 
-    def prepare(self):
+    def prepare(self, program):
+        target().mkdir(parents=True, exist_ok=True)
+        self.copies = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=target()))
+        kind = subprocess.run(["stat", "-f", "-c", "%T", self.copies], check=True, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True).stdout.strip()
+        if kind in ("tmpfs", "ramfs"):
+            raise SystemExit(f"bench: {target()} is kept in memory, so that no program can be read from disk "
+                             "there; set CARGO_TARGET_DIR to a directory on a disk")
+        self.program = self.from_disk(program, "mailroom")
+        self.cluster = Cluster(pathlib.Path(program).resolve())
         if self.peer:
+            self.peer_collector = self.from_disk(self.peer / "collector/collector", "collector")
+            self.peer_sender = self.from_disk(self.peer / "sender/target/release/sender", "sender")
             self.cluster.sql("postgres", "CREATE DATABASE peer_template")
             subprocess.run(["psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d",
                             "peer_template", "-f", self.peer / "migrations/0_init.up.sql"],
                            check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
-    def from_disk(self, program, name="mailroom"):
+    def from_disk(self, program, name):
         """A copy of a program that no cache holds, as after a start of the machine. What was just
         written in large pieces lies in large pieces in the cache, and a process that touches one
         has all of it resident."""
-        copy = self.cluster.dir / name
+        copy = self.copies / name
         shutil.copy(program, copy)
         with open(copy, "rb") as file:
             os.fsync(file.fileno())
@@ -79,7 +90,7 @@ class Bench:
 
     def collector(self, database, limit=50, **more):
         env = self.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
-        return self.start(self.peer / "collector/collector", env=env)
+        return self.start(self.peer_collector, env=env)
 
     def endpoint(self, tls=False, speaks="http"):
         """A provider with no latency: its address, its process, and how to read its count."""
@@ -217,7 +228,10 @@ class Bench:
             if run.poll() is None:
                 run.terminate()
             run.wait()
-        self.cluster.close()
+        if self.cluster:
+            self.cluster.close()
+        if self.copies:
+            shutil.rmtree(self.copies, ignore_errors=True)
 
 
 def program(path):
@@ -243,13 +257,16 @@ def minutes(text):
     return number
 
 
+def target():
+    return (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
+
+
 def build():
     """The program as it is delivered, from these sources."""
     for words in (["scripts/setup", "--quick"], ["scripts/build-static"]):
         if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
             raise SystemExit(f"bench: {words[0]} failed")
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    return ROOT / target / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
+    return target() / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
 
 
 def main():
@@ -285,7 +302,7 @@ def main():
         signal.signal(each, end)
     bench = Bench(options)
     try:
-        bench.prepare()
+        bench.prepare(options.program)
         for name in options.sections:
             bench.section = name
             SECTIONS[name](bench)

@@ -128,7 +128,7 @@ def deliver(bench):
            "send, http": send(False, bench.program, "send"),
            "send, https": send(True, bench.program, "send")}
     if bench.peer:
-        who["peer's sender, http"] = send(False, bench.peer / "sender/target/release/sender")
+        who["peer's sender, http"] = send(False, bench.peer_sender)
     runs = {name: [] for name in who}
     for _ in range(bench.repeat):
         for name, (_, _, once) in who.items():
