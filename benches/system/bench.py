@@ -30,6 +30,11 @@ SECTIONS = {
 WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
                 "churn": "full", "memory": "full", "resident": "symbols"}
 
+# What has to be installed, and the package of Debian that has it.
+TOOLS = {"psql": "postgresql", "pg_isready": "postgresql", "pgbench": "postgresql", "openssl": "openssl"}
+TOOLS_OF_ROOT = {"setpriv": "util-linux"}
+TOOLS_OF_SYMBOLS = {"nm": "binutils", "strip": "binutils"}
+
 
 class Bench:
     """What the measurements stand on, and what they have found."""
@@ -38,6 +43,8 @@ class Bench:
         self.full, self.churn_minutes = options.full, options.churn_minutes
         self.symbols = pathlib.Path(options.symbols).resolve() if options.symbols else None
         self.peer = pathlib.Path(options.peer).resolve() if options.peer else None
+        # The size is known without a server.
+        self.serves = options.sections != ["size"]
         self.repeat = 5 if self.full else 3
         self.section, self.sections, self.plots = None, {}, {}
         self.processes, self.others = [], []
@@ -52,6 +59,8 @@ class Bench:
             raise SystemExit(f"bench: {target()} is kept in memory, so that no program can be read from disk "
                              "there; set CARGO_TARGET_DIR to a directory on a disk")
         self.program = self.from_disk(program, "mailroom")
+        if not self.serves:
+            return
         self.cluster = Cluster(pathlib.Path(program).resolve())
         if self.peer:
             self.peer_collector = self.from_disk(self.peer / "collector/collector", "collector")
@@ -257,6 +266,16 @@ def minutes(text):
     return number
 
 
+def require_tools(options):
+    tools = {**TOOLS, **(TOOLS_OF_ROOT if os.geteuid() == 0 else {})} if options.sections != ["size"] else {}
+    if options.symbols:
+        tools.update(TOOLS_OF_SYMBOLS)
+    for tool, package in tools.items():
+        if not shutil.which(tool):
+            raise SystemExit(f"bench: {tool} is missing; scripts/setup installs PostgreSQL and what building "
+                             f"takes (Debian: apt-get install {package})")
+
+
 def target():
     return (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
 
@@ -290,6 +309,7 @@ def main():
         if name in WRITTEN_WITH and not getattr(options, WRITTEN_WITH[name]):
             parser.error(f"{name} is written with --{WRITTEN_WITH[name]} only: the table there has what this "
                          "run would not have")
+    require_tools(options)
     options.program = options.program or build()
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -15,7 +15,6 @@ ROOT = HERE.parents[2]
 KEY = "deadbeef" * 8
 
 
-
 def planning():
     """What src/db/queue.rs sets on its connection, so that pgbench plans the same way."""
     found = re.search(r"const SETTINGS: &str = \"(.*?)\";", (ROOT / "src/db/queue.rs").read_text(), re.S)
@@ -31,8 +30,11 @@ def first_words(name):
 
 def programs():
     """The directory of the newest PostgreSQL server on this machine."""
-    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parts[-2]))
-    return found[-1] if found else pathlib.Path(shutil.which("initdb")).parent
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
+    initdb = found[-1] if found else shutil.which("initdb")
+    if not initdb:
+        raise SystemExit("bench: PostgreSQL's server is missing (initdb); scripts/setup installs it")
+    return pathlib.Path(initdb).parent
 
 
 def unprivileged():
@@ -47,6 +49,7 @@ class Cluster:
     """A server on a Unix socket, with a migrated template database."""
 
     def __init__(self, mailroom):
+        self.bin = programs()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mr-bench-", dir="/tmp"))
         # The server's user passes through; whoever reaches the socket is trusted, so nobody else may.
         os.chmod(self.dir, 0o711)
@@ -54,7 +57,7 @@ class Cluster:
         pg.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(pg, "nobody")
-        self.socket, self.bin, self.made, self.server = pg, programs(), 0, None
+        self.socket, self.made, self.server = pg, 0, None
         self.log = open(self.dir / "server.log", "wb")
         try:
             self.start()
