@@ -17,7 +17,7 @@ import growth
 import rates
 import resident
 from cluster import ROOT, Cluster, first_words
-from process import Process
+from process import Process, call
 
 SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
@@ -53,8 +53,7 @@ class Bench:
     def prepare(self, program):
         target().mkdir(parents=True, exist_ok=True)
         self.copies = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=target()))
-        kind = subprocess.run(["stat", "-f", "-c", "%T", self.copies], check=True, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True).stdout.strip()
+        kind = call("stat", "-f", "-c", "%T", self.copies).strip()
         if kind in ("tmpfs", "ramfs"):
             raise SystemExit(f"bench: {target()} is kept in memory, so that no program can be read from disk "
                              "there; set CARGO_TARGET_DIR to a directory on a disk")
@@ -66,9 +65,8 @@ class Bench:
             self.peer_collector = self.from_disk(self.peer / "collector/collector", "collector")
             self.peer_sender = self.from_disk(self.peer / "sender/target/release/sender", "sender")
             self.cluster.sql("postgres", "CREATE DATABASE peer_template")
-            subprocess.run(["psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d",
-                            "peer_template", "-f", self.peer / "migrations/0_init.up.sql"],
-                           check=True, stdin=subprocess.DEVNULL, capture_output=True)
+            call("psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d", "peer_template",
+                 "-f", self.peer / "migrations/0_init.up.sql")
 
     def from_disk(self, program, name):
         """A copy of a program that no cache holds, as after a start of the machine. What was just
@@ -83,8 +81,10 @@ class Bench:
 
     # --- programs ---------------------------------------------------------------------------------
 
-    def start(self, *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env):
-        process = Process(words, env, stdin, stdout)
+    def start(self, *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env, timed=True):
+        """What a program says is kept if it is not timed."""
+        messages = None if timed else self.cluster.dir / f"messages{len(self.processes)}"
+        process = Process(words, env, stdin, stdout, messages)
         self.processes.append(process)
         return process
 
@@ -109,7 +109,7 @@ class Bench:
                  folder / "port", folder / "count"]
         if tls:
             words += self.certificate()
-        process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL)
+        process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL, timed=False)
         self.wait("the endpoint", (folder / "port").exists, 10, 0.02, process)
         address = f"{speaks}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"
 
@@ -124,8 +124,7 @@ class Bench:
         key, request, made = folder / "key.pem", folder / "request.pem", folder / "cert.pem"
         if not made.exists():
             def openssl(*words):
-                subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True,
-                               stdin=subprocess.DEVNULL)
+                call("openssl", *words)
             curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
             openssl("req", "-x509", *curve, "-keyout", folder / "ca.key", "-out", self.authority,
                     "-days", 2, "-subj", "/CN=bench", "-addext", "basicConstraints=critical,CA:TRUE")

@@ -45,17 +45,11 @@ def begin(bench):
 
 
 def start_once(bench, database):
-    trace = bench.cluster.dir / "start.log"
     env = bench.cluster.env(database, MAILROOM_LOG_FORMAT="json")
-    with open(trace, "wb") as log:
-        begun = time.monotonic()
-        run = bench.beside(subprocess.Popen([bench.program, "collect"], env=env, stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.PIPE, stderr=log))
-        bench.wait("the start", lambda: b'"connected"' in trace.read_bytes(), 20, 0.0002)
-        taken = time.monotonic() - begun
-        run.terminate()
-        run.wait()
-        run.stdout.close()
+    process = bench.start(bench.program, "collect", env=env, timed=False)
+    bench.wait("the start", lambda: b'"connected"' in process.messages.read_bytes(), 20, 0.0002, process)
+    taken = time.monotonic() - process.started
+    process.stop()
     return taken
 
 
@@ -129,12 +123,12 @@ def sending(bench, command, requests):
     database = bench.cluster.database()
     if command == "send":
         process = bench.start(bench.program, "send", stdin=subprocess.PIPE, stdout=NOWHERE,
-                              env=bench.cluster.env(database, **more))
+                              env=bench.cluster.env(database, **more), timed=False)
         process.feed(lines)
     else:
         bench.cluster.fill(database, messages)
         process = bench.start(bench.program, "run", stdout=NOWHERE,
-                              env=bench.cluster.env(database, **more))
+                              env=bench.cluster.env(database, **more), timed=False)
     samples = []
 
     def reached():
