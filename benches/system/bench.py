@@ -58,6 +58,8 @@ class Bench:
             raise SystemExit(f"bench: {target()} is kept in memory, so that no program can be read from disk "
                              "there; set CARGO_TARGET_DIR to a directory on a disk")
         self.program = self.from_disk(program, "mailroom")
+        if self.symbols:
+            self.stripped = self.without_symbols()
         if not self.serves:
             return
         self.cluster = Cluster(pathlib.Path(program).resolve())
@@ -78,6 +80,17 @@ class Bench:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return copy
+
+    def without_symbols(self):
+        """What is shipped has no symbols, and lies in memory as it lies in its file."""
+        written = self.copies / "written"
+        call("strip", "-o", written, self.symbols)
+        # Not byte by byte: cargo numbers crates by their profile, and `strip` is a part of that.
+        size, expected = written.stat().st_size, self.program.stat().st_size
+        if abs(size - expected) > expected / 500:
+            raise SystemExit(f"bench: {self.symbols} is of another build: {size:,} bytes when stripped, the "
+                             f"program has {expected:,}")
+        return self.from_disk(written, "stripped")
 
     # --- programs ---------------------------------------------------------------------------------
 

@@ -83,17 +83,13 @@ def resident(bench):
 
 def by_crate(bench):
     symbols = named(bench.symbols)
-    # What is shipped has no symbols, and lies in memory as it lies in its file.
-    written = bench.cluster.dir / "written"
-    call("strip", "-o", written, bench.symbols)
-    stripped = bench.from_disk(written, "stripped")
     total, found = {}, {}
     for _, size, crate in symbols:
         total[crate] = total.get(crate, 0) + size
     for work in WORKS:
         if work.name in BY_CRATE:
-            process = work.done(bench, stripped)
-            found[work.name] = attributed(symbols, pages(process.run.pid, stripped))
+            process = work.done(bench, bench.stripped)
+            found[work.name] = attributed(symbols, pages(process.run.pid, bench.stripped))
             process.stop()
     crates = sorted(set().union(total, *found.values()) - {""}, key=lambda crate: -sum(
         each.get(crate, 0) for each in found.values()))
