@@ -292,11 +292,14 @@ def target():
     return (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
 
 
+def script(*words):
+    if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
+        raise SystemExit(f"bench: {words[0]} failed")
+
+
 def build():
     """The program as it is delivered, from these sources."""
-    for words in (["scripts/setup", "--quick"], ["scripts/build-static"]):
-        if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
-            raise SystemExit(f"bench: {words[0]} failed")
+    script("scripts/build-static")
     return target() / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
 
 
@@ -321,6 +324,8 @@ def main():
         if name in WRITTEN_WITH and not getattr(options, WRITTEN_WITH[name]):
             parser.error(f"{name} is written with --{WRITTEN_WITH[name]} only: the table there has what this "
                          "run would not have")
+    if not options.program:
+        script("scripts/setup", "--quick")
     require_tools(options)
     options.program = options.program or build()
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
