@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import footprint
@@ -16,7 +17,7 @@ import growth
 import rates
 import resident
 from cluster import ROOT, Cluster, first_words
-from process import Process
+from process import Process, call
 
 SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
@@ -24,6 +25,15 @@ SECTIONS = {
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
     "resident": resident.resident,
 }
+
+# Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
+WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
+                "churn": "full", "memory": "full", "resident": "symbols"}
+
+# What has to be installed, and the package of Debian that has it.
+TOOLS = {"psql": "postgresql", "pg_isready": "postgresql", "pgbench": "postgresql", "openssl": "openssl"}
+TOOLS_OF_ROOT = {"setpriv": "util-linux"}
+TOOLS_OF_SYMBOLS = {"nm": "binutils", "strip": "binutils"}
 
 
 class Bench:
@@ -33,34 +43,61 @@ class Bench:
         self.full, self.churn_minutes = options.full, options.churn_minutes
         self.symbols = pathlib.Path(options.symbols).resolve() if options.symbols else None
         self.peer = pathlib.Path(options.peer).resolve() if options.peer else None
+        # The size is known without a server.
+        self.serves = options.sections != ["size"]
         self.repeat = 5 if self.full else 3
         self.section, self.sections, self.plots = None, {}, {}
         self.processes, self.others = [], []
-        self.cluster = Cluster(pathlib.Path(options.program).resolve())
-        self.program = self.from_disk(options.program)
+        self.cluster = self.copies = None
 
-    def prepare(self):
+    def prepare(self, program):
+        target().mkdir(parents=True, exist_ok=True)
+        self.copies = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=target()))
+        kind = call("stat", "-f", "-c", "%T", self.copies).strip()
+        if kind in ("tmpfs", "ramfs"):
+            raise SystemExit(f"bench: {target()} is kept in memory, so that no program can be read from disk "
+                             "there; set CARGO_TARGET_DIR to a directory on a disk")
+        self.program = self.from_disk(program, "mailroom")
+        if self.symbols:
+            self.stripped = self.without_symbols()
+        if not self.serves:
+            return
+        self.cluster = Cluster(pathlib.Path(program).resolve())
         if self.peer:
+            self.peer_collector = self.from_disk(self.peer / "collector/collector", "collector")
+            self.peer_sender = self.from_disk(self.peer / "sender/target/release/sender", "sender")
             self.cluster.sql("postgres", "CREATE DATABASE peer_template")
-            subprocess.run(["psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d",
-                            "peer_template", "-f", self.peer / "migrations/0_init.up.sql"],
-                           check=True, stdin=subprocess.DEVNULL, capture_output=True)
+            call("psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d", "peer_template",
+                 "-f", self.peer / "migrations/0_init.up.sql")
 
-    def from_disk(self, program, name="mailroom"):
+    def from_disk(self, program, name):
         """A copy of a program that no cache holds, as after a start of the machine. What was just
         written in large pieces lies in large pieces in the cache, and a process that touches one
         has all of it resident."""
-        copy = self.cluster.dir / name
+        copy = self.copies / name
         shutil.copy(program, copy)
         with open(copy, "rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return copy
 
+    def without_symbols(self):
+        """What is shipped has no symbols, and lies in memory as it lies in its file."""
+        written = self.copies / "written"
+        call("strip", "-o", written, self.symbols)
+        # Not byte by byte: cargo numbers crates by their profile, and `strip` is a part of that.
+        size, expected = written.stat().st_size, self.program.stat().st_size
+        if abs(size - expected) > expected / 500:
+            raise SystemExit(f"bench: {self.symbols} is of another build: {size:,} bytes when stripped, the "
+                             f"program has {expected:,}")
+        return self.from_disk(written, "stripped")
+
     # --- programs ---------------------------------------------------------------------------------
 
-    def start(self, *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env):
-        process = Process(words, env, stdin, stdout)
+    def start(self, *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env, timed=True):
+        """What a program says is kept if it is not timed."""
+        messages = None if timed else self.cluster.dir / f"messages{len(self.processes)}"
+        process = Process(words, env, stdin, stdout, messages)
         self.processes.append(process)
         return process
 
@@ -75,7 +112,7 @@ class Bench:
 
     def collector(self, database, limit=50, **more):
         env = self.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
-        return self.start(self.peer / "collector/collector", env=env)
+        return self.start(self.peer_collector, env=env)
 
     def endpoint(self, tls=False, speaks="http"):
         """A provider with no latency: its address, its process, and how to read its count."""
@@ -85,7 +122,7 @@ class Bench:
                  folder / "port", folder / "count"]
         if tls:
             words += self.certificate()
-        process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL)
+        process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL, timed=False)
         self.wait("the endpoint", (folder / "port").exists, 10, 0.02, process)
         address = f"{speaks}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"
 
@@ -100,8 +137,7 @@ class Bench:
         key, request, made = folder / "key.pem", folder / "request.pem", folder / "cert.pem"
         if not made.exists():
             def openssl(*words):
-                subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True,
-                               stdin=subprocess.DEVNULL)
+                call("openssl", *words)
             curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
             openssl("req", "-x509", *curve, "-keyout", folder / "ca.key", "-out", self.authority,
                     "-days", 2, "-subj", "/CN=bench", "-addext", "basicConstraints=critical,CA:TRUE")
@@ -213,7 +249,10 @@ class Bench:
             if run.poll() is None:
                 run.terminate()
             run.wait()
-        self.cluster.close()
+        if self.cluster:
+            self.cluster.close()
+        if self.copies:
+            shutil.rmtree(self.copies, ignore_errors=True)
 
 
 def program(path):
@@ -223,7 +262,7 @@ def program(path):
 
 
 def built_peer(path):
-    for needed in ("migrations/0_init.up.sql", "collector/collector"):
+    for needed in ("migrations/0_init.up.sql", "collector/collector", "sender/target/release/sender"):
         if not os.path.isfile(os.path.join(path, needed)):
             raise argparse.ArgumentTypeError(f"there is no {needed} in {path}; it must be built there")
     return path
@@ -239,13 +278,29 @@ def minutes(text):
     return number
 
 
+def require_tools(options):
+    tools = {**TOOLS, **(TOOLS_OF_ROOT if os.geteuid() == 0 else {})} if options.sections != ["size"] else {}
+    if options.symbols:
+        tools.update(TOOLS_OF_SYMBOLS)
+    for tool, package in tools.items():
+        if not shutil.which(tool):
+            raise SystemExit(f"bench: {tool} is missing; scripts/setup installs PostgreSQL and what building "
+                             f"takes (Debian: apt-get install {package})")
+
+
+def target():
+    return (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
+
+
+def script(*words):
+    if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
+        raise SystemExit(f"bench: {words[0]} failed")
+
+
 def build():
     """The program as it is delivered, from these sources."""
-    for words in (["scripts/setup", "--quick"], ["scripts/build-static"]):
-        if subprocess.run(words, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode:
-            raise SystemExit(f"bench: {words[0]} failed")
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    return ROOT / target / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
+    script("scripts/build-static")
+    return target() / f"{os.uname().machine}-unknown-linux-musl/release/mailroom"
 
 
 def main():
@@ -264,6 +319,14 @@ def main():
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]}")
+    options.sections = options.sections or list(SECTIONS)
+    for name in options.sections if options.write else []:
+        if name in WRITTEN_WITH and not getattr(options, WRITTEN_WITH[name]):
+            parser.error(f"{name} is written with --{WRITTEN_WITH[name]} only: the table there has what this "
+                         "run would not have")
+    if not options.program:
+        script("scripts/setup", "--quick")
+    require_tools(options)
     options.program = options.program or build()
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -276,8 +339,8 @@ def main():
         signal.signal(each, end)
     bench = Bench(options)
     try:
-        bench.prepare()
-        for name in options.sections or SECTIONS:
+        bench.prepare(options.program)
+        for name in options.sections:
             bench.section = name
             SECTIONS[name](bench)
             if options.write:

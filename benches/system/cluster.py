@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 
+from process import call, last_lines
+
 HERE = pathlib.Path(__file__).resolve()
 ROOT = HERE.parents[2]
 KEY = "deadbeef" * 8
-
 
 
 def planning():
@@ -31,8 +32,11 @@ def first_words(name):
 
 def programs():
     """The directory of the newest PostgreSQL server on this machine."""
-    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parts[-2]))
-    return found[-1] if found else pathlib.Path(shutil.which("initdb")).parent
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
+    initdb = found[-1] if found else shutil.which("initdb")
+    if not initdb:
+        raise SystemExit("bench: PostgreSQL's server is missing (initdb); scripts/setup installs it")
+    return pathlib.Path(initdb).parent
 
 
 def unprivileged():
@@ -47,19 +51,20 @@ class Cluster:
     """A server on a Unix socket, with a migrated template database."""
 
     def __init__(self, mailroom):
+        self.bin = programs()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mr-bench-", dir="/tmp"))
-        os.chmod(self.dir, 0o755)
+        # The server's user passes through; whoever reaches the socket is trusted, so nobody else may.
+        os.chmod(self.dir, 0o711)
         pg = self.dir / "pg"
-        pg.mkdir()
+        pg.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(pg, "nobody")
-        self.socket, self.bin, self.made, self.server = pg, programs(), 0, None
+        self.socket, self.made, self.server = pg, 0, None
         self.log = open(self.dir / "server.log", "wb")
         try:
             self.start()
             self.sql("postgres", "CREATE DATABASE ours_template")
-            subprocess.run([mailroom, "migrate", "up"], check=True, stdout=self.log, stderr=self.log,
-                           env=self.env("ours_template"), stdin=subprocess.DEVNULL)
+            call(mailroom, "migrate", "up", env=self.env("ours_template"))
         except BaseException:
             self.close()
             raise
@@ -67,8 +72,8 @@ class Cluster:
     def start(self):
         pg = self.socket
         quiet = {"stdout": self.log, "stderr": self.log, "stdin": subprocess.DEVNULL, "cwd": pg}
-        subprocess.run(unprivileged() + [self.bin / "initdb", "-D", pg / "data", "-U", "postgres",
-                       "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"], check=True, **quiet)
+        call(*unprivileged(), self.bin / "initdb", "-D", pg / "data", "-U", "postgres", "-A", "trust",
+             "-E", "UTF8", "--no-locale", "--no-sync", cwd=pg)
         # No disk is measured here: it would be another one elsewhere.
         settings = ["listen_addresses=", "log_timezone=UTC", "fsync=off", "shared_buffers=512MB", "max_wal_size=8GB",
                     "checkpoint_timeout=1h", "autovacuum_naptime=15s", "track_commit_timestamp=on"]
@@ -79,16 +84,15 @@ class Cluster:
         while subprocess.run(["pg_isready", "-q", "-h", pg], stdin=subprocess.DEVNULL).returncode:
             if time.monotonic() > deadline or self.server.poll() is not None:
                 raise SystemExit("bench: PostgreSQL did not start:\n"
-                                 + (self.dir / "server.log").read_text(errors="replace"))
+                                 + last_lines((self.dir / "server.log").read_text(errors="replace")))
             time.sleep(0.05)
 
     def sql(self, database, *statements, output=False):
         """Runs statements, each in a transaction of its own."""
         words = [word for statement in statements for word in ("-c", statement)]
-        done = subprocess.run(["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.socket,
-                               "-U", "postgres", "-d", database] + words, check=True, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True)
-        return done.stdout.strip() if output else None
+        found = call("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.socket, "-U", "postgres",
+                     "-d", database, *words)
+        return found.strip() if output else None
 
     def session(self, database):
         return Session(self.socket, database)
@@ -163,11 +167,9 @@ class Cluster:
     def pgbench(self, database, script, transactions):
         """Seconds that pgbench takes for so many transactions on one connection."""
         options = " ".join(f"-c {name}={value}" for name, value in planning())
-        done = subprocess.run(
-            ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(transactions), "-D", "lease=1",
-             "-D", "first=1", "-f", script, database], check=True, text=True, capture_output=True,
-            env=self.env(database, PGOPTIONS=options), stdin=subprocess.DEVNULL)
-        return transactions / float(re.search(r"tps = ([0-9.]+)", done.stdout).group(1))
+        told = call("pgbench", "-n", "-M", "prepared", "-c", "1", "-t", transactions, "-D", "lease=1",
+                    "-D", "first=1", "-f", script, database, env=self.env(database, PGOPTIONS=options))
+        return transactions / float(re.search(r"tps = ([0-9.]+)", told).group(1))
 
     def close(self):
         if self.server and self.server.poll() is None:

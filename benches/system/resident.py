@@ -6,7 +6,7 @@ import subprocess
 
 from cluster import ROOT
 from figures import mega
-from process import NOWHERE
+from process import NOWHERE, call
 
 PAGE = 4096
 MAILS, LIMIT = 2_000, 10
@@ -37,7 +37,7 @@ class Work:
             bench.cluster.fill(database, MAILS)
         if self.command == "collect":
             process = bench.start(program, "collect", env=bench.cluster.env(
-                database, MAILROOM_BATCH_LIMIT=LIMIT))
+                database, MAILROOM_BATCH_LIMIT=LIMIT), timed=False)
             process.read(MAILS)
             return process
         speaks = "smtp" if self.transport == "smtp" else "http"
@@ -46,7 +46,8 @@ class Work:
                                 MAILROOM_TRANSPORT=self.transport,
                                 MAILROOM_SES_OUTPUT_PATH=bench.cluster.dir / "out",
                                 **self.settings(bench, address))
-        process = bench.start(program, self.command, stdin=subprocess.PIPE, stdout=NOWHERE, env=env)
+        process = bench.start(program, self.command, stdin=subprocess.PIPE, stdout=NOWHERE, env=env,
+                              timed=False)
         if self.command == "send":
             process.feed(bench.batches(MAILS // LIMIT, LIMIT)[0])
         bench.wait("the mails", lambda: accepted() >= MAILS, 120, 0.01, process, endpoint)
@@ -82,17 +83,13 @@ def resident(bench):
 
 def by_crate(bench):
     symbols = named(bench.symbols)
-    # What is shipped has no symbols, and lies in memory as it lies in its file.
-    written = bench.cluster.dir / "written"
-    subprocess.run(["strip", "-o", written, bench.symbols], check=True, stdin=subprocess.DEVNULL)
-    stripped = bench.from_disk(written, "stripped")
     total, found = {}, {}
     for _, size, crate in symbols:
         total[crate] = total.get(crate, 0) + size
     for work in WORKS:
         if work.name in BY_CRATE:
-            process = work.done(bench, stripped)
-            found[work.name] = attributed(symbols, pages(process.run.pid, stripped))
+            process = work.done(bench, bench.stripped)
+            found[work.name] = attributed(symbols, pages(process.run.pid, bench.stripped))
             process.stop()
     crates = sorted(set().union(total, *found.values()) - {""}, key=lambda crate: -sum(
         each.get(crate, 0) for each in found.values()))
@@ -131,8 +128,7 @@ def crate_of(name):
 
 def named(program):
     """Address, size and crate of every symbol of a program that was not stripped."""
-    out = subprocess.run(["nm", "-C", "-S", "--defined-only", program], check=True, capture_output=True,
-                         text=True, stdin=subprocess.DEVNULL).stdout
+    out = call("nm", "-C", "-S", "--defined-only", program)
     found = {}
     for address, size, name in re.findall(r"(?m)^([0-9a-f]+) ([0-9a-f]+) \w (.*)$", out):
         if int(size, 16):
