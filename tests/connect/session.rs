@@ -108,6 +108,16 @@ fn a_server_of_the_wrong_kind_is_passed_over() {
 }
 
 #[test]
+fn statements_see_what_was_committed_before_each_of_them_whatever_the_role_has() {
+    let url = shared().url("postgres");
+    for level in ["serializable", "repeatable\\\\ read"] {
+        let url = format!("{url} options='-c default_transaction_isolation={level}'");
+        let mut session = open(&url).unwrap();
+        assert_eq!(ask(&mut session, "SHOW transaction_isolation"), "read committed");
+    }
+}
+
+#[test]
 fn what_a_person_must_change_is_told_from_what_can_pass() {
     let cluster = shared();
     let text = denied(open(&cluster.url("no_such_database")));
