@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use values::ApiToken;
 #[cfg(feature = "postmark")]
 use values::api_token;
-use values::{channel, duration, file_path, rate, retention, sender, web_url};
+use values::{channel, config_set, duration, file_path, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
 pub use vars::{VARS, Var, is_unknown};
 use zeroize::Zeroizing;
@@ -267,6 +267,13 @@ impl Config {
             && let Err(why) = sender(&self.source)
         {
             r.problem("MAILROOM_SES_SOURCE", why);
+        }
+        if SENDERS.contains(&command)
+            && self.transport == "ses"
+            && !self.config_set.is_empty()
+            && let Err(why) = config_set(&self.config_set)
+        {
+            r.problem("MAILROOM_SES_CONFIG_SET", why);
         }
     }
 }

@@ -66,6 +66,22 @@ fn without_a_configuration_set_none_is_named() {
 }
 
 #[test]
+fn a_from_name_stands_in_the_call_as_a_header_has_it() {
+    for (source, said) in [
+        ("Acme, Inc. <a@example.com>", "\"Acme, Inc.\" <a@example.com>"),
+        ("Caf\u{e9} <a@example.com>", "=?UTF-8?B?Q2Fmw6k=?= <a@example.com>"),
+    ] {
+        let rig = Rig::new();
+        let mut settings = rig.settings(mailroom::pump::system_clock());
+        settings.source = source.to_owned();
+        let keeper = rig.keeper(rig.variables());
+        let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
+        assert!(ses.send(&batch(1)).iter().all(accepted));
+        assert_eq!(rig.endpoint.requests().remove(0).json()["FromEmailAddress"], said);
+    }
+}
+
+#[test]
 fn an_empty_batch_is_no_call() {
     let rig = Rig::new();
     assert!(rig.ses().send(&Batch::default()).is_empty());

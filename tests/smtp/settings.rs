@@ -49,8 +49,11 @@ fn send_hands_records_to_postmark() {
     let finished = send("postmark")
         .env("MAILROOM_POSTMARK_TOKEN", API_TOKEN)
         .env("MAILROOM_POSTMARK_URL", endpoint.url())
+        .env("MAILROOM_SES_SOURCE", "Caf\u{e9}, Bar <noreply@example.com>")
         .input(record("john"));
     assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let from = &endpoint.requests()[0].json()["Messages"][0]["From"];
+    assert_eq!(from, "\"Caf\u{e9}, Bar\" <noreply@example.com>");
     let mails = endpoint.accepted();
     assert_eq!((mails.len(), mails[0].to.as_str()), (1, "john@example.com"));
     assert!(!finished.log.contains(API_TOKEN), "{}", finished.log);
