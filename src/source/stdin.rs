@@ -377,6 +377,7 @@ impl Source for StdinSource {
                 ),
             );
         }
+        self.input.close();
         let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
         self.give_up_all();
         let kept = self.kept.close((self.clock.now)());

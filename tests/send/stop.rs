@@ -5,9 +5,11 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, Running, messages, wait_until};
 use crate::support::records::activations;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::AsFd as _;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -242,6 +244,31 @@ fn a_file_that_was_read_to_its_end_is_not_said_to_hold_more() {
     let finished = send.stop();
     assert_eq!(kept(&finished.undelivered), 2, "{}", finished.log);
     assert!(!finished.log.contains("the end of the input"), "{}", finished.log);
+}
+
+#[test]
+fn after_its_last_look_nobody_can_write_into_the_pipe() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut send = Program::send(&endpoint.url()).stdin(reader).start();
+    writer.write_all(&activations("a", 3)).unwrap();
+    send.wait_log("everything is held");
+    // Opening it to write waits for a reader: it stands still where it keeps what it has.
+    std::fs::create_dir_all(send.output_dir()).unwrap();
+    let file = send.output_dir().join("undelivered.csv");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    send.signal(Signal::SIGTERM);
+    let started = Instant::now();
+    wait_until("there is no reader", || {
+        let mut fds = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO).unwrap();
+        fds[0].revents().unwrap().contains(PollFlags::POLLERR)
+    });
+    assert!(started.elapsed() < Duration::from_secs(5), "its end closed the pipe");
+    assert!(send.is_running());
+    std::fs::remove_file(&file).unwrap();
+    send.kill();
 }
 
 /// Signals that wait for delivery, as a mask.

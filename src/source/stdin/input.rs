@@ -10,7 +10,7 @@ use crate::wire::{Reader, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 const BUFFER: usize = 16 * 1024;
@@ -74,6 +74,14 @@ impl Input {
             self.start == self.end && self.file.metadata().is_ok_and(|found| read >= found.len())
         };
         (self.stays && !self.ended && self.stop.requested() && !ended()).then_some(self.last)
+    }
+
+    /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has.
+    pub fn close(&mut self) {
+        if let Ok((nothing, _)) = std::io::pipe() {
+            self.file = OwnedFd::from(nothing).into();
+        }
+        self.ended = true;
     }
 
     /// Waits for a record until `until`, or while the stop flag is down. Of events, which are
