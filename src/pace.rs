@@ -175,9 +175,15 @@ impl Pace {
         self.holds.in_force()
     }
 
-    /// How long what is being held now should wait.
-    pub fn probe_delay(&self, now: Instant) -> Duration {
-        self.holds.probe_delay(now)
+    /// How long what was held in a batch with these outcomes should wait. Other holds do not
+    /// count: they may be probed much later.
+    pub fn probe_delay(&self, outcomes: &[Outcome], now: Instant) -> Duration {
+        let scope = |outcome: &Outcome| match outcome {
+            Outcome::Hold { scope, .. } => Some(*scope),
+            _ => None,
+        };
+        let met: Vec<Scope> = outcomes.iter().filter_map(scope).collect();
+        self.holds.probe_delay(&met, now)
     }
 
     /// Whether a batch may go now.
