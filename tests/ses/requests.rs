@@ -221,10 +221,11 @@ fn debug_mode_whose_output_is_full_hands_nothing_over() {
         source: "a@example.com".into(),
         config_set: String::new(),
     };
-    let outcomes = Dry::new(settings, full).send(&batch(2));
-    for outcome in &outcomes {
-        assert!(matches!(outcome, Outcome::Retry { ambiguous: false, .. }), "{outcome:?}");
+    let mut dry = Dry::new(settings, full);
+    for outcome in &dry.send(&batch(2)) {
+        assert!(matches!(outcome, Outcome::Hold { scope: Scope::All, .. }), "{outcome:?}");
     }
+    assert_eq!(dry.broken().map(|error| error.kind), Some(mailroom::error::Kind::Io));
 }
 
 #[test]
