@@ -1,10 +1,15 @@
-//! Whether a recipient's address is one address that a provider can send to.
+//! Whether a recipient's address is one address that a provider can send to, and what stands in a
+//! From.
 //!
-//! In scope: RFC 5321 mailboxes of plain atoms. Out of scope: whether anybody reads mail there.
+//! In scope: RFC 5321 mailboxes of plain atoms, and a name before one of them. Out of scope:
+//! whether anybody reads mail there.
 //! Providers parse what they are given as an RFC 5322 list, so a comma, a quote, a blank or an
 //! angle bracket could make one recipient two, or another: no such address is let through.
 //! Domains that are not ASCII must be stored in their `xn--` form: turning one into the other
 //! needs Unicode tables that are larger than mailroom.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// The longest address. <https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1>
 const LIMIT: usize = 254;
@@ -37,6 +42,66 @@ pub fn check(address: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// What stands before the `<` of `Name <local@domain>`, if it has one, and the address.
+pub fn split(from: &str) -> (&str, &str) {
+    match from.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, address)) => (name.trim(), address),
+        None => ("", from),
+    }
+}
+
+/// A name without its quotes, and whether it is made of words and quoted strings alone, so that it
+/// can stand in a header as it is. A quote that is not closed is a character like others.
+/// <https://www.rfc-editor.org/rfc/rfc5322#section-3.2.5>
+pub fn unquote(name: &str) -> (String, bool) {
+    let (mut text, mut quoted, mut words) = (String::new(), false, true);
+    let mut chars = name.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' => quoted = !quoted,
+            '\\' if quoted => text.extend(chars.next()),
+            _ => {
+                let fits = u8::try_from(char).map_or(true, |byte| byte == b' ' || is_atext(byte));
+                words &= quoted || fits || !char.is_ascii();
+                text.push(char);
+            }
+        }
+    }
+    if quoted { (name.to_owned(), false) } else { (text, words) }
+}
+
+/// A From, `local@domain` or `Name <local@domain>`, as a provider takes it: a name with a comma or
+/// the like in quotes. With `ascii` a name in other letters is encoded.
+/// <https://www.rfc-editor.org/rfc/rfc5322#section-3.4>
+pub fn from(from: &str, ascii: bool) -> String {
+    let (name, address) = split(from);
+    let (text, words) = unquote(name);
+    if ascii && !text.is_ascii() {
+        format!("{} <{address}>", encoded(&text))
+    } else if words {
+        from.to_owned()
+    } else {
+        format!("\"{}\" <{address}>", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+/// Bytes of text in an encoded word, which may have 75 characters.
+const ENCODED: usize = 45;
+
+/// <https://www.rfc-editor.org/rfc/rfc2047#section-2>
+fn encoded(mut text: &str) -> String {
+    let mut out = String::new();
+    while !text.is_empty() {
+        let fits = |end: &usize| text.is_char_boundary(*end);
+        let end = (0..=ENCODED.min(text.len())).rfind(fits).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        let blank = if out.is_empty() { "" } else { " " };
+        out += &format!("{blank}=?UTF-8?B?{}?=", STANDARD.encode(word));
+        text = rest;
+    }
+    out
+}
+
 /// <https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3>
 fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
@@ -54,6 +119,59 @@ fn is_label(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_with_a_comma_is_quoted_and_one_with_accents_is_encoded() {
+        for (given, ascii, utf8) in [
+            ("a@example.com", "a@example.com", None),
+            ("<a@example.com>", "<a@example.com>", None),
+            ("Mail Room <a@example.com>", "Mail Room <a@example.com>", None),
+            ("Acme, Inc. <a@example.com>", "\"Acme, Inc.\" <a@example.com>", None),
+            ("\"Acme, Inc.\" <a@example.com>", "\"Acme, Inc.\" <a@example.com>", None),
+            ("\"Acme, Inc.\" Post <a@example.com>", "\"Acme, Inc.\" Post <a@example.com>", None),
+            ("Acme (\\) <a@example.com>", "\"Acme (\\\\)\" <a@example.com>", None),
+            ("12\" Discs <a@example.com>", "\"12\\\" Discs\" <a@example.com>", None),
+            ("=?UTF-8?B?w6k=?= <a@example.com>", "=?UTF-8?B?w6k=?= <a@example.com>", None),
+            (
+                "Caf\u{e9} <a@example.com>",
+                "=?UTF-8?B?Q2Fmw6k=?= <a@example.com>",
+                Some("Caf\u{e9} <a@example.com>"),
+            ),
+            (
+                "\"Caf\u{e9}, Bar\" <a@example.com>",
+                "=?UTF-8?B?Q2Fmw6ksIEJhcg==?= <a@example.com>",
+                Some("\"Caf\u{e9}, Bar\" <a@example.com>"),
+            ),
+            (
+                "Caf\u{e9}, Bar <a@example.com>",
+                "=?UTF-8?B?Q2Fmw6ksIEJhcg==?= <a@example.com>",
+                Some("\"Caf\u{e9}, Bar\" <a@example.com>"),
+            ),
+        ] {
+            assert_eq!(from(given, true), ascii);
+            assert_eq!(from(given, false), utf8.unwrap_or(ascii));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_of_mail_sees_the_name_that_was_set(name in "\\PC{0,80}") {
+            let name = name.trim().replace('"', "");
+            let header = from(&format!("{name} <a@example.com>"), true);
+            prop_assert!(header.is_ascii());
+            prop_assert!(header.split(' ').all(|word| !word.starts_with("=?") || word.len() <= 75
+                || name.is_ascii()));
+            let read = mailparse::addrparse_header(
+                &mailparse::parse_header(format!("From: {header}").as_bytes()).unwrap().0,
+            ).unwrap();
+            let read = read.extract_single_info().unwrap();
+            prop_assert_eq!(read.addr, "a@example.com");
+            // Blanks between words are no part of a name.
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(words(&read.display_name.unwrap_or_default()), words(&name));
+        }
+    }
 
     #[test]
     fn ordinary_addresses_pass() {

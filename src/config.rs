@@ -8,7 +8,6 @@ mod reader;
 mod values;
 mod vars;
 
-use crate::error::Error;
 use crate::log;
 use crate::source::queue::Retention;
 use crate::statsd::Place;
@@ -24,7 +23,7 @@ use std::time::Duration;
 pub use values::ApiToken;
 #[cfg(feature = "postmark")]
 use values::api_token;
-use values::{channel, duration, file_path, rate, retention, sender, web_url};
+use values::{channel, config_set, duration, file_path, rate, retention, sender, web_url};
 use vars::{QUEUE, SENDERS};
 pub use vars::{VARS, Var, is_unknown};
 use zeroize::Zeroizing;
@@ -158,17 +157,9 @@ pub fn is_about(problem: &str, name: &str) -> bool {
 }
 
 impl Config {
-    /// Reads and checks all settings that `inputs.command` uses.
-    ///
-    /// # Errors
-    /// Everything that is wrong, a line each, by the name of the variable (exit 78).
-    pub fn load(inputs: &Inputs<'_>) -> Result<Config, Error> {
-        let (config, problems) = Config::read(inputs);
-        if problems.is_empty() { Ok(config) } else { Err(Error::config(problems.join("\n"))) }
-    }
-
-    /// As [`Config::load`], with what is wrong beside it, `NAME: what` each. A setting that is
-    /// wrong has its default, or nothing, and must not be relied on: see [`is_about`].
+    /// Reads and checks all settings that `inputs.command` uses. Gives beside them all that is
+    /// wrong, `NAME: what` each: a setting that is wrong has its default, or nothing, and must not
+    /// be relied on (see [`is_about`]).
     pub fn read(inputs: &Inputs<'_>) -> (Config, Vec<String>) {
         let mut r = Reader { inputs, problems: Vec::new() };
         let flags = [("false", false), ("true", true)];
@@ -267,6 +258,13 @@ impl Config {
             && let Err(why) = sender(&self.source)
         {
             r.problem("MAILROOM_SES_SOURCE", why);
+        }
+        if SENDERS.contains(&command)
+            && self.transport == "ses"
+            && !self.config_set.is_empty()
+            && let Err(why) = config_set(&self.config_set)
+        {
+            r.problem("MAILROOM_SES_CONFIG_SET", why);
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct Pace {
 const CROWDED: Duration = Duration::from_secs(1);
 /// The longest pause after the provider was not reached.
 const MISS_CAP: Duration = Duration::from_secs(30);
+/// The longest wait that a rate can ask for, in seconds.
+const LONGEST: f64 = 86_400.0;
 
 impl Pace {
     /// No rate, no limit: for a pipe, whose reader sets the pace.
@@ -175,9 +177,15 @@ impl Pace {
         self.holds.in_force()
     }
 
-    /// How long what is being held now should wait.
-    pub fn probe_delay(&self, now: Instant) -> Duration {
-        self.holds.probe_delay(now)
+    /// How long what was held in a batch with these outcomes should wait. Other holds do not
+    /// count: they may be probed much later.
+    pub fn probe_delay(&self, outcomes: &[Outcome], now: Instant) -> Duration {
+        let scope = |outcome: &Outcome| match outcome {
+            Outcome::Hold { scope, .. } => Some(*scope),
+            _ => None,
+        };
+        let met: Vec<Scope> = outcomes.iter().filter_map(scope).collect();
+        self.holds.probe_delay(&met, now)
     }
 
     /// Whether a batch may go now.
@@ -224,7 +232,8 @@ impl Pace {
     pub fn spent(&mut self, recipients: usize, now: Instant) {
         let rate = self.throttle.rate(self.top_rate());
         if rate.is_finite() && rate > 0.0 {
-            let cost = Duration::from_secs_f64(recipients as f64 / rate);
+            // A provider may tell any rate; no wait is endless.
+            let cost = Duration::from_secs_f64((recipients as f64 / rate).min(LONGEST));
             self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
         }
     }
@@ -378,6 +387,17 @@ mod tests {
             let _ = learn(&mut pace, 1, &accepted(), now);
         }
         assert_eq!(wait(&mut pace, now), SECOND / 4);
+    }
+
+    #[test]
+    fn a_rate_of_almost_nothing_is_a_wait_and_no_fault() {
+        let now = Instant::now();
+        for rate in [1e-300, f64::MIN_POSITIVE] {
+            let mut pace = Pace::new(10, 50.0, None);
+            let _ = pace.allow(Some(Quota { rate: Some(rate), ..Quota::default() }), now);
+            pace.spent(1, now);
+            assert_eq!(pace.permit(now), Permit::Wait(now + 86_400 * SECOND));
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Pump<'_> {
                     let probe = if broken.is_some() || self.stop.requested() {
                         Duration::ZERO
                     } else {
-                        self.pace.probe_delay(now)
+                        self.pace.probe_delay(&outcomes, now)
                     };
                     self.source.settle(batch, outcomes, probe)?;
                     self.progressed();

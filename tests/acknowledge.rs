@@ -72,6 +72,26 @@ fn deliveries_are_settled_by_the_sender_with_the_id_of_the_provider() {
 }
 
 #[test]
+fn what_could_not_be_taken_over_before_the_stop_is_said_to_be_leased_still() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 3);
+    let line = one_line(&database);
+    let mut send = send(&database, &endpoint).start();
+    send.wait_log("configured; ");
+    let mut client = database.client();
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
+    send.write(line);
+    wait_until("taking over waits", || database.blocked("-- Takes over") == 1);
+    let finished = send.stop();
+    lock.rollback().unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.log.contains("messages left out: 3; asked to stop"), "{}", finished.log);
+    assert!(!finished.log.contains("somebody else's"), "{}", finished.log);
+}
+
+#[test]
 fn what_was_written_is_not_settled_before_it_is_sent_and_comes_again_when_the_lease_ends() {
     let database = Database::migrated();
     let collect = collect(&database).start();

@@ -75,6 +75,19 @@ fn all_problems_are_reported_at_once_by_name_and_without_the_secrets() {
 }
 
 #[test]
+fn what_ses_would_refuse_with_every_mail_is_refused_at_the_start() {
+    let long = "x".repeat(65);
+    for (name, value) in [
+        ("MAILROOM_SES_CONFIG_SET", "my set"),
+        ("MAILROOM_SES_CONFIG_SET", "caf\u{e9}"),
+        ("MAILROOM_SES_CONFIG_SET", &long),
+        ("MAILROOM_SES_SOURCE", "A\nB <noreply@example.com>"),
+    ] {
+        assert_problems(&Program::new(&["send"]).env(name, value).output(), &[name]);
+    }
+}
+
+#[test]
 fn what_is_required_is_asked_for_by_name() {
     assert_problems(
         &Program::new(&["collect"]).output(),

@@ -198,6 +198,27 @@ fn asked_to_stop_while_settling_waits_for_a_lock_it_ends_in_time_and_says_what_i
 }
 
 #[test]
+fn a_reader_that_stalls_for_longer_than_the_lease_gets_a_batch_that_another_one_has_too() {
+    let database = Database::migrated();
+    database.accounts("user", 50);
+    let collect = || {
+        Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "50").env("MAILROOM_LEASE", "1000")
+    };
+    let (reader, output) = stalled();
+    let slow = collect().stdout(output).start();
+    wait_until("a batch is claimed", || database.in_state("leased") == 50);
+    reader.wait_full();
+    let other = collect().start();
+    let lines = other.wait_lines(1);
+    let out = reader.read();
+    assert_eq!(addresses(&out.wait_lines(1)), addresses(&lines));
+    for collect in [slow, other] {
+        assert_eq!(collect.stop().code, Some(0));
+    }
+    assert_eq!(database.in_state("sent"), 50);
+}
+
+#[test]
 fn with_ack_sent_the_leases_stand() {
     let database = Database::migrated();
     database.accounts("user", 13);

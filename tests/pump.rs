@@ -244,6 +244,22 @@ fn a_held_action_waits_and_the_others_go_on() {
 }
 
 #[test]
+fn a_new_hold_on_everything_does_not_wait_for_the_probe_of_an_old_one_on_an_action() {
+    PASSED.set(Duration::ZERO);
+    // Action 2 has no template, and is found so ever more rarely; then the account is paused.
+    let mut list = List::new(&[2, 1], Duration::from_secs(20_000));
+    list.rows.get_mut(&2).unwrap().due += Duration::from_secs(2000);
+    let says = |message: &Message, at| match (message.action, at) {
+        (2, _) => hold(Scope::Action(2)),
+        (_, 2000..2010) => hold(Scope::All),
+        _ => accepted(),
+    };
+    let (list, calls) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
+    let sent_at = list.rows[&2].sent_at.expect("it is sent");
+    assert!((2030..=2032).contains(&sent_at), "{sent_at}: {calls:?}");
+}
+
+#[test]
 fn a_cause_that_changes_while_it_is_held_does_not_start_over() {
     PASSED.set(Duration::ZERO);
     let list = List::new(&[1; 3], Duration::from_secs(5000));

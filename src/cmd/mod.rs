@@ -134,6 +134,10 @@ fn stream(stream: impl std::os::fd::AsFd) -> Result<File, Error> {
 /// one. `overdue` is the exit status if something holds it up for too long after the request to
 /// stop: 0 where a database leases the deliveries.
 fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
+    // Leases are told apart by random numbers. Where there are some now, there always are:
+    // <https://man7.org/linux/man-pages/man2/getrandom.2.html>
+    getrandom::u64()
+        .map_err(|error| Error::new(Kind::Bug, format!("there are no random numbers: {error}")))?;
     if let Err(why) = notify::configure(&env) {
         log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
     }

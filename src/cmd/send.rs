@@ -18,13 +18,10 @@ const BATCH: usize = 50;
 
 /// Runs until the input ends or it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
-    let input = stream(std::io::stdin().as_fd())?;
+    let input = input(config.ack)?;
     let metrics = metrics(config, "send");
     let acknowledge = match config.ack {
-        Ack::Written => {
-            refuse_named_fifo(&input)?;
-            Acknowledge::Here
-        }
+        Ack::Written => Acknowledge::Here,
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
@@ -67,6 +64,18 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         unit: unit(config),
     }
     .run()
+}
+
+/// Standard input as a file of our own, and no other of it: when that is closed, the writer is told.
+fn input(ack: Ack) -> Result<File, Error> {
+    let input = stream(std::io::stdin().as_fd())?;
+    if ack == Ack::Written {
+        refuse_named_fifo(&input)?;
+    }
+    std::io::pipe()
+        .and_then(|(nothing, _)| Ok(nix::unistd::dup2_stdin(nothing)?))
+        .map_err(|error| Error::io("standard input cannot be taken over", error))?;
+    Ok(input)
 }
 
 /// The writer of a FIFO with a name may go on while its reader is started again. The new one begins

@@ -92,11 +92,21 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
 /// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider
 /// refuse every mail.
 pub(super) fn sender(text: &str) -> Result<(), String> {
-    let address = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
-        Some((_, address)) => address,
-        None => text,
-    };
+    if text.contains(char::is_control) {
+        return Err("must not hold a control character".to_owned());
+    }
+    let (_, address) = address::split(text);
     address::check(address).map_err(|why| format!("is no address to send from: {why}"))
+}
+
+/// The name of a configuration set.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference/API_ConfigurationSet.html>
+pub(super) fn config_set(name: &str) -> Result<(), &'static str> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err("must be 1 to 64 of the letters A to Z and a to z, digits, hyphens and underscores")
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {

@@ -32,10 +32,11 @@ impl Holds {
         &self.0
     }
 
-    /// How long what is being held now should wait.
-    pub(super) fn probe_delay(&self, now: Instant) -> Duration {
-        let waits = self.0.iter().map(|hold| hold.probe_at.saturating_duration_since(now));
-        waits.max().unwrap_or(PROBE_FIRST)
+    /// How long what met these holds should wait: until the first of them is probed.
+    pub(super) fn probe_delay(&self, met: &[Scope], now: Instant) -> Duration {
+        let met = self.0.iter().filter(|hold| met.contains(&hold.scope));
+        let waits = met.map(|hold| hold.probe_at.saturating_duration_since(now));
+        waits.min().unwrap_or(PROBE_FIRST)
     }
 
     /// If everything is held: when it is probed.

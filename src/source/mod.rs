@@ -128,7 +128,8 @@ fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, met
     }
 }
 
-/// The text of a new lease: who, and a number that no other lease has.
+/// The text of a new lease: who, and a number that no other lease has. (The commands do not begin
+/// where there are no random numbers.)
 fn new_lease(holder: &str) -> Arc<str> {
     let nonce = getrandom::u64().unwrap_or_default();
     Arc::from(format!("{holder}:{}:{nonce:016x}", std::process::id()))

@@ -30,6 +30,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+/// So many messages that will not be sent are kept at once: a writer that does not end must not fill
+/// the memory.
+const TOGETHER: usize = 500;
+
 /// The number of a record, and that of a message in it, both from 1.
 type Place = (u64, usize);
 
@@ -170,27 +174,26 @@ impl StdinSource {
     /// Takes what is in the pipe and will not be sent any more: nobody else has it.
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
         let start = (self.clock.now)();
-        while self.stop.requested() && (self.clock.now)() < start + SLICE {
+        while self.stop.requested() && !self.kept.is_full() && (self.clock.now)() < start + SLICE {
             match self.input.read(None, 1)? {
                 Read::Records(records) => self.take(records)?,
                 Read::Nothing | Read::End => break,
+            }
+            if self.waiting.len() >= TOGETHER {
+                self.give_up_all();
             }
         }
         Ok(())
     }
 
-    /// Keeps what a person must see to, with the reasons: nobody else has it.
-    fn give_up(&mut self, messages: Vec<(Message, String)>) {
-        let mut raw = Vec::new();
-        let mut reasons = Vec::with_capacity(messages.len());
-        for (message, why) in messages {
-            reasons.push((log::address(&message.email), why));
-            raw.extend(encode(message));
-        }
-        let kept = self.keep(&raw, reasons.len());
-        for (to, why) in reasons {
-            log::error("SEND", format_args!("not delivered to {to}: {why}; {kept}"));
-        }
+    /// Keeps what waits.
+    fn give_up_all(&mut self) {
+        let why = match self.stop.requested() {
+            true => "the process was asked to stop",
+            false => "the process could not go on",
+        };
+        let waiting = self.waiting.drain(..).map(|held| (held.message, why.to_owned()));
+        self.kept.give_up(waiting.collect(), (self.clock.now)());
     }
 
     /// Puts back, with a database, what waits here and cannot be sent now: it must not stand in
@@ -342,7 +345,7 @@ impl Source for StdinSource {
             let written = write_down(link, "settling", &settled)?;
             report_settled(&settled, written.as_deref(), &self.metrics);
         }
-        self.give_up(undelivered);
+        self.kept.give_up(undelivered, (self.clock.now)());
         if all_held {
             self.put_back(|_| true, probe, &format!("{HELD}everything is held"))
         } else {
@@ -364,10 +367,19 @@ impl Source for StdinSource {
             Acknowledge::Here => self.empty_the_pipe(),
             Acknowledge::Database(..) => Ok(()),
         };
+        if let (Acknowledge::Here, Some(last)) = (&self.acknowledge, self.input.left()) {
+            let counts = self.input.counts();
+            log::warn(
+                "SEND",
+                format_args!(
+                    "asked to stop before the end of the input, after {counts} {last}; the rest \
+                     is in its file alone"
+                ),
+            );
+        }
+        self.input.close();
         let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
-        let stopped = |held: Held| (held.message, "the process was asked to stop".to_owned());
-        let waiting = self.waiting.drain(..).map(stopped).collect();
-        self.give_up(waiting);
+        self.give_up_all();
         let kept = self.kept.close((self.clock.now)());
         emptied.and(released).and(kept)?;
         if self.bad > 0 {

@@ -4,9 +4,9 @@
 //! Here, and only here, tokens and whole addresses are shown: it is what a developer turns it on for.
 
 use super::{Transport, ready};
-use crate::model::{Batch, Message, Outcome};
+use crate::error::Error;
+use crate::model::{Batch, Message, Outcome, Scope};
 use crate::template::{Templates, data};
-use crate::verdict;
 use std::io::Write;
 
 /// What the transport is told.
@@ -25,12 +25,13 @@ pub struct Settings {
 pub struct Dry<W: Write> {
     settings: Settings,
     out: W,
+    broken: Option<Error>,
 }
 
 impl<W: Write> Dry<W> {
     /// A transport that prints to `out`, and flushes it after each batch.
     pub fn new(settings: Settings, out: W) -> Dry<W> {
-        Dry { settings, out }
+        Dry { settings, out, broken: None }
     }
 
     /// Prints one call.
@@ -73,13 +74,20 @@ impl<W: Write> Transport for Dry<W> {
             .try_for_each(|(action, template, to)| self.print(*action, template, to))
             .and_then(|()| self.out.flush());
         if let Err(error) = printed {
+            let what = "printing the requests to standard output failed";
+            let why = format!("{what}: {error}");
             // What was not printed was not handed over.
             for outcome in &mut outcomes {
                 if matches!(outcome, Outcome::Accepted { .. }) {
-                    *outcome = verdict::fault(verdict::Fault::NothingSent, &error.to_string());
+                    *outcome = Outcome::Hold { scope: Scope::All, why: why.clone() };
                 }
             }
+            self.broken = Some(Error::io(what, error));
         }
         outcomes
+    }
+
+    fn broken(&mut self) -> Option<Error> {
+        self.broken.take()
     }
 }

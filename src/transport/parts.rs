@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// No mail of a batch begins its way later than this after the first one.
 pub const BUDGET: Duration = Duration::from_secs(60);
 
-/// The longest that a batch can take with any transport, looking names up aside: [`BUDGET`], and
+/// The longest that a batch can take with any provider, looking names up aside: [`BUDGET`], and
 /// what began just before its end. A lease must outlast it, or somebody else claims what is still
-/// on its way.
+/// on its way. (A pipe waits for its reader, however long.)
 pub const WORST: Duration = Duration::from_secs(110);
 
 /// The time of one batch. Copies end together.

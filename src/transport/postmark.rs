@@ -7,6 +7,7 @@
 mod trial;
 
 use super::{BUDGET, Calls, Item, Transport, WORST, scrub};
+use crate::address;
 use crate::clock::Clock;
 use crate::http::{self, Http, Reply};
 use crate::model::{Batch, Outcome};
@@ -45,7 +46,8 @@ pub struct Postmark {
 
 impl Postmark {
     /// Opens nothing yet.
-    pub fn new(settings: Settings, http: Http) -> Postmark {
+    pub fn new(mut settings: Settings, http: Http) -> Postmark {
+        settings.source = address::from(&settings.source, false);
         Postmark { settings, http }
     }
 

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
 use super::{BUDGET, Budget, Calls, Item, Transport, WORST, scrub};
+use crate::address;
 use crate::aws::credentials::{self, Keeper};
 use crate::aws::endpoint::Endpoint;
 use crate::clock::Clock;
@@ -83,6 +84,8 @@ impl Ses {
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
         let client = Client::new(endpoint, http, keeper, Box::new(clock.wall));
+        // SES takes ASCII alone.
+        let source = address::from(&source, true);
         let settings = Said { templates: Rc::new(templates), source, config_set, output };
         Ses { settings, client, now: clock.now, told: false, saved: 0 }
     }

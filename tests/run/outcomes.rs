@@ -256,6 +256,20 @@ fn debug_mode_prints_the_requests_and_sends_nothing() {
 }
 
 #[test]
+fn debug_mode_whose_reader_is_gone_ends_with_74_and_the_mails_still_wait() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    database.accounts("user", 2);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let finished = run(&database, &endpoint).env("MAILROOM_DEBUG", "true").stdout(writer).output();
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    let waiting = "SELECT count(*) FROM deliveries
+                    WHERE state = 'pending' AND attempts = 0 AND due_at <= now()";
+    assert_eq!(database.number(waiting), 2, "{}", finished.log);
+}
+
+#[test]
 fn a_reason_with_a_nul_or_without_end_is_written_down_all_the_same() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

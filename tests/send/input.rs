@@ -174,6 +174,19 @@ fn debug_mode_prints_the_requests_and_sends_nothing() {
 }
 
 #[test]
+fn debug_mode_whose_reader_is_gone_keeps_what_it_read_and_blames_nobody() {
+    let endpoint = Endpoint::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let program = Program::send(&endpoint.url()).env("MAILROOM_DEBUG", "true").stdout(writer);
+    let finished = program.input(activations("user", 2));
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    assert_eq!(finished.undelivered.lines().count(), 2, "{}", finished.log);
+    assert!(finished.log.contains("the process could not go on; kept in"), "{}", finished.log);
+    assert!(!finished.log.contains("asked to stop"), "{}", finished.log);
+}
+
+#[test]
 fn debug_mode_needs_no_credentials() {
     let finished = Program::send("http://127.0.0.1:9")
         .without("AWS_ACCESS_KEY_ID")

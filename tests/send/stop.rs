@@ -5,9 +5,11 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, Running, messages, wait_until};
 use crate::support::records::activations;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::AsFd as _;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -189,6 +191,84 @@ fn a_sender_that_something_holds_up_ends_all_the_same_and_owns_up_to_what_only_i
         assert_eq!(finished.code, Some(code), "{}", finished.log);
         assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     }
+}
+
+#[test]
+fn a_writer_that_never_ends_does_not_fill_the_memory_of_a_sender_that_must_stop() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // In half a second the writer brings more than that.
+    let send = Program::send(&endpoint.url()).after("ulimit -d 3000").stdin(reader).start();
+    writer.write_all(&activations("a", 1)).unwrap();
+    send.wait_log("everything is held");
+    let writing = std::thread::spawn(move || {
+        let record = activations("user", 50);
+        (0..).take_while(|_| writer.write_all(&record).is_ok()).count()
+    });
+    let finished = send.stop();
+    let written = writing.join().unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let kept = kept(&finished.undelivered);
+    assert!(kept > 1000 && kept <= 1 + 50 * written, "{kept} of {written} records were kept");
+}
+
+#[test]
+fn a_file_is_not_read_on_after_the_signal_and_the_log_says_from_where() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_millis(700), Box::new(Reply::Accept)));
+    let mut file = tempfile::tempfile().unwrap();
+    for name in ["a", "b", "c"] {
+        file.write_all(&activations(name, 2)).unwrap();
+    }
+    file.rewind().unwrap();
+    let send = Program::send(&endpoint.url()).stdin(file).start();
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    let finished = send.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(sent(&endpoint).len(), 2, "{}", finished.log);
+    assert_eq!(finished.undelivered, "", "{}", finished.log);
+    let said = "asked to stop before the end of the input, after record 1; the rest is in its file";
+    assert!(finished.log.contains(said), "{}", finished.log);
+}
+
+#[test]
+fn a_file_that_was_read_to_its_end_is_not_said_to_hold_more() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&activations("a", 2)).unwrap();
+    file.rewind().unwrap();
+    let send = Program::send(&endpoint.url()).stdin(file).start();
+    send.wait_log("everything is held");
+    let finished = send.stop();
+    assert_eq!(kept(&finished.undelivered), 2, "{}", finished.log);
+    assert!(!finished.log.contains("the end of the input"), "{}", finished.log);
+}
+
+#[test]
+fn after_its_last_look_nobody_can_write_into_the_pipe() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut send = Program::send(&endpoint.url()).stdin(reader).start();
+    writer.write_all(&activations("a", 3)).unwrap();
+    send.wait_log("everything is held");
+    // Opening it to write waits for a reader: it stands still where it keeps what it has.
+    std::fs::create_dir_all(send.output_dir()).unwrap();
+    let file = send.output_dir().join("undelivered.csv");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    send.signal(Signal::SIGTERM);
+    let started = Instant::now();
+    wait_until("there is no reader", || {
+        let mut fds = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO).unwrap();
+        fds[0].revents().unwrap().contains(PollFlags::POLLERR)
+    });
+    assert!(started.elapsed() < Duration::from_secs(5), "its end closed the pipe");
+    assert!(send.is_running());
+    std::fs::remove_file(&file).unwrap();
+    send.kill();
 }
 
 /// Signals that wait for delivery, as a mask.

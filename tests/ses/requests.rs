@@ -66,6 +66,22 @@ fn without_a_configuration_set_none_is_named() {
 }
 
 #[test]
+fn a_from_name_stands_in_the_call_as_a_header_has_it() {
+    for (source, said) in [
+        ("Acme, Inc. <a@example.com>", "\"Acme, Inc.\" <a@example.com>"),
+        ("Caf\u{e9} <a@example.com>", "=?UTF-8?B?Q2Fmw6k=?= <a@example.com>"),
+    ] {
+        let rig = Rig::new();
+        let mut settings = rig.settings(mailroom::pump::system_clock());
+        settings.source = source.to_owned();
+        let keeper = rig.keeper(rig.variables());
+        let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
+        assert!(ses.send(&batch(1)).iter().all(accepted));
+        assert_eq!(rig.endpoint.requests().remove(0).json()["FromEmailAddress"], said);
+    }
+}
+
+#[test]
 fn an_empty_batch_is_no_call() {
     let rig = Rig::new();
     assert!(rig.ses().send(&Batch::default()).is_empty());
@@ -205,10 +221,11 @@ fn debug_mode_whose_output_is_full_hands_nothing_over() {
         source: "a@example.com".into(),
         config_set: String::new(),
     };
-    let outcomes = Dry::new(settings, full).send(&batch(2));
-    for outcome in &outcomes {
-        assert!(matches!(outcome, Outcome::Retry { ambiguous: false, .. }), "{outcome:?}");
+    let mut dry = Dry::new(settings, full);
+    for outcome in &dry.send(&batch(2)) {
+        assert!(matches!(outcome, Outcome::Hold { scope: Scope::All, .. }), "{outcome:?}");
     }
+    assert_eq!(dry.broken().map(|error| error.kind), Some(mailroom::error::Kind::Io));
 }
 
 #[test]

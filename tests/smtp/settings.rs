@@ -26,7 +26,7 @@ fn send_hands_records_to_an_smtp_server_in_one_thread() {
         .env("MAILROOM_SMTP_URL", server.url("user@", &ca))
         .env("MAILROOM_SMTP_PASSWORD_FILE", dir.path().join("password"))
         .env("MAILROOM_TEMPLATE_DIR", dir.path())
-        .env("MAILROOM_SES_SOURCE", "noreply@example.org")
+        .env("MAILROOM_SES_SOURCE", "\"Caf\u{e9}, \\\"Bar\\\"\" <noreply@example.org>")
         .stdin(std::process::Stdio::piped())
         .start();
     running.write(record("john"));
@@ -40,6 +40,8 @@ fn send_hands_records_to_an_smtp_server_in_one_thread() {
     assert!(!finished.log.contains("pass word"), "{}", finished.log);
     let mail = &server.mails()[0];
     assert_eq!((mail.from.as_str(), mail.to.as_str()), ("noreply@example.org", "john@example.com"));
+    let from = mail.header("From").unwrap();
+    assert_eq!(from, "Caf\u{e9}, \"Bar\" <noreply@example.org>");
     assert_eq!(server.connections(), 1);
 }
 
@@ -49,8 +51,11 @@ fn send_hands_records_to_postmark() {
     let finished = send("postmark")
         .env("MAILROOM_POSTMARK_TOKEN", API_TOKEN)
         .env("MAILROOM_POSTMARK_URL", endpoint.url())
+        .env("MAILROOM_SES_SOURCE", "Caf\u{e9}, Bar <noreply@example.com>")
         .input(record("john"));
     assert_eq!(finished.code, Some(0), "{}", finished.log);
+    let from = &endpoint.requests()[0].json()["Messages"][0]["From"];
+    assert_eq!(from, "\"Caf\u{e9}, Bar\" <noreply@example.com>");
     let mails = endpoint.accepted();
     assert_eq!((mails.len(), mails[0].to.as_str()), (1, "john@example.com"));
     assert!(!finished.log.contains(API_TOKEN), "{}", finished.log);

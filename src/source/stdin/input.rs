@@ -9,8 +9,8 @@ use crate::stop::{SLICE, Stop};
 use crate::wire::{Reader, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::io::{Read as _, Seek as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 const BUFFER: usize = 16 * 1024;
@@ -35,6 +35,10 @@ pub struct Input {
     start: usize,
     end: usize,
     ended: bool,
+    /// The number of the last record that was given out.
+    last: u64,
+    /// Whether it is a file on a disk, where what is not read stays.
+    stays: bool,
     /// What went wrong behind records that were given out.
     failed: Option<Error>,
 }
@@ -42,13 +46,42 @@ pub struct Input {
 impl Input {
     /// Reads from `file` what `reader` understands.
     pub fn new(file: File, reader: Reader, stop: Stop, clock: Clock) -> Input {
-        let buffer = vec![0; BUFFER];
-        Input { file, stop, clock, reader, buffer, start: 0, end: 0, ended: false, failed: None }
+        let stays = file.metadata().is_ok_and(|found| found.is_file());
+        Input {
+            file,
+            stop,
+            clock,
+            reader,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            ended: false,
+            last: 0,
+            stays,
+            failed: None,
+        }
     }
 
     /// What the numbers of the records count.
     pub fn counts(&self) -> &'static str {
         self.reader.counts()
+    }
+
+    /// After which record reading stopped because it was asked to, if there is more in the file.
+    pub fn left(&self) -> Option<u64> {
+        let ended = || {
+            let read = (&self.file).stream_position().unwrap_or_default();
+            self.start == self.end && self.file.metadata().is_ok_and(|found| read >= found.len())
+        };
+        (self.stays && !self.ended && self.stop.requested() && !ended()).then_some(self.last)
+    }
+
+    /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has.
+    pub fn close(&mut self) {
+        if let Ok((nothing, _)) = std::io::pipe() {
+            self.file = OwnedFd::from(nothing).into();
+        }
+        self.ended = true;
     }
 
     /// Waits for a record until `until`, or while the stop flag is down. Of events, which are
@@ -60,6 +93,10 @@ impl Input {
     pub fn read(&mut self, until: Option<Instant>, limit: usize) -> Result<Read, Error> {
         if let Some(error) = self.failed.take() {
             return Err(error);
+        }
+        // Nothing is lost in a file, and to read it on would never end.
+        if self.stays && self.stop.requested() {
+            return Ok(Read::End);
         }
         let Some(first) = self.record(until)? else {
             let ended = self.ended || self.stop.requested();
@@ -85,8 +122,9 @@ impl Input {
             if self.start < self.end {
                 let (taken, record) = self.reader.push(&self.buffer[self.start..self.end]);
                 self.start += taken;
-                if record.is_some() {
-                    return Ok(record);
+                if let Some(record) = record {
+                    self.last = record.number;
+                    return Ok(Some(record));
                 }
                 continue;
             }

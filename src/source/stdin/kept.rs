@@ -4,8 +4,10 @@
 //! In scope: trying the file again, saying what is kept where, and what could not be. Out of
 //! scope: what belongs here, and the file itself (`undelivered.rs`).
 
+use super::encode;
 use crate::error::{Error, Kind};
 use crate::log;
+use crate::model::Message;
 use crate::undelivered::Undelivered;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,24 @@ impl Kept {
             Err(error) => {
                 format!("held in memory, for {} cannot be written: {error}", self.path())
             }
+        }
+    }
+
+    /// Keeps what a person must see to, with the reasons: nobody else has it. One write for all of
+    /// it, as each waits for the disk.
+    pub fn give_up(&mut self, messages: Vec<(Message, String)>, now: Instant) {
+        if messages.is_empty() {
+            return;
+        }
+        let mut raw = Vec::new();
+        let mut reasons = Vec::with_capacity(messages.len());
+        for (message, why) in messages {
+            reasons.push((log::address(&message.email), why));
+            raw.extend(encode(message));
+        }
+        let kept = self.keep(&raw, reasons.len(), now);
+        for (to, why) in reasons {
+            log::error("SEND", format_args!("not delivered to {to}: {why}; {kept}"));
         }
     }
 

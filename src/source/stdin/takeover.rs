@@ -32,7 +32,17 @@ pub fn take_over(
     let adopted = link.run("taking over a batch", |statements, client| {
         statements.adopt(client, &secrets, &lease, lease_for)
     })?;
-    let mut adopted = adopted.unwrap_or_default();
+    let Some(mut adopted) = adopted else {
+        log::info(
+            "SEND",
+            format_args!(
+                "messages left out: {}; asked to stop before they could be taken over, so their \
+                 leases stand",
+                messages.len()
+            ),
+        );
+        return Ok(Sorted::default());
+    };
     let (mut taken, mut unsent) = (Vec::with_capacity(messages.len()), Vec::new());
     for (((record, place), mut message), token) in messages.into_iter().zip(&tokens) {
         let found = adopted.iter().position(|found| found.secret == token.secret());

@@ -4,6 +4,7 @@
 //! of a header or a body, never in their structure.
 
 use super::address;
+use crate::address::{split, unquote};
 use crate::model::Message;
 use lettre::Address;
 use lettre::message::{Mailbox, MultiPart};
@@ -76,12 +77,9 @@ pub(super) struct Sender {
 impl Sender {
     /// Reads `local@domain` or `Name <local@domain>`; the address was checked.
     pub(super) fn new(text: &str) -> Sender {
-        let (name, at) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-            Some((name, at)) => (name.trim().trim_matches('"'), at),
-            None => ("", text),
-        };
-        let name = (!name.is_empty()).then(|| name.replace(char::is_control, " "));
-        Sender { mailbox: Mailbox::new(name, address(at)) }
+        let (name, at) = split(text);
+        let (name, _) = unquote(name);
+        Sender { mailbox: Mailbox::new((!name.is_empty()).then_some(name), address(at)) }
     }
 
     /// The address alone.
