@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             }
             if error.kind == Kind::Usage {
                 let known = cli::COMMANDS.iter().find(|known| known.name == command);
+                let known = known.filter(|known| known.name != "help");
                 let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
                 log::end(format_args!("see `mailroom help{of}`"));
             }

@@ -199,7 +199,7 @@ fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
     let found = Found::of(program(&Database::empty(), &endpoint.url()).output());
     found
         .says("schema", "failed", "mailroom migrate up")
-        .only(&["schema", "queue", "actions", "grants"]);
+        .only(&["schema", "queue", "actions", "grants", "channel"]);
     assert_eq!(found.code, 78);
     let database = Database::migrated();
     let other = program(&database, &endpoint.url()).env("MAILROOM_QUEUE_NAME", "other");

@@ -39,6 +39,27 @@ fn assert_problems(finished: &Finished, names: &[&str]) {
 }
 
 #[test]
+fn a_connection_string_that_is_wrong_is_told_with_the_rest_and_so_is_a_misspelt_name() {
+    let run = Program::new(&["run"])
+        .env("MAILROOM_DATABASE_URL", "hots=x")
+        .env("MAILROOM_SECRET_KEY", "00".repeat(32))
+        .env("MAILROOM_BATCH_LIMIT", "100")
+        .env("MAILROOM_BATCH_LIMITS", "1");
+    let finished = run.output();
+    assert_eq!(finished.code, Some(78), "{}", finished.log);
+    for told in ["MAILROOM_BATCH_LIMIT:", "MAILROOM_DATABASE_URL:", "MAILROOM_BATCH_LIMITS is no"] {
+        assert!(finished.log.contains(told), "no {told:?} in {}", finished.log);
+    }
+}
+
+#[test]
+fn help_for_a_command_that_is_not_there_names_the_help_that_lists_them() {
+    let finished = Program::new(&["help", "fetch"]).on_nothing().output();
+    assert_eq!(finished.code, Some(64));
+    assert!(finished.log.ends_with("see `mailroom help`\n"), "{}", finished.log);
+}
+
+#[test]
 fn all_problems_are_reported_at_once_by_name_and_without_the_secrets() {
     let secret = "0123456789abcdefX".repeat(4);
     let bad = [
@@ -182,7 +203,6 @@ fn a_wrong_command_line_ends_with_status_64_and_a_hint() {
         &["collect", "--secret-key", "x"],
         &["fetch"],
         &["--no-such-flag"],
-        &["help", "fetch"],
         &["migrate"],
         &["migrate", "sideways"],
         &["queue", "sideways"],

@@ -72,6 +72,10 @@ fn what_needs_a_look_is_listed_with_masked_addresses() {
     let table = done(&database, &["list"]);
     assert_eq!(table.lines().count(), 5, "{table}");
     assert!(table.contains("u***@example.com") && !table.contains("user"), "{table}");
+    let why = "so that nobody knows ".repeat(20);
+    database.run(&format!("UPDATE deliveries SET error = '{why}' WHERE token = 4"));
+    let table = done(&database, &["list"]);
+    assert!(table.contains(why.trim()), "cut, though nobody looks at it: {table}");
     assert_eq!(done(&Database::migrated(), &["list"]), "none\n");
 }
 

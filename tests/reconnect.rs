@@ -399,6 +399,9 @@ fn of_several_hosts_the_one_that_takes_writes_is_used_even_if_another_comes_firs
     let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", &url).start();
     database.accounts("user", 1);
     assert_eq!(addresses(&collect.wait_lines(1)), ["user1@example.com"]);
+    let health =
+        Program::new(&["health"]).on(&database).env("MAILROOM_DATABASE_URL", &url).output();
+    assert_eq!(health.code, Some(0), "{}", health.log);
     assert_eq!(stop_in_time(collect).len(), 1);
     // Alone it is waited for, and says why.
     let only = Program::collect(&database).env("MAILROOM_DATABASE_URL", &first).start();

@@ -138,7 +138,7 @@ fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_r
 #[test]
 fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     let database = Database::migrated();
-    let collect = collector(&database, "1", "300");
+    let collect = collector(&database, "2", "300");
     wait_quiet(&database);
     let mut other = database.client();
     let mut lock = other.transaction().unwrap();

@@ -64,7 +64,8 @@ pub const COMMANDS: &[CommandHelp] = &[
                 mailroom queue pause [--reason TEXT] | resume",
         summary: "look at deliveries, retry or drop them; pause and resume",
         details: "list: what is leased, waits or failed, or one state, or all. retry: failed ones, with \
-                  all their attempts.\ndrop: waiting and failed ones become failed with the \
+                  all their attempts; --all leaves out those that were dropped, unless a reason is \
+                  given.\ndrop: waiting and failed ones become failed with the \
                   reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
                   on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \
                   those whose reason begins so.",

@@ -135,7 +135,7 @@ fn provider(round: &mut Round) {
         return round.checks.unknown("provider", "its settings are wrong");
     }
     if round.config.debug && !round.is_wrong("MAILROOM_DEBUG") {
-        let told = "not needed: MAILROOM_DEBUG is true; to check it all the same: --debug=false";
+        let told = "not needed: MAILROOM_DEBUG is true; it is looked at without that";
         return round.checks.ok("provider", told);
     }
     match &round.config.provider {

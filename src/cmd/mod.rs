@@ -17,7 +17,7 @@ use crate::aws::Shared;
 use crate::aws::credentials::{Failure, Keeper, Outside};
 use crate::aws::endpoint::Endpoint;
 use crate::cli::{self, Command};
-use crate::config::{Config, Inputs, is_unknown};
+use crate::config::{Config, Inputs, is_about, is_unknown};
 use crate::db::session::Session;
 use crate::db::{Fault, conninfo, migrate as migrate_schema, operate};
 use crate::error::{Error, Kind};
@@ -60,16 +60,22 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         let (config, problems) = Config::read(&inputs);
         return check::run(&config, &problems, json, &Stop::new());
     }
-    let (config, problems) = Config::read(&inputs);
+    let (config, mut problems) = Config::read(&inputs);
     // First, so that what is wrong is told in the shape that is wished.
     log::configure(config.log_level, config.log_format);
-    if !problems.is_empty() {
-        return Err(Error::config(problems.join("\n")));
-    }
     if matches!(parsed.command, Command::Collect | Command::Send | Command::Run) {
         for name in strangers() {
             log::warn("RUN", format_args!("{name} is no setting; mailroom help lists them"));
         }
+    }
+    if !problems.is_empty() {
+        // Told with the others, though it is read when it is needed.
+        if config.database_url.is_some()
+            && !problems.iter().any(|each| is_about(each, "MAILROOM_DATABASE_URL"))
+        {
+            problems.extend(target(&config).err().map(|error| error.message));
+        }
+        return Err(Error::config(problems.join("\n")));
     }
     let stop = Stop::new();
     match parsed.command {
@@ -106,6 +112,12 @@ fn look() -> Look {
             && set("NO_COLOR").is_none()
             && set("TERM").is_none_or(|term| term != "dumb"),
     }
+}
+
+/// As [`look`]; what no person looks at directly is not cut.
+fn look_whole() -> Look {
+    let seen = std::io::stdout().is_terminal() || env("COLUMNS").is_some();
+    Look { width: if seen { look().width } else { usize::MAX }, ..look() }
 }
 
 /// Columns and rows of the terminal, if it is one that knows.

@@ -1,6 +1,6 @@
 //! `mailroom queue`: deliveries looked at, tried again, given up; the queue paused and resumed.
 
-use super::{STEP, look, print, session, unusable};
+use super::{STEP, look_whole, print, session, unusable};
 use crate::cli::{Chosen, Queue, View};
 use crate::config::Config;
 use crate::db::operate::{self, CHUNK, STATES, Which};
@@ -69,7 +69,7 @@ fn list(
     }
     match found.is_empty() {
         true => print("none\n"),
-        false => print(&screen::list(&found, look())),
+        false => print(&screen::list(&found, look_whole())),
     }
 }
 

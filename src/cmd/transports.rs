@@ -1,6 +1,7 @@
 //! The transport that the configuration asks for. Checks all it can before anything is taken.
 
 use super::{account, env, stream};
+use crate::address;
 use crate::aws::credentials::Failure;
 use crate::aws::endpoint::Endpoint;
 use crate::config::{Config, Provider};
@@ -132,7 +133,7 @@ fn dry(config: &Config) -> Result<Box<dyn Transport>, Error> {
     let settings = dry::Settings {
         to,
         templates: config.templates.clone(),
-        source: config.source.clone(),
+        source: address::from(&config.source, matches!(config.provider, Provider::Ses)),
         config_set,
     };
     let out = stream(std::io::stdout().as_fd())?;

@@ -163,10 +163,13 @@ fn an_output_directory_that_cannot_be_written_to_is_found_before_anything_is_rea
 #[test]
 fn debug_mode_prints_the_requests_and_sends_nothing() {
     let endpoint = Endpoint::start();
-    let finished =
-        Program::send(&endpoint.url()).env("MAILROOM_DEBUG", "true").input(activations("user", 2));
+    let finished = Program::send(&endpoint.url())
+        .env("MAILROOM_DEBUG", "true")
+        .env("MAILROOM_SES_SOURCE", "Acme, Inc. <a@example.com>")
+        .input(activations("user", 2));
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     assert_eq!(endpoint.connections(), 0);
+    assert!(finished.out.contains("\"Acme, Inc.\" <a@example.com>"), "{}", finished.out);
     let url = format!("POST {}/v2/email/outbound-bulk-emails", endpoint.url());
     for text in [&url, "activationv1", "user1@example.com", "user2@example.com", &token(2)] {
         assert!(finished.out.contains(text), "no {text:?} in:\n{}", finished.out);

@@ -28,8 +28,9 @@ pub(super) fn check(round: &mut Round) {
         return unknown(round, &REST, "the database was not reached");
     };
     encryption(round, &target, &facts);
-    schema(round, &mut session, &facts);
+    let current = schema(round, &mut session, &facts);
     match facts.channel == round.config.channel {
+        _ if !current => round.checks.unknown("channel", "there may be no triggers"),
         _ if round.is_wrong("MAILROOM_CHANNEL_NAME") => {
             round.checks.unknown("channel", "MAILROOM_CHANNEL_NAME is wrong");
         }
@@ -128,8 +129,9 @@ fn privacy(mode: TlsMode, tls: Option<&str>, near: bool) -> Result<String, Strin
     }
 }
 
-/// Schema, queue and grants: what a daemon looks at when it connects.
-fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
+/// Schema, queue and grants: what a daemon looks at when it connects. Gives whether the schema is
+/// the one that is needed.
+fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
     match session.call(STEP, |client| Ok(migrate::require_current(client))) {
         Ok(Ok(())) => round.checks.ok("schema", format!("version {}", db::SCHEMA_VERSION)),
         Ok(Err(error)) => {
@@ -141,13 +143,14 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
             for name in ["queue", "actions", "grants"] {
                 round.checks.unknown(name, "the schema is not the one that is needed");
             }
-            return;
+            return false;
         }
         Err(fault) => {
             round.checks.unreachable("schema", fault.to_string(), "");
-            return ["queue", "actions", "grants"].iter().for_each(|name| {
+            for name in ["queue", "actions", "grants"] {
                 round.checks.unknown(name, "the schema could not be read");
-            });
+            }
+            return false;
         }
     }
     let queue = round.config.queue.as_str();
@@ -180,6 +183,7 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) {
         }
         Err(fault) => round.checks.unknown("grants", &fault.to_string()),
     }
+    true
 }
 
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.

@@ -62,6 +62,10 @@ pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, Error> {
     words.keep_alive(&mut base)?;
     let (tls, roots) = words.tls()?;
     let places = words.places()?;
+    if places.len() > 1 && words.filled("target_session_attrs").is_none() {
+        // One of them may be a standby.
+        base.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     let (passwords, warnings) = words.passwords(&places, &user, &dbname);
     Ok(Target { base, places, passwords, tls, roots, warnings })
 }
