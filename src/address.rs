@@ -78,8 +78,10 @@ pub fn from(from: &str, ascii: bool) -> String {
     let (text, words) = unquote(name);
     if ascii && !text.is_ascii() {
         format!("{} <{address}>", encoded(&text))
+    } else if name.is_empty() {
+        address.to_owned()
     } else if words {
-        from.to_owned()
+        format!("{name} <{address}>")
     } else {
         format!("\"{}\" <{address}>", text.replace('\\', "\\\\").replace('"', "\\\""))
     }
@@ -125,7 +127,9 @@ mod tests {
     fn a_name_with_a_comma_is_quoted_and_one_with_accents_is_encoded() {
         for (given, ascii, utf8) in [
             ("a@example.com", "a@example.com", None),
-            ("<a@example.com>", "<a@example.com>", None),
+            ("<a@example.com>", "a@example.com", None),
+            ("Acme\u{a0}<a@example.com>", "Acme <a@example.com>", None),
+            ("\u{a0} <a@example.com>", "a@example.com", None),
             ("Mail Room <a@example.com>", "Mail Room <a@example.com>", None),
             ("Acme, Inc. <a@example.com>", "\"Acme, Inc.\" <a@example.com>", None),
             ("\"Acme, Inc.\" <a@example.com>", "\"Acme, Inc.\" <a@example.com>", None),

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 pub const STATEMENT: Duration = Duration::from_secs(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// A connection that was lost sooner is not replaced at once.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Makes a session; called for every attempt.
 pub type Open = Box<dyn FnMut() -> Result<Session, Fault>>;
@@ -51,8 +53,8 @@ pub struct Link {
     proven: bool,
     /// Whether a new connection was made and nobody asked yet.
     fresh: bool,
-    /// Whether a statement was answered on this connection.
-    useful: bool,
+    /// Since when there is this connection.
+    since: Option<Instant>,
     give_up_at: Option<Instant>,
 }
 
@@ -69,7 +71,7 @@ impl Link {
             backoff: BACKOFF_FIRST,
             proven: false,
             fresh: false,
-            useful: false,
+            since: None,
             give_up_at: None,
         }
     }
@@ -115,8 +117,8 @@ impl Link {
                     }
                     self.live = Some(live);
                     self.metrics.connected(self.proven);
-                    (self.proven, self.fresh, self.useful) = (true, true, false);
                     let now = (self.clock.now)();
+                    (self.proven, self.fresh, self.since) = (true, true, Some(now));
                     notify::ready(now);
                     notify::status(format_args!("connected to {}", self.settings.target), now);
                 }
@@ -209,7 +211,7 @@ impl Link {
             notify::progress((self.clock.now)());
             match done {
                 Ok(value) => {
-                    (self.useful, self.backoff) = (true, BACKOFF_FIRST);
+                    self.backoff = BACKOFF_FIRST;
                     return Ok(Some(value));
                 }
                 Err(fault) => {
@@ -270,9 +272,10 @@ impl Link {
 
     /// Deals with a failed statement; gives whether to try again.
     fn failed(&mut self, what: &str, fault: &Fault) -> bool {
-        let useful = std::mem::take(&mut self.useful);
-        // A connection that is lost before it was of use would be lost again at once.
-        if !self.note(what, fault) || !useful {
+        let now = (self.clock.now)();
+        // One that is lost as soon as it is made would be lost again at once.
+        let soon = self.since.is_some_and(|since| now < since + SOON);
+        if !self.note(what, fault) || soon {
             let wait = self.next_wait();
             self.pause(wait);
         }

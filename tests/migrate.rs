@@ -275,6 +275,26 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
 }
 
 #[test]
+fn a_collector_that_ends_after_going_down_does_not_move_the_cursor_past_what_was_not_sent() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database)
+        .env("MAILROOM_ACK", "sent")
+        .env("MAILROOM_BATCH_LIMIT", "1")
+        .start();
+    for n in 1..=3 {
+        database.accounts(&format!("user{n}-"), 1);
+        collect.wait_lines(n);
+    }
+    // All three are leased, and none is known to be sent.
+    let down = Program::new(&["migrate", "down", "2", "--yes"]).on(&database).output();
+    assert_eq!(down.code, Some(0), "{}", down.log);
+    assert_eq!(collect.stop().code, Some(0));
+    assert_eq!(database.number("SELECT last_seq FROM jobs"), 0);
+    mailroom::db::migrate::up(&mut database.client()).unwrap();
+    assert_eq!(database.in_state("pending"), 3);
+}
+
+#[test]
 fn going_down_with_everything_sent_leaves_nothing_beyond_the_cursor() {
     let database = Database::migrated();
     database.run(

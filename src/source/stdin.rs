@@ -377,11 +377,19 @@ impl Source for StdinSource {
                 ),
             );
         }
+        let unread = matches!(self.acknowledge, Acknowledge::Here) && self.input.holds_more();
         self.input.close();
         let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
         self.give_up_all();
         let kept = self.kept.close((self.clock.now)());
         emptied.and(released).and(kept)?;
+        if unread {
+            return Err(Error::new(
+                Kind::Io,
+                "asked to stop while the input went on: what its writer had handed over beyond the \
+                 last record is lost",
+            ));
+        }
         if self.bad > 0 {
             let path = self.kept.path();
             return Err(Error::new(

@@ -208,7 +208,9 @@ fn a_writer_that_never_ends_does_not_fill_the_memory_of_a_sender_that_must_stop(
     });
     let finished = send.stop();
     let written = writing.join().unwrap();
-    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    // Whatever the pipe takes until it is closed is nobody's: that is said.
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    assert!(finished.log.contains("asked to stop while the input went on"), "{}", finished.log);
     let kept = kept(&finished.undelivered);
     assert!(kept > 1000 && kept <= 1 + 50 * written, "{kept} of {written} records were kept");
 }

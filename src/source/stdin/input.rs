@@ -76,6 +76,16 @@ impl Input {
         (self.stays && !self.ended && self.stop.requested() && !ended()).then_some(self.last)
     }
 
+    /// Whether a pipe holds something that was not read, and that nobody else has.
+    pub fn holds_more(&self) -> bool {
+        let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        let mut readable = || {
+            poll(&mut fds, PollTimeout::ZERO).is_ok()
+                && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
+        };
+        !self.stays && (self.start < self.end || !self.ended && readable())
+    }
+
     /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has.
     pub fn close(&mut self) {
         if let Ok((nothing, _)) = std::io::pipe() {
