@@ -3,8 +3,10 @@
 use super::sent;
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::pipe::wait_full;
 use crate::support::program::{Program, Running, messages, wait_until};
 use crate::support::records::activations;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -198,14 +200,18 @@ fn a_writer_that_never_ends_does_not_fill_the_memory_of_a_sender_that_must_stop(
     let endpoint = Endpoint::start();
     endpoint.set(Reply::error(400, "SendingPausedException", "paused for review"));
     let (reader, mut writer) = std::io::pipe().unwrap();
+    // So much that the sender, which logs each message, never sees it empty.
+    fcntl(&reader, FcntlArg::F_SETPIPE_SZ(1 << 20)).unwrap();
     // In half a second the writer brings more than that.
     let send = Program::send(&endpoint.url()).after("ulimit -d 3000").stdin(reader).start();
     writer.write_all(&activations("a", 1)).unwrap();
     send.wait_log("everything is held");
+    let watched = writer.try_clone().unwrap();
     let writing = std::thread::spawn(move || {
         let record = activations("user", 50);
         (0..).take_while(|_| writer.write_all(&record).is_ok()).count()
     });
+    wait_full(&watched);
     let finished = send.stop();
     let written = writing.join().unwrap();
     // Whatever the pipe takes until it is closed is nobody's: that is said.

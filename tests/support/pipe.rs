@@ -1,4 +1,4 @@
-//! A reader of the program's output that reads only when it is told to.
+//! Pipes that are full: a reader of the program's output that reads only when it is told to.
 
 use super::program::{Text, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -24,14 +24,19 @@ pub fn stalled() -> (Stalled, PipeWriter) {
 impl Stalled {
     /// Waits until the program has filled the pipe, so that its next write must wait.
     pub fn wait_full(&self) {
-        wait_until("the pipe is full", || {
-            let mut fds = [PollFd::new(self.writer.as_fd(), PollFlags::POLLOUT)];
-            poll(&mut fds, PollTimeout::ZERO).unwrap() == 0
-        });
+        wait_full(&self.writer);
     }
 
     /// Begins to read.
     pub fn read(self) -> Text {
         Text::follow(self.reader)
     }
+}
+
+/// Waits until the pipe takes nothing more.
+pub fn wait_full(writer: &PipeWriter) {
+    wait_until("the pipe is full", || {
+        let mut fds = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() == 0
+    });
 }
