@@ -1,7 +1,7 @@
 //! When a batch that is not full goes out.
 //!
 //! The window opens at the first notification and is not extended by later ones; when it ends,
-//! what is waiting goes. Time comes in as an argument; the caller waits.
+//! what is waiting goes. It ends sooner if what waits would be too late then. Time comes in as an argument; the caller waits.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 pub struct Window {
     timeout: Duration,
     opened: Option<Instant>,
+    by: Option<Instant>,
 }
 
 impl Window {
     /// A closed window that, once opened, lasts `timeout`.
     pub fn new(timeout: Duration) -> Window {
-        Window { timeout, opened: None }
+        Window { timeout, opened: None, by: None }
     }
 
     /// Opens the window at `now`, unless it is open.
@@ -30,9 +31,14 @@ impl Window {
         self.opened = Some(self.opened.map_or(now, |opened| opened.max(came)));
     }
 
+    /// Has the window end at `at`, if it would end later.
+    pub fn end_by(&mut self, at: Option<Instant>) {
+        self.by = at;
+    }
+
     /// Closes the window: nothing is waiting.
     pub fn close(&mut self) {
-        self.opened = None;
+        (self.opened, self.by) = (None, None);
     }
 
     /// Whether it is open.
@@ -42,7 +48,8 @@ impl Window {
 
     /// When it ends; `None` while it is closed.
     pub fn deadline(&self) -> Option<Instant> {
-        self.opened.map(|opened| opened + self.timeout)
+        let end = self.opened? + self.timeout;
+        Some(self.by.map_or(end, |by| end.min(by)))
     }
 
     /// Whether it is open and has ended.
@@ -68,6 +75,22 @@ mod tests {
         assert!(window.due(start + 5 * SECOND));
         window.close();
         assert_eq!(window.deadline(), None);
+    }
+
+    #[test]
+    fn the_window_ends_before_what_waits_is_too_late_and_no_later_for_it() {
+        let start = Instant::now();
+        let mut window = Window::new(5 * SECOND);
+        window.end_by(Some(start + 2 * SECOND));
+        assert_eq!(window.deadline(), None);
+        window.open(start);
+        assert_eq!(window.deadline(), Some(start + 2 * SECOND));
+        window.end_by(Some(start + 9 * SECOND));
+        assert_eq!(window.deadline(), Some(start + 5 * SECOND));
+        window.end_by(Some(start));
+        window.close();
+        window.open(start);
+        assert_eq!(window.deadline(), Some(start + 5 * SECOND));
     }
 
     #[test]

@@ -92,6 +92,44 @@ fn a_retry_goes_when_it_is_due_without_a_notification() {
 }
 
 #[test]
+fn a_batch_that_is_not_full_does_not_wait_until_its_tokens_have_expired() {
+    let database = Database::migrated();
+    let collect = collect(&database).env("MAILROOM_BATCH_TIMEOUT", "60000").start();
+    collect.wait_log("connected");
+    // A machine that stands still for a second misses it, but not always.
+    let sent = (1..=5).any(|n| {
+        database.run(&format!(
+            "BEGIN; INSERT INTO accounts (email, login) VALUES ('u{n}@example.com', 'u{n}'); \
+             UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint + 4; \
+             UPDATE deliveries SET due_at = now() + interval '2 seconds' \
+              WHERE state = 'pending'; COMMIT"
+        ));
+        wait_until("it has an end", || database.in_state("pending") == 0);
+        wait_until("it is settled", || database.in_state("leased") == 0);
+        database.in_state("sent") > 0
+    });
+    assert!(sent, "{}", collect.log());
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_list_of_statuses_with_a_hole_lets_nobody_through_it() {
+    let database = Database::migrated();
+    database.accounts("user", 2);
+    database.run(
+        "UPDATE actions SET account_status = '{provisioned,NULL}'; \
+         UPDATE accounts SET status = 'suspended' WHERE login = 'user1'",
+    );
+    let collect = collect(&database).start();
+    assert_eq!(addresses(&collect.wait_lines(1)), ["user2@example.com"]);
+    wait_until("it is said why", || {
+        let sql = "SELECT count(*) FROM deliveries WHERE error = 'waits: its account is suspended'";
+        database.number(sql) == 1
+    });
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
 fn a_token_that_was_used_is_not_sent() {
     let database = Database::migrated();
     database.accounts("user", 3);

@@ -383,6 +383,19 @@ fn a_connection_that_is_lost_before_it_was_of_use_is_not_replaced_at_once() {
 }
 
 #[test]
+fn a_column_that_gets_another_type_does_not_stop_mail() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    let run = Program::run(&database, &endpoint.url()).start();
+    database.accounts("before", 1);
+    wait_until("it is sent", || database.in_state("sent") == 1);
+    database.run("ALTER TABLE accounts ALTER COLUMN email TYPE varchar(320)");
+    database.accounts("after", 1);
+    wait_until("the other is too", || database.in_state("sent") == 2);
+    let log = run.stop().log;
+    assert!(log.contains("statements are prepared again on a new connection"), "{log}");
+}
+
+#[test]
 fn of_several_hosts_the_one_that_takes_writes_is_used_even_if_another_comes_first() {
     let standby = Cluster::start(&["default_transaction_read_only = on"]);
     let database = Database::migrated();

@@ -1,6 +1,7 @@
 //! What the tables, defaults and triggers promise, without the program.
 
 use crate::support::cluster::Database;
+use crate::support::program::wait_until;
 use fallible_iterator::FallibleIterator as _;
 use postgres::Client;
 use std::time::Duration;
@@ -212,15 +213,89 @@ fn a_claim_that_puts_a_row_off_does_not_win_over_a_change_of_status_meanwhile() 
         client.batch_execute("UPDATE accounts SET status = 'active'").unwrap();
     });
     let waits = format!("SELECT cardinality(pg_blocking_pids({pid}))::bigint");
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while database.number(&waits) == 0 {
-        assert!(std::time::Instant::now() < deadline, "the change did not come to wait");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the change waits", || database.number(&waits) > 0);
     let put_off = "UPDATE deliveries SET due_at = now() + interval '1 hour'; COMMIT";
     claim.batch_execute(put_off).unwrap();
     change.join().unwrap();
     assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE due_at <= now()"), 1);
+}
+
+#[test]
+fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
+    let database = Database::migrated();
+    database.run(ACCOUNT);
+    database.run("UPDATE accounts SET status = 'suspended'");
+    let (mut gate, mut change, mut client) =
+        (database.client(), database.client(), database.client());
+    gate.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    // Its now() is before that of the claim.
+    change.batch_execute("BEGIN").unwrap();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    // As it stands, but its snapshot is taken a while before its locks.
+    let sql = include_str!("../src/db/claim.sql");
+    let held = sql.replace(
+        "SELECT paused_at FROM jobs",
+        "SELECT paused_at FROM pg_advisory_xact_lock(1), jobs",
+    );
+    assert_ne!(held, sql);
+    let claim = std::thread::spawn(move || {
+        let statement = client.prepare(&held).unwrap();
+        let none: &[i16] = &[];
+        let rows = client.query(
+            &statement,
+            &[
+                &"mailroom",
+                &9i64,
+                &1i64,
+                &"x",
+                &60f64,
+                &none,
+                &30f64,
+                &9i64,
+                &"{20}",
+                &"{-infinity}",
+            ],
+        );
+        rows.unwrap()[0].get::<_, i64>("passed")
+    });
+    wait_until("the claim has begun", || {
+        let waits = format!("SELECT cardinality(pg_blocking_pids({pid}))::bigint");
+        database.number(&waits) == 1
+    });
+    change.batch_execute("UPDATE accounts SET status = 'active'; COMMIT").unwrap();
+    gate.batch_execute("SELECT pg_advisory_unlock(1)").unwrap();
+    assert_eq!(claim.join().unwrap(), 0);
+    let due = "SELECT count(*) FROM deliveries WHERE due_at <= now() AND error IS NULL";
+    assert_eq!(database.number(due), 1);
+}
+
+#[test]
+fn a_row_of_actions_that_fits_makes_what_waited_due_and_wakes_the_collector() {
+    let database = Database::migrated();
+    database.run("ALTER TYPE token_action ADD VALUE 'goodbye'");
+    database.run(ACCOUNT);
+    database.run(
+        "INSERT INTO tokens (account, action) VALUES (1, 'goodbye');
+         UPDATE deliveries SET due_at = now() + interval '1 hour'",
+    );
+    let due = "SELECT coalesce(sum(token), 0)::bigint FROM deliveries WHERE due_at <= now()";
+    let mut client = database.client();
+    client.batch_execute("LISTEN token_insert").unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO actions (action, number, path, account_status)
+             VALUES ('goodbye', 3, '/goodbye', '{suspended}')",
+        )
+        .unwrap();
+    assert_eq!(database.number(due), 2, "that of the action, and no other");
+    assert_eq!(notifications(&mut client).len(), 1);
+    database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
+    client.batch_execute("UPDATE actions SET priority = 7").unwrap();
+    client.batch_execute("UPDATE actions SET account_status = account_status").unwrap();
+    assert!(notifications(&mut client).is_empty(), "nothing fits better than before");
+    client.batch_execute("UPDATE actions SET account_status = '{active,provisioned}'").unwrap();
+    assert_eq!(database.number(due), 3);
+    assert_eq!(notifications(&mut client).len(), 1, "of one transaction, all are one");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn busy() -> Snapshot {
     Snapshot {
         queue: "mailroom".to_owned(),
         time: "2026-11-22T13:37:00Z".to_owned(),
-        schema_version: 3,
+        schema_version: 4,
         last_seq: 1_048_612,
         pause: None,
         pending: 214,
@@ -161,7 +161,7 @@ fn with_the_daemon_dead_it_says_what_waits_and_that_nobody_listens() {
     let found = json(&database);
     for (key, value) in [
         ("queue", Value::from("mailroom")),
-        ("schema_version", Value::from(3)),
+        ("schema_version", Value::from(4)),
         ("paused", Value::from(false)),
         ("pending", Value::from(3)),
         ("due", Value::from(2)),

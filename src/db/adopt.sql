@@ -1,19 +1,27 @@
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
--- tokens ($1), under lease $2 for $3 seconds. What another sender holds, what is settled, and
--- what waits for its next try is left alone; of that it tells whether it stands as sent though no
--- provider has taken it: then the collector has settled it when it was written. What is held under
--- $2 was taken by this statement, whose answer was lost.
--- Index: the unique index on tokens.secret, and the primary key.
+-- tokens ($1) and where they are to go ($4), under lease $2 for $3 seconds. What another sender
+-- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
+-- it stands as sent though no provider has taken it: then the collector has settled it when it was
+-- written. What is held under $2 was taken by this statement, whose answer was lost.
+-- What is leased to its collector was claimed and goes. What the collector's lease did not wait for
+-- has to be as a claim would have it; if it is not, a claim will find it again.
+-- Index: the unique index on tokens.secret, and the primary keys.
 WITH named AS MATERIALIZED (
     SELECT d.token, d.created_at, t.secret,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
            to_timestamp(t.expires_at) > now()
            AND t.consumed_at IS NULL
-           AND (d.state = 'pending' AND d.due_at <= now()
-                OR d.state = 'leased' AND (d.lease LIKE 'collect:%' OR d.lease = $2
-                                           OR d.due_at <= now())) AS free
+           AND (d.state = 'leased' AND (d.lease = $2
+                                        OR d.lease LIKE 'collect:%' AND d.due_at > now())
+                OR d.state IN ('pending', 'leased') AND d.due_at <= now()
+                   AND a.status = ANY (k.account_status)
+                   AND a.email = ($4::text[])[array_position($1::bytea[], t.secret)]
+                   AND j.paused_at IS NULL) AS free
       FROM tokens t
       JOIN deliveries d ON d.token = t.id
+      JOIN accounts a ON a.id = t.account
+      LEFT JOIN actions k ON k.action = t.action
+      LEFT JOIN jobs j ON j.job_type = d.queue
      WHERE t.secret = ANY ($1::bytea[])
        FOR UPDATE OF d
 ),

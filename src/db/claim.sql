@@ -7,13 +7,14 @@
 -- floor of each priority on. Rows below come with the next levels.
 -- While the queue is paused there is nothing due.
 -- A row whose token expired becomes expired. A row that is not eligible is looked at again after
--- as long as it has waited already, so it is never in front of the others for long.
+-- as long as it has waited already, so it is never in front of the others for long; not if it was
+-- written since this statement began, for then its account may have changed too, unseen here.
 WITH due AS MATERIALIZED (
-    SELECT d.token, d.created_at,
+    SELECT d.token, d.created_at, d.version,
            row_number() OVER () AS place
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
      CROSS JOIN LATERAL
-           (SELECT token, created_at
+           (SELECT token, created_at, ctid AS version
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending'
                AND priority = level.priority AND due_at BETWEEN level.floor AND now()
@@ -23,13 +24,13 @@ WITH due AS MATERIALIZED (
      LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (
-    SELECT due.token, due.place, due.created_at, t.expires_at,
+    SELECT due.token, due.version, due.place, due.created_at, t.expires_at,
            k.number, k.path, k.signs_code, a.email, a.login, t.secret, t.code,
            to_timestamp(t.expires_at) <= now() AS expired,
            coalesce(k.number = ANY ($6::smallint[]), false) AS held,
            CASE WHEN k.number IS NULL THEN 'its action is not in the table actions'
                 WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
-                WHEN a.status <> ALL (k.account_status) THEN 'its account is ' || a.status
+                WHEN (a.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || a.status
            END AS waits
       FROM due
       JOIN tokens t ON t.id = due.token
@@ -66,7 +67,8 @@ passed AS (
                                  THEN now() - s.created_at END) END)
                     END
       FROM seen s
-     WHERE d.token = s.token AND (s.expired OR s.held OR s.waits IS NOT NULL)
+     WHERE d.token = s.token AND d.ctid = s.version
+       AND (s.expired OR s.held OR s.waits IS NOT NULL)
     RETURNING s.expired
 )
 SELECT (SELECT count(*) FROM passed) AS passed,

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(1, "harden"),
     migration!(2, "deliveries"),
     migration!(3, "operate"),
+    migration!(4, "upkeep"),
 ];
 
 /// The version that this program works with.
@@ -296,7 +297,8 @@ fn failed(what: &str, error: &postgres::Error) -> Error {
     match error.as_db_error() {
         Some(db) => {
             let mut message = format!("{what}: {} ({})", db.message(), db.code().code());
-            if let Some(detail) = db.detail() {
+            // That of a constraint quotes a row, and rows hold secrets.
+            if let Some(detail) = db.detail().filter(|_| !db.code().code().starts_with("23")) {
                 message += &format!("; {detail}");
             }
             if let Some(hint) = db.hint() {

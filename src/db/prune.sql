@@ -1,5 +1,5 @@
 -- Deletes deliveries of queue $1 that were settled $2 seconds ago or earlier, at most $3 rows.
--- Index: deliveries_settled_idx (settled_at) WHERE state IN ('sent', 'failed', 'expired').
+-- Index: deliveries_settled_idx (queue, settled_at) WHERE state IN ('sent', 'failed', 'expired').
 DELETE FROM deliveries
  WHERE token = ANY (ARRAY(
     SELECT token

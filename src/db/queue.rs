@@ -81,6 +81,8 @@ pub struct Waiting {
     pub due: usize,
     /// How long the oldest of them has been due.
     pub age: Duration,
+    /// When the first of their tokens expires.
+    pub expires: Option<Duration>,
     /// When the next one comes due.
     pub next: Option<Duration>,
     /// The queue is paused, for this reason: then nothing is due, and nothing comes.
@@ -149,6 +151,7 @@ impl Statements {
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
+            expires: row.try_get::<_, Option<f64>>("expires")?.map(seconds),
             next: row.try_get::<_, Option<f64>>("next")?.map(seconds),
             paused: match row.try_get("paused")? {
                 true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
@@ -211,8 +214,8 @@ impl Statements {
         Ok(written)
     }
 
-    /// Takes over deliveries by the secrets of their tokens; tells of each that exists what it
-    /// found.
+    /// Takes over deliveries by the secrets of their tokens and the addresses, one for each, that
+    /// they are to go to; tells of each that exists what it found.
     ///
     /// # Errors
     /// As the statement.
@@ -220,11 +223,13 @@ impl Statements {
         &self,
         client: &mut Client,
         secrets: &[&[u8]],
+        addresses: &[&str],
         lease: &Arc<str>,
         lease_for: Duration,
     ) -> Result<Vec<Adopted>, Error> {
+        let lease_for = lease_for.as_secs_f64();
         let rows =
-            self.adopt.query(client, &[&secrets, &lease.as_ref(), &lease_for.as_secs_f64()])?;
+            self.adopt.query(client, &[&secrets, &lease.as_ref(), &lease_for, &addresses])?;
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {

@@ -32,6 +32,9 @@ use survey::Survey;
 const QUIET_FIRST: Duration = Duration::from_millis(2);
 const QUIET: Duration = Duration::from_millis(50);
 
+/// A batch that is not full goes so long before the first of its tokens expires.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// Rows to look at once ineligible ones were met, to get past them quickly.
 const WIDE_LOOK: usize = 1000;
 
@@ -203,6 +206,7 @@ impl QueueSource {
         self.quiet = if fruitless { longer } else { Duration::ZERO };
         self.quiet_until = fruitless.then(|| now + self.quiet);
         self.last_due = waiting.due;
+        let soon = now + 4 * QUIET;
         if waiting.due == 0 {
             self.window.close();
             self.flush = false;
@@ -214,13 +218,15 @@ impl QueueSource {
         } else if waiting.due >= limit {
             // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
-            let soon = now + 4 * QUIET;
             self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
         } else if self.drained {
             self.window.reopen(now, waiting.age);
         } else {
             self.window.open(now);
         }
+        // Not at once: a row may be locked.
+        let last_call = |left: Duration| (begun + left.saturating_sub(LAST_CALL)).max(soon);
+        self.window.end_by(waiting.expires.map(last_call));
         (self.drained, self.stalled) = (false, false);
         Ok(())
     }

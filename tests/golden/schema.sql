@@ -62,6 +62,24 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+CREATE FUNCTION public.trg_after_action_fits() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE deliveries d
+    SET due_at = now()
+    FROM tokens t
+    WHERE t.id = d.token AND t.action = NEW.action AND d.state = 'pending';
+    IF FOUND THEN
+        PERFORM pg_notify(
+            coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name,
+            ''
+        );
+    END IF;
+    RETURN NULL;
+END;
+$$;
 CREATE FUNCTION public.trg_after_token_consumed() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -229,7 +247,7 @@ CREATE INDEX accounts_id_status_idx ON public.accounts USING btree (id, status);
 CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, priority, due_at, token) WHERE (state = 'pending'::public.delivery_state);
 CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state]));
 CREATE INDEX deliveries_failed_idx ON public.deliveries USING btree (queue, settled_at) WHERE ((state = 'failed'::public.delivery_state) AND (COALESCE(error, ''::text) !~~ 'dropped by %'::text));
-CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (settled_at) WHERE (state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state]));
+CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (queue, settled_at) WHERE (state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state]));
 CREATE INDEX deliveries_wake_idx ON public.deliveries USING btree (queue, state, due_at) WHERE (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
 CREATE INDEX jobs_last_seq_type_idx ON public.jobs USING btree (last_seq, job_type);
 CREATE INDEX tokens_account_fkey ON public.tokens USING btree (account);
@@ -237,6 +255,8 @@ CREATE INDEX tokens_id_expires_consumed_action_idx ON public.tokens USING btree 
 CREATE TRIGGER after_account_insert AFTER INSERT ON public.accounts REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_account_insert();
 CREATE TRIGGER after_account_status_change AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN (((old.status = 'suspended'::public.account_status) AND (new.status = 'provisioned'::public.account_status))) EXECUTE FUNCTION public.trg_after_account_status_change();
 CREATE TRIGGER after_account_status_fits AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.trg_after_account_status_fits();
+CREATE TRIGGER after_action_fits AFTER UPDATE OF account_status ON public.actions FOR EACH ROW WHEN ((old.account_status IS DISTINCT FROM new.account_status)) EXECUTE FUNCTION public.trg_after_action_fits();
+CREATE TRIGGER after_action_inserted AFTER INSERT ON public.actions FOR EACH ROW EXECUTE FUNCTION public.trg_after_action_fits();
 CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON public.tokens FOR EACH ROW WHEN (((old.consumed_at IS NULL) AND (new.consumed_at IS NOT NULL))) EXECUTE FUNCTION public.trg_after_token_consumed();
 CREATE TRIGGER after_token_inserted AFTER INSERT ON public.tokens REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_token_inserted();
 CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON public.accounts FOR EACH ROW EXECUTE FUNCTION public.trg_before_account_status_change();
@@ -247,4 +267,5 @@ ALTER TABLE ONLY public.tokens
 REVOKE ALL ON FUNCTION public.trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_fits() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_after_action_fits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_inserted() FROM PUBLIC;

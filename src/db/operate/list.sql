@@ -1,7 +1,7 @@
 -- The first $3 deliveries of queue $1 in each of the states $2: what waits in the order of
 -- claims, what is settled from the latest.
 -- Indexes: deliveries_wake_idx, deliveries_claim_idx, deliveries_ended_idx,
--- deliveries_settled_idx (settled_at) for what was sent, and the primary keys. Ages are told
+-- deliveries_settled_idx (queue, settled_at) for what was sent, and the primary keys. Ages are told
 -- apart as numbers: moments may be infinite, and those cannot be subtracted.
 WITH found AS MATERIALIZED (
     (SELECT token, 1 AS part, row_number() OVER (ORDER BY due_at) AS place

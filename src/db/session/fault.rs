@@ -76,6 +76,11 @@ fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
         let what = "a transaction pooler lent another connection";
         return Fault::Lost(format!("{text}: {what}; {UNPOOLED}"));
     }
+    // A column has another type than when the statement was prepared: a new connection prepares it
+    // anew. The server says so by this state alone, and none of ours asks for what it cannot do.
+    if state == "0A000" && !opening {
+        return Fault::Lost(format!("{text}; statements are prepared again on a new connection"));
+    }
     let class = state.get(..2).unwrap_or_default();
     match (class, state) {
         // Connection; shutdowns and start-ups; too many connections; ended for being idle; a

@@ -28,9 +28,10 @@ pub fn take_over(
     let tokens: Vec<Parsed> =
         messages.iter().filter_map(|(_, message)| Parsed::from_text(&message.token).ok()).collect();
     let secrets: Vec<&[u8]> = tokens.iter().map(Parsed::secret).collect();
+    let addresses: Vec<&str> = messages.iter().map(|(_, message)| message.email.as_str()).collect();
     let lease = new_lease("send");
     let adopted = link.run("taking over a batch", |statements, client| {
-        statements.adopt(client, &secrets, &lease, lease_for)
+        statements.adopt(client, &secrets, &addresses, &lease, lease_for)
     })?;
     let Some(mut adopted) = adopted else {
         log::info(
@@ -60,7 +61,7 @@ pub fn take_over(
             _ => log::info(
                 "SEND",
                 format_args!(
-                    "left out {}: its delivery is settled, expired, or somebody else's",
+                    "left out {}: its delivery is settled, expired, or waits for another claim",
                     log::address(&message.email)
                 ),
             ),
