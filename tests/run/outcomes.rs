@@ -36,11 +36,11 @@ fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     let busy = vec![("retry-after", "3".to_owned())];
-    endpoint.push(Reply::Full(503, busy, String::new()));
+    endpoint.push(Reply::Full(409, busy, String::new()));
     let running = run(&database, &endpoint).start();
     database.accounts("first", 1);
-    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0 \
-                 AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 503%'";
+    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 1 \
+                 AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 409%'";
     wait_until("the retry is scheduled", || database.number(waits) == 1);
     // Meanwhile others go, and the process may even be another one.
     database.accounts("second", 1);
@@ -68,6 +68,32 @@ fn a_provider_that_cannot_serve_for_a_while_uses_no_attempt_and_is_left_alone_ev
     wait_state(&database, "sent", 3);
     assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
     assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_pause_that_the_provider_asks_for_is_kept_by_every_batch_and_uses_no_attempt() {
+    for (status, line) in [
+        (503, "the provider was not reached or cannot serve; next try in 3 s"),
+        (429, "the provider asks for a pause; next try in 3 s"),
+    ] {
+        let database = Database::migrated();
+        let endpoint = Endpoint::start();
+        let busy = vec![("retry-after", "3".to_owned())];
+        endpoint.push(Reply::Full(status, busy, String::new()));
+        // Two batches are due.
+        database.accounts("user", 15);
+        let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+        running.wait_log(line);
+        wait_state(&database, "sent", 15);
+        assert_eq!(repeated(&endpoint, 15), 0);
+        let requests = endpoint.requests();
+        let pause = requests[1].at - requests[0].at;
+        assert!(pause >= Duration::from_secs(3), "{status}: the next call came after {pause:?}");
+        assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 15);
+        let finished = running.stop();
+        assert_eq!(finished.code, Some(0));
+        assert!(!finished.log.contains("held"), "{}", finished.log);
+    }
 }
 
 #[test]
