@@ -87,6 +87,7 @@ const MESSAGES: &[(&str, &str, Said)] = &[
 const CALLS: &[(u16, u64, &str, Said)] = &[
     (401, 10, "No Account or Server API tokens", Said::HoldAll),
     (401, 0, "", Said::HoldAll),
+    (400, 0, "", Said::HoldAll),
     (403, 0, "", Said::HoldAll),
     (404, 0, "", Said::HoldAll),
     (415, 0, "", Said::HoldAll),

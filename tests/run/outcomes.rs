@@ -163,6 +163,25 @@ fn a_hold_uses_no_attempt_pauses_the_transport_and_ends_with_a_restart() {
     assert_eq!(running.stop().code, Some(0));
 }
 
+#[test]
+fn a_400_that_is_not_the_providers_own_holds_everything_and_fails_nothing() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let html = "<html><h1>400 The plain HTTP request was sent to HTTPS port</h1></html>";
+    endpoint.set(Reply::Full(400, vec![("content-type", "text/html".into())], html.into()));
+    database.accounts("user", 10);
+    let running = run(&database, &endpoint).start();
+    running.wait_log("everything is held: HTTP 400");
+    wait_state(&database, "pending", 10);
+    let held =
+        "SELECT count(*) FROM deliveries WHERE attempts = 0 AND error LIKE 'held: HTTP 400%'";
+    assert_eq!(database.number(held), 10);
+    let finished = running.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(endpoint.requests().len(), 1, "{}", finished.log);
+    assert_eq!(database.in_state("failed"), 0);
+}
+
 /// A third kind of mail: an enum value and a row.
 fn third_action(database: &Database) {
     database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
