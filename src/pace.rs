@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn what_no_provider_took_does_not_count_for_the_day() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(10, 1000.0, Some(10));
+        let mut pace = Pace::new(10, 1000.0, Some(15));
         let full = |pace: &mut Pace, now| pace.news(now).is_some();
         let refused = Outcome::Reject { why: "no such user".into() };
         for outcome in [retry(false, true), retry(true, false), held(Scope::All), refused] {
@@ -394,9 +394,11 @@ mod tests {
             }
         }
         let why = "no answer".to_owned();
-        let (throttled, away) = (false, false);
-        let unknown = Outcome::Retry { after: None, why, ambiguous: true, throttled, away };
-        for outcome in [unknown, accepted()] {
+        let unknown = |away| {
+            let why = why.clone();
+            Outcome::Retry { after: None, why, ambiguous: true, throttled: false, away }
+        };
+        for outcome in [unknown(false), unknown(true), accepted()] {
             for _ in 0..5 {
                 assert!(!full(&mut pace, now), "{outcome:?}");
                 let _ = learn(&mut pace, 1, &outcome, now);

@@ -97,6 +97,25 @@ fn a_pause_that_the_provider_asks_for_is_kept_by_every_batch_and_uses_no_attempt
 }
 
 #[test]
+fn what_a_gateway_had_may_have_been_sent_and_uses_no_attempt() {
+    for (status, is_ambiguous) in [(504, true), (502, true), (503, false)] {
+        let database = Database::migrated();
+        let endpoint = Endpoint::start();
+        endpoint.push(Reply::Full(status, Vec::new(), "<html>".into()));
+        database.accounts("user", 3);
+        let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+        running.wait_log("the provider was not reached or cannot serve; next try in 1 s");
+        wait_state(&database, "sent", 3);
+        assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
+        let finished = running.stop();
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        let line = format!("ambiguous, it may have been sent: HTTP {status}");
+        let lines = finished.log.matches(&line).count();
+        assert_eq!(lines, if is_ambiguous { 3 } else { 0 }, "{}", finished.log);
+    }
+}
+
+#[test]
 fn what_is_out_of_attempts_has_failed_with_the_reason() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
