@@ -268,6 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_sent_is_told_as_ambiguous_wherever_the_provider_was() {
+        for (ambiguous, away, name) in [
+            (true, true, "ambiguous"),
+            (true, false, "ambiguous"),
+            (false, true, "unreached"),
+            (false, false, "retry"),
+        ] {
+            let why = "why".to_owned();
+            let outcome = Outcome::Retry { after: None, why, ambiguous, throttled: false, away };
+            assert_eq!(OUTCOMES[place(&outcome).0], name);
+        }
+    }
+
+    #[test]
     fn nothing_is_kept_where_nobody_wants_it() {
         let metrics = Metrics::default();
         metrics.attempted(&[], &[], Duration::from_secs(1));

@@ -133,6 +133,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The pause that the provider asked for on its own account: it cannot serve, or we are too
+    /// fast. (A wait for one message is not one.)
+    pub fn pause_asked(&self) -> Option<Duration> {
+        match self {
+            Outcome::Retry { after, throttled: true, .. }
+            | Outcome::Retry { after, away: true, .. } => after.filter(|pause| !pause.is_zero()),
+            _ => None,
+        }
+    }
+}
+
 /// What is written down about one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]

@@ -3,30 +3,21 @@
 //! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness,
 //! asking the database or the provider.
 
+mod absence;
+mod backoff;
 mod day;
 mod hold;
 mod throttle;
 
+pub use backoff::{BACKOFF_CAP, backoff};
 pub use hold::Hold;
 
 use crate::model::{Outcome, Scope};
+use absence::{Absence, Met};
 use day::{Allowance, Limit};
 use hold::Holds;
 use std::time::{Duration, Instant};
 use throttle::Throttle;
-
-/// The longest wait between two tries.
-pub const BACKOFF_CAP: Duration = Duration::from_secs(60);
-
-/// The wait after try number `attempt` (from 1) failed: full jitter over
-/// 1 s × 2^(attempt − 1), at most 60 s.
-///
-/// `chance` is a random number from 0 up to 1.
-pub fn backoff(attempt: u32, chance: f64) -> Duration {
-    let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
-    let ceiling = Duration::from_secs(doubled).min(BACKOFF_CAP);
-    ceiling.mul_f64(chance.clamp(0.0, 1.0))
-}
 
 /// What the pump may do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +57,10 @@ pub enum Change {
     Released(Scope, Duration),
     /// The provider throttles: the rate is now so many recipients a second.
     Slowed(f64),
-    /// The provider was not reached: nothing is tried for so long.
+    /// The provider was not reached or cannot serve: nothing is tried for so long.
     Unreached(Duration),
+    /// The provider asked for a pause: nothing is tried for so long.
+    Asked(Duration),
     /// The provider told what it allows; the rate is now so many recipients a second.
     Allowed(Quota, f64),
     /// The limit of the day is reached, ours or the provider's: nothing goes for so long.
@@ -88,14 +81,11 @@ pub struct Pace {
     /// It was said that the day's limit is reached.
     full: bool,
     holds: Holds,
-    /// Batches in a row that did not reach the provider.
-    misses: u32,
+    absence: Absence,
 }
 
 /// The wait for other processes to settle what they have in hand.
 const CROWDED: Duration = Duration::from_secs(1);
-/// The longest pause after the provider was not reached.
-const MISS_CAP: Duration = Duration::from_secs(30);
 /// The longest wait that a rate can ask for, in seconds.
 const LONGEST: f64 = 86_400.0;
 
@@ -116,7 +106,7 @@ impl Pace {
             allowance: Allowance::default(),
             full: false,
             holds: Holds::default(),
-            misses: 0,
+            absence: Absence::default(),
         }
     }
 
@@ -221,10 +211,11 @@ impl Pace {
         self.pause(CROWDED, now);
     }
 
-    /// Nothing goes for so long.
-    fn pause(&mut self, pause: Duration, now: Instant) {
-        let at = now + pause;
-        self.free_at = Some(self.free_at.map_or(at, |free_at| free_at.max(at)));
+    /// Nothing goes for so long, or longer if the rate has it so; gives how long that is.
+    fn pause(&mut self, pause: Duration, now: Instant) -> Duration {
+        let at = self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause));
+        self.free_at = Some(at);
+        at.saturating_duration_since(now)
     }
 
     /// Takes note that `recipients` are handed over at `now`: that takes its time, whatever becomes
@@ -249,12 +240,9 @@ impl Pace {
         let mut held: Vec<(Scope, String)> = Vec::new();
         let mut throttled = false;
         let mut accepted: Vec<u16> = Vec::new();
-        let (mut away, mut reached, mut taken) = (false, false, 0);
+        let (mut met, mut taken) = (Met::default(), 0);
         for (action, outcome) in outcomes {
-            match outcome {
-                Outcome::Retry { away: true, .. } => away = true,
-                _ => reached = true,
-            }
+            met.add(outcome);
             if let Outcome::Accepted { .. } | Outcome::Retry { ambiguous: true, .. } = outcome {
                 taken += 1;
             }
@@ -281,22 +269,22 @@ impl Pace {
         }
         let slower = self.throttle.learn(throttled, self.top_rate(), now);
         changes.extend(slower.map(Change::Slowed));
-        changes.extend(self.reach(away && !reached, now));
+        changes.extend(self.reach(&met, now));
         changes
     }
 
-    /// Pauses when a whole batch did not reach the provider: 1 s, doubling to 30 s.
-    fn reach(&mut self, missed: bool, now: Instant) -> Option<Change> {
-        if !missed {
-            if std::mem::take(&mut self.misses) > 0 {
-                self.allowance.forget();
-            }
-            return None;
+    /// Pauses when a whole batch did not reach the provider, or it asked for a pause.
+    fn reach(&mut self, met: &Met, now: Instant) -> Option<Change> {
+        let lasted = self.absence.lasts();
+        let change = self.absence.learn(met);
+        if lasted && !self.absence.lasts() {
+            self.allowance.forget();
         }
-        self.misses = self.misses.saturating_add(1);
-        let pause = backoff(self.misses, 1.0).min(MISS_CAP);
-        self.pause(pause, now);
-        Some(Change::Unreached(pause))
+        Some(match change? {
+            Change::Unreached(pause) => Change::Unreached(self.pause(pause, now)),
+            Change::Asked(pause) => Change::Asked(self.pause(pause, now)),
+            other => other,
+        })
     }
 }
 
@@ -321,15 +309,6 @@ mod tests {
 
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
         pace.learn(std::iter::once((action, outcome)), now)
-    }
-
-    #[test]
-    fn backoff_doubles_from_one_second_to_sixty_with_full_jitter() {
-        let ceilings: Vec<u64> = (1..=8).map(|n| backoff(n, 1.0).as_secs()).collect();
-        assert_eq!(ceilings, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(backoff(200, 1.0), BACKOFF_CAP);
-        assert_eq!(backoff(3, 0.0), Duration::ZERO);
-        assert_eq!(backoff(3, 0.5), 2 * SECOND);
     }
 
     #[test]
@@ -403,7 +382,7 @@ mod tests {
     #[test]
     fn what_no_provider_took_does_not_count_for_the_day() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(10, 1000.0, Some(10));
+        let mut pace = Pace::new(10, 1000.0, Some(15));
         let full = |pace: &mut Pace, now| pace.news(now).is_some();
         let refused = Outcome::Reject { why: "no such user".into() };
         for outcome in [retry(false, true), retry(true, false), held(Scope::All), refused] {
@@ -415,28 +394,16 @@ mod tests {
             }
         }
         let why = "no answer".to_owned();
-        let (throttled, away) = (false, false);
-        let unknown = Outcome::Retry { after: None, why, ambiguous: true, throttled, away };
-        for outcome in [unknown, accepted()] {
+        let unknown = |away| {
+            let why = why.clone();
+            Outcome::Retry { after: None, why, ambiguous: true, throttled: false, away }
+        };
+        for outcome in [unknown(false), unknown(true), accepted()] {
             for _ in 0..5 {
                 assert!(!full(&mut pace, now), "{outcome:?}");
                 let _ = learn(&mut pace, 1, &outcome, now);
             }
         }
         assert!(full(&mut pace, now));
-    }
-
-    #[test]
-    fn a_provider_that_is_not_reached_is_left_alone_ever_longer() {
-        let mut now = Instant::now();
-        let mut pace = Pace::unlimited(10);
-        for pause in [1, 2, 4, 8, 16, 30, 30] {
-            let changes = learn(&mut pace, 1, &retry(false, true), now);
-            assert_eq!(changes, [Change::Unreached(pause * SECOND)]);
-            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
-            now += pause * SECOND;
-        }
-        let _ = learn(&mut pace, 1, &accepted(), now);
-        assert_eq!(learn(&mut pace, 1, &retry(false, true), now), [Change::Unreached(SECOND)]);
     }
 }

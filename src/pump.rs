@@ -200,10 +200,11 @@ fn in_words(change: &Change) -> String {
             format!("{} no longer held, after {} s", name(*scope), lasted.as_secs())
         }
         Change::Unreached(pause) => {
-            format!(
-                "the provider was not reached or cannot serve; next try in {} s",
-                pause.as_secs()
-            )
+            let wait = whole_seconds(*pause);
+            format!("the provider was not reached or cannot serve; next try in {wait} s")
+        }
+        Change::Asked(pause) => {
+            format!("the provider asks for a pause; next try in {} s", whole_seconds(*pause))
         }
         Change::Allowed(quota, rate) => {
             format!("the provider allows {}; sending {rate} a second", told(*quota))
@@ -216,6 +217,11 @@ fn in_words(change: &Change) -> String {
             format!("throttled by the provider; slowing to {rate:.1} recipients/s")
         }
     }
+}
+
+/// A wait is told as no shorter than it is.
+fn whole_seconds(wait: Duration) -> u128 {
+    wait.as_millis().div_ceil(1000)
 }
 
 fn is_accepted(outcome: &Outcome) -> bool {

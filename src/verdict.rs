@@ -163,11 +163,19 @@ fn away(why: String, after: Option<Duration>) -> Outcome {
 
 /// The verdict on a call that was answered with a status of 408 or 5xx. Who stands in front of the
 /// service says that it is not there; an error inside may be of this call's making, so attempts
-/// bound it, far enough apart to outlast a short fault.
+/// bound it, far enough apart to outlast a short fault. A gateway (502, 504) had the request, and
+/// may have passed it on: whether it was acted on is not known.
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-15.6>
 fn by_server_error(refusal: &Refusal, why: String) -> Outcome {
     match refusal.status {
-        408 | 502..=504 => away(why, refusal.after),
+        408 | 503 => away(why, refusal.after),
+        502 | 504 => Outcome::Retry {
+            after: refusal.after,
+            why,
+            ambiguous: true,
+            throttled: false,
+            away: true,
+        },
         _ => retry(why, Some(refusal.after.unwrap_or_default().max(FAULTY)), false, false),
     }
 }

@@ -39,6 +39,8 @@ enum Said {
     Accept,
     Retry,
     Away,
+    /// Away, but it may have been sent.
+    AwayAmbiguous,
     Throttled,
     Reject,
     HoldAll,
@@ -51,6 +53,7 @@ fn said(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted { .. } => Said::Accept,
         Outcome::Retry { ambiguous: false, away: true, .. } => Said::Away,
+        Outcome::Retry { ambiguous: true, away: true, .. } => Said::AwayAmbiguous,
         Outcome::Retry { ambiguous: false, away: false, throttled, .. } => {
             if *throttled {
                 Said::Throttled
@@ -87,6 +90,7 @@ const MESSAGES: &[(&str, &str, Said)] = &[
 const CALLS: &[(u16, u64, &str, Said)] = &[
     (401, 10, "No Account or Server API tokens", Said::HoldAll),
     (401, 0, "", Said::HoldAll),
+    (400, 0, "", Said::HoldAll),
     (403, 0, "", Said::HoldAll),
     (404, 0, "", Said::HoldAll),
     (415, 0, "", Said::HoldAll),
@@ -104,7 +108,8 @@ const CALLS: &[(u16, u64, &str, Said)] = &[
     (500, 0, "", Said::Retry),
     (503, 100, "Maintenance", Said::Away),
     (408, 0, "", Said::Away),
-    (504, 0, "", Said::Away),
+    (502, 0, "", Said::AwayAmbiguous),
+    (504, 0, "", Said::AwayAmbiguous),
 ];
 
 #[test]

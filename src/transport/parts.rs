@@ -95,9 +95,7 @@ impl Calls {
             let outcomes = match result {
                 Ok(outcomes) => outcomes,
                 Err(CallVerdict::Each(outcome)) => {
-                    if let Outcome::Hold { scope: Scope::All, .. } = &outcome {
-                        held = Some(outcome.clone());
-                    }
+                    held = for_the_rest(&outcome);
                     vec![outcome; part.len()]
                 }
                 Err(CallVerdict::Split(why)) if part.len() < 2 => vec![Outcome::Reject { why }],
@@ -155,6 +153,17 @@ impl Calls {
         parts.reverse();
         parts
     }
+}
+
+/// What an answer to one call means for the calls after it, if they need not be made: everything is
+/// held, or the provider asked for a pause.
+fn for_the_rest(outcome: &Outcome) -> Option<Outcome> {
+    let is_hold = matches!(outcome, Outcome::Hold { scope: Scope::All, .. });
+    let mut rest = (is_hold || outcome.pause_asked().is_some()).then(|| outcome.clone())?;
+    if let Outcome::Retry { ambiguous, .. } = &mut rest {
+        *ambiguous = false;
+    }
+    Some(rest)
 }
 
 fn put(answers: &mut Answers, index: usize, outcome: Outcome, took: Duration) {

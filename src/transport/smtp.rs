@@ -17,7 +17,7 @@ use crate::net::Watch;
 use crate::stop::Stop;
 use crate::template::Templates;
 use crate::verdict;
-use crate::verdict::smtp::{Fault, Stage};
+use crate::verdict::smtp::Fault;
 use lettre::Address;
 use mail::{Sender, Template};
 use rustls::pki_types::CertificateDer;
@@ -114,9 +114,11 @@ impl Smtp {
         mail::make(template, message, &self.from, id, (self.settings.clock.wall)())
     }
 
-    /// Sends a mail on the connection that is open, or a new one. A connection that turns out to
-    /// have gone while it was idle gets one more try within the budget: no mail was handed over on
-    /// it.
+    /// Sends a mail on the connection that is open, or a new one. A connection that was used and
+    /// has gone, or that the server ends before it hears of a recipient, gets one more try within
+    /// the budget: no mail was handed over on it, and this one is not at fault. Some servers take
+    /// only so many mails on each, and answer the next MAIL with 421.
+    /// <https://www.rfc-editor.org/rfc/rfc5321#section-3.8>
     fn deliver(&mut self, message: &Message, mail: &[u8], budget: Budget) -> Result<(), Fault> {
         loop {
             let mut session = match self.session.take().filter(Session::is_open) {
@@ -125,19 +127,20 @@ impl Smtp {
             };
             let stale = session.is_used();
             let result = session.send(self.from.address(), address(&message.email), mail);
+            let ended = result.as_ref().err().and_then(Fault::ended_before_mail);
+            if let Some(why) = ended.filter(|_| stale) {
+                if budget.is_over() || self.stop.requested() {
+                    let why = format!("{why}; it is too late to connect again");
+                    return Err(Fault::NotReached(why));
+                }
+                log::debug(TAG, format_args!("connecting again: {why}"));
+                continue;
+            }
             match &result {
                 Ok(()) => self.session = Some(session),
                 // 421: the server closes the connection. What is no refusal fits no question.
                 Err(Fault::Refused(_, code, _)) if (400..600).contains(code) && *code != 421 => {
                     self.session = Some(session);
-                }
-                Err(Fault::Lost(Stage::Sender, why)) if stale && !self.stop.requested() => {
-                    if budget.is_over() {
-                        let why = format!("{why}; it is too late to connect again");
-                        return Err(Fault::NotReached(why));
-                    }
-                    log::debug(TAG, format_args!("connecting again: {why}"));
-                    continue;
                 }
                 Err(_) => {}
             }

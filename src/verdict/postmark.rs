@@ -43,7 +43,8 @@ pub fn call(refusal: &Refusal) -> CallVerdict {
         (408 | 500..=599, _) => CallVerdict::Each(by_server_error(refusal, why)),
         (413, _) | (_, 300 | 403 | 406 | 410 | 1100..=1199) => CallVerdict::Split(why),
         (422, 0) => CallVerdict::Split(why),
-        (300..=399 | 403..=405 | 415, 0) => hold(why),
+        // Not Postmark, which gives a code: a 400 comes from a proxy or a wrong port.
+        (300..=400 | 403..=405 | 415, 0) => hold(why),
         (_, 0) => CallVerdict::Each(retry(why, refusal.after, false, false)),
         (_, code) => CallVerdict::Each(message(code, &refusal.message, "", 0)),
     }

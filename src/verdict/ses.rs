@@ -98,6 +98,11 @@ fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option
 
 fn by_status(refusal: &Refusal, why: String) -> CallVerdict {
     match refusal.status {
+        // Not SES: it always gives a code. A proxy answers so, or a TLS port that is spoken to
+        // without TLS. To look for the message at fault would reject them all.
+        400 if refusal.code.is_empty() => {
+            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
+        }
         // The request is refused as it is; halves tell which message is at fault.
         400 | 413 => CallVerdict::Split(why),
         429 if refusal.message.to_lowercase().contains("daily message quota exceeded") => {

@@ -36,11 +36,11 @@ fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     let busy = vec![("retry-after", "3".to_owned())];
-    endpoint.push(Reply::Full(503, busy, String::new()));
+    endpoint.push(Reply::Full(409, busy, String::new()));
     let running = run(&database, &endpoint).start();
     database.accounts("first", 1);
-    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0 \
-                 AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 503%'";
+    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 1 \
+                 AND due_at > now() + interval '1 second' AND error LIKE 'HTTP 409%'";
     wait_until("the retry is scheduled", || database.number(waits) == 1);
     // Meanwhile others go, and the process may even be another one.
     database.accounts("second", 1);
@@ -68,6 +68,51 @@ fn a_provider_that_cannot_serve_for_a_while_uses_no_attempt_and_is_left_alone_ev
     wait_state(&database, "sent", 3);
     assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
     assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_pause_that_the_provider_asks_for_is_kept_by_every_batch_and_uses_no_attempt() {
+    for (status, line) in [
+        (503, "the provider was not reached or cannot serve; next try in 3 s"),
+        (429, "the provider asks for a pause; next try in 3 s"),
+    ] {
+        let database = Database::migrated();
+        let endpoint = Endpoint::start();
+        let busy = vec![("retry-after", "3".to_owned())];
+        endpoint.push(Reply::Full(status, busy, String::new()));
+        // Two batches are due.
+        database.accounts("user", 15);
+        let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+        running.wait_log(line);
+        wait_state(&database, "sent", 15);
+        assert_eq!(repeated(&endpoint, 15), 0);
+        let requests = endpoint.requests();
+        let pause = requests[1].at - requests[0].at;
+        assert!(pause >= Duration::from_secs(3), "{status}: the next call came after {pause:?}");
+        assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 15);
+        let finished = running.stop();
+        assert_eq!(finished.code, Some(0));
+        assert!(!finished.log.contains("held"), "{}", finished.log);
+    }
+}
+
+#[test]
+fn what_a_gateway_had_may_have_been_sent_and_uses_no_attempt() {
+    for (status, is_ambiguous) in [(504, true), (502, true), (503, false)] {
+        let database = Database::migrated();
+        let endpoint = Endpoint::start();
+        endpoint.push(Reply::Full(status, Vec::new(), "<html>".into()));
+        database.accounts("user", 3);
+        let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+        running.wait_log("the provider was not reached or cannot serve; next try in 1 s");
+        wait_state(&database, "sent", 3);
+        assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
+        let finished = running.stop();
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        let line = format!("ambiguous, it may have been sent: HTTP {status}");
+        let lines = finished.log.matches(&line).count();
+        assert_eq!(lines, if is_ambiguous { 3 } else { 0 }, "{}", finished.log);
+    }
 }
 
 #[test]
@@ -135,6 +180,25 @@ fn a_hold_uses_no_attempt_pauses_the_transport_and_ends_with_a_restart() {
     wait_state(&database, "sent", 33);
     assert_eq!(repeated(&endpoint, 33), 0);
     assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_400_that_is_not_the_providers_own_holds_everything_and_fails_nothing() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let html = "<html><h1>400 The plain HTTP request was sent to HTTPS port</h1></html>";
+    endpoint.set(Reply::Full(400, vec![("content-type", "text/html".into())], html.into()));
+    database.accounts("user", 10);
+    let running = run(&database, &endpoint).start();
+    running.wait_log("everything is held: HTTP 400");
+    wait_state(&database, "pending", 10);
+    let held =
+        "SELECT count(*) FROM deliveries WHERE attempts = 0 AND error LIKE 'held: HTTP 400%'";
+    assert_eq!(database.number(held), 10);
+    let finished = running.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(endpoint.requests().len(), 1, "{}", finished.log);
+    assert_eq!(database.in_state("failed"), 0);
 }
 
 /// A third kind of mail: an enum value and a row.

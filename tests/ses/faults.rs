@@ -58,6 +58,26 @@ fn a_hold_of_everything_ends_the_calls_of_the_batch() {
 }
 
 #[test]
+fn a_pause_that_is_asked_for_ends_the_calls_of_the_batch() {
+    for (status, after, calls) in
+        [(503, "5", 1), (504, "5", 1), (429, "5", 1), (503, "0", 2), (500, "5", 2)]
+    {
+        let rig = Rig::new();
+        let busy = vec![("retry-after", after.to_owned())];
+        rig.endpoint.push(Reply::Full(status, busy, String::new()));
+        let mut batch = batch(2);
+        batch.messages[1] = message(2, 1);
+        let outcomes = rig.ses().send(&batch);
+        assert_eq!(rig.endpoint.requests().len(), calls, "{status}, {after} s");
+        let after = |outcome: &Outcome| matches!(outcome, Outcome::Retry { after: Some(_), .. });
+        assert_eq!(after(&outcomes[0]) && after(&outcomes[1]), calls == 1, "{outcomes:?}");
+        // What was not asked for was not sent.
+        assert!(accepted(&outcomes[1]) || !retry(&outcomes[1]).0, "{outcomes:?}");
+        assert_eq!(retry(&outcomes[0]).0, status == 504, "{outcomes:?}");
+    }
+}
+
+#[test]
 fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
     for (reply, why) in [
         (Reply::Reset, "no answer: 127.0.0.1: "),

@@ -14,6 +14,8 @@ enum Say {
     Accept,
     Retry,
     Away,
+    /// Away, but it may have been sent.
+    AwayAmbiguous,
     Throttled,
     Reject,
     HoldAll,
@@ -26,6 +28,7 @@ enum Say {
 fn said(outcome: &Outcome) -> Say {
     match outcome {
         Outcome::Accepted { .. } => Say::Accept,
+        Outcome::Retry { ambiguous: true, away: true, .. } => Say::AwayAmbiguous,
         Outcome::Retry { ambiguous: true, .. } => panic!("ambiguous: {outcome:?}"),
         Outcome::Retry { throttled: true, .. } => Say::Throttled,
         Outcome::Retry { away: true, .. } => Say::Away,
@@ -77,9 +80,9 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
     (429, "", "Daily message quota exceeded", Say::HoldAll),
     (408, "RequestTimeout", "", Say::Away),
     (500, "InternalServiceErrorException", "", Say::Retry),
-    (502, "", "", Say::Away),
+    (502, "", "", Say::AwayAmbiguous),
     (503, "ServiceUnavailable", "", Say::Away),
-    (504, "", "", Say::Away),
+    (504, "", "", Say::AwayAmbiguous),
     (409, "ConcurrentModificationException", "", Say::Retry),
     (400, "LimitExceededException", "", Say::HoldAll),
     (400, "AccountSuspendedException", "", Say::HoldAll),
@@ -99,7 +102,8 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
     (400, "BadRequestException", "Bad", Say::Split),
     (400, "BadRequestException", "Template activationv1 does not exist", Say::HoldAction),
     (400, "BadRequestException", "Configuration set default does not exist", Say::HoldAll),
-    (400, "", "", Say::Split),
+    (400, "", "", Say::HoldAll),
+    (400, "SomethingNewException", "", Say::Split),
     (413, "", "", Say::Split),
     (403, "ExpiredTokenException", "", Say::Refresh),
     (403, "ExpiredToken", "", Say::Refresh),

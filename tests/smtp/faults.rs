@@ -162,15 +162,51 @@ fn a_connection_that_went_while_idle_is_opened_again_unnoticed() {
     let rig = Rig::plain();
     let mut smtp = rig.smtp();
     assert!(smtp.send(&batch(1)).iter().all(accepted));
-    // Closed with a word, as servers do: seen before it is used.
-    rig.server.push(Step::Mail, Act::Say("421 4.4.2 Timeout"));
-    assert_eq!(said(&smtp.send(&batch(1))[0]), Said::Retry);
-    assert!(smtp.send(&batch(1)).iter().all(accepted));
-    // Closed at the moment of use.
-    rig.server.push(Step::Mail, Act::Drop);
-    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    // Closed at the moment of use, with a word and without.
+    for act in [Act::Say("421 4.4.2 Timeout"), Act::Drop] {
+        rig.server.push(Step::Mail, act);
+        assert!(smtp.send(&batch(1)).iter().all(accepted));
+    }
     assert_eq!(rig.server.mails().len(), 3);
     assert_eq!(rig.server.connections(), 3);
+}
+
+#[test]
+fn a_server_that_takes_so_many_mails_on_a_connection_gets_the_rest_on_another() {
+    for (most, connections) in [(1, 5), (2, 3), (3, 2)] {
+        let rig = Rig::plain();
+        rig.server.limit(most);
+        let outcomes = rig.smtp().send(&batch(5));
+        assert!(outcomes.iter().all(accepted), "no attempt is lost: {outcomes:?}");
+        let got: Vec<String> = rig.server.mails().into_iter().map(|mail| mail.to).collect();
+        let all: Vec<String> = (0..5).map(|n| format!("user{n}@example.com")).collect();
+        assert_eq!(got, all, "each once and in order");
+        assert_eq!(rig.server.connections(), connections, "{most} on each");
+    }
+}
+
+#[test]
+fn a_server_that_says_421_on_a_new_connection_too_is_asked_no_third_time() {
+    let rig = Rig::plain();
+    let mut smtp = rig.smtp();
+    assert!(smtp.send(&batch(1)).iter().all(accepted));
+    rig.server.set(Step::Mail, Some(Act::Say("421 4.3.2 Shutting down")));
+    let outcomes = smtp.send(&batch(1));
+    assert_eq!(said(&outcomes[0]), Said::Retry, "{outcomes:?}");
+    assert_eq!(rig.server.connections(), 2);
+}
+
+#[test]
+fn a_refused_rset_costs_the_connection_and_not_the_next_mail() {
+    for answer in ["421 4.7.0 Closing", "451 4.3.0 Try later", "502 5.5.1 What is that"] {
+        let rig = Rig::plain();
+        rig.server.refuse("user0@example.com", "550 5.1.1 No such user");
+        rig.server.push(Step::Rset, Act::Say(answer));
+        let outcomes = rig.smtp().send(&batch(3));
+        let got: Vec<Said> = outcomes.iter().map(said).collect();
+        assert_eq!(got, [Said::Reject, Said::Accept, Said::Accept], "{answer}: {outcomes:?}");
+        assert_eq!(rig.server.connections(), 2, "{answer}");
+    }
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub struct Request {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// When it had come.
+    pub at: Instant,
 }
 
 impl Request {
@@ -296,7 +298,7 @@ pub fn read(reader: &mut impl BufRead) -> Option<Request> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { method, path, headers, body })
+    Some(Request { method, path, headers, body, at: Instant::now() })
 }
 
 /// Answers a request; `false` if the connection is over.

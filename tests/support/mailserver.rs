@@ -23,6 +23,7 @@ pub enum Step {
     Rcpt,
     Data,
     Dot,
+    Rset,
 }
 
 /// What the server does at a step, in place of what a good one does.
@@ -95,6 +96,7 @@ struct State {
     mails: Vec<Mail>,
     lines: Vec<String>,
     connections: usize,
+    most: Option<usize>,
 }
 
 /// The server; it ends when this is dropped.
@@ -179,6 +181,12 @@ impl MailServer {
         self.state.lock().unwrap().refused.insert(recipient.to_owned(), answer);
     }
 
+    /// Takes so many mails on each connection and answers the next MAIL with 421, as Exim does with
+    /// `smtp_accept_max_per_connection`.
+    pub fn limit(&self, most: usize) {
+        self.state.lock().unwrap().most = Some(most);
+    }
+
     /// Forgets the script, not the mails.
     pub fn behave(&self) {
         let mut state = self.state.lock().unwrap();
@@ -236,6 +244,8 @@ struct Talk<'a> {
     user: Option<String>,
     from: String,
     to: String,
+    /// MAILs that came.
+    begun: usize,
 }
 
 fn secure(raw: TcpStream, shared: &Shared) -> Box<dyn Both> {
@@ -254,6 +264,7 @@ fn talk(raw: TcpStream, shared: &Shared) {
         user: None,
         from: String::new(),
         to: String::new(),
+        begun: 0,
     };
     if talk.step(Step::Greeting, "220 mail.mailroom.test ESMTP") {
         while talk.command(&spare) {}
@@ -341,6 +352,12 @@ impl Talk<'_> {
             "MAIL" | "RCPT" | "DATA" if late => self.say("530 5.7.0 Authentication required"),
             "MAIL" => {
                 self.from = address(&line);
+                self.begun += 1;
+                let most = self.shared.state.lock().unwrap().most;
+                if most.is_some_and(|most| self.begun > most) {
+                    self.say("421 4.7.0 Too many messages in this connection");
+                    return false;
+                }
                 self.step(Step::Mail, "250 2.1.0 Ok")
             }
             "RCPT" => {
@@ -355,7 +372,7 @@ impl Talk<'_> {
                 Ok(()) => self.say("354 End data with <CR><LF>.<CR><LF>") && self.data(),
                 Err(goes_on) => goes_on,
             },
-            "RSET" => self.say("250 2.0.0 Ok"),
+            "RSET" => self.step(Step::Rset, "250 2.0.0 Ok"),
             "QUIT" => {
                 self.say("221 2.0.0 Bye");
                 false

@@ -96,8 +96,7 @@ impl Session {
         self.socket.begin(MAIL).map_err(|error| Fault::NotReached(error.to_string()))?;
         self.used = true;
         if self.begun {
-            self.ask(Stage::Sender, Rset)?;
-            self.begun = false;
+            self.reset()?;
         }
         self.ask(Stage::Sender, Mail::new(Some(from), Vec::new()))?;
         self.begun = true;
@@ -107,6 +106,19 @@ impl Session {
         // From here on the server may have it.
         self.write(Stage::Dot, b".\r\n")?;
         self.reply(Stage::Dot)?;
+        self.begun = false;
+        Ok(())
+    }
+
+    /// Forgets the mail that was begun. A server that will not is no use any more; the next mail
+    /// is not to blame.
+    fn reset(&mut self) -> Result<(), Fault> {
+        self.ask(Stage::Sender, Rset).map_err(|fault| match fault {
+            Fault::Refused(stage, code, _) => {
+                Fault::Lost(stage, format!("the server refused RSET with {code}"))
+            }
+            other => other,
+        })?;
         self.begun = false;
         Ok(())
     }
