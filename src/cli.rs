@@ -169,10 +169,24 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
     };
     match args.finish().first() {
         None => Ok(Parsed { command, name, flags }),
-        Some(word) => {
-            let word = word.to_string_lossy();
-            Err(Error::usage(format!("`mailroom {name}` does not take {word:?}")))
+        Some(word) => Err(Error::usage(refused(name, &word.to_string_lossy(), &flags))),
+    }
+}
+
+/// Why a word that is left over is not taken.
+fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
+    let flag = word.split('=').next().unwrap_or_default();
+    let var = VARS.iter().find(|var| var.flag == Some(flag) && var.used_by.contains(&name));
+    let switch = |(name, _): &(&str, String)| VARS.iter().any(|v| v.name == *name && is_switch(v));
+    match var {
+        Some(var) if flags.iter().any(|(given, _)| *given == var.name) => {
+            format!("{flag} is given twice")
         }
+        Some(var) if is_switch(var) => format!("{flag} takes no value"),
+        _ if ["true", "false"].contains(&word) && flags.iter().any(switch) => {
+            format!("`mailroom {name}` does not take {word:?}: a switch takes no value")
+        }
+        _ => format!("`mailroom {name}` does not take {word:?}"),
     }
 }
 

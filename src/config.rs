@@ -199,7 +199,9 @@ impl Config {
             transport,
             provider: provider(&mut r, transport),
             debug: r.choice("MAILROOM_DEBUG", &flags),
-            config_set: r.name("MAILROOM_SES_CONFIG_SET"),
+            config_set: r
+                .text("MAILROOM_SES_CONFIG_SET")
+                .map_or_else(String::new, |set| set.to_string()),
             source: r.name("MAILROOM_SES_SOURCE"),
             output: PathBuf::from(r.name("MAILROOM_SES_OUTPUT_PATH")),
             templates: r.parsed("MAILROOM_TEMPLATES", Templates::parse).unwrap_or_default(),
@@ -245,7 +247,7 @@ impl Config {
                 ),
             );
         }
-        if command == "health"
+        if (command == "health" || command == "status")
             && self.max_age <= self.batch_timeout
             && !mentioned(r, "MAILROOM_HEALTH_MAX_AGE")
         {

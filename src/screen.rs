@@ -205,8 +205,9 @@ fn listeners(page: &mut Page, found: &[Listener]) {
 /// The table of `mailroom queue list`.
 pub fn list(found: &[Entry], look: Look) -> String {
     let mut page = Page::new(look);
-    let mut rows =
-        vec![["ID", "STATE", "TRIES", "WHEN", "MAIL", "ADDRESS", "REASON"].map(str::to_owned)];
+    let mut rows = vec![
+        ["ID", "STATE", "TRIES", "WHEN", "MAIL", "ADDRESS", "REASON OR ID"].map(str::to_owned),
+    ];
     rows.extend(found.iter().map(|one| {
         let reason = if one.error.is_empty() { &one.provider_id } else { &one.error };
         let texts = [&one.state, &one.action, &one.address, reason].map(|text| clean(text));

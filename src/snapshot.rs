@@ -76,7 +76,8 @@ pub struct Snapshot {
     pub expired: i64,
     /// How long ago the oldest pending delivery was made.
     pub oldest_pending: Option<f64>,
-    /// How long the delivery that was due first has been due, or its lease has been over.
+    /// How long the delivery that was due first has been due, or its lease has been over; what is
+    /// held, since it was made.
     pub oldest_due: Option<f64>,
     /// Why pending deliveries do not go: `held: …` by the provider or its settings, `waits: …` by
     /// what the database says of them.

@@ -134,7 +134,9 @@ fn a_kind_of_mail_without_a_template_and_a_misspelt_setting_are_found_before_the
     let strange = found.checks.iter().find(|check| check["status"] == "warning").unwrap();
     assert_eq!(strange["detail"], "MAILROOM_BATCH_TIMOUT is no setting");
     let run = Program::collect(&database).env("MAILROOM_BATCH_TIMOUT", "5").start();
-    run.wait_log("MAILROOM_BATCH_TIMOUT is no setting");
+    run.wait_log(
+        "[COLLECT] WARN: MAILROOM_BATCH_TIMOUT is no setting; mailroom help collect lists",
+    );
     run.wait_log("connected");
     assert_eq!(run.stop().code, Some(0));
 }

@@ -66,8 +66,13 @@ fn what_is_held_is_named_though_nothing_is_late_yet() {
     );
     let finished = health(&database, &[]);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
-    assert!(finished.out.starts_with("healthy: 1 listening; nothing is due; held: "));
-    assert!(finished.out.contains("HTTP 404"), "{}", finished.out);
+    assert!(finished.out.starts_with("healthy: 1 listening; the oldest mail has been due for "));
+    assert!(finished.out.contains("; held: HTTP 404"), "{}", finished.out);
+    // Each probe puts it off, and it waits all the same.
+    database.run("UPDATE deliveries SET created_at = now() - interval '11 minutes'");
+    is_unhealthy(&health(&database, &[]), "10 min are allowed; held: HTTP 404");
+    let status = Program::new(&["status", "--exit-code"]).on(&database).output();
+    assert_eq!(status.code, Some(1), "{}", status.out);
 }
 
 #[test]

@@ -175,14 +175,26 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
          UPDATE deliveries SET error = 'dropped by jane' WHERE token = 12",
     );
     let out = done(&database, &["retry", "--all", "--reason", "FAILED"]);
-    assert_eq!(out, "5994 deliveries will be tried again\n");
+    let left = |count| format!("{count} left as they are: their tokens expired or were used\n");
+    assert_eq!(out, format!("5994 deliveries will be tried again\n{}", left(5)));
     let fresh = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0
                     AND settled_at IS NULL AND due_at <= now() AND token % 2 = 0";
     assert_eq!(database.number(fresh), 5994);
     let out = done(&database, &["retry", "--all"]);
-    assert_eq!(out, "5995 deliveries will be tried again\n", "neither expired nor dropped");
+    let expected = format!("5995 deliveries will be tried again\n{}", left(10));
+    assert_eq!(out, expected, "neither expired nor dropped");
     assert_eq!(database.in_state("failed"), 11);
     assert_eq!(done(&database, &["retry", "12"]), "1 delivery will be tried again\n", "by name");
+    assert_eq!(
+        text(&database, "SELECT error FROM deliveries WHERE token = 12"),
+        "before: dropped by jane"
+    );
+    database.run(
+        "UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'before: before: no'
+          WHERE token = 12",
+    );
+    done(&database, &["retry", "12"]);
+    assert_eq!(text(&database, "SELECT error FROM deliveries WHERE token = 12"), "before: no");
 }
 
 #[test]
@@ -338,6 +350,9 @@ fn words_that_make_no_sense_are_refused_before_anything_is_opened() {
         (&["queue", "resume", "--reason", "x"], "does not take \"--reason\""),
         (&["queue", "resume", "now"], "does not take \"now\""),
         (&["status", "now"], "does not take \"now\""),
+        (&["send", "--debug", "true"], "does not take \"true\": a switch takes no value"),
+        (&["send", "--debug=true"], "--debug takes no value"),
+        (&["run", "--batch-limit", "5", "--batch-limit=6"], "--batch-limit is given twice"),
         (&["migrate", "grants"], "needs a role"),
         (&["migrate", "up", "--operator"], "does not take"),
         (&["migrate", "up", "--yes"], "does not take \"--yes\""),

@@ -85,6 +85,9 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
     let created = push(&url, &examples());
     assert_eq!(created.out, "activationv1 created\npasswordrecoveryv1 created\n");
     assert_eq!(created.code, Some(0), "{}", created.log);
+    for name in NAMES {
+        assert!(created.log.contains(&format!("{name} leads to example.com")), "{}", created.log);
+    }
     let good = template(&url, &["check"]);
     assert_eq!(good.out, "activationv1 good (action 1)\npasswordrecoveryv1 good (action 2)\n");
     assert_eq!(good.code, Some(0), "{}", good.log);
@@ -95,7 +98,13 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
 
     let copies = copies();
     std::fs::write(copies.path().join("activationv1.subject"), "Hi\n").unwrap();
-    assert_eq!(push(&url, copies.path()).out, "activationv1 updated\npasswordrecoveryv1 updated\n");
+    for end in ["txt", "html"] {
+        let own = example(&format!("activationv1.{end}")).replace("example.com", "example.org");
+        std::fs::write(copies.path().join(format!("activationv1.{end}")), own).unwrap();
+    }
+    let updated = push(&url, copies.path());
+    assert_eq!(updated.out, "activationv1 updated\npasswordrecoveryv1 updated\n");
+    assert!(!updated.log.contains("activationv1 leads"), "{}", updated.log);
     assert!(template(&url, &["show", "activationv1"]).out.starts_with("Subject: Hi\n"));
     let listed = template(&url, &["list", "--templates", "1=activationv1,7=activationv1"]).out;
     let lines: Vec<Vec<&str>> =

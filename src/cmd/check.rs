@@ -79,7 +79,7 @@ fn settings(round: &mut Round) {
         round.checks.ok("settings", "all can be read");
     }
     for name in strangers() {
-        let advice = "correct its name, or take it away; `mailroom help` lists them";
+        let advice = "correct its name, or take it away; `mailroom help check` lists them";
         round.checks.warning("settings", format!("{name} is no setting"), advice);
     }
     if round.config.debug {

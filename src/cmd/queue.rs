@@ -31,7 +31,8 @@ pub fn run(config: &Config, what: Queue, stop: &Stop) -> Result<(), Error> {
             };
             let done = all(&mut session, &chosen, change)?;
             wake(config, &mut session)?;
-            report(&mut session, &chosen, &done, "will be tried again", why_not_retried)
+            report(&mut session, &chosen, &done, "will be tried again", why_not_retried)?;
+            tell_left_out(config, &mut session, &chosen)
         }
         Queue::Drop(chosen) => {
             let who = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
@@ -129,6 +130,19 @@ fn report(
         })
         .collect();
     Err(Error::new(Kind::Data, lines.join("\n")))
+}
+
+/// Of all that failed, those that nothing can be sent for any more.
+fn tell_left_out(config: &Config, session: &mut Session, chosen: &Chosen) -> Result<(), Error> {
+    if chosen.ids.is_some() {
+        return Ok(());
+    }
+    let reason = chosen.reason.as_deref();
+    let left = session.call(STEP, |client| operate::beyond_retry(client, &config.queue, reason));
+    match left.map_err(unusable)? {
+        0 => Ok(()),
+        left => print(&format!("{left} left as they are: their tokens expired or were used\n")),
+    }
 }
 
 fn why_not_retried(entry: &Entry) -> String {

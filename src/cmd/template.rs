@@ -192,6 +192,11 @@ fn push(contents: &[(&str, Content)], calls: &mut Calls) -> Result<(), Error> {
             Put::Updated => "updated",
         };
         print(&format!("{name} {done}\n"))?;
+        if [&content.text, &content.html].iter().any(|part| part.contains("://example.com/")) {
+            let what =
+                "leads to example.com: put the address of your application in, and push again";
+            log::warn("TEMPLATE", format_args!("{name} {what}"));
+        }
     }
     Ok(())
 }

@@ -80,6 +80,15 @@ pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// How many failed deliveries [`retry`] of all leaves as they are, because their tokens expired or
+/// were used.
+///
+/// # Errors
+/// As the statement.
+pub fn beyond_retry(client: &mut Client, queue: &str, reason: Option<&str>) -> Result<i64, Error> {
+    client.query_one(include_str!("operate/beyond_retry.sql"), &[&queue, &reason])?.try_get(0)
+}
+
 /// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
 /// [`CHUNK`].
 ///

@@ -391,11 +391,9 @@ impl Source for StdinSource {
             ));
         }
         if self.bad > 0 {
-            let path = self.kept.path();
-            return Err(Error::new(
-                Kind::Data,
-                format!("bad records or messages in the input: {}; see {path}", self.bad),
-            ));
+            let kept = self.kept.place().map(|path| format!("; see {path}")).unwrap_or_default();
+            let bad = format!("bad records or messages in the input: {}{kept}", self.bad);
+            return Err(Error::new(Kind::Data, bad));
         }
         Ok(())
     }

@@ -142,6 +142,12 @@ fn a_last_record_without_its_line_feed_is_not_sent() {
     let finished = Program::send(&endpoint.url()).input(&input);
     assert_eq!(finished.code, Some(65), "{}", finished.log);
     assert!(finished.log.contains("record 2: the record does not end with a line feed"));
+    // It is kept nowhere, so nobody is sent to look.
+    assert!(
+        finished.log.ends_with("bad records or messages in the input: 1\n"),
+        "{}",
+        finished.log
+    );
     assert_eq!(sent(&endpoint), ["whole1@example.com"]);
 }
 

@@ -2,6 +2,9 @@
 
 use super::Rig;
 use crate::support::batches::{TOKEN, accepted, batch, ids, message};
+use crate::support::endpoint::Endpoint;
+use crate::support::program::Program;
+use crate::support::records::activations;
 use mailroom::model::{Batch, Outcome, Scope};
 use mailroom::template::Templates;
 use mailroom::transport::Transport;
@@ -55,13 +58,10 @@ fn fifty_messages_are_one_call_and_fifty_one_are_two() {
 
 #[test]
 fn without_a_configuration_set_none_is_named() {
-    let rig = Rig::new();
-    let mut settings = rig.settings(mailroom::pump::system_clock());
-    settings.config_set = String::new();
-    let keeper = rig.keeper(rig.variables());
-    let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
-    assert!(ses.send(&batch(1)).iter().all(accepted));
-    let body = rig.endpoint.requests().remove(0).json();
+    let endpoint = Endpoint::start();
+    let send = Program::send(&endpoint.url()).env("MAILROOM_SES_CONFIG_SET", "");
+    assert_eq!(send.input(activations("user", 1)).code, Some(0));
+    let body = endpoint.requests().remove(0).json();
     assert!(body.get("ConfigurationSetName").is_none(), "{body}");
 }
 

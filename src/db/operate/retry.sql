@@ -16,7 +16,8 @@ WITH chosen AS MATERIALIZED (
        FOR UPDATE OF d
 )
 UPDATE deliveries d
-   SET state = 'pending', attempts = 0, due_at = now(), settled_at = NULL
+   SET state = 'pending', attempts = 0, due_at = now(), settled_at = NULL,
+       error = 'before: ' || regexp_replace(d.error, '^(before: )+', '')
   FROM chosen
  WHERE d.token = chosen.token
 RETURNING d.token

@@ -1,4 +1,5 @@
--- What waits in queue $1 or is being sent, by why it waits.
+-- What waits in queue $1 or is being sent, by why it waits. What is held has been due since it was
+-- made: each probe puts it off again.
 -- Index: deliveries_wake_idx (queue, state, due_at) WHERE state IN ('pending', 'leased').
 SELECT CASE WHEN state = 'pending' AND (error LIKE 'held: %' OR error LIKE 'waits: %')
             THEN error END AS why,
@@ -9,8 +10,10 @@ SELECT CASE WHEN state = 'pending' AND (error LIKE 'held: %' OR error LIKE 'wait
        extract(epoch FROM now() - min(created_at)
            FILTER (WHERE state = 'pending' AND isfinite(created_at)))::float8
            AS oldest_pending,
-       extract(epoch FROM now() - min(due_at)
-           FILTER (WHERE due_at <= now() AND isfinite(due_at)))::float8
+       extract(epoch FROM now() - min(
+               CASE WHEN state = 'pending' AND error LIKE 'held: %' THEN created_at ELSE due_at END)
+           FILTER (WHERE (due_at <= now() OR state = 'pending' AND error LIKE 'held: %')
+                     AND isfinite(due_at) AND isfinite(created_at)))::float8
            AS oldest_due
   FROM deliveries
  WHERE queue = $1::text::job_type AND state IN ('pending', 'leased')

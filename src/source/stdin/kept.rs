@@ -26,18 +26,21 @@ pub struct Kept {
     count: usize,
     /// When the file is tried next.
     retry_at: Option<Instant>,
+    /// Something belonged there.
+    used: bool,
 }
 
 impl Kept {
     /// Nothing is kept yet.
     pub fn new(file: Undelivered) -> Kept {
-        Kept { file, unwritten: Vec::new(), count: 0, retry_at: None }
+        Kept { file, unwritten: Vec::new(), count: 0, retry_at: None, used: false }
     }
 
     /// Keeps `count` records, each ended by its line feed. Gives where, for the log.
     pub fn keep(&mut self, records: &[u8], count: usize, now: Instant) -> String {
         self.unwritten.extend_from_slice(records);
         self.count += count;
+        self.used = true;
         let before = self.count - count;
         match self.write(now) {
             Ok(()) => {
@@ -88,8 +91,12 @@ impl Kept {
         self.unwritten.len() >= LIMIT
     }
 
-    /// The path of the file.
-    pub fn path(&self) -> String {
+    /// Where to look, if there is anything.
+    pub fn place(&self) -> Option<String> {
+        self.used.then(|| self.path())
+    }
+
+    fn path(&self) -> String {
         self.file.path().display().to_string()
     }
 
