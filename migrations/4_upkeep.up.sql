@@ -6,6 +6,9 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_min_messages = warning;
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
+-- In the order of the triggers and of claims, which would be met the other way round.
+LOCK TABLE deliveries, actions IN ACCESS EXCLUSIVE MODE;
+
 DROP INDEX deliveries_settled_idx;
 CREATE INDEX deliveries_settled_idx ON deliveries (queue, settled_at)
     WHERE state IN ('sent', 'failed', 'expired');

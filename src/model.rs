@@ -135,11 +135,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// The pause that the provider asked for on its own account: it cannot serve, or we are too
-    /// fast. (A wait for one message is not one.)
+    /// fast. (A wait for one message is not one, nor is what a gateway says in its place.)
     pub fn pause_asked(&self) -> Option<Duration> {
         match self {
             Outcome::Retry { after, throttled: true, .. }
-            | Outcome::Retry { after, away: true, .. } => after.filter(|pause| !pause.is_zero()),
+            | Outcome::Retry { after, away: true, ambiguous: false, .. } => {
+                after.filter(|pause| !pause.is_zero())
+            }
             _ => None,
         }
     }

@@ -92,13 +92,14 @@ pub fn no_credentials(why: &str) -> Outcome {
     Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
 }
 
-/// The longest wait that a provider may ask for.
-const WAIT_LIMIT: Duration = Duration::from_secs(3600);
+/// The longest wait that is heeded: who asks for hours may be back long before, and tokens do not
+/// live so long.
+const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// The shortest wait after an error inside the provider.
 const FAULTY: Duration = Duration::from_secs(30);
 
-/// The wait that a reply asks for, at most an hour: `x-amz-retry-after` in milliseconds, else `Retry-After` in
+/// The wait that a reply asks for, at most five minutes: `x-amz-retry-after` in milliseconds, else `Retry-After` in
 /// seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait from now.
 /// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
 pub fn wait_asked(
@@ -119,8 +120,9 @@ pub fn wait_asked(
 /// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
 /// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
 /// message has failed. A try that met no provider, or that came too fast for it, uses no attempt:
-/// the message is not at fault, and an outage must not fail what waits for its end. A
-/// hold uses none either and waits for the next `probe`.
+/// the message is not at fault, and an outage must not fail what waits for its end. It does if the
+/// message may have been sent all the same: nobody is to get it over and over. A hold uses none
+/// either and waits for the next `probe`.
 pub fn settlement(
     outcome: Outcome,
     attempts: u32,
@@ -134,10 +136,10 @@ pub fn settlement(
         Outcome::Hold { why, .. } => {
             Settlement::Again { delay: probe, why: format!("{HELD}{why}"), counts: false }
         }
-        Outcome::Retry { after, why, throttled, away, .. } => {
+        Outcome::Retry { after, why, throttled, away, ambiguous } => {
             let attempt = attempts.saturating_add(1);
             let delay = after.unwrap_or_default().max(backoff(attempt));
-            if throttled || away {
+            if throttled || away && !ambiguous {
                 return Settlement::Again { delay, why, counts: false };
             }
             if attempt >= max_attempts {
@@ -164,13 +166,13 @@ fn away(why: String, after: Option<Duration>) -> Outcome {
 /// The verdict on a call that was answered with a status of 408 or 5xx. Who stands in front of the
 /// service says that it is not there; an error inside may be of this call's making, so attempts
 /// bound it, far enough apart to outlast a short fault. A gateway (502, 504) had the request, and
-/// may have passed it on: whether it was acted on is not known.
+/// may have passed it on: whether it was acted on is not known, so attempts bound that too.
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-15.6>
 fn by_server_error(refusal: &Refusal, why: String) -> Outcome {
     match refusal.status {
         408 | 503 => away(why, refusal.after),
         502 | 504 => Outcome::Retry {
-            after: refusal.after,
+            after: Some(refusal.after.unwrap_or_default().max(FAULTY)),
             why,
             ambiguous: true,
             throttled: false,

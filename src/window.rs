@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 pub struct Window {
     timeout: Duration,
     opened: Option<Instant>,
+    from: Option<Instant>,
     by: Option<Instant>,
 }
 
 impl Window {
     /// A closed window that, once opened, lasts `timeout`.
     pub fn new(timeout: Duration) -> Window {
-        Window { timeout, opened: None, by: None }
+        Window { timeout, opened: None, from: None, by: None }
     }
 
     /// Opens the window at `now`, unless it is open.
@@ -31,14 +32,14 @@ impl Window {
         self.opened = Some(self.opened.map_or(now, |opened| opened.max(came)));
     }
 
-    /// Has the window end at `at`, if it would end later.
-    pub fn end_by(&mut self, at: Option<Instant>) {
-        self.by = at;
+    /// Has the window end at `by`, if it would end later, but not before `from`.
+    pub fn bound(&mut self, from: Option<Instant>, by: Option<Instant>) {
+        (self.from, self.by) = (from, by);
     }
 
     /// Closes the window: nothing is waiting.
     pub fn close(&mut self) {
-        (self.opened, self.by) = (None, None);
+        (self.opened, self.from, self.by) = (None, None, None);
     }
 
     /// Whether it is open.
@@ -49,7 +50,8 @@ impl Window {
     /// When it ends; `None` while it is closed.
     pub fn deadline(&self) -> Option<Instant> {
         let end = self.opened? + self.timeout;
-        Some(self.by.map_or(end, |by| end.min(by)))
+        let end = self.by.map_or(end, |by| end.min(by));
+        Some(self.from.map_or(end, |from| end.max(from)))
     }
 
     /// Whether it is open and has ended.
@@ -81,13 +83,16 @@ mod tests {
     fn the_window_ends_before_what_waits_is_too_late_and_no_later_for_it() {
         let start = Instant::now();
         let mut window = Window::new(5 * SECOND);
-        window.end_by(Some(start + 2 * SECOND));
+        window.bound(None, Some(start + 2 * SECOND));
         assert_eq!(window.deadline(), None);
         window.open(start);
         assert_eq!(window.deadline(), Some(start + 2 * SECOND));
-        window.end_by(Some(start + 9 * SECOND));
+        window.bound(None, Some(start + 9 * SECOND));
         assert_eq!(window.deadline(), Some(start + 5 * SECOND));
-        window.end_by(Some(start));
+        window.bound(Some(start + SECOND), Some(start));
+        assert_eq!(window.deadline(), Some(start + SECOND));
+        window.bound(Some(start + 7 * SECOND), None);
+        assert_eq!(window.deadline(), Some(start + 7 * SECOND));
         window.close();
         window.open(start);
         assert_eq!(window.deadline(), Some(start + 5 * SECOND));

@@ -3,6 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, addresses, messages, wait_until};
+use std::time::{Duration, Instant};
 
 /// A collector whose healthcheck is minutes away, so that nothing here depends on it.
 fn collect(database: &Database) -> Program {
@@ -110,6 +111,33 @@ fn a_batch_that_is_not_full_does_not_wait_until_its_tokens_have_expired() {
     });
     assert!(sent, "{}", collect.log());
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn rows_that_somebody_has_locked_are_not_asked_for_all_the_time() {
+    for (rows, limit) in [(1, "10"), (30, "10"), (30, "1")] {
+        let database = Database::migrated();
+        database.accounts("user", rows);
+        let mut client = database.client();
+        let mut lock = client.transaction().unwrap();
+        lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
+        let collect = collect(&database)
+            .env("MAILROOM_BATCH_TIMEOUT", "1")
+            .env("MAILROOM_BATCH_LIMIT", limit)
+            .start();
+        collect.wait_log("connected");
+        let commits = || {
+            let sql = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+            database.number(sql)
+        };
+        let (before, begun) = (commits(), Instant::now());
+        std::thread::sleep(Duration::from_secs(3));
+        let (done, took) = (commits() - before, begun.elapsed().as_secs_f64());
+        assert!((done as f64) < 40.0 * took, "{done} transactions in {took} s");
+        lock.rollback().unwrap();
+        wait_until("they are sent", || database.in_state("sent") == i64::from(rows));
+        assert_eq!(collect.stop().code, Some(0));
+    }
 }
 
 #[test]

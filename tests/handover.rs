@@ -3,7 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::pipe::{Stalled, stalled};
 use crate::support::program::{
-    Finished, KEY, PATIENCE, Program, Running, addresses, messages, wait_until, whole_lines,
+    Finished, KEY, PATIENCE, Program, Running, Text, addresses, messages, wait_until, whole_lines,
 };
 use nix::sys::signal::Signal;
 use std::fs::OpenOptions;
@@ -47,6 +47,62 @@ fn a_reader_that_closes_the_pipe_ends_it_with_74_and_the_batch_is_pending_at_onc
     let next = Program::collect(&database).env("MAILROOM_BATCH_LIMIT", "50").start();
     assert_eq!(addresses(&next.wait_lines(2)).len(), 60);
     assert_eq!(next.stop().code, Some(0));
+}
+
+#[test]
+fn a_collector_that_is_killed_while_its_reader_does_not_read_leaves_no_half_record() {
+    let database = Database::migrated();
+    database.accounts("user", 400);
+    let (reader, output) = std::io::pipe().unwrap();
+    let collect = |output| {
+        Program::collect(&database)
+            .env("MAILROOM_BATCH_LIMIT", "50")
+            .env("MAILROOM_LEASE", "1000")
+            .stdout(output)
+            .start()
+    };
+    let first = collect(output.try_clone().unwrap());
+    // One is in the pipe, and the next one waits for it to be read.
+    wait_until("a batch is under way", || {
+        (database.in_state("sent"), database.in_state("leased")) == (50, 50)
+    });
+    first.kill();
+    let second = collect(output);
+    let out = Text::follow(reader);
+    wait_until("all are sent", || database.in_state("sent") == 400);
+    assert_eq!(second.stop().code, Some(0));
+    out.wait_end();
+    let text = out.get();
+    assert!(text.ends_with('\n'));
+    let mut sent: Vec<String> =
+        text.lines().flat_map(|line| addresses(&[line.to_owned()])).collect();
+    assert_eq!(sent.len(), 400);
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), 400, "none is missing");
+}
+
+#[test]
+fn a_file_that_takes_no_more_keeps_whole_records_and_one_with_half_a_record_is_refused() {
+    let database = Database::migrated();
+    database.accounts("user", 60);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("batches.csv");
+    let open = || OpenOptions::new().create(true).append(true).open(&path).unwrap();
+    let collect = |first: &str| Program::collect(&database).after(first).stdout(open());
+    // 4096 bytes.
+    let finished = collect("trap '' XFSZ; ulimit -f 8").output();
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.ends_with('\n'), "{text:?}");
+    let written = text.lines().flat_map(messages).count();
+    assert!((10..60).contains(&written), "{written}");
+    assert_eq!(database.number(CLAIMABLE), 60 - written as i64);
+    std::fs::write(&path, "1,john@example.com,\"jo").unwrap();
+    let refused = collect(":").output();
+    assert_eq!(refused.code, Some(78), "{}", refused.log);
+    assert!(refused.log.contains("ends in the middle of a record"), "{}", refused.log);
+    assert_eq!(database.number(CLAIMABLE), 60 - written as i64);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use crate::support::cluster::Database;
 use crate::support::dump;
-use crate::support::program::Program;
+use crate::support::program::{Program, wait_until};
 use mailroom::db::migrate::{self, Change};
 use mailroom::error::Kind;
-use std::time::{Duration, Instant};
 
 const ORIGINAL: &str = include_str!("fixtures/original.sql");
 
@@ -415,11 +414,7 @@ fn a_connection_lost_in_a_migration_leaves_the_dirty_flag() {
         "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock'
             AND query LIKE '%LOCK TABLE accounts, tokens%'"
     );
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while database.number(&waits) == 0 {
-        assert!(Instant::now() < deadline, "the migration did not come to wait");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the migration waits", || database.number(&waits) > 0);
     database.run(&format!("SELECT pg_terminate_backend({pid})"));
     let error = migrating.join().unwrap().unwrap_err();
     assert!(error.message.contains("1_harden.up.sql"), "{error}");
@@ -535,4 +530,32 @@ fn a_constraint_that_refuses_a_row_does_not_bring_its_secret_into_the_error() {
     assert!(error.message.contains("of_an_application"), "{error}");
     assert!(!error.message.contains("\\x") && !error.message.contains("row contains"), "{error}");
     assert_eq!(database.in_state("pending"), 1);
+}
+
+#[test]
+fn a_transaction_that_has_the_tables_makes_a_migration_give_up_and_sign_ups_go_on() {
+    let database = Database::migrated();
+    migrate::down(&mut database.client(), None).unwrap();
+    let mut reader = database.client();
+    let mut reading = reader.transaction().unwrap();
+    reading.batch_execute("SELECT FROM deliveries").unwrap();
+    let url = database.url.clone();
+    let migrating = std::thread::spawn(move || {
+        let mut client = crate::support::cluster::connect(&url).unwrap();
+        migrate::up(&mut client).unwrap_err()
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND wait_event_type = 'Lock' AND query LIKE '%LOCK TABLE deliveries%'";
+    wait_until("the migration waits", || database.number(waits) == 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| database.accounts("user", 1));
+        let accounts = || database.number("SELECT count(*) FROM accounts");
+        wait_until("the account is there, though the reader still reads", || accounts() == 1);
+    });
+    let error = migrating.join().unwrap();
+    assert_eq!(error.kind, Kind::Temporary);
+    assert!(error.message.contains("somebody's transaction has a lock"), "{error}");
+    reading.commit().unwrap();
+    let mut client = database.client();
+    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [4]);
 }

@@ -11,13 +11,14 @@ use crate::transport::pipe::{self, Pipe};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let output = stream(std::io::stdout().as_fd())?;
     refuse_closed(&output)?;
+    refuse_half_record(&output)?;
     let metrics = metrics(config, "collect");
     let link = link(config, "collect", Some(&config.channel), &metrics, stop)?;
     become_daemon(stop, 0)?;
@@ -57,6 +58,22 @@ fn refuse_closed(output: &File) -> Result<(), Error> {
     let both_ways = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE == OFlag::O_RDWR;
     if device == NULL_DEVICE && both_ways {
         return Err(failed(&"it is closed, and batches would be lost; give it a reader"));
+    }
+    Ok(())
+}
+
+/// A process that was killed, or met the end of its disk, may have left half a record in a file: the
+/// first one of ours would be joined to it.
+fn refuse_half_record(output: &File) -> Result<(), Error> {
+    let Ok(found) = output.metadata() else { return Ok(()) };
+    let Some(last) = found.len().checked_sub(1).filter(|_| found.is_file()) else { return Ok(()) };
+    // Ours is open for writing only.
+    let mut byte = [b'\n'];
+    let read = File::open("/proc/self/fd/1").and_then(|file| file.read_exact_at(&mut byte, last));
+    if read.is_ok() && byte != [b'\n'] {
+        let what =
+            "standard output is a file that ends in the middle of a record: give another one";
+        return Err(Error::config(what));
     }
     Ok(())
 }

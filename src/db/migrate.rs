@@ -15,7 +15,7 @@ use alone::alone;
 use history::{Found, Home, ensure_table, is_at, read, record};
 pub use loss::loss;
 use postgres::Client;
-use postgres::error::ErrorPosition;
+use postgres::error::{ErrorPosition, SqlState};
 
 /// One version of the schema.
 struct Migration {
@@ -266,7 +266,11 @@ fn run(
     let undone = error.as_db_error().is_some()
         && client.batch_execute("ROLLBACK").is_ok()
         && record(client, home, from, false).is_ok();
-    let what = if undone {
+    let locked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+    let what = if undone && locked {
+        "somebody's transaction has a lock on the tables; nothing was kept; run the same command \
+         again when it has ended"
+    } else if undone {
         "nothing of it was kept; remove the cause and run the same command again"
     } else {
         "it is not known whether it was committed, and the schema is marked dirty; \
@@ -277,6 +281,9 @@ fn run(
         said.message += &format!(", line {line}");
     }
     said.message += &format!("; {what}");
+    if locked {
+        said.kind = Kind::Temporary;
+    }
     Err(said)
 }
 

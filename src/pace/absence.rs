@@ -9,8 +9,6 @@ use std::time::Duration;
 
 /// The longest pause that nobody asked for.
 const CAP: Duration = Duration::from_secs(30);
-/// The longest pause that is heeded: who asks for hours may be back long before.
-const ASKED_CAP: Duration = Duration::from_secs(300);
 
 /// What a batch met.
 #[derive(Debug, Default)]
@@ -44,7 +42,7 @@ impl Absence {
 
     /// Learns what one batch met; gives the pause that is due, as a change.
     pub(super) fn learn(&mut self, met: &Met) -> Option<Change> {
-        let asked = met.asked.min(ASKED_CAP);
+        let asked = met.asked;
         if met.away && !met.reached {
             self.misses = self.misses.saturating_add(1);
             let pause = backoff(self.misses, 1.0).min(CAP);
@@ -96,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_the_provider_asks_for_is_kept_up_to_five_minutes() {
-        for (asked, pause) in [(0, 1), (1, 1), (120, 120), (300, 300), (3600, 300)] {
+    fn a_pause_that_the_provider_asks_for_is_kept_by_all() {
+        for (asked, pause) in [(0, 1), (1, 1), (120, 120), (300, 300)] {
             let now = Instant::now();
             let mut pace = Pace::new(10, 50.0, None);
             let changes = learn(&mut pace, 1, &asks(asked, false, true), now);

@@ -52,6 +52,8 @@ pub struct QueueSource {
     drained: bool,
     /// Enough was due for a full batch, but could not be claimed.
     stalled: bool,
+    /// What was due when the window ended could not be claimed.
+    missed: bool,
     /// Look at what waits before the next wait.
     look: bool,
     /// Where claims and looks begin.
@@ -99,6 +101,7 @@ impl QueueSource {
             draining: false,
             drained: false,
             stalled: false,
+            missed: false,
             look: false,
             survey: Survey::new(now),
             flush: false,
@@ -207,16 +210,18 @@ impl QueueSource {
         self.quiet_until = fruitless.then(|| now + self.quiet);
         self.last_due = waiting.due;
         let soon = now + 4 * QUIET;
+        let stalled = std::mem::take(&mut self.stalled);
+        // Somebody has locked it, another collector perhaps that is about to take it.
+        let locked = stalled || std::mem::take(&mut self.missed);
         if waiting.due == 0 {
             self.window.close();
             self.flush = false;
             if now >= self.record_after {
                 self.record();
             }
-        } else if waiting.due >= limit && !std::mem::take(&mut self.stalled) {
+        } else if waiting.due >= limit && !stalled {
             self.draining = true;
         } else if waiting.due >= limit {
-            // They are locked: another collector is about to take them. Look again soon.
             self.window.open(now);
             self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
         } else if self.drained {
@@ -224,10 +229,9 @@ impl QueueSource {
         } else {
             self.window.open(now);
         }
-        // Not at once: a row may be locked.
         let last_call = |left: Duration| (begun + left.saturating_sub(LAST_CALL)).max(soon);
-        self.window.end_by(waiting.expires.map(last_call));
-        (self.drained, self.stalled) = (false, false);
+        self.window.bound(locked.then_some(soon), waiting.expires.map(last_call));
+        self.drained = false;
         Ok(())
     }
 
@@ -319,7 +323,10 @@ impl Source for QueueSource {
                 match self.claim(ask, 1)? {
                     Next::Batch(batch) => return Ok(give(batch, why)),
                     Next::Full => return Ok(Next::Full),
-                    Next::Idle | Next::End => continue,
+                    Next::Idle | Next::End => {
+                        self.missed = true;
+                        continue;
+                    }
                 }
             }
             if ask.until.is_some_and(|until| until <= now) {

@@ -1,7 +1,9 @@
 //! Standard output as a transport: a batch is accepted once it was written and flushed.
 //!
 //! Writes go in pieces that a pipe takes without blocking, after a wait that sees the stop flag:
-//! a reader that does not read must not keep the process from ending. A reader that is gone and
+//! a reader that does not read must not keep the process from ending. What is longer than a piece
+//! waits until the pipe is empty and goes at once: whoever kills the process leaves no half record,
+//! which would spoil the first one of the next process on the same pipe. A reader that is gone and
 //! a full disk are failures of the hand-over.
 
 use super::Transport;
@@ -11,14 +13,19 @@ use crate::model::{Batch, Outcome, Scope};
 use crate::notify;
 use crate::stop::{GRACE, SLICE, Stop};
 use crate::wire;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::fs::File;
+use rustix::io::ioctl_fionread;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that POLLOUT promises a pipe has room for: PIPE_BUF of pipe(7).
 const PIECE: usize = 4096;
+
+/// The first wait for a pipe to be empty; doubles to half a [`SLICE`].
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// The text that is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,8 @@ pub struct Pipe {
     format: Format,
     stop: Stop,
     clock: Clock,
+    /// Bytes that it holds, if it is a pipe; else none.
+    capacity: usize,
     buffer: Vec<u8>,
     stopped_at: Option<Instant>,
     broken: Option<Error>,
@@ -44,39 +53,82 @@ impl Pipe {
     /// Writes to `output`.
     pub fn new(output: File, format: Format, stop: Stop, clock: Clock) -> Pipe {
         let buffer = Vec::with_capacity(PIECE);
-        Pipe { output, format, stop, clock, buffer, stopped_at: None, broken: None }
+        let capacity = fcntl(&output, FcntlArg::F_GETPIPE_SZ);
+        let capacity = capacity.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        Pipe { output, format, stop, clock, capacity, buffer, stopped_at: None, broken: None }
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let mut rest: &[u8] = &self.buffer;
-        while !rest.is_empty() {
-            let mut fds = [PollFd::new(self.output.as_fd(), PollFlags::POLLOUT)];
-            let slice = PollTimeout::try_from(SLICE).unwrap_or(PollTimeout::ZERO);
-            let ready = poll(&mut fds, slice).or_else(ignore_interrupt)?;
-            if ready > 0 {
-                let piece = &rest[..rest.len().min(PIECE)];
-                match self.output.write(piece) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => rest = &rest[n..],
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+        let file = self.output.metadata().ok().filter(fs::Metadata::is_file);
+        let mut done = 0;
+        let result = self.write_on(&mut done);
+        // A file that takes no more keeps no half record either, unless somebody else wrote there.
+        if let (Err(_), Some(before)) = (&result, file)
+            && self.output.metadata().is_ok_and(|now| now.len() == before.len() + done as u64)
+        {
+            let _ = self.output.set_len(before.len());
+        }
+        result
+    }
+
+    /// Writes the buffer; counts in `done` what was written.
+    fn write_on(&mut self, done: &mut usize) -> io::Result<()> {
+        let length = self.buffer.len();
+        let at_once = length > PIECE && length <= self.capacity;
+        if at_once {
+            self.wait_empty()?;
+        }
+        while *done < length {
+            if self.poll(SLICE)?.is_empty() {
+                self.waited()?;
                 continue;
             }
-            // A reader that does not read is no fault of ours, and a new process would not help.
-            let now = (self.clock.now)();
-            notify::progress(now);
-            if self.stop.requested() && now >= *self.stopped_at.get_or_insert(now) + GRACE {
-                let text = "asked to stop while the reader did not read";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            let end = if at_once { length } else { length.min(*done + PIECE) };
+            match self.output.write(&self.buffer[*done..end]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => *done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         self.output.flush()
     }
-}
 
-fn ignore_interrupt(error: nix::errno::Errno) -> io::Result<i32> {
-    if error == nix::errno::Errno::EINTR { Ok(0) } else { Err(error.into()) }
+    /// Waits until the reader has read all, or is gone.
+    fn wait_empty(&mut self) -> io::Result<()> {
+        let mut glance = GLANCE;
+        while ioctl_fionread(&self.output)? > 0 {
+            if self.poll(Duration::ZERO)?.contains(PollFlags::POLLERR) {
+                break;
+            }
+            self.waited()?;
+            std::thread::sleep(glance);
+            glance = (2 * glance).min(SLICE / 2);
+        }
+        Ok(())
+    }
+
+    /// What is ready within `time`: room for a piece, or an error.
+    fn poll(&self, time: Duration) -> io::Result<PollFlags> {
+        let mut fds = [PollFd::new(self.output.as_fd(), PollFlags::POLLOUT)];
+        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut fds, time) {
+            Ok(_) => Ok(fds[0].revents().unwrap_or(PollFlags::empty())),
+            Err(nix::errno::Errno::EINTR) => Ok(PollFlags::empty()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A reader that does not read is no fault of ours, and a new process would not help.
+    fn waited(&mut self) -> io::Result<()> {
+        let now = (self.clock.now)();
+        notify::progress(now);
+        if self.stop.requested() && now >= *self.stopped_at.get_or_insert(now) + GRACE {
+            let text = "asked to stop while the reader did not read";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        Ok(())
+    }
 }
 
 impl Transport for Pipe {

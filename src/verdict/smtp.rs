@@ -89,6 +89,8 @@ pub fn outcome(fault: &Fault) -> Outcome {
         _ if says(&["daily message quota", "daily sending", "sending limit", "sending quota"]) => {
             hold(why)
         }
+        // The service is not available; on a connection that was used before it was tried again.
+        (Stage::Sender, 421) => super::away(why, None),
         (_, 400..=499) => {
             let throttled = says(&["throttl", "rate limit", "sending rate", "too fast"]);
             let patience = (!throttled).then_some(GREYLISTED);

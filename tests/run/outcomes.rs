@@ -97,7 +97,7 @@ fn a_pause_that_the_provider_asks_for_is_kept_by_every_batch_and_uses_no_attempt
 }
 
 #[test]
-fn what_a_gateway_had_may_have_been_sent_and_uses_no_attempt() {
+fn what_a_gateway_had_may_have_been_sent_and_is_not_sent_over_and_over() {
     for (status, is_ambiguous) in [(504, true), (502, true), (503, false)] {
         let database = Database::migrated();
         let endpoint = Endpoint::start();
@@ -105,7 +105,9 @@ fn what_a_gateway_had_may_have_been_sent_and_uses_no_attempt() {
         database.accounts("user", 3);
         let running = run(&database, &endpoint).env("MAILROOM_MAX_ATTEMPTS", "1").start();
         running.wait_log("the provider was not reached or cannot serve; next try in 1 s");
-        wait_state(&database, "sent", 3);
+        // What cannot have been sent is, when the provider is back.
+        let end = if is_ambiguous { "failed" } else { "sent" };
+        wait_state(&database, end, 3);
         assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE attempts = 1"), 3);
         let finished = running.stop();
         assert_eq!(finished.code, Some(0), "{}", finished.log);
@@ -113,6 +115,24 @@ fn what_a_gateway_had_may_have_been_sent_and_uses_no_attempt() {
         let lines = finished.log.matches(&line).count();
         assert_eq!(lines, if is_ambiguous { 3 } else { 0 }, "{}", finished.log);
     }
+}
+
+#[test]
+fn after_a_gateway_an_attempt_waits_for_half_a_minute_and_other_mail_for_a_second() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Full(504, Vec::new(), "<html>".into()));
+    database.accounts("user", 3);
+    let running = run(&database, &endpoint).start();
+    wait_until("it is put off", || {
+        let sql = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 1 \
+                    AND due_at > now() + interval '25 seconds'";
+        database.number(sql) == 3
+    });
+    database.accounts("other", 1);
+    wait_state(&database, "sent", 1);
+    assert_eq!(endpoint.accepted()[0].to, "other1@example.com");
+    assert_eq!(running.stop().code, Some(0));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_hold_of_everything_ends_the_calls_of_the_batch() {
 #[test]
 fn a_pause_that_is_asked_for_ends_the_calls_of_the_batch() {
     for (status, after, calls) in
-        [(503, "5", 1), (504, "5", 1), (429, "5", 1), (503, "0", 2), (500, "5", 2)]
+        [(503, "5", 1), (504, "5", 2), (429, "5", 1), (503, "0", 2), (500, "5", 2)]
     {
         let rig = Rig::new();
         let busy = vec![("retry-after", after.to_owned())];

@@ -48,7 +48,7 @@ const ANSWERS: &[(Step, &str, Said, Said)] = &[
     (Step::Mail, "451 4.3.0 Try later", Said::Retry, Said::Accept),
     (Step::Mail, "550 5.7.1 Sender not allowed", Said::HoldAll, Said::HoldAll),
     (Step::Mail, "530 5.7.0 Authentication required", Said::HoldAll, Said::HoldAll),
-    (Step::Mail, "421 4.4.2 Closing", Said::Retry, Said::Accept),
+    (Step::Mail, "421 4.4.2 Closing", Said::Unsent, Said::Unsent),
     (Step::Rcpt, "450 4.2.1 Mailbox busy", Said::Retry, Said::Accept),
     (Step::Rcpt, "452 4.2.2 Mailbox full", Said::Retry, Said::Accept),
     (
@@ -192,7 +192,7 @@ fn a_server_that_says_421_on_a_new_connection_too_is_asked_no_third_time() {
     assert!(smtp.send(&batch(1)).iter().all(accepted));
     rig.server.set(Step::Mail, Some(Act::Say("421 4.3.2 Shutting down")));
     let outcomes = smtp.send(&batch(1));
-    assert_eq!(said(&outcomes[0]), Said::Retry, "{outcomes:?}");
+    assert_eq!(said(&outcomes[0]), Said::Unsent, "{outcomes:?}");
     assert_eq!(rig.server.connections(), 2);
 }
 

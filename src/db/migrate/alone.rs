@@ -7,8 +7,12 @@ use crate::error::{Error, Kind};
 use postgres::Client;
 use postgres::error::SqlState;
 
-/// How long to wait for another migration, and for other people's transactions.
+/// How long to wait for another migration.
 const LOCK_TIMEOUT: &str = "60s";
+
+/// How long to wait for other people's transactions: whoever comes after waits behind us, and sign-ups
+/// with them.
+const TABLES_TIMEOUT: &str = "5s";
 
 /// Does `work` alone: under golang-migrate's lock, in the schema of the installation, without a
 /// statement timeout. The session is left as it was.
@@ -34,7 +38,7 @@ pub(super) fn alone<T>(
         }
         // Again, because another migration may just have ended.
         let home = Home::find(client)?;
-        settings(client, Some(["0".to_owned(), LOCK_TIMEOUT.to_owned(), home.quoted.clone()]))?;
+        settings(client, Some(["0".to_owned(), TABLES_TIMEOUT.to_owned(), home.quoted.clone()]))?;
         work(client, &home)
     })();
     // On a lost connection the server does both by itself.

@@ -52,7 +52,8 @@ impl QueueSource {
                     "PG",
                     format_args!(
                         "deliveries that were written, but no send took over before their \
-                         leases ran out: {of_collectors}; MAILROOM_ACK must be sent there too"
+                         leases ran out: {of_collectors}; it is held up, or MAILROOM_ACK is not \
+                         sent there"
                     ),
                 );
             }
