@@ -65,7 +65,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     log::configure(config.log_level, config.log_format);
     if matches!(parsed.command, Command::Collect | Command::Send | Command::Run) {
         for name in strangers() {
-            let (tag, command) = (parsed.name.to_uppercase(), parsed.name);
+            let (tag, command) = (parsed.name.to_ascii_uppercase(), parsed.name);
             log::warn(
                 &tag,
                 format_args!("{name} is no setting; mailroom help {command} lists them"),
