@@ -16,7 +16,7 @@ use crate::wire;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::io::ioctl_fionread;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -42,6 +42,7 @@ pub struct Pipe {
     format: Format,
     stop: Stop,
     clock: Clock,
+    is_file: bool,
     /// Bytes that it holds, if it is a pipe; else none.
     capacity: usize,
     buffer: Vec<u8>,
@@ -53,20 +54,32 @@ impl Pipe {
     /// Writes to `output`.
     pub fn new(output: File, format: Format, stop: Stop, clock: Clock) -> Pipe {
         let buffer = Vec::with_capacity(PIECE);
+        let is_file = output.metadata().is_ok_and(|found| found.is_file());
         let capacity = fcntl(&output, FcntlArg::F_GETPIPE_SZ);
         let capacity = capacity.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        Pipe { output, format, stop, clock, capacity, buffer, stopped_at: None, broken: None }
+        Pipe {
+            output,
+            format,
+            stop,
+            clock,
+            is_file,
+            capacity,
+            buffer,
+            stopped_at: None,
+            broken: None,
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let file = self.output.metadata().ok().filter(fs::Metadata::is_file);
         let mut done = 0;
+        if !self.is_file {
+            return self.write_on(&mut done);
+        }
+        let before = self.output.metadata()?.len();
         let result = self.write_on(&mut done);
         // A file that takes no more keeps no half record either, unless somebody else wrote there.
-        if let (Err(_), Some(before)) = (&result, file)
-            && self.output.metadata().is_ok_and(|now| now.len() == before.len() + done as u64)
-        {
-            let _ = self.output.set_len(before.len());
+        if result.is_err() && self.output.metadata()?.len() == before + done as u64 {
+            self.output.set_len(before)?;
         }
         result
     }
