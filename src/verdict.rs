@@ -107,12 +107,18 @@ pub fn wait_asked(
     retry_after: Option<&str>,
     until: impl FnOnce(&str) -> Option<Duration>,
 ) -> Option<Duration> {
-    let millis = amz_retry_after.and_then(|text| text.trim().parse().ok());
+    let millis = amz_retry_after.and_then(|text| whole(text.trim()));
     let wait = millis.map(Duration::from_millis).or_else(|| {
         let text = retry_after?.trim();
-        text.parse().ok().map(Duration::from_secs).or_else(|| until(text))
+        whole(text).map(Duration::from_secs).or_else(|| until(text))
     });
     wait.map(|wait| wait.min(WAIT_LIMIT))
+}
+
+/// A whole number; one of more digits than fit is the largest.
+fn whole(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// What is written down about a message.
@@ -233,7 +239,7 @@ mod tests {
         );
         assert_eq!(wait_asked(None, Some("-3"), never), None);
         assert_eq!(wait_asked(None, None, never), None);
-        for endless in ["18446744073709551615", "86400"] {
+        for endless in ["18446744073709551615", "99999999999999999999", "86400"] {
             assert_eq!(wait_asked(None, Some(endless), never), Some(WAIT_LIMIT));
         }
     }

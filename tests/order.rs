@@ -3,6 +3,7 @@
 use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
+use mailroom::db::queue::Statements;
 use std::time::Duration;
 
 #[test]
@@ -90,6 +91,33 @@ fn two_collectors_share_a_queue_without_a_duplicate() {
 #[test]
 fn four_collectors_share_a_queue_without_a_duplicate() {
     share(4);
+}
+
+#[test]
+fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
+    let database = Database::migrated();
+    database.accounts("user", 2000);
+    let mut client = database.client();
+    Statements::prepare(&mut client, "mailroom").unwrap();
+    let types = "text, bigint, bigint, text, float8, smallint[], float8, bigint, text, text";
+    let claim = include_str!("../src/db/claim.sql");
+    for rows in [0, 1, 2000, 1_000_000_000] {
+        client
+            .batch_execute(&format!(
+                "UPDATE pg_class SET reltuples = {rows}, relpages = greatest(1, {rows} / 50)
+                  WHERE relname IN ('tokens', 'accounts', 'deliveries');
+                 PREPARE claim ({types}) AS {claim}"
+            ))
+            .unwrap();
+        let sql =
+            "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}')";
+        let plan = client.query(sql, &[]).unwrap();
+        let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+        for by in ["Index Cond: (id = due.token)", "Index Cond: (id = tokens.account)"] {
+            assert!(plan.contains(by), "no {by:?} with {rows} rows:\n{plan}");
+        }
+        client.batch_execute("DEALLOCATE claim").unwrap();
+    }
 }
 
 #[test]
