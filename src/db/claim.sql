@@ -35,8 +35,11 @@ seen AS MATERIALIZED (
                 WHEN (a.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || a.status
            END AS waits
       FROM due
-     CROSS JOIN LATERAL (SELECT * FROM tokens WHERE id = due.token OFFSET 0) t
-     CROSS JOIN LATERAL (SELECT * FROM accounts WHERE id = t.account OFFSET 0) a
+     CROSS JOIN LATERAL
+           (SELECT action, secret, code, account, expires_at, consumed_at
+              FROM tokens WHERE id = due.token OFFSET 0) t
+     CROSS JOIN LATERAL
+           (SELECT email, login, status FROM accounts WHERE id = t.account OFFSET 0) a
       LEFT JOIN actions k ON k.action = t.action
 ),
 fit AS MATERIALIZED (
