@@ -10,7 +10,8 @@
 -- as long as it has waited already, so it is never in front of the others for long; not if it was
 -- written since this statement began, for then its account may have changed too, unseen here.
 -- OFFSET 0 keeps the order of the joins: where the statistics say that there is one token or account,
--- others that read all of them cost the same.
+-- others that read all of them cost the same. The account is found within the token: beside it,
+-- PostgreSQL would remember accounts that never come again.
 WITH due AS MATERIALIZED (
     SELECT d.token, d.created_at, d.version,
            row_number() OVER () AS place
@@ -27,19 +28,20 @@ WITH due AS MATERIALIZED (
 ),
 seen AS MATERIALIZED (
     SELECT due.token, due.version, due.place, due.created_at, t.expires_at,
-           k.number, k.path, k.signs_code, a.email, a.login, t.secret, t.code,
+           k.number, k.path, k.signs_code, t.email, t.login, t.secret, t.code,
            to_timestamp(t.expires_at) <= now() AS expired,
            coalesce(k.number = ANY ($6::smallint[]), false) AS held,
            CASE WHEN k.number IS NULL THEN 'its action is not in the table actions'
                 WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
-                WHEN (a.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || a.status
+                WHEN (t.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || t.status
            END AS waits
       FROM due
      CROSS JOIN LATERAL
-           (SELECT action, secret, code, account, expires_at, consumed_at
-              FROM tokens WHERE id = due.token OFFSET 0) t
-     CROSS JOIN LATERAL
-           (SELECT email, login, status FROM accounts WHERE id = t.account OFFSET 0) a
+           (SELECT action, secret, code, expires_at, consumed_at, email, login, status
+              FROM tokens
+             CROSS JOIN LATERAL
+                   (SELECT email, login, status FROM accounts WHERE id = tokens.account OFFSET 0) a
+             WHERE tokens.id = due.token OFFSET 0) t
       LEFT JOIN actions k ON k.action = t.action
 ),
 fit AS MATERIALIZED (

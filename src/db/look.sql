@@ -1,7 +1,7 @@
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
--- been; in how many seconds the first token of those expires; in how many the next one comes due; and whether the queue is paused: then nothing
--- is due, and nothing comes. Somebody may have written infinity into due_at by hand, from which
--- nothing can be subtracted.
+-- been; in how many seconds the first token of those expires; in how many the next one comes due;
+-- and whether the queue is paused: then nothing is due, and nothing comes. Somebody may have
+-- written infinity into due_at by hand, from which nothing can be subtracted.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
 -- What is due is asked for in the order of deliveries_claim_idx, what comes next in that of
