@@ -14,7 +14,7 @@ use crate::token;
 const FIELDS: usize = 5;
 
 /// The longest record that is read, in bytes: far more than 50 messages can need. A quote that is
-/// never closed must not swallow the memory.
+/// never closed must not swallow the memory, nor what stands within quotes become a record.
 pub const RECORD_LIMIT: usize = 256 * 1024;
 
 /// What is wrong with a record without its line feed.
@@ -103,6 +103,15 @@ impl Reader {
         }
     }
 
+    /// Whether nothing more can be read: where the next record begins cannot be told.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Reader::Records(decoder) => decoder.is_lost(),
+            // No line feed stands within JSON.
+            Reader::Events(_) => false,
+        }
+    }
+
     /// As [`Decoder::finish`].
     pub fn finish(&mut self) -> Option<Record> {
         match self {
@@ -120,8 +129,8 @@ pub struct Decoder {
     ends: Vec<usize>,
     ended: usize,
     number: u64,
-    /// Skipping to the next line feed, after a record that was too long.
-    skipping: bool,
+    /// After a record that was too long.
+    lost: bool,
     /// Whether bytes of a record that has not ended were seen.
     open: bool,
 }
@@ -142,7 +151,7 @@ impl Decoder {
             ends: vec![0; 64 * FIELDS],
             ended: 0,
             number: 0,
-            skipping: false,
+            lost: false,
             open: false,
         }
     }
@@ -150,18 +159,11 @@ impl Decoder {
     /// Takes bytes from the front of `input`, at most up to the end of a record.
     ///
     /// Gives the number of bytes taken and the record, if one ended. Call again with the rest.
-    /// `input` must not be empty: that would mean the end, which is [`Decoder::finish`].
+    /// `input` must not be empty: that would mean the end, which is [`Decoder::finish`]. After a
+    /// record that is too long all of it is taken, and nothing is read of it.
     pub fn push(&mut self, mut input: &[u8]) -> (usize, Option<Record>) {
         let before = input.len();
-        while !input.is_empty() {
-            if self.skipping {
-                let Some(end) = input.iter().position(|&b| b == b'\n') else {
-                    return (before, None);
-                };
-                input = &input[end + 1..];
-                self.skipping = false;
-                continue;
-            }
+        while !input.is_empty() && !self.lost {
             let (result, taken, written, ended) = self.reader.read_record(
                 input,
                 &mut self.fields[self.used..],
@@ -191,6 +193,12 @@ impl Decoder {
         (before, None)
     }
 
+    /// Whether a record was too long. The next line feed may stand within its quotes, and what
+    /// follows be a login that looks like a message.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// The end of the input. A record without its line feed was not handed over completely: it is
     /// bad, whatever it looks like, and is not kept, because the writer still has it.
     pub fn finish(&mut self) -> Option<Record> {
@@ -214,8 +222,12 @@ impl Decoder {
 
     fn too_long(&mut self) -> Record {
         self.reset();
-        self.skipping = true;
-        self.whole(too_long(), Vec::new())
+        self.lost = true;
+        let why = format!(
+            "longer than {RECORD_LIMIT} bytes; where the next record begins cannot be told, so \
+             nothing after it is read"
+        );
+        self.whole(why, Vec::new())
     }
 
     /// Turns the record that just ended into messages.
@@ -249,10 +261,6 @@ impl Decoder {
         self.number += 1;
         Record { number: self.number, good, bad }
     }
-}
-
-fn too_long() -> String {
-    format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed")
 }
 
 /// Reads the five fields of a message.

@@ -263,12 +263,12 @@ fn what_went_back_into_the_queue_is_taken_over_only_if_a_claim_would_have_it() {
     database.run("UPDATE accounts SET email = 'new@example.com' WHERE login = 'user2'");
     back(put_back);
     assert_eq!(left_out(), (1, 2));
-    // Leased to its collector, it was claimed before.
-    database.run("UPDATE accounts SET status = 'suspended'");
-    database.run(&format!(
-        "{paused}; UPDATE deliveries SET state = 'leased', lease = 'collect:1:1', \
-                due_at = now() + interval '1 minute' WHERE state <> 'sent'"
-    ));
+    // Leased to its collector, it was claimed before: but with this address?
+    let leased = "state = 'leased', lease = 'collect:1:1', due_at = now() + interval '1 minute'";
+    database.run(&format!("UPDATE deliveries SET {leased} WHERE state <> 'sent'"));
+    assert_eq!(left_out(), (3, 2));
+    database.run("UPDATE accounts SET email = login || '@example.com', status = 'suspended'");
+    database.run(&format!("{paused}; UPDATE deliveries SET {leased} WHERE state <> 'sent'"));
     assert_eq!(left_out(), (2, 3));
     assert_eq!(repeated(&endpoint, 3), 0);
 }

@@ -3,20 +3,20 @@
 -- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
 -- it stands as sent though no provider has taken it: then the collector has settled it when it was
 -- written. What is held under $2 was taken by this statement, whose answer was lost.
--- What is leased to its collector was claimed and goes. What the collector's lease did not wait for
--- has to be as a claim would have it; if it is not, a claim will find it again.
+-- What is leased to a collector was claimed and goes, if it was for this address: that lease may be
+-- of a later claim, whose record comes next. What no lease waits for any more has to be as a claim
+-- would have it. What is left alone is found again by a claim.
 -- Index: the unique index on tokens.secret, and the primary keys.
 WITH named AS MATERIALIZED (
     SELECT d.token, d.created_at, t.secret,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
            to_timestamp(t.expires_at) > now()
            AND t.consumed_at IS NULL
-           AND (d.state = 'leased' AND (d.lease = $2
-                                        OR d.lease LIKE 'collect:%' AND d.due_at > now())
-                OR d.state IN ('pending', 'leased') AND d.due_at <= now()
-                   AND a.status = ANY (k.account_status)
-                   AND a.email = ($4::text[])[array_position($1::bytea[], t.secret)]
-                   AND j.paused_at IS NULL) AS free
+           AND (d.state = 'leased' AND d.lease = $2
+                OR a.email = ($4::text[])[array_position($1::bytea[], t.secret)]
+                   AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
+                        OR d.state IN ('pending', 'leased') AND d.due_at <= now()
+                           AND a.status = ANY (k.account_status) AND j.paused_at IS NULL)) AS free
       FROM tokens t
       JOIN deliveries d ON d.token = t.id
       JOIN accounts a ON a.id = t.account

@@ -5,7 +5,7 @@
 //! are none here, and brokers.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use super::{Bad, CUT, FIELDS, RECORD_LIMIT, Record, encode_fields, message, too_long};
+use super::{Bad, CUT, FIELDS, RECORD_LIMIT, Record, encode_fields, message};
 use crate::model::{Batch, Message};
 use serde_json::{Map, Value, json};
 
@@ -86,7 +86,8 @@ impl Decoder {
         if self.line.len() + piece.len() > RECORD_LIMIT {
             self.line = Vec::new();
             self.skipping = end.is_none();
-            return (taken, Some(bad(number, too_long(), Vec::new())));
+            let why = format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed");
+            return (taken, Some(bad(number, why, Vec::new())));
         }
         self.line.extend_from_slice(piece);
         if end.is_none() {

@@ -135,6 +135,23 @@ fn each_action_goes_by_its_own_template() {
 }
 
 #[test]
+fn a_login_that_looks_like_a_message_after_a_record_that_is_too_long_is_sent_to_nobody() {
+    let endpoint = Endpoint::start();
+    let victim = String::from_utf8(activations("victim", 1)).unwrap();
+    let login = format!("{}\n{victim}", "x".repeat(300_000));
+    let bad = record(["1", "eve@example.com", &login, &token(2), ""]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("input.csv");
+    std::fs::write(&path, [activations("good", 1), bad, activations("behind", 1)].concat()).unwrap();
+    let input = std::fs::File::open(&path).unwrap();
+    let finished = Program::send(&endpoint.url()).stdin(input).output();
+    assert_eq!(finished.code, Some(65), "{}", finished.log);
+    assert!(finished.log.contains("record 2: longer than"), "{}", finished.log);
+    assert!(finished.log.contains("nothing after it is read"), "{}", finished.log);
+    assert_eq!(sent(&endpoint), ["good1@example.com"]);
+}
+
+#[test]
 fn a_last_record_without_its_line_feed_is_not_sent() {
     let endpoint = Endpoint::start();
     let mut input = [activations("whole", 1), activations("cut", 1)].concat();

@@ -132,6 +132,9 @@ impl Input {
             if self.start < self.end {
                 let (taken, record) = self.reader.push(&self.buffer[self.start..self.end]);
                 self.start += taken;
+                if self.reader.is_lost() {
+                    (self.start, self.ended) = (self.end, true);
+                }
                 if let Some(record) = record {
                     self.last = record.number;
                     return Ok(Some(record));
