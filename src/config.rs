@@ -221,19 +221,23 @@ impl Config {
     /// What is required, and what must fit together.
     fn check_together(&self, r: &mut Reader<'_>) {
         let command = r.inputs.command;
-        let used = |var: &Var| var.used_by.contains(&command);
+        let used =
+            |name: &str| VARS.iter().any(|var| var.name == name && var.used_by.contains(&command));
         let needs_database = match command {
             "send" => self.ack == Ack::Sent,
-            _ => used(&VARS[0]),
+            _ => used("MAILROOM_DATABASE_URL"),
         };
         let mentioned =
             |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| is_about(problem, name));
         let url = self.database_url.as_ref().map_or("", |url| url.as_str());
-        if needs_database && url.is_empty() && !mentioned(r, VARS[0].name) {
-            r.problem(VARS[0].name, "is required: a libpq connection string");
+        if needs_database && url.is_empty() && !mentioned(r, "MAILROOM_DATABASE_URL") {
+            r.problem("MAILROOM_DATABASE_URL", "is required: a libpq connection string");
         }
-        if used(&VARS[1]) && self.secret_key.is_none() && !mentioned(r, VARS[1].name) {
-            r.problem(VARS[1].name, "is required: 64 hexadecimal digits");
+        if used("MAILROOM_SECRET_KEY")
+            && self.secret_key.is_none()
+            && !mentioned(r, "MAILROOM_SECRET_KEY")
+        {
+            r.problem("MAILROOM_SECRET_KEY", "is required: 64 hexadecimal digits");
         }
         if QUEUE.contains(&command)
             && self.healthcheck < self.batch_timeout

@@ -116,7 +116,8 @@ fn free_name(dir: &Path, now: SystemTime) -> PathBuf {
     }
 }
 
-/// Makes a directory that only we may use, with its parents, and checks that it can be written to.
+/// Makes a directory that only we may use, with its parents, if it is not there, and checks that it
+/// can be written to.
 ///
 /// # Errors
 /// It cannot be made, or files cannot be made in it.

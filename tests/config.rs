@@ -109,6 +109,36 @@ fn what_ses_would_refuse_with_every_mail_is_refused_at_the_start() {
 }
 
 #[test]
+fn what_a_provider_reads_by_itself_is_told_with_the_rest() {
+    let bad = |program: Program| {
+        program.env("AWS_REGION", "Bad Region").env("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    };
+    let all_right = bad(Program::send("http://127.0.0.1:9")).input("");
+    assert_eq!(all_right.code, Some(78));
+    let wrong = bad(Program::new(&["send", "--batch-limit", "51"])).output();
+    assert_eq!(wrong.code, Some(64), "{}", wrong.log);
+    let wrong = bad(Program::new(&["run", "--batch-limit", "51"])).output();
+    for finished in [all_right, wrong] {
+        for name in ["AWS_REGION", "HTTPS_PROXY"] {
+            assert_eq!(finished.log.matches(name).count(), 1, "{}", finished.log);
+        }
+    }
+    let smtp = Program::new(&["run", "--transport", "smtp"])
+        .env("MAILROOM_SMTP_URL", "smtp://127.0.0.1:9?tls=none")
+        .env("MAILROOM_TEMPLATE_DIR", "/nowhere")
+        .output();
+    for part in ["MAILROOM_DATABASE_URL", "/nowhere/activationv1.subject", "recoveryv1.subject"] {
+        assert!(smtp.log.contains(part), "no {part} in:\n{}", smtp.log);
+    }
+    let debug = Program::new(&["send", "--transport", "smtp", "--debug"])
+        .env("MAILROOM_SMTP_URL", "smtp://127.0.0.1:9?tls=none")
+        .env("MAILROOM_TEMPLATE_DIR", "/nowhere")
+        .output();
+    assert_eq!(debug.code, Some(78), "{}", debug.log);
+    assert!(debug.log.contains("/nowhere/activationv1.subject"), "{}", debug.log);
+}
+
+#[test]
 fn what_is_required_is_asked_for_by_name() {
     assert_problems(
         &Program::new(&["collect"]).output(),

@@ -63,6 +63,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     let (config, mut problems) = Config::read(&inputs);
     // First, so that what is wrong is told in the shape that is wished.
     log::configure(config.log_level, config.log_format);
+    let stop = Stop::new();
     if matches!(parsed.command, Command::Collect | Command::Send | Command::Run) {
         for name in strangers() {
             let (tag, command) = (parsed.name.to_ascii_uppercase(), parsed.name);
@@ -73,15 +74,9 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         }
     }
     if !problems.is_empty() {
-        // Told with the others, though it is read when it is needed.
-        if config.database_url.is_some()
-            && !problems.iter().any(|each| is_about(each, "MAILROOM_DATABASE_URL"))
-        {
-            problems.extend(target(&config).err().map(|error| error.message));
-        }
+        problems.extend(more_problems(&config, &parsed.command, &problems, &stop));
         return Err(Error::config(problems.join("\n")));
     }
-    let stop = Stop::new();
     match parsed.command {
         Command::Collect => collect::run(&config, &stop),
         Command::Send => send::run(&config, &stop),
@@ -97,6 +92,30 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
         Command::Check { .. } | Command::Help(_) | Command::Version => Ok(()),
     }
 }
+
+/// What is wrong besides with what is read when it is needed: told with the others.
+fn more_problems(
+    config: &Config,
+    command: &Command,
+    problems: &[String],
+    stop: &Stop,
+) -> Vec<String> {
+    let sound = |names: &[&str]| {
+        !problems.iter().any(|problem| names.iter().any(|name| is_about(problem, name)))
+    };
+    let mut more = Vec::new();
+    if config.database_url.is_some() && sound(&["MAILROOM_DATABASE_URL"]) {
+        more.extend(target(config).err().map(|error| error.message));
+    }
+    if matches!(command, Command::Send | Command::Run) && sound(TRANSPORT) {
+        more.extend(transports::problems(config, stop));
+    }
+    more
+}
+
+/// What has to be right before a transport can tell what is wrong with it.
+const TRANSPORT: &[&str] =
+    &["MAILROOM_TRANSPORT", "MAILROOM_SMTP_URL", "MAILROOM_POSTMARK_TOKEN", "MAILROOM_TEMPLATES"];
 
 /// Writes to standard output, where a reader that is gone is an error like any other.
 fn print(text: &str) -> Result<(), Error> {

@@ -30,22 +30,12 @@ pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transpor
     if config.debug {
         let told = "MAILROOM_DEBUG is set: requests are printed, not sent, and count as sent";
         log::warn(unit(config), told);
-        return dry(config);
+        return dry(config, stop);
     }
     match &config.provider {
         Provider::Ses => ses(config, stop),
         #[cfg(feature = "smtp")]
-        Provider::Smtp(server) => {
-            let settings = smtp::Settings {
-                server: server.clone(),
-                templates: config.templates.clone(),
-                directory: config.template_dir.clone(),
-                source: config.source.clone(),
-                clock: system_clock(),
-            };
-            let smtp = Smtp::new(settings, stop.clone()).map_err(Error::config)?;
-            Ok(Box::new(smtp))
-        }
+        Provider::Smtp(server) => Ok(Box::new(smtp(config, server, stop).map_err(Error::config)?)),
         #[cfg(feature = "postmark")]
         Provider::Postmark(token) => {
             let settings = postmark::Settings {
@@ -58,6 +48,24 @@ pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transpor
             let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
             Ok(Box::new(Postmark::new(settings, http)))
         }
+    }
+}
+
+/// What is wrong with what a transport reads besides `config`.
+pub(super) fn problems(config: &Config, stop: &Stop) -> Vec<String> {
+    match &config.provider {
+        Provider::Ses => {
+            let account = account(stop).err().map(|error| error.message);
+            let mut problems: Vec<_> =
+                Endpoint::read(&env).err().into_iter().chain(account).collect();
+            // Both read the files of AWS.
+            problems.dedup();
+            problems
+        }
+        #[cfg(feature = "smtp")]
+        Provider::Smtp(server) => smtp(config, server, stop).err().into_iter().collect(),
+        #[cfg(feature = "postmark")]
+        Provider::Postmark(_) => Http::new(&env, stop.clone()).err().into_iter().collect(),
     }
 }
 
@@ -94,6 +102,10 @@ fn log_configured(config: &Config) {
 }
 
 fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+    let problems = problems(config, stop);
+    if !problems.is_empty() {
+        return Err(Error::config(problems.join("\n")));
+    }
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
     let (http, mut keeper) = account(stop)?;
     match keeper.get() {
@@ -115,15 +127,31 @@ fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
     Ok(Box::new(Ses::new(settings, http, keeper)))
 }
 
+#[cfg(feature = "smtp")]
+fn smtp(config: &Config, server: &smtp::Server, stop: &Stop) -> Result<Smtp, String> {
+    let settings = smtp::Settings {
+        server: server.clone(),
+        templates: config.templates.clone(),
+        directory: config.template_dir.clone(),
+        source: config.source.clone(),
+        clock: system_clock(),
+    };
+    Smtp::new(settings, stop.clone())
+}
+
 /// What prints instead of sending.
-fn dry(config: &Config) -> Result<Box<dyn Transport>, Error> {
+fn dry(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
     let (to, config_set) = match &config.provider {
         Provider::Ses => {
             let url = Endpoint::read(&env).map_err(Error::config)?.url;
             (format!("POST {url}/v2/email/outbound-bulk-emails"), config.config_set.clone())
         }
         #[cfg(feature = "smtp")]
-        Provider::Smtp(server) => (format!("SMTP {}:{}", server.host, server.port), String::new()),
+        Provider::Smtp(server) => {
+            // It prints no mail, but the templates are read as when it sends.
+            smtp(config, server, stop).map_err(Error::config)?;
+            (format!("SMTP {}:{}", server.host, server.port), String::new())
+        }
         #[cfg(feature = "postmark")]
         Provider::Postmark(_) => {
             let url = &config.postmark_url;

@@ -1,6 +1,6 @@
 -- Ends deliveries of queue $1 whose token expired while they waited, at most $2 rows. None is
 -- ever due later than its token expires, so only due rows need a look.
--- Index: deliveries_claim_idx, and the primary key of tokens.
+-- Index: deliveries_claim_idx or deliveries_wake_idx, and one of tokens that begins with id.
 WITH late AS MATERIALIZED (
     SELECT d.token
       FROM deliveries d

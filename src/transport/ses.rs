@@ -2,7 +2,7 @@
 //!
 //! In scope: the calls and their replies, and keeping the replies that were no plain success. Out
 //! of scope: dividing a batch (`parts.rs`), signing and sending a call (`ses/mod.rs`), what a reply
-//! means (`verdict.rs`), when to try again (the pump and the source), the speed.
+//! means (`verdict/ses.rs`), when to try again (the pump and the source), the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
 use super::{BUDGET, Budget, Calls, Item, Transport, WORST, scrub};

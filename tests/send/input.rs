@@ -142,7 +142,8 @@ fn a_login_that_looks_like_a_message_after_a_record_that_is_too_long_is_sent_to_
     let bad = record(["1", "eve@example.com", &login, &token(2), ""]);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("input.csv");
-    std::fs::write(&path, [activations("good", 1), bad, activations("behind", 1)].concat()).unwrap();
+    std::fs::write(&path, [activations("good", 1), bad, activations("behind", 1)].concat())
+        .unwrap();
     let input = std::fs::File::open(&path).unwrap();
     let finished = Program::send(&endpoint.url()).stdin(input).output();
     assert_eq!(finished.code, Some(65), "{}", finished.log);

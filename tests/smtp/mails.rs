@@ -49,6 +49,7 @@ fn a_mail_has_the_headers_and_bodies_of_its_template() {
     for (mail, outcome) in mails.iter().zip(&outcomes) {
         let Outcome::Accepted { provider_id } = outcome else { panic!("{outcome:?}") };
         assert_eq!(mail.header("Message-ID").unwrap(), format!("<{provider_id}>"));
+        assert_eq!(mail.header("Auto-Submitted").unwrap(), "auto-generated");
         assert!(provider_id.ends_with("@example.com") && !provider_id.contains("TOKEN"));
         assert!(mail.raw.is_ascii());
         assert!(mail.raw.lines().all(|line| line.len() <= 998));

@@ -97,9 +97,10 @@ fn what_the_chosen_provider_needs_is_asked_for_and_nothing_of_the_others() {
 
 #[test]
 fn debug_mode_names_the_provider_and_sends_nothing() {
-    let server = MailServer::plain();
+    let (server, dir) = (MailServer::plain(), templates());
     let finished = send("smtp")
         .env("MAILROOM_SMTP_URL", server.url("", std::path::Path::new("")))
+        .env("MAILROOM_TEMPLATE_DIR", dir.path())
         .env("MAILROOM_DEBUG", "true")
         .input(record("john"));
     assert_eq!(finished.code, Some(0), "{}", finished.log);

@@ -3,8 +3,8 @@
 //! In scope: the session token, the role's name, the credentials. Never through a proxy.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>
 //!
-//! What does not connect is no instance, and the source is not set up. What connects and then
-//! fails is one: it may have credentials soon.
+//! What does not connect is no instance, and the source is not set up, unless somebody asked for it:
+//! then it may not be up yet. What connects and then fails is one: it may have credentials soon.
 
 use super::{Answer, Failure, Look, document};
 use crate::http::Reply;
@@ -21,8 +21,17 @@ const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 /// The longest role's name; IAM allows 64 characters.
 const NAME: usize = 128;
 
-/// Asks the metadata service.
+/// Asks the metadata service, if there is one.
 pub(super) fn find(look: &Look) -> Result<Answer, Failure> {
+    fetch(look, look.shared.variable(&*look.outside.variables, ENDPOINT).is_some())
+}
+
+/// Asks the metadata service, which a profile says there is.
+pub(super) fn find_named(look: &Look) -> Result<Answer, Failure> {
+    fetch(look, true)
+}
+
+fn fetch(look: &Look, asked_for: bool) -> Result<Answer, Failure> {
     if super::super::is_true(&*look.outside.variables, DISABLED) {
         return Ok(Answer::Nothing(format!("{DISABLED} is true")));
     }
@@ -31,6 +40,7 @@ pub(super) fn find(look: &Look) -> Result<Answer, Failure> {
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600");
     let reply = match ask(look, put) {
         Ok(reply) => reply,
+        Err((Fault::NothingSent, why)) if asked_for => return Err(Failure::Passing(why)),
         Err((Fault::NothingSent, why)) => return Ok(Answer::Nothing(why)),
         Err((Fault::Unknown, why)) => {
             return Err(Failure::Passing(format!(

@@ -148,7 +148,7 @@ fn named(look: &Look, name: &str) -> Option<Result<Answer, Failure>> {
     match name {
         "Environment" => Some(environment::find(look)),
         "EcsContainer" => Some(container::find(look)),
-        "Ec2InstanceMetadata" => Some(imds::find(look)),
+        "Ec2InstanceMetadata" => Some(imds::find_named(look)),
         _ => None,
     }
 }

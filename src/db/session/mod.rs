@@ -25,7 +25,8 @@ use watchdog::Watchdog;
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The server ends a wait for a lock after this time: `lock_timeout`.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// The server ends a session that leaves a transaction open for this time.
+/// The server ends a session that leaves a transaction open for this time: a longer one than that of
+/// the queue's connections (`db/queue.rs`), whose statements are prepared.
 pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long [`Session::probe`] and [`Session::listen`] wait.

@@ -86,7 +86,8 @@ impl Input {
         !self.stays && (self.start < self.end || !self.ended && readable())
     }
 
-    /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has.
+    /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has, if
+    /// no other process, such as a shell around this one, reads from the pipe.
     pub fn close(&mut self) {
         if let Ok((nothing, _)) = std::io::pipe() {
             self.file = OwnedFd::from(nothing).into();

@@ -7,6 +7,7 @@ use super::address;
 use crate::address::{split, unquote};
 use crate::model::Message;
 use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use minijinja::{Environment, UndefinedBehavior, context};
 use ring::digest;
@@ -100,7 +101,9 @@ pub(super) fn id(message: &Message, from: &Sender) -> String {
     format!("{hash}@{}", from.mailbox.email.domain())
 }
 
-/// The mail, with CRLF line ends and without the dots that SMTP adds.
+/// The mail, with CRLF line ends and without the dots that SMTP adds. It says that no person wrote
+/// it, so that nobody's absence is told to the sender:
+/// <https://www.rfc-editor.org/rfc/rfc3834#section-5>
 ///
 /// # Errors
 /// What is wrong with the template.
@@ -119,6 +122,10 @@ pub(super) fn make(
         .subject(rendered.subject)
         .message_id(Some(format!("<{id}>")))
         .date(now)
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
         .multipart(body)
         .map(|mail| mail.formatted())
         .map_err(|error| error.to_string())
