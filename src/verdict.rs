@@ -99,8 +99,9 @@ const WAIT_LIMIT: Duration = Duration::from_secs(300);
 /// The shortest wait after an error inside the provider.
 const FAULTY: Duration = Duration::from_secs(30);
 
-/// The wait that a reply asks for, at most five minutes: `x-amz-retry-after` in milliseconds, else `Retry-After` in
-/// seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait from now.
+/// The wait that a reply asks for, at most five minutes: `x-amz-retry-after` in milliseconds, else
+/// `Retry-After` in seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait
+/// from now.
 /// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
 pub fn wait_asked(
     amz_retry_after: Option<&str>,

@@ -3,6 +3,7 @@
 mod links;
 mod operations;
 mod readme;
+mod transports;
 mod verifying;
 
 use std::path::{Path, PathBuf};

@@ -30,7 +30,8 @@ pub const COMMANDS: &[CommandHelp] = &[
         usage: "mailroom send [FLAGS]",
         summary: "CSV batches on stdin -> the mail provider",
         details: "Reads records of action,email,login,secret,code, or CloudEvents, and sends them. Bad ones are \
-                  reported and kept in undelivered.csv;\nthe exit status is then 65.",
+                  reported and kept in undelivered.csv,\nbut for what is cut off or too long; the exit \
+                  status is then 65.",
     },
     CommandHelp {
         name: "run",
