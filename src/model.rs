@@ -96,6 +96,10 @@ pub enum Scope {
 /// too; `rescue.sql` and `waiting.sql` look for it.
 pub const HELD: &str = "held: ";
 
+/// How the reason begins that stands at a delivery whose try used no attempt, because the provider
+/// was not reached or took no more. `waiting.sql` looks for it.
+pub const PUT_OFF: &str = "put off: ";
+
 /// What the transport says of one message. Only a source may consume it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an outcome that is not settled is a lost mail"]

@@ -8,7 +8,7 @@ mod checks;
 pub use checks::checks;
 use checks::wrapped;
 
-use crate::model::HELD;
+use crate::model::{HELD, PUT_OFF};
 use crate::snapshot::{Entry, Listener, Snapshot, WAITS};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -125,6 +125,7 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
     }
     chart(&mut page, &found.sent_by_five_minutes);
     page.reasons("held by the provider or its settings", found.waiting_for(HELD));
+    page.reasons("put off, for the provider takes none now", found.waiting_for(PUT_OFF));
     page.reasons("waiting for a change in the database", found.waiting_for(WAITS));
     page.reasons("failed", found.failures.iter().map(|r| (r.text.as_str(), r.count)));
     listeners(&mut page, &found.listeners);
@@ -147,6 +148,9 @@ fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
     }
     if let Some((reason, count)) = found.waiting_for(HELD).next() {
         return (Tone::Attention, format!("HELD: {count} by {}", clean(reason)));
+    }
+    if let Some((reason, count)) = found.waiting_for(PUT_OFF).next() {
+        return (Tone::Attention, format!("PUT OFF: {count} by {}", clean(reason)));
     }
     if found.failed > 0 {
         return (Tone::Attention, format!("MOVING, but {} failed", found.failed));

@@ -4,7 +4,7 @@
 //! In scope: the facts, what they mean for whether mail moves, their names in JSON, which are
 //! documented and stay. Out of scope: finding them out, and how they look to people.
 
-use crate::model::HELD;
+use crate::model::{HELD, PUT_OFF};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -77,10 +77,11 @@ pub struct Snapshot {
     /// How long ago the oldest pending delivery was made.
     pub oldest_pending: Option<f64>,
     /// How long the delivery that was due first has been due, or its lease has been over; what is
-    /// held, since it was made.
+    /// held or was put off, since it was made.
     pub oldest_due: Option<f64>,
-    /// Why pending deliveries do not go: `held: …` by the provider or its settings, `waits: …` by
-    /// what the database says of them.
+    /// Why pending deliveries do not go: `held: …` by the provider or its settings, `put off: …` by
+    /// a provider that was not reached or took no more, `waits: …` by what the database says of
+    /// them.
     pub waiting: Vec<Reason>,
     /// Why the latest deliveries failed that nobody gave up: of at most the latest 5000.
     pub failures: Vec<Reason>,
@@ -145,7 +146,7 @@ impl Snapshot {
             "expired": self.expired,
             "oldest_pending_seconds": self.oldest_pending.map(round),
             "oldest_due_seconds": self.oldest_due.map(round),
-            "held": reasons(&mut self.waiting_for(HELD)),
+            "held": reasons(&mut self.waiting_for(HELD).chain(self.waiting_for(PUT_OFF))),
             "waiting": reasons(&mut self.waiting_for(WAITS)),
             "failures": reasons(&mut self.failures.iter().map(|r| (r.text.as_str(), r.count))),
             "listeners": self.listeners.len(),

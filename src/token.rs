@@ -100,12 +100,15 @@ impl Signer {
     }
 }
 
+/// Whether a text is a code: five ASCII digits.
+pub fn is_code(text: &str) -> bool {
+    text.len() == CODE_LEN && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn signed_code(code: Option<&str>) -> Result<&str, String> {
     match code {
         None => Err("the code is missing, and this action signs it".to_owned()),
-        Some(code) if code.len() == CODE_LEN && code.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok(code)
-        }
+        Some(code) if is_code(code) => Ok(code),
         Some(_) => Err("the code is not five digits, and this action signs it".to_owned()),
     }
 }

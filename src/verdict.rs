@@ -8,7 +8,7 @@ pub mod postmark;
 pub mod ses;
 pub mod smtp;
 
-use crate::model::{HELD, Outcome, Scope, Settlement};
+use crate::model::{HELD, Outcome, PUT_OFF, Scope, Settlement};
 use std::time::Duration;
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
@@ -147,7 +147,7 @@ pub fn settlement(
             let attempt = attempts.saturating_add(1);
             let delay = after.unwrap_or_default().max(backoff(attempt));
             if throttled || away && !ambiguous {
-                return Settlement::Again { delay, why, counts: false };
+                return Settlement::Again { delay, why: format!("{PUT_OFF}{why}"), counts: false };
             }
             if attempt >= max_attempts {
                 return Settlement::Failed { why: format!("{why} (attempt {attempt}, the last)") };

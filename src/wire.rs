@@ -279,7 +279,7 @@ fn message(fields: &[&[u8]]) -> Result<Message, String> {
     if !token::is_well_formed(token) {
         return Err("the secret is not a token of 86 base64url characters".to_owned());
     }
-    if !(code.is_empty() || code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())) {
+    if !(code.is_empty() || token::is_code(code)) {
         return Err("the code is neither empty nor five digits".to_owned());
     }
     Ok(Message {

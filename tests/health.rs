@@ -93,6 +93,26 @@ fn a_paused_queue_is_healthy_and_says_so() {
 }
 
 #[test]
+fn mail_of_a_provider_that_is_away_is_late_though_each_try_puts_it_off() {
+    let database = Database::migrated();
+    let run = Program::run(&database, "http://127.0.0.1:1").start();
+    database.accounts("user", 1);
+    let put_off = "SELECT count(*) FROM deliveries WHERE attempts = 0 \
+                   AND error LIKE 'put off: not sent: %refused%'";
+    wait_until("it was tried", || database.number(put_off) == 1);
+    let finished = health(&database, &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert!(finished.out.contains("; put off: not sent: "), "{}", finished.out);
+    let status = Program::new(&["status"]).on(&database).output();
+    assert!(status.out.contains("PUT OFF: 1 by not sent: "), "{}", status.out);
+    database.run("UPDATE deliveries SET created_at = now() - interval '11 minutes'");
+    is_unhealthy(&health(&database, &[]), "11 min, 10 min are allowed; put off: not sent: ");
+    let status = Program::new(&["status", "--exit-code"]).on(&database).output();
+    assert_eq!(status.code, Some(1), "{}", status.out);
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
 fn mail_that_is_held_for_long_is_unhealthy_with_the_reason() {
     let database = Database::migrated();
     let collect = Program::collect(&database).start();

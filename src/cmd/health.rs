@@ -4,7 +4,7 @@ use super::{STEP, print, session};
 use crate::config::Config;
 use crate::db::status::snapshot;
 use crate::error::{Error, Kind};
-use crate::model::HELD;
+use crate::model::{HELD, PUT_OFF};
 use crate::screen::{clean, span};
 use crate::snapshot::Snapshot;
 use crate::stop::Stop;
@@ -29,8 +29,11 @@ fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
         Some(age) => format!("the oldest mail has been due for {}", span(age)),
         None => "nothing is due".to_owned(),
     };
-    let held = found.waiting_for(HELD).next();
-    let held = held.map(|(why, _)| format!("; held: {}", clean(why))).unwrap_or_default();
+    let held = [HELD, PUT_OFF].into_iter().find_map(|begins| {
+        let (why, _) = found.waiting_for(begins).next()?;
+        Some(format!("; {begins}{}", clean(why)))
+    });
+    let held = held.unwrap_or_default();
     if found.listeners.is_empty() {
         return Err(format!("nobody listens on queue {queue}; {due}"));
     }

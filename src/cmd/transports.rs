@@ -30,7 +30,7 @@ pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transpor
     if config.debug {
         let told = "MAILROOM_DEBUG is set: requests are printed, not sent, and count as sent";
         log::warn(unit(config), told);
-        return dry(config, stop);
+        return dry(config);
     }
     match &config.provider {
         Provider::Ses => ses(config, stop),
@@ -140,7 +140,7 @@ fn smtp(config: &Config, server: &smtp::Server, stop: &Stop) -> Result<Smtp, Str
 }
 
 /// What prints instead of sending.
-fn dry(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+fn dry(config: &Config) -> Result<Box<dyn Transport>, Error> {
     let (to, config_set) = match &config.provider {
         Provider::Ses => {
             let url = Endpoint::read(&env).map_err(Error::config)?.url;
@@ -149,7 +149,9 @@ fn dry(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
         #[cfg(feature = "smtp")]
         Provider::Smtp(server) => {
             // It prints no mail, but the templates are read as when it sends.
-            smtp(config, server, stop).map_err(Error::config)?;
+            for (_, name) in config.templates.iter() {
+                smtp::load(&config.template_dir, name).map_err(Error::config)?;
+            }
             (format!("SMTP {}:{}", server.host, server.port), String::new())
         }
         #[cfg(feature = "postmark")]

@@ -3,7 +3,7 @@
 use super::print;
 use crate::config::Config;
 use crate::error::{Error, Kind};
-use crate::token::{Parsed, SigningKey, verify};
+use crate::token::{Parsed, SigningKey, is_code, verify};
 use std::io::BufRead as _;
 
 /// The paths that come with the schema, and the actions they belong to.
@@ -18,7 +18,7 @@ pub fn run(
 ) -> Result<(), Error> {
     // Nothing else was ever signed, and a slip of the finger is no wrong signature.
     if let Some(code) = &code
-        && !(code.is_empty() || code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit()))
+        && !(code.is_empty() || is_code(code))
     {
         return Err(Error::usage("--code must be five digits"));
     }

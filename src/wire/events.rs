@@ -7,10 +7,14 @@
 
 use super::{Bad, CUT, FIELDS, RECORD_LIMIT, Record, encode_fields, message};
 use crate::model::{Batch, Message};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 /// The attribute `type` of our events.
 pub const TYPE: &str = "mailroom.message";
+
+/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Writes each message as one event on a line of its own, at the end of `out`.
 ///
@@ -40,17 +44,8 @@ pub fn encode(batch: &Batch, queue: &str, out: &mut Vec<u8>) {
 }
 
 /// `/mailroom/QUEUE` as a URI reference, which `source` must be.
-/// <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 fn source(queue: &str) -> String {
-    let mut out = "/mailroom/".to_owned();
-    for byte in queue.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    format!("/mailroom/{}", utf8_percent_encode(queue, UNRESERVED))
 }
 
 /// Reads events from bytes as they come.

@@ -6,6 +6,7 @@ use super::QueueSource;
 use crate::error::Error;
 use crate::log;
 use crate::model::{Batch, Claim, Message, Settlement};
+use crate::token::is_code;
 use crate::wire;
 
 impl QueueSource {
@@ -39,8 +40,4 @@ impl QueueSource {
         }
         Ok(Batch { messages })
     }
-}
-
-fn is_code(code: &str) -> bool {
-    code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit())
 }

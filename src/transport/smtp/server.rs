@@ -99,10 +99,14 @@ impl Server {
         Ok(server)
     }
 
+    /// Whether it runs on this machine.
+    pub fn is_here(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    }
+
     /// A password must not cross a network in the clear.
     fn check(&self) -> Result<(), String> {
-        let near = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        if self.login.is_some() && self.encryption == Encryption::Never && !near {
+        if self.login.is_some() && self.encryption == Encryption::Never && !self.is_here() {
             return Err("has a password that tls=none would send in the clear".to_owned());
         }
         Ok(())
