@@ -130,7 +130,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         return match asked_help {
             true => Ok(Parsed { command: Command::Help(None), name: "help", flags: Vec::new() }),
             false => match args.finish().first() {
-                Some(flag) => Err(Error::usage(format!("unknown flag {flag:?}"))),
+                Some(flag) => {
+                    Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
+                }
                 None => Err(Error::usage("which command?")),
             },
         };
@@ -177,6 +179,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
 fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
     let flag = word.split('=').next().unwrap_or_default();
     let var = VARS.iter().find(|var| var.flag == Some(flag) && var.used_by.contains(&name));
+    let secret = |var: &&Var| var.flag.is_none() && as_flag(var.name) == flag;
+    if let Some(Var { name, .. }) = VARS.iter().find(secret) {
+        return format!("a secret has no flag: set {name}, or {name}_FILE to a file that holds it");
+    }
     let switch = |(name, _): &(&str, String)| VARS.iter().any(|v| v.name == *name && is_switch(v));
     match var {
         Some(var) if flags.iter().any(|(given, _)| *given == var.name) => {
@@ -186,7 +192,24 @@ fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
         _ if ["true", "false"].contains(&word) && flags.iter().any(switch) => {
             format!("`mailroom {name}` does not take {word:?}: a switch takes no value")
         }
-        _ => format!("`mailroom {name}` does not take {word:?}"),
+        _ => format!("`mailroom {name}` does not take{}", shown(word)),
+    }
+}
+
+/// `MAILROOM_SECRET_KEY` as a flag would be called.
+fn as_flag(name: &str) -> String {
+    let name = name.strip_prefix("MAILROOM_").unwrap_or(name);
+    format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
+}
+
+/// A word that is not taken, in quotes; not what stands behind `=`, nor what is no word, for it may be
+/// a secret in the wrong place.
+fn shown(word: &str) -> String {
+    let name = word.split('=').next().unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-' || c == '_';
+    match !name.is_empty() && name.len() <= 32 && name.chars().all(is_word) {
+        true => format!(" {name:?}"),
+        false => " a word that is given (not shown: it may be a secret)".to_owned(),
     }
 }
 
@@ -199,7 +222,7 @@ fn command_name(word: &str) -> Result<&'static str, Error> {
         .iter()
         .map(|command| command.name)
         .find(|name| *name == word)
-        .ok_or_else(|| Error::usage(format!("there is no command {word:?}")))
+        .ok_or_else(|| Error::usage(format!("there is no command{}", shown(word))))
 }
 
 /// Switches take no value.

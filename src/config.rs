@@ -209,7 +209,8 @@ impl Config {
             postmark_url: r.parsed("MAILROOM_POSTMARK_URL", web_url).unwrap_or_default(),
             send_rate: r.parsed("MAILROOM_SEND_RATE", rate).unwrap_or(1.0),
             daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
-                text.parse().map_err(|_| "must be a whole number".to_owned())
+                let number = text.parse().ok().filter(|limit| *limit > 0);
+                number.ok_or_else(|| "must be a whole number, at least 1".to_owned())
             }),
             statsd: r.parsed("MAILROOM_STATSD", Place::parse),
             metrics_file: r.parsed("MAILROOM_METRICS_FILE", file_path),

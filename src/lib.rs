@@ -17,7 +17,7 @@
 //! | 1 | pure: no I/O, no clock, no environment | `token`, `wire`, `window`, `pace`, `verdict`, `template`, `address`, `proxy`, `screen`, `metrics` |
 //! | 2 | edges: one outside thing each | `net`, `db`, `http`, `log`, `notify`, `signal`, `undelivered`, `statsd`, `textfile` |
 //! | 3 | edges that stand on others: a database connection that comes back, credentials | `link`, `aws` |
-//! | 4 | an API that is called | `ses` |
+//! | 4 | what is built on one of those: an API that is called, outcomes written down | `ses`, `settling` |
 //! | 5 | ends | `source`, `transport` |
 //! | 6 | the only loop | `pump` |
 //! | 7 | settings | `config` |
@@ -46,6 +46,7 @@ pub mod proxy;
 pub mod pump;
 pub mod screen;
 pub mod ses;
+pub mod settling;
 pub mod signal;
 pub mod snapshot;
 pub mod source;

@@ -56,13 +56,27 @@ impl Undelivered {
     pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
         // Opened each time: it may have been given another name, to be read.
         let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
-        match lock(open()?)? {
-            Some(mut file) => write(&mut file, records)?,
-            // Whoever has the lock does not get on. A mail kept between two halves of another
-            // is better than one that is lost.
-            None => write(&mut open()?, records)?,
+        for _ in 0..TRIES {
+            match lock(open()?) {
+                Ok(mut file) if self.is_there(&file)? => return write(&mut file, records),
+                // It was given another name meanwhile, and nobody reads what comes at its end now.
+                Ok(_) => {}
+                // Whoever has the lock does not get on, or the file system has none. A mail kept
+                // between two halves of another is better than one that is lost.
+                Err(Errno::EWOULDBLOCK | Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
+        write(&mut open()?, records)
+    }
+
+    /// Whether the file still has its name.
+    fn is_there(&self, file: &File) -> io::Result<bool> {
+        let ours = file.metadata()?;
+        Ok(fs::metadata(&self.path)
+            .is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
     }
 
     /// The path, for messages.
@@ -71,20 +85,21 @@ impl Undelivered {
     }
 }
 
-/// The lock on a file, which ends with it; `None`: somebody else keeps it.
+/// The lock on a file, which ends with it. Waits two seconds for somebody else who has it.
 /// <https://man7.org/linux/man-pages/man2/flock.2.html>
-fn lock(mut file: File) -> io::Result<Option<Flock<File>>> {
+///
+/// # Errors
+/// `EWOULDBLOCK`: somebody else keeps it; others: the file system has no locks.
+pub fn lock(mut file: File) -> Result<Flock<File>, Errno> {
     for _ in 0..TRIES {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(locked) => return Ok(Some(locked)),
+            Ok(locked) => return Ok(locked),
             Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
-            // A file system without locks.
-            Err((_, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS)) => return Ok(None),
-            Err((_, error)) => return Err(error.into()),
+            Err((_, error)) => return Err(error),
         }
         sleep(BETWEEN);
     }
-    Ok(None)
+    Err(Errno::EWOULDBLOCK)
 }
 
 /// Appends these records, or takes off again what was written of them: half a record would spoil

@@ -193,6 +193,11 @@ fn retry(why: String, after: Option<Duration>, ambiguous: bool, throttled: bool)
     Outcome::Retry { after, why, ambiguous, throttled, away: false }
 }
 
+/// A provider's text on one line, of bounded length, and with addresses and secrets masked.
+pub fn clean(text: &str) -> String {
+    reason(text, "")
+}
+
 /// `what: detail`, on one line, of bounded length, and with addresses and secrets masked:
 /// providers quote what they were sent.
 fn reason(what: &str, detail: &str) -> String {

@@ -16,7 +16,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     ),
     (2, &["net", "db", "http", "log", "notify", "signal", "undelivered", "statsd", "textfile"]),
     (3, &["link", "aws"]),
-    (4, &["ses"]),
+    (4, &["ses", "settling"]),
     (5, &["source", "transport"]),
     (6, &["pump"]),
     (7, &["config"]),

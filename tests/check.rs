@@ -31,7 +31,9 @@ fn account(ahead: i64, changes: Value) -> Reply {
 fn ses() -> Endpoint {
     let endpoint = Endpoint::start();
     endpoint.account(healthy(0));
-    endpoint.set(Reply::Full(200, Vec::new(), "{}".into()));
+    let sender =
+        r#"{"VerifiedForSendingStatus": true, "SendingOptions": {"SendingEnabled": true}}"#;
+    endpoint.set(Reply::Full(200, Vec::new(), sender.into()));
     endpoint
 }
 
@@ -109,7 +111,10 @@ fn where_all_is_well_every_line_says_ok_and_nothing_is_sent() {
         .says("template passwordrecoveryv1", "ok", "action 2: renders");
     let paths: Vec<String> = endpoint.requests().into_iter().map(|one| one.path).collect();
     let path = |name: &str| format!("/v2/email/templates/{name}/render");
-    assert_eq!(paths, [path("activationv1"), path("passwordrecoveryv1")]);
+    let sender = ["identities/noreply%40example.com", "configuration-sets/default"];
+    let sender = sender.map(|path| format!("/v2/email/{path}"));
+    assert_eq!(paths[..2], [path("activationv1"), path("passwordrecoveryv1")]);
+    assert_eq!(paths[2..], sender);
     let screen = with(Program::new(&["check"]), &database, &endpoint.url()).output();
     assert_eq!(screen.code, Some(0));
     assert_eq!(screen.out.lines().last(), Some("all is well"));
@@ -345,7 +350,9 @@ fn an_endpoint_that_is_away_or_broken_is_69() {
     let database = Database::migrated();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let found = Found::of(program(&database, &format!("http://127.0.0.1:{port}")).output());
-    found.only(&["account", "SES clock", "templates"]).says("account", "failed", "127.0.0.1: ");
+    let sender = ["templates", "identity", "configuration set"];
+    found.only(&[&["account", "SES clock"], &sender[..]].concat());
+    found.says("account", "failed", "127.0.0.1: ");
     assert_eq!(found.code, 69);
     let endpoint = ses();
     endpoint.account(Reply::error(503, "ServiceUnavailable", "later"));
@@ -386,6 +393,64 @@ fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
     endpoint.set(Reply::error(403, "AccessDeniedException", "not authorized"));
     let found = Found::of(program(&database, &endpoint.url()).output());
     found.says("template activationv1", "warning", "allow ses:TestRenderEmailTemplate");
+    assert_eq!(found.code, 0);
+}
+
+#[test]
+fn a_sender_that_is_not_verified_and_a_configuration_set_that_is_not_there_are_found() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let (good, missing) = (
+        || Reply::Full(200, Vec::new(), "{}".into()),
+        || Reply::error(404, "NotFoundException", "it does not exist"),
+    );
+    let with = |replies: Vec<Reply>| {
+        // After the two templates: the address, its domain, the configuration set.
+        [good(), good()].into_iter().chain(replies).for_each(|reply| endpoint.push(reply));
+        Found::of(program(&database, &endpoint.url()).output())
+    };
+    let found = with(vec![missing(), good(), good()]);
+    found.only(&[]).says("identity", "ok", "example.com is verified");
+    let found = with(vec![missing(), missing(), missing()]);
+    found.only(&["identity", "configuration set"]);
+    found.says("identity", "failed", "knows none of noreply@example.com, example.com here");
+    found.says("configuration set", "failed", "there is none called default here");
+    assert_eq!(found.code, 78);
+    let off = |body: &str| Reply::Full(200, Vec::new(), body.into());
+    let unverified = || off(r#"{"VerifiedForSendingStatus": false}"#);
+    let paused = off(r#"{"SendingOptions": {"SendingEnabled": false}}"#);
+    let found = with(vec![missing(), unverified(), paused]);
+    found.says("identity", "failed", "example.com is not verified yet");
+    found.says("configuration set", "failed", "sending with default is turned off");
+    // What may not be asked, or is not known there, is no fault.
+    let denied = || Reply::error(403, "AccessDeniedException", "no");
+    let found = with(vec![denied(), denied()]);
+    found.only(&["identity", "configuration set"]);
+    found.says("identity", "warning", "allow ses:GetEmailIdentity");
+    found.says("configuration set", "warning", "allow ses:GetConfigurationSet");
+    assert_eq!(found.code, 0);
+    let found = with(vec![Reply::Full(404, Vec::new(), String::new()), denied()]);
+    found.says("identity", "warning", "not checked: HTTP 404");
+    let without = program(&database, &endpoint.url()).env("MAILROOM_SES_CONFIG_SET", "");
+    Found::of(without.output()).only(&[]).says("configuration set", "ok", "none is used");
+}
+
+#[test]
+fn a_paused_queue_and_rows_that_may_be_hidden_are_told() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let clerk = format!("checker_{}", database.name);
+    database.run(&format!(
+        "UPDATE jobs SET paused_at = now(), paused_reason = 'moving';
+         CREATE ROLE {clerk} LOGIN;
+         ALTER TABLE accounts ENABLE ROW LEVEL SECURITY"
+    ));
+    let granted = Program::new(&["migrate", "grants", &clerk]).on(&database).output();
+    assert_eq!(granted.code, Some(0), "{}", granted.log);
+    let url = database.url.replace("user=postgres", &format!("user={clerk}"));
+    let found = program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", url);
+    let found = Found::of(found.output());
+    found.only(&["queue", "row level security"]);
+    found.says("queue", "warning", "mailroom is paused: moving");
+    found.says("row level security", "warning", "may hide rows of accounts");
     assert_eq!(found.code, 0);
 }
 

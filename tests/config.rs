@@ -75,7 +75,7 @@ fn all_problems_are_reported_at_once_by_name_and_without_the_secrets() {
         ("MAILROOM_SES_OUTPUT_PATH", ""),
         ("MAILROOM_TEMPLATES", "1"),
         ("MAILROOM_SEND_RATE", "NaN"),
-        ("MAILROOM_DAILY_LIMIT", "1.5"),
+        ("MAILROOM_DAILY_LIMIT", "0"),
         ("MAILROOM_LOG_FORMAT", "xml"),
         ("MAILROOM_LOG_LEVEL", "trace"),
         ("MAILROOM_QUEUE_NAME", ""),
@@ -136,6 +136,46 @@ fn what_a_provider_reads_by_itself_is_told_with_the_rest() {
         .output();
     assert_eq!(debug.code, Some(78), "{}", debug.log);
     assert!(debug.log.contains("/nowhere/activationv1.subject"), "{}", debug.log);
+}
+
+#[test]
+fn a_secret_in_a_place_where_none_belongs_is_not_shown() {
+    let secret = "hunter2:/%";
+    let words = [
+        vec![format!("--secret-key={secret}")],
+        vec![format!("--database-url=postgres://u:{secret}@h/db")],
+        vec!["--postmark-token".to_owned(), secret.to_owned()],
+        vec![format!("MAILROOM_SECRET_KEY={secret}")],
+        vec![secret.to_owned()],
+    ];
+    for words in words {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        for words in [[&["run"][..], &words].concat(), words] {
+            let finished = Program::new(&words).on_nothing().output();
+            assert_eq!(finished.code, Some(64), "{words:?}: {}", finished.log);
+            assert!(!finished.log.contains("hunter2"), "{words:?}: {}", finished.log);
+        }
+    }
+    let flag = Program::new(&["run", "--secret-key=x"]).on_nothing().output();
+    let told = "a secret has no flag: set MAILROOM_SECRET_KEY, or MAILROOM_SECRET_KEY_FILE";
+    assert!(flag.log.contains(told), "{}", flag.log);
+}
+
+#[test]
+fn an_empty_file_and_quotes_that_nobody_takes_away_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().join("MAILROOM_SECRET_KEY");
+    std::fs::write(&empty, "\n").unwrap();
+    let empty_is_told = format!("MAILROOM_SECRET_KEY: {} is empty", empty.display());
+    let credential = collect(&[]).without("MAILROOM_SECRET_KEY");
+    let credential = credential.env("CREDENTIALS_DIRECTORY", dir.path()).output();
+    assert!(credential.log.contains(&empty_is_told), "{}", credential.log);
+    let file = collect(&[]).env("MAILROOM_SECRET_KEY", "").env("MAILROOM_SECRET_KEY_FILE", &empty);
+    let file = file.output();
+    assert!(file.log.contains("MAILROOM_SECRET_KEY_FILE: ") && file.log.contains(" is empty"));
+    let quoted = collect(&[]).env("MAILROOM_SECRET_KEY", format!("\"{}\"", "ab".repeat(32)));
+    let quoted = quoted.output();
+    assert!(quoted.log.contains("the quotes around it are part of the value"), "{}", quoted.log);
 }
 
 #[test]

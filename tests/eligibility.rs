@@ -11,6 +11,36 @@ fn collect(database: &Database) -> Program {
 }
 
 #[test]
+fn rows_whose_account_is_gone_or_hidden_stand_in_nobodys_way_and_say_so() {
+    let database = Database::migrated();
+    database.accounts("gone", 12);
+    database.accounts("hidden", 12);
+    database.accounts("good", 3);
+    // As on a subscriber, or after a restore without triggers: nothing is deleted with them.
+    database.run(
+        "SET session_replication_role = replica;
+         DELETE FROM tokens t USING accounts a WHERE a.id = t.account AND a.login LIKE 'gone%';
+         RESET session_replication_role",
+    );
+    let role = format!("hidden_from_{}", database.name);
+    database.run(&format!(
+        "CREATE ROLE {role} LOGIN;
+         ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY mine ON accounts TO {role} USING (login NOT LIKE 'hidden%')"
+    ));
+    let granted = Program::new(&["migrate", "grants", &role]).on(&database).output();
+    assert_eq!(granted.code, Some(0), "{}", granted.log);
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    let collect = Program::collect(&database).env("MAILROOM_DATABASE_URL", url).start();
+    let lines = collect.wait_lines(1);
+    assert!(lines[0].contains("good1@example.com"), "{lines:?}");
+    let waits = "SELECT count(*) FROM deliveries WHERE state = 'pending' \
+                 AND error LIKE 'waits: its token or account is not there%'";
+    wait_until("they say so", || database.number(waits) == 24);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
 fn who_is_suspended_and_unsuspended_before_expiry_gets_the_mail() {
     let database = Database::migrated();
     database.accounts("user", 1);

@@ -174,13 +174,19 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
          UPDATE tokens SET expires_at = 1 WHERE id <= 10;
          UPDATE deliveries SET error = 'dropped by jane' WHERE token = 12",
     );
-    let out = done(&database, &["retry", "--all", "--reason", "FAILED"]);
-    let left = |count| format!("{count} left as they are: their tokens expired or were used\n");
+    let some = |words: &[&str]| {
+        let finished = queue(&database, words);
+        assert_eq!(finished.code, Some(65), "{}", finished.log);
+        finished.out + &finished.log
+    };
+    let left =
+        |count| format!("mailroom: {count} left as they are: their tokens expired or were used\n");
+    let out = some(&["retry", "--all", "--reason", "FAILED"]);
     assert_eq!(out, format!("5994 deliveries will be tried again\n{}", left(5)));
     let fresh = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0
                     AND settled_at IS NULL AND due_at <= now() AND token % 2 = 0";
     assert_eq!(database.number(fresh), 5994);
-    let out = done(&database, &["retry", "--all"]);
+    let out = some(&["retry", "--all"]);
     let expected = format!("5995 deliveries will be tried again\n{}", left(10));
     assert_eq!(out, expected, "neither expired nor dropped");
     assert_eq!(database.in_state("failed"), 11);
@@ -208,6 +214,11 @@ fn what_is_dropped_is_failed_in_the_name_of_who_did_it_and_what_is_on_its_way_is
     let name = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
     let error =
         |id: i64| text(&database, &format!("SELECT error FROM deliveries WHERE token = {id}"));
+    assert_eq!(error(2), format!("dropped by {name}; before: FAILED"));
+    // Once more, and the reason is no longer than that.
+    assert_eq!(done(&database, &["retry", "2"]), "1 delivery will be tried again\n");
+    assert_eq!(error(2), "before: FAILED");
+    assert_eq!(done(&database, &["drop", "2"]), "1 delivery dropped\n");
     assert_eq!(error(2), format!("dropped by {name}; before: FAILED"));
     let again = queue(&database, &["drop", "2"]);
     assert!(again.log.contains("delivery 2: it was dropped before"), "{}", again.log);

@@ -149,7 +149,7 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
         database.number(
             "SELECT count(*) FROM pg_stat_activity
               WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE '-- Where the pending%' AND now() - query_start > interval '4 s'",
+                AND query LIKE '-- Where the pending%' AND now() - query_start > interval '1 s'",
         ) == 1
     });
     lock.rollback().unwrap();

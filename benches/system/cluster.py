@@ -147,7 +147,7 @@ class Cluster:
         settle = put(text("settle.sql"), {
             "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
             "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true"),
-            "$7": "false"})
+            "$7": "false", "$8": "false"})
         path = self.dir / f"claim{limit}.sql"
         path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
         return path

@@ -116,8 +116,12 @@ fn custom(name: &str, url: &str) -> Result<String, String> {
     let uri: http::Uri = url.parse().map_err(|_| expected())?;
     let scheme = uri.scheme_str().unwrap_or_default();
     let host = uri.host().unwrap_or_default();
-    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if host.is_empty() || user || uri.query().is_some() || !matches!(scheme, "http" | "https") {
+    // Neither a user nor a port that is none.
+    let odd = uri.authority().is_some_and(|authority| {
+        authority.as_str() != authority.host() && authority.port_u16().is_none()
+            || authority.as_str().contains('@')
+    });
+    if host.is_empty() || odd || uri.query().is_some() || !matches!(scheme, "http" | "https") {
         return Err(expected());
     }
     Ok(url.trim_end_matches('/').to_owned())
@@ -204,7 +208,14 @@ mod tests {
         assert_eq!(read(&both[..1]).unwrap().url, "http://127.0.0.1:1");
         let ignored = [both[0], ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(read(&ignored).unwrap().url, "https://email.us-east-1.amazonaws.com");
-        for url in ["localhost:1", "ftp://x", "http://", "https://u:hunter2@x", "http://x/?a=b"] {
+        for url in [
+            "localhost:1",
+            "ftp://x",
+            "http://",
+            "https://u:hunter2@x",
+            "http://x/?a=b",
+            "http://x:99999",
+        ] {
             let error = read(&[("AWS_ENDPOINT_URL", url)]).unwrap_err();
             assert!(error.starts_with("AWS_ENDPOINT_URL is not a URL"), "{error}");
             assert!(!error.contains("hunter2"));

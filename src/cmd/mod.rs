@@ -64,7 +64,7 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     // First, so that what is wrong is told in the shape that is wished.
     log::configure(config.log_level, config.log_format);
     let stop = Stop::new();
-    if matches!(parsed.command, Command::Collect | Command::Send | Command::Run) {
+    if !matches!(parsed.command, Command::Verify { .. }) {
         for name in strangers() {
             let (tag, command) = (parsed.name.to_ascii_uppercase(), parsed.name);
             log::warn(

@@ -141,8 +141,11 @@ fn tell_left_out(config: &Config, session: &mut Session, chosen: &Chosen) -> Res
     let left = session.call(STEP, |client| operate::beyond_retry(client, &config.queue, reason));
     match left.map_err(unusable)? {
         0 => Ok(()),
-        1 => print("1 left as it is: its token expired or was used\n"),
-        left => print(&format!("{left} left as they are: their tokens expired or were used\n")),
+        1 => Err(Error::new(Kind::Data, "1 left as it is: its token expired or was used")),
+        left => {
+            let why = format!("{left} left as they are: their tokens expired or were used");
+            Err(Error::new(Kind::Data, why))
+        }
     }
 }
 

@@ -7,18 +7,20 @@ use crate::notify;
 use crate::pump::{Pump, system_clock};
 use crate::source::stdin::{Acknowledge, Settings, StdinSource};
 use crate::stop::Stop;
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Undelivered, lock};
 use crate::wire::{Reader, events};
-use std::fs::File;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, OFlag};
+use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 
 /// The most messages in a batch on the wire.
 const BATCH: usize = 50;
 
 /// Runs until the input ends or it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
-    let input = input(config.ack)?;
+    let (input, alone) = input(config.ack)?;
     let metrics = metrics(config, "send");
     let acknowledge = match config.ack {
         Ack::Written => Acknowledge::Here,
@@ -52,6 +54,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         max_attempts: config.max_attempts,
         acknowledge,
         metrics: metrics.clone(),
+        alone,
         known: Box::new(move |action| templates.name(action).is_some()),
     };
     Pump {
@@ -67,15 +70,40 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
 }
 
 /// Standard input as a file of our own, and no other of it: when that is closed, the writer is told.
-fn input(ack: Ack) -> Result<File, Error> {
+/// With it the lock that keeps other processes from reading it too.
+fn input(ack: Ack) -> Result<(File, Option<Flock<File>>), Error> {
     let input = stream(std::io::stdin().as_fd())?;
     if ack == Ack::Written {
         refuse_named_fifo(&input)?;
     }
+    let alone = alone(&input)?;
     std::io::pipe()
         .and_then(|(nothing, _)| Ok(nix::unistd::dup2_stdin(nothing)?))
         .map_err(|error| Error::io("standard input cannot be taken over", error))?;
-    Ok(input)
+    Ok((input, alone))
+}
+
+/// Two processes that read one pipe, or one open file, each get pieces of records: what the one joins
+/// may be an address here and a token there. Opened anew, for a process that was started with the same
+/// standard input would share the lock.
+fn alone(input: &File) -> Result<Option<Flock<File>>, Error> {
+    let kind = input.metadata().map(|found| found.file_type());
+    if !kind.is_ok_and(|kind| kind.is_fifo() || kind.is_file()) {
+        return Ok(None);
+    }
+    let anew = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open("/proc/self/fd/0");
+    match anew.map(lock) {
+        Ok(Ok(locked)) => Ok(Some(locked)),
+        Ok(Err(Errno::EWOULDBLOCK)) => Err(Error::config(
+            "another process reads this standard input too: each would get pieces of records; give \
+             each `send` a pipe or a file of its own",
+        )),
+        // Without locks, or without /proc, nobody can tell.
+        _ => Ok(None),
+    }
 }
 
 /// The writer of a FIFO with a name may go on while its reader is started again. The new one begins

@@ -70,7 +70,7 @@ impl Calls {
     }
 
     /// Makes a call, again while it comes too soon.
-    fn make<T>(
+    pub(super) fn make<T>(
         &mut self,
         mut call: impl FnMut(&mut Client) -> Result<T, Refused>,
     ) -> Result<T, Refused> {

@@ -82,7 +82,11 @@ pub(super) fn unit(config: &Config) -> &'static str {
 
 fn log_configured(config: &Config) {
     let what = match &config.provider {
-        Provider::Ses => format!("config_set={}", config.config_set),
+        Provider::Ses => {
+            // What is wrong with it is told elsewhere.
+            let url = Endpoint::read(&env).map(|endpoint| endpoint.url).unwrap_or_default();
+            format!("endpoint={url} config_set={}", config.config_set)
+        }
         #[cfg(feature = "smtp")]
         Provider::Smtp(server) => {
             format!("{server} template_dir={}", config.template_dir.display())

@@ -22,6 +22,9 @@ pub fn run(
     {
         return Err(Error::usage("--code must be five digits"));
     }
+    if more_paths.iter().any(|path| !path.starts_with('/')) {
+        return Err(Error::usage("--path must begin with /, as in the table actions"));
+    }
     let keys: Vec<SigningKey> =
         config.secret_key.iter().chain(&config.previous_key).cloned().collect();
     let paths: Vec<&str> =

@@ -58,12 +58,12 @@ impl Reader<'_> {
         let file_name = format!("{name}_FILE");
         let file = self.env(&file_name);
         match (direct, file) {
-            (Some(_), Some(_)) => {
+            (Some(value), Some(_)) if !value.is_empty() => {
                 self.problem(name, format_args!("set it or {file_name}, not both"));
                 None
             }
             (Some(value), None) => Some(value),
-            (None, Some(path)) => self.file(&file_name, Path::new(path.as_str())),
+            (_, Some(path)) => self.file(&file_name, Path::new(path.as_str())),
             (None, None) => {
                 let directory = self.env("CREDENTIALS_DIRECTORY")?;
                 let path = Path::new(directory.as_str()).join(name);
@@ -85,7 +85,12 @@ impl Reader<'_> {
             }
         };
         let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        Some(Zeroizing::new(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned()))
+        let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
+        if trimmed.is_empty() {
+            self.problem(name, format_args!("{} is empty", path.display()));
+            return None;
+        }
+        Some(Zeroizing::new(trimmed.to_owned()))
     }
 
     /// A value that `parse` understands. What it refuses is reported; the text is shown, unless
@@ -98,7 +103,12 @@ impl Reader<'_> {
         let text = self.text(name)?;
         match parse(&text) {
             Ok(value) => Some(value),
-            Err(why) => {
+            Err(mut why) => {
+                if ['"', '\''].iter().any(|quote| {
+                    text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote)
+                }) {
+                    why += "; the quotes around it are part of the value";
+                }
                 let secret = VARS.iter().any(|var| var.name == name && var.is_secret());
                 // One of several entries is quoted by its own fault.
                 if secret || why.starts_with('"') {

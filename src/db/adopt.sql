@@ -6,8 +6,16 @@
 -- What is leased to a collector was claimed and goes, if it was for this address: that lease may be
 -- of a later claim, whose record comes next. What no lease waits for any more has to be as a claim
 -- would have it. What is left alone is found again by a claim.
+--   $5 whether to leave rows alone, too, that others have locked
 -- Index: the unique index on tokens.secret, and the primary keys.
-WITH named AS MATERIALIZED (
+WITH unlocked AS MATERIALIZED (
+    SELECT d.token
+      FROM tokens t
+      JOIN deliveries d ON d.token = t.id
+     WHERE $5::bool AND t.secret = ANY ($1::bytea[])
+       FOR UPDATE OF d SKIP LOCKED
+),
+named AS MATERIALIZED (
     SELECT d.token, d.created_at, t.secret,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
            to_timestamp(t.expires_at) > now()
@@ -23,6 +31,7 @@ WITH named AS MATERIALIZED (
       LEFT JOIN actions k ON k.action = t.action
       LEFT JOIN jobs j ON j.job_type = d.queue
      WHERE t.secret = ANY ($1::bytea[])
+       AND (NOT $5 OR d.token = ANY (ARRAY(SELECT token FROM unlocked)))
        FOR UPDATE OF d
 ),
 taken AS (

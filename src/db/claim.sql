@@ -31,17 +31,18 @@ seen AS MATERIALIZED (
            k.number, k.path, k.signs_code, t.email, t.login, t.secret, t.code,
            to_timestamp(t.expires_at) <= now() AS expired,
            coalesce(k.number = ANY ($6::smallint[]), false) AS held,
-           CASE WHEN k.number IS NULL THEN 'its action is not in the table actions'
+           CASE WHEN t.secret IS NULL THEN 'its token or account is not there, or may not be seen'
+                WHEN k.number IS NULL THEN 'its action is not in the table actions'
                 WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
                 WHEN (t.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || t.status
            END AS waits
       FROM due
-     CROSS JOIN LATERAL
+      LEFT JOIN LATERAL
            (SELECT action, secret, code, expires_at, consumed_at, email, login, status
               FROM tokens
              CROSS JOIN LATERAL
                    (SELECT email, login, status FROM accounts WHERE id = tokens.account OFFSET 0) a
-             WHERE tokens.id = due.token OFFSET 0) t
+             WHERE tokens.id = due.token OFFSET 0) t ON true
       LEFT JOIN actions k ON k.action = t.action
 ),
 fit AS MATERIALIZED (

@@ -13,6 +13,7 @@ pub mod status;
 pub mod tls;
 
 pub use migrate::NEWEST as SCHEMA_VERSION;
+use postgres::error::SqlState;
 pub use postgres::{Client, Error as StatementError};
 
 use crate::stop::Stop;
@@ -191,4 +192,10 @@ impl fmt::Display for Fault {
             Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => f.write_str(text),
         }
     }
+}
+
+/// Whether a statement waited for a lock longer than its connection waits: `lock_timeout`.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub fn is_locked_out(error: &StatementError) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }

@@ -50,6 +50,27 @@ pub fn actions(client: &mut Client, queue: &str) -> Result<Vec<(u16, String)>, E
     client.query(sql, &[&queue])?.iter().map(action).collect()
 }
 
+/// Why a queue is paused; `None`: it is not.
+///
+/// # Errors
+/// As the statement.
+pub fn paused(client: &mut Client, queue: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT coalesce(paused_reason, '') FROM jobs
+                WHERE job_type::text = $1 AND paused_at IS NOT NULL";
+    client.query_opt(sql, &[&queue])?.map(|row| row.try_get(0)).transpose()
+}
+
+/// The tables of which this role may not see every row.
+/// <https://www.postgresql.org/docs/current/ddl-rowsecurity.html>
+///
+/// # Errors
+/// As the statement.
+pub fn row_security(client: &mut Client) -> Result<Vec<String>, Error> {
+    let sql = "SELECT name FROM unnest('{accounts,tokens,deliveries,actions,jobs}'::text[]) AS name
+                WHERE row_security_active(name)";
+    client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// The time of the server now, not that of the transaction.
 ///
 /// # Errors

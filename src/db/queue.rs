@@ -32,11 +32,11 @@ const SLOTS: usize = 144;
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
 /// made while the tables were empty would read them whole later. (Compiling them just in time,
 /// which the cost of what is turned off would cause, takes longer than they do.) Dates as a role
-/// has them may not be read as they were written.
+/// has them may not be read as they were written. Who waits for a lock keeps other mail waiting.
 const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; \
     SET enable_incremental_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
-    SET idle_in_transaction_session_timeout = '5s'";
+    SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '2s'";
 
 /// The prepared statements of one connection, for one queue.
 pub struct Statements {
@@ -63,6 +63,15 @@ pub struct Adopted {
     pub ticket: Option<Ticket>,
     /// It stands as sent, but no provider has taken it.
     pub unsent: bool,
+}
+
+/// What became of settlements.
+#[derive(Debug)]
+pub struct Settled {
+    /// The deliveries that were written, in ascending order.
+    pub written: Vec<i64>,
+    /// Those whose rows others have locked.
+    pub locked: Vec<i64>,
 }
 
 /// Deliveries that were put back.
@@ -175,8 +184,9 @@ impl Statements {
         })
     }
 
-    /// Settles deliveries; gives those that were written, in ascending order: all whose lease still
-    /// stood. `again`: this was tried before without an answer; what was written then counts too.
+    /// Settles deliveries: all whose lease still stands. `again`: this was tried before without an
+    /// answer; what was written then counts too. `pass_over`: rows that others have locked are not
+    /// waited for.
     ///
     /// # Errors
     /// As the statement.
@@ -185,7 +195,8 @@ impl Statements {
         client: &mut Client,
         settled: &[(Ticket, Settlement)],
         again: bool,
-    ) -> Result<Vec<i64>, Error> {
+        pass_over: bool,
+    ) -> Result<Settled, Error> {
         let tokens: Vec<i64> = settled.iter().map(|(ticket, _)| ticket.delivery).collect();
         let leases: Vec<&str> = settled.iter().map(|(ticket, _)| ticket.lease.as_ref()).collect();
         let mut states = Vec::with_capacity(settled.len());
@@ -207,15 +218,16 @@ impl Statements {
         }
         let row = client.query_one(
             &self.settle,
-            &[&tokens, &leases, &states, &texts, &delays, &counted, &again],
+            &[&tokens, &leases, &states, &texts, &delays, &counted, &again, &pass_over],
         )?;
         let mut written: Vec<i64> = row.try_get(0)?;
         written.sort_unstable();
-        Ok(written)
+        Ok(Settled { written, locked: row.try_get(1)? })
     }
 
     /// Takes over deliveries by the secrets of their tokens and the addresses, one for each, that
-    /// they are to go to; tells of each that exists what it found.
+    /// they are to go to; tells of each that exists what it found. `pass_over`: as with
+    /// [`Statements::settle`].
     ///
     /// # Errors
     /// As the statement.
@@ -226,10 +238,12 @@ impl Statements {
         addresses: &[&str],
         lease: &Arc<str>,
         lease_for: Duration,
+        pass_over: bool,
     ) -> Result<Vec<Adopted>, Error> {
         let lease_for = lease_for.as_secs_f64();
-        let rows =
-            self.adopt.query(client, &[&secrets, &lease.as_ref(), &lease_for, &addresses])?;
+        let rows = self
+            .adopt
+            .query(client, &[&secrets, &lease.as_ref(), &lease_for, &addresses, &pass_over])?;
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {

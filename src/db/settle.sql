@@ -1,12 +1,17 @@
 -- Writes down what became of deliveries: arrays of equal length.
 --   $1 token  $2 lease  $3 new state  $4 provider's id or reason  $5 delay, seconds
 --   $6 whether an attempt was used   $7 whether this was tried before, and no answer came
+--   $8 whether to pass over rows that others have locked, and tell which
 --
 -- Only the holder of the lease may write, except that a success always counts. What was sent is
 -- tallied by the minute, in a row that few other connections write to. What was tried before may
 -- have been written then: what stands as it should counts as written.
 -- Index: the primary keys.
-WITH done AS (
+WITH free AS MATERIALIZED (
+    SELECT token FROM deliveries WHERE $8::bool AND token = ANY ($1::bigint[])
+       FOR UPDATE SKIP LOCKED
+),
+done AS (
     UPDATE deliveries d
        SET state = o.state::delivery_state,
            attempts = least(d.attempts::bigint + o.counts::int, 2147483647)::int,
@@ -23,6 +28,7 @@ WITH done AS (
            AS o (token, lease, state, text, delay, counts)
      WHERE d.token = o.token
        AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
+       AND (NOT $8 OR d.token = ANY (ARRAY(SELECT token FROM free)))
     RETURNING d.token, d.queue, d.state
 ),
 tallied AS (
@@ -33,7 +39,11 @@ tallied AS (
      GROUP BY queue
     ON CONFLICT (queue, minute, writer) DO UPDATE SET sent = t.sent + excluded.sent
 )
-SELECT coalesce(array_agg(token), '{}') AS written
+SELECT coalesce(array_agg(token), '{}') AS written,
+       ARRAY(SELECT token
+               FROM deliveries
+              WHERE $8 AND token = ANY ($1::bigint[])
+                AND token <> ALL (ARRAY(SELECT token FROM free))) AS locked
   FROM (SELECT token FROM done
          UNION ALL
         SELECT d.token

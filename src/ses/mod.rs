@@ -1,11 +1,12 @@
 //! Calls to the SES v2 API: signed, sent, read; what more than one part of mailroom asks of it.
 //!
 //! In scope: one call with the account's credentials and the provider's time; the calls about
-//! templates and the account. Out of scope: sending mail (`transport/ses.rs`), what a refusal
+//! templates, the sender and the account. Out of scope: sending mail (`transport/ses.rs`), what a refusal
 //! means (`verdict.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
 pub mod account;
+pub mod sender;
 pub mod template;
 
 use crate::aws::Credentials;
@@ -16,6 +17,7 @@ use crate::http::{self, Http, Reply};
 use crate::model::Outcome;
 use crate::verdict::{self, CallVerdict, Refusal, Remedies};
 use ::http::{Method, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 use std::fmt;
 use std::time::SystemTime;
@@ -24,6 +26,9 @@ use time::format_description::well_known::Rfc2822;
 
 /// The longest part of a provider's text that is passed on, in characters.
 const TEXT_LIMIT: usize = 300;
+
+/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Makes calls, one at a time.
 pub struct Client {
@@ -144,7 +149,7 @@ impl Client {
             if reply.status.is_success() {
                 return read(&reply);
             }
-            let refusal = refusal(&reply, self.now(), str::to_owned);
+            let refusal = refusal(&reply, self.now(), verdict::clean);
             match verdict::ses::call(&refusal, 0, tried) {
                 CallVerdict::RefreshCredentials(_) => {
                     self.forget_credentials();
@@ -158,6 +163,11 @@ impl Client {
             }
         }
     }
+}
+
+/// A name as a part of a path.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 /// An answer that is not the one asked for.
@@ -247,4 +257,15 @@ pub fn refusal(reply: &Reply, now: OffsetDateTime, clean: impl FnOnce(&str) -> S
 /// The time at which the provider answered, by its clock.
 fn date(reply: &Reply) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(reply.header("date")?, &Rfc2822).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tokens_are_encoded_for_a_path() {
+        assert_eq!(encoded("activation_v1-x").to_string(), "activation_v1-x");
+        assert_eq!(encoded("a/b c+é=").to_string(), "a%2Fb%20c%2B%C3%A9%3D");
+    }
 }

@@ -4,16 +4,12 @@
 //! takes about one of these calls a second.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
-use super::{Client, Refused};
+use super::{Client, Refused, encoded};
 use ::http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::{Value, json};
 
 /// The most names that one call lists.
 const PAGE: usize = 100;
-
-/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A template: what a mail is made from. A part that it does not have is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,11 +128,6 @@ fn variable(text: &str) -> Option<String> {
     rest.contains("not present").then(|| name.to_owned())
 }
 
-/// Percent-encoded but for the characters that need it nowhere (RFC 3986, section 2.3).
-fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, UNRESERVED)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,11 +137,5 @@ mod tests {
         let text = "Attribute 'first.name' is not present in the rendering data.";
         assert_eq!(variable(text).as_deref(), Some("first.name"));
         assert_eq!(variable("Template data is not JSON"), None);
-    }
-
-    #[test]
-    fn names_and_tokens_are_encoded_for_a_path() {
-        assert_eq!(encoded("activation_v1-x").to_string(), "activation_v1-x");
-        assert_eq!(encoded("a/b c+é=").to_string(), "a%2Fb%20c%2B%C3%A9%3D");
     }
 }

@@ -4,10 +4,7 @@ pub mod queue;
 pub mod stdin;
 
 use crate::error::Error;
-use crate::link::Link;
-use crate::log;
-use crate::metrics::Metrics;
-use crate::model::{Batch, Outcome, Settlement, Ticket};
+use crate::model::{Batch, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,54 +75,6 @@ pub trait Source {
     /// # Errors
     /// What could not be kept, or what the exit status must say of the input.
     fn close(&mut self) -> Result<(), Error>;
-}
-
-/// Writes settlements down, however often that must be tried; gives those that were written, in
-/// ascending order, or `None` if the process had to give up first.
-fn write_down(
-    link: &mut Link,
-    what: &str,
-    settled: &[(Ticket, Settlement)],
-) -> Result<Option<Vec<i64>>, Error> {
-    let mut again = false;
-    link.run(what, |statements, client| {
-        statements.settle(client, settled, std::mem::replace(&mut again, true))
-    })
-}
-
-fn has(written: &[i64], id: i64) -> bool {
-    written.binary_search(&id).is_ok()
-}
-
-/// Counts what has failed; says which settlements the database did not take, and why that may be.
-fn report_settled(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
-    for (ticket, settlement) in settled {
-        let id = ticket.delivery;
-        match (written, settlement) {
-            (Some(written), Settlement::Failed { why }) if has(written, id) => {
-                metrics.failed(why);
-            }
-            (None, Settlement::Sent { .. }) => log::warn(
-                "PG",
-                format_args!(
-                    "delivery {id} is ambiguous: it was accepted, but that could not be written \
-                     down; it may be sent twice"
-                ),
-            ),
-            (Some(written), Settlement::Sent { .. }) if !has(written, id) => log::warn(
-                "PG",
-                format_args!(
-                    "delivery {id} is ambiguous: it was accepted after somebody else had settled \
-                     or deleted it; it may have been sent twice"
-                ),
-            ),
-            (Some(written), _) if !has(written, id) => log::warn(
-                "PG",
-                format_args!("delivery {id}: its lease had run out; somebody else settles it"),
-            ),
-            _ => {}
-        }
-    }
 }
 
 /// The text of a new lease: who, and a number that no other lease has. (The commands do not begin

@@ -12,7 +12,7 @@ mod upkeep;
 
 pub use settings::{OnAccept, Retention, Settings};
 
-use super::{Ask, Next, Source, new_lease, report_settled, write_down};
+use super::{Ask, Next, Source, new_lease};
 use crate::clock::Clock;
 use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::link::Link;
 use crate::log;
 use crate::model::{Batch, Outcome, Settlement, Ticket};
 use crate::pace;
+use crate::settling::Settling;
 use crate::stop::Stop;
 use crate::token::SigningKey;
 use crate::verdict;
@@ -46,6 +47,7 @@ pub struct QueueSource {
     stop: Stop,
     clock: Clock,
     window: Window,
+    settling: Settling,
     /// Full batches were found; claim without looking first.
     draining: bool,
     /// A full batch went out since the last look.
@@ -91,6 +93,7 @@ impl QueueSource {
         let now = (clock.now)();
         QueueSource {
             window: Window::new(settings.timeout),
+            settling: Settling::new(clock),
             next_check: now + settings.healthcheck,
             reach: settings.limit,
             settings,
@@ -174,10 +177,8 @@ impl QueueSource {
     }
 
     /// Writes settlements into the database, however long that takes.
-    fn write_down(&mut self, settled: &[(Ticket, Settlement)]) -> Result<(), Error> {
-        let written = write_down(&mut self.link, "settling", settled)?;
-        report_settled(settled, written.as_deref(), self.link.metrics());
-        if written.is_some() {
+    fn write_down(&mut self, settled: Vec<(Ticket, Settlement)>) -> Result<(), Error> {
+        if self.settling.write(&mut self.link, "settling", settled)? {
             self.prune_at_once();
         }
         Ok(())
@@ -239,7 +240,8 @@ impl QueueSource {
     /// healthcheck, `until`.
     fn wait(&mut self, ask: &Ask) -> Result<(), Error> {
         let now = self.now();
-        let due = [self.next_due, self.survey.lapse, self.survey.at, self.count_at];
+        let settling = self.settling.due();
+        let due = [self.next_due, self.survey.lapse, self.survey.at, self.count_at, settling];
         let ends = due.into_iter().chain([self.window.deadline(), ask.until]);
         let end = ends.flatten().fold(self.next_check, Instant::min);
         let heard = if end > now { self.link.wait(end) } else { 0 };
@@ -294,6 +296,7 @@ impl Source for QueueSource {
                 self.maintain()?;
             }
             self.count();
+            self.settling.retry(&mut self.link)?;
             // The first batch of many need not wait for it.
             let idle = !self.draining || self.drained;
             if idle && self.survey.at.is_some_and(|at| at <= self.now()) {
@@ -351,9 +354,11 @@ impl Source for QueueSource {
                 self.maintain()?;
             }
             self.count();
+            self.settling.retry(&mut self.link)?;
             // Whatever is heard meanwhile is found by the look afterwards.
             self.look = true;
-            let end = self.count_at.map_or(until, |at| at.min(until));
+            let ends = [self.count_at, self.settling.due()];
+            let end = ends.into_iter().flatten().fold(until, Instant::min);
             self.link.wait(end.min(self.next_check));
         }
         Ok(!self.stop.requested())
@@ -387,7 +392,7 @@ impl Source for QueueSource {
             // Their next try may be the next thing that is due.
             self.look = true;
         }
-        if settled.is_empty() { Ok(()) } else { self.write_down(&settled) }
+        if settled.is_empty() { Ok(()) } else { self.write_down(settled) }
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
@@ -395,6 +400,7 @@ impl Source for QueueSource {
     }
 
     fn close(&mut self) -> Result<(), Error> {
+        self.settling.close(&mut self.link)?;
         self.record();
         Ok(())
     }

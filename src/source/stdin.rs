@@ -14,7 +14,7 @@ pub use self::settings::{Acknowledge, Settings};
 use self::input::{Input, Read};
 use self::kept::Kept;
 use self::takeover::take_over;
-use super::{Ask, Next, Source, report_settled, write_down};
+use super::{Ask, Next, Source};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::log;
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
 use crate::notify;
 use crate::pace;
+use crate::settling::Settling;
 use crate::stop::{SLICE, Stop};
 use crate::undelivered::Undelivered;
 use crate::verdict;
@@ -57,6 +58,7 @@ pub struct StdinSource {
     metrics: Metrics,
     input: Input,
     kept: Kept,
+    settling: Settling,
     stop: Stop,
     clock: Clock,
     waiting: VecDeque<Held>,
@@ -74,14 +76,15 @@ impl StdinSource {
         stop: Stop,
         clock: Clock,
     ) -> StdinSource {
-        let Settings { reader, max_attempts, acknowledge, known, metrics } = settings;
+        let Settings { reader, max_attempts, acknowledge, known, metrics, alone } = settings;
         StdinSource {
             max_attempts,
             acknowledge,
             known,
             metrics,
-            input: Input::new(input, reader, stop.clone(), clock),
+            input: Input::new(input, alone, reader, stop.clone(), clock),
             kept: Kept::new(undelivered),
+            settling: Settling::new(clock),
             stop,
             clock,
             waiting: VecDeque::new(),
@@ -214,7 +217,7 @@ impl StdinSource {
             .filter_map(|held| held.message.ticket.map(|ticket| (ticket, again())))
             .collect();
         if !back.is_empty() {
-            write_down(link, "putting back", &back)?;
+            self.settling.write(link, "putting back", back)?;
         }
         Ok(())
     }
@@ -243,8 +246,11 @@ impl Source for StdinSource {
         loop {
             let now = (self.clock.now)();
             self.kept.retry(now);
+            if let Acknowledge::Database(link, _) = &mut self.acknowledge {
+                self.settling.retry(link)?;
+            }
             // The pump writes the numbers.
-            let wakes = [ask.until, self.metrics.due(), self.kept.due()];
+            let wakes = [ask.until, self.metrics.due(), self.kept.due(), self.settling.due()];
             let wake = wakes.into_iter().flatten().min();
             if !self.waiting.is_empty() {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
@@ -283,7 +289,12 @@ impl Source for StdinSource {
                 return Ok(Next::Idle);
             }
             match self.input.read(wake, ask.limit)? {
-                Read::Records(records) => self.take(records)?,
+                Read::Records(records) => {
+                    self.take(records)?;
+                    if self.waiting.is_empty() && self.stop.requested() {
+                        return Ok(Next::Idle);
+                    }
+                }
                 Read::Nothing => return Ok(Next::Idle),
                 Read::End => return Ok(Next::End),
             }
@@ -342,8 +353,7 @@ impl Source for StdinSource {
         if let Acknowledge::Database(link, _) = &mut self.acknowledge
             && !settled.is_empty()
         {
-            let written = write_down(link, "settling", &settled)?;
-            report_settled(&settled, written.as_deref(), &self.metrics);
+            self.settling.write(link, "settling", settled)?;
         }
         self.kept.give_up(undelivered, (self.clock.now)());
         if all_held {
@@ -380,9 +390,13 @@ impl Source for StdinSource {
         let unread = matches!(self.acknowledge, Acknowledge::Here) && self.input.holds_more();
         self.input.close();
         let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
+        let settled = match &mut self.acknowledge {
+            Acknowledge::Database(link, _) => self.settling.close(link),
+            Acknowledge::Here => Ok(()),
+        };
         self.give_up_all();
         let kept = self.kept.close((self.clock.now)());
-        emptied.and(released).and(kept)?;
+        emptied.and(released).and(settled).and(kept)?;
         if unread {
             return Err(Error::new(
                 Kind::Io,

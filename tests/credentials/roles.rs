@@ -94,6 +94,11 @@ fn a_token_that_is_missing_empty_or_too_long_may_come_soon() {
 #[test]
 fn what_sts_refuses_a_person_must_see_to_and_what_fails_may_pass() {
     for (answer, passes, fault) in [
+        (
+            sts_error(403, "AccessDenied", &format!("not {}", "eyJ0".repeat(20))),
+            false,
+            "AccessDenied: not ***",
+        ),
         (sts_error(403, "AccessDenied", "not &quot;you&quot;"), false, "AccessDenied: not \"you\""),
         (sts_error(403, "InvalidClientTokenId", "x"), false, "InvalidClientTokenId"),
         (sts_error(400, "ValidationError", "x"), false, "ValidationError"),

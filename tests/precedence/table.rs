@@ -115,7 +115,6 @@ pub(super) const CREDENTIALS: &[Case] = &[
     Case { name: "container that fails, with an instance", variables: "AWS_CONTAINER_CREDENTIALS_FULL_URI=CLOUD/nothing", chosen: "error", ..PLAIN },
     Case { name: "container at a host that is not allowed", variables: "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://192.0.2.1/container", chosen: "error", ..PLAIN },
     Case { name: "instance", chosen: temporary!("AKIDINSTANCE"), ..PLAIN },
-    Case { name: "an instance that is not there", variables: "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1", chosen: "none", ..PLAIN },
 ];
 
 const SERVICES: &str = "[default]\nregion = eu-west-1\nservices = s\nendpoint_url = https://global.test\n\

@@ -32,6 +32,40 @@ fn an_accepted_mail_is_sent_with_the_id_of_the_provider_in_its_row() {
 }
 
 #[test]
+fn a_row_that_somebody_has_locked_holds_up_no_other_mail_and_is_settled_when_it_is_free() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let slow = Duration::from_secs(1);
+    endpoint.push(Reply::Slow(slow, Box::new(Reply::Accept)));
+    database.accounts("user", 3);
+    let running = run(&database, &endpoint).start();
+    wait_until("a call is under way", || endpoint.requests().len() == 1);
+    // Its token and its delivery go with it, if this is committed.
+    let mut other = database.client();
+    let mut locks = other.transaction().unwrap();
+    locks.execute("DELETE FROM accounts WHERE login = 'user1'", &[]).unwrap();
+    wait_state(&database, "sent", 2);
+    running.wait_log("deliveries that another transaction has locked: 1");
+    database.accounts("later", 3);
+    wait_state(&database, "sent", 5);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE state = 'leased'"), 1);
+    locks.rollback().unwrap();
+    wait_state(&database, "sent", 6);
+    // And one that is still locked at the stop keeps nobody.
+    endpoint.push(Reply::Slow(slow, Box::new(Reply::Accept)));
+    let calls = endpoint.requests().len();
+    database.accounts("last", 1);
+    wait_until("another call is under way", || endpoint.requests().len() > calls);
+    let mut locks = other.transaction().unwrap();
+    locks.execute("DELETE FROM accounts WHERE login = 'last1'", &[]).unwrap();
+    running.wait_log_times("deliveries that another transaction has locked: 1", 2);
+    let stopped = running.stop();
+    assert_eq!(stopped.code, Some(0), "{}", stopped.log);
+    assert!(stopped.log.contains("is ambiguous: it was accepted"), "{}", stopped.log);
+    assert_eq!(repeated(&endpoint, 7), 0);
+}
+
+#[test]
 fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

@@ -56,6 +56,25 @@ fn a_full_disk_loses_no_mail_that_can_be_sent_and_what_it_loses_is_counted() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_is_as_a_full_disk() {
+    let endpoint = Endpoint::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut send = send(&endpoint, dir.path()).start();
+    send.wait_log("configured");
+    let limited = std::process::Command::new("prlimit")
+        .args(["--fsize=10", "--pid", &send.pid().to_string()])
+        .status();
+    assert!(limited.unwrap().success());
+    send.write(mixed("a"));
+    send.close_input();
+    let finished = send.finish();
+    assert_eq!(sent(&endpoint).len(), 9, "{}", finished.log);
+    assert_eq!(finished.code, Some(74), "{}", finished.log);
+    assert!(finished.log.contains("File too large"), "{}", finished.log);
+    assert_eq!(kept(&dir.path().join("undelivered.csv")), [""; 0]);
+}
+
+#[test]
 fn what_is_rejected_while_the_disk_is_full_does_not_end_the_sending() {
     let endpoint = Endpoint::start();
     let (dir, _) = full_disk();

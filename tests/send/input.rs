@@ -153,6 +153,28 @@ fn a_login_that_looks_like_a_message_after_a_record_that_is_too_long_is_sent_to_
 }
 
 #[test]
+fn two_that_would_read_one_pipe_or_one_file_are_told_apart() {
+    let endpoint = Endpoint::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let first = Program::send(&endpoint.url()).stdin(reader.try_clone().unwrap()).start();
+    first.wait_log("configured");
+    let second = Program::send(&endpoint.url()).stdin(reader).output();
+    assert_eq!(second.code, Some(78), "{}", second.log);
+    assert!(second.log.contains("another process reads this standard input"), "{}", second.log);
+    drop(writer);
+    assert_eq!(first.finish().code, Some(0));
+    // One after the other may read the same.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("input.csv");
+    std::fs::write(&path, activations("user", 1)).unwrap();
+    for _ in 0..2 {
+        let input = std::fs::File::open(&path).unwrap();
+        let finished = Program::send(&endpoint.url()).stdin(input).output();
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+    }
+}
+
+#[test]
 fn a_last_record_without_its_line_feed_is_not_sent() {
     let endpoint = Endpoint::start();
     let mut input = [activations("whole", 1), activations("cut", 1)].concat();

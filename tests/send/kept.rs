@@ -1,7 +1,7 @@
 //! `undelivered.csv`: several processes, and a file that is not what it should be.
 
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Program, Running};
+use crate::support::program::{Program, Running, wait_until};
 use crate::support::records::activations;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
@@ -36,6 +36,28 @@ fn a_record_is_not_kept_in_the_middle_of_that_of_another_process() {
     drop(locked);
     assert_eq!(send.finish().code, Some(0));
     assert_eq!(std::fs::read(&path).unwrap(), [other, activations("user", 1)].concat());
+}
+
+#[test]
+fn a_record_does_not_go_into_a_file_that_was_given_another_name_while_it_waited() {
+    let endpoint = Endpoint::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("undelivered.csv");
+    let file = File::options().append(true).create(true).open(&path).unwrap();
+    let locked = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    let send = refused(&endpoint, dir.path());
+    // It has opened the file, and waits for the lock.
+    let open = format!("/proc/{}/fd", send.pid());
+    wait_until("it has the file open", || {
+        let mut open = std::fs::read_dir(&open).unwrap().flatten();
+        open.any(|one| std::fs::read_link(one.path()).is_ok_and(|to| to == path))
+    });
+    let renamed = dir.path().join("undelivered.1.csv");
+    std::fs::rename(&path, &renamed).unwrap();
+    drop(locked);
+    assert_eq!(send.finish().code, Some(0));
+    assert_eq!(std::fs::read(&path).unwrap(), activations("user", 1));
+    assert_eq!(std::fs::read(&renamed).unwrap(), b"");
 }
 
 #[test]

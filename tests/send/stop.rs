@@ -41,12 +41,46 @@ fn what_is_in_the_pipe_is_still_sent() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_stops_it_unless_nohup_has_it_ignored() {
+    let mut send = std::process::Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" send", env!("CARGO_BIN_EXE_mailroom")])
+        .env("MAILROOM_DEBUG", "true")
+        .env("MAILROOM_SES_OUTPUT_PATH", tempfile::tempdir().unwrap().path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = i32::try_from(send.id()).unwrap();
+    wait_until("signals are handled", || handles(pid, Signal::SIGTERM));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+    send.stdin.as_mut().unwrap().write_all(&activations("later", 1)).unwrap();
+    let finished = send.wait_with_output().unwrap();
+    assert_eq!(finished.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&finished.stdout).contains("later1@example.com"));
+}
+
+#[test]
+fn bad_records_without_end_do_not_keep_it_from_stopping() {
+    let endpoint = Endpoint::start();
+    let (reader, mut input) = std::io::pipe().unwrap();
+    let send = Program::send(&endpoint.url()).stdin(reader).start();
+    let writer = std::thread::spawn(move || while input.write_all(b"no,message\n").is_ok() {});
+    send.wait_log("bad input: record 3");
+    let started = Instant::now();
+    let finished = send.stop();
+    writer.join().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(finished.log.contains("asked to stop"));
+    assert!(matches!(finished.code, Some(65 | 74)), "{:?}", finished.code);
+}
+
+#[test]
 fn an_idle_sender_stops_at_once() {
     let endpoint = Endpoint::start();
     let mut send = Program::send(&endpoint.url()).start();
     send.write(activations("a", 1));
     endpoint.wait_for(1, Duration::from_secs(10));
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let send = Program::send(&endpoint.url()).start();
         send.wait_log("configured");
         // The line stands before the handlers do.

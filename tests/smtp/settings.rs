@@ -74,6 +74,11 @@ fn what_the_chosen_provider_needs_is_asked_for_and_nothing_of_the_others() {
             vec![("MAILROOM_POSTMARK_URL", "http://x.example")],
             "MAILROOM_POSTMARK_URL: ",
         ),
+        (
+            "postmark",
+            vec![("MAILROOM_POSTMARK_URL", "https://x.example:99999")],
+            "MAILROOM_POSTMARK_URL: ",
+        ),
         ("smtp", vec![("MAILROOM_SMTP_URL", "smtp://localhost")], "activationv1.subject: No such"),
         ("pigeon", vec![], "must be `ses` or `smtp` or `postmark`"),
     ] {

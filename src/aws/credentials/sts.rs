@@ -10,6 +10,7 @@ use super::super::{Endpoint, Service, sign};
 use super::{Failure, Found, Look};
 use crate::aws::Credentials;
 use crate::http::Reply;
+use crate::verdict;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -145,7 +146,8 @@ fn read(body: &str, role: &Role) -> Result<Found, String> {
 /// The error code, and what it means for us.
 fn refusal(body: &str, status: u16, role: &Role) -> (String, Failure) {
     let text = |name| leaf(body, name).map(|text| plain(text.trim())).unwrap_or_default();
-    let (code, message) = (text("Code"), text("Message"));
+    // It may quote the token that it was sent.
+    let (code, message) = (text("Code"), verdict::clean(&text("Message")));
     let shown = if code.is_empty() { format!("HTTP {status}") } else { code.clone() };
     let why = format!("STS refuses the role {}: {shown}: {message}", role.arn);
     let why = why.trim_end_matches(": ").to_owned();

@@ -6,6 +6,7 @@ use crate::db::preflight::{self, Facts};
 use crate::db::session::Session;
 use crate::db::{self, Fault, Place, Target, TlsMode, grants, migrate, operate};
 use crate::pump::system_clock;
+use crate::screen::clean;
 use crate::source::queue::Retention;
 use std::time::Duration;
 
@@ -158,7 +159,14 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
         _ if round.is_wrong("MAILROOM_QUEUE_NAME") => {
             round.checks.unknown("queue", "MAILROOM_QUEUE_NAME is wrong");
         }
-        Ok(true) => round.checks.ok("queue", queue),
+        Ok(true) => match session.call(STEP, |client| preflight::paused(client, queue)) {
+            Ok(Some(reason)) => {
+                let why = if reason.is_empty() { "" } else { ": " };
+                let detail = format!("{queue} is paused{why}{}", clean(&reason));
+                round.checks.warning("queue", detail, "mailroom queue resume");
+            }
+            _ => round.checks.ok("queue", queue),
+        },
         Ok(false) => {
             let detail = format!("there is no queue {queue:?}");
             let advice = "MAILROOM_QUEUE_NAME must be a value of the type job_type with a row in \
@@ -168,6 +176,7 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
         Err(fault) => round.checks.unknown("queue", &fault.to_string()),
     }
     actions(round, session);
+    row_security(round, session);
     let deletes = round.config.retention != Retention::Forever;
     match session.call(STEP, |client| grants::lacked(client, deletes)) {
         Ok(missing) if missing.is_empty() => {
@@ -184,6 +193,20 @@ fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
         Err(fault) => round.checks.unknown("grants", &fault.to_string()),
     }
     true
+}
+
+/// Whether rows may be hidden from this role: their mails would wait, or never be seen.
+fn row_security(round: &mut Round, session: &mut Session) {
+    const NAME: &str = "row level security";
+    match session.call(STEP, preflight::row_security) {
+        Ok(tables) if tables.is_empty() => round.checks.ok(NAME, "hides nothing"),
+        Ok(tables) => {
+            let detail = format!("may hide rows of {}", tables.join(", "));
+            let advice = "let a policy show the daemon all rows, or give its role BYPASSRLS";
+            round.checks.warning(NAME, detail, advice);
+        }
+        Err(fault) => round.checks.unknown(NAME, &fault.to_string()),
+    }
 }
 
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.

@@ -1,6 +1,7 @@
 //! What `send` and `run` need of SES.
 
 use super::{APART, Round, apart};
+use crate::address;
 use crate::aws::Shared;
 use crate::aws::credentials::{Failure, Keeper};
 use crate::aws::endpoint::Endpoint;
@@ -9,7 +10,7 @@ use crate::cmd::{Calls, account, env, examine, names, used_by};
 use crate::http::Http;
 use crate::pump::system_clock;
 use crate::ses::account::{self as remote, Account};
-use crate::ses::{Client, Refused};
+use crate::ses::{Client, Refused, sender};
 use std::time::Duration;
 
 /// SES refuses signatures that are further from its own time.
@@ -20,7 +21,7 @@ pub(super) fn check(round: &mut Round) {
     let endpoint = endpoint(&mut round.checks);
     let identity = credentials(round);
     let (Some(endpoint), Some((http, keeper))) = (endpoint, identity) else {
-        for name in ["account", "SES clock", "templates"] {
+        for name in ["account", "SES clock", "templates", "identity", "configuration set"] {
             round.checks.unknown(name, "SES cannot be asked");
         }
         return;
@@ -29,10 +30,15 @@ pub(super) fn check(round: &mut Round) {
     let mut calls = Calls::new(client, round.stop, "mailroom check");
     let answered = account_of(&mut round.checks, &mut calls.client, round.config.send_rate);
     clock(&mut round.checks, &calls.client);
-    match answered {
-        true => templates(round, &mut calls),
-        false => round.checks.unknown("templates", "SES cannot be asked"),
+    if !answered {
+        for name in ["templates", "identity", "configuration set"] {
+            round.checks.unknown(name, "SES cannot be asked");
+        }
+        return;
     }
+    templates(round, &mut calls);
+    verified(round, &mut calls);
+    configuration_set(round, &mut calls);
 }
 
 fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
@@ -202,6 +208,65 @@ fn clock(checks: &mut Checks, client: &Client) {
             checks.misconfigured(NAME, detail, "set the clock by NTP");
         }
     }
+}
+
+/// Whether SES lets this account send from the sender's address.
+fn verified(round: &mut Round, calls: &mut Calls) {
+    const NAME: &str = "identity";
+    if round.is_wrong("MAILROOM_SES_SOURCE") {
+        return round.checks.unknown(NAME, "MAILROOM_SES_SOURCE is wrong");
+    }
+    let (_, address) = address::split(&round.config.source);
+    let mut unverified = None;
+    let mut asked = Vec::new();
+    for name in sender::identities(address) {
+        match calls.make(|client| sender::identity(client, &name)) {
+            Ok(Some(true)) => return round.checks.ok(NAME, format!("{name} is verified")),
+            Ok(Some(false)) => unverified = unverified.or(Some(name)),
+            Ok(None) => asked.push(name),
+            Err(refused) => return unasked(round, NAME, "ses:GetEmailIdentity", &refused),
+        }
+    }
+    let detail = match unverified {
+        Some(name) => format!("{name} is not verified yet"),
+        None => format!("SES knows none of {} here", asked.join(", ")),
+    };
+    let advice = "verify the address or its domain in this region, or set MAILROOM_SES_SOURCE";
+    round.checks.misconfigured(NAME, detail, advice);
+}
+
+/// Whether the configuration set is there.
+fn configuration_set(round: &mut Round, calls: &mut Calls) {
+    const NAME: &str = "configuration set";
+    if round.is_wrong("MAILROOM_SES_CONFIG_SET") {
+        return round.checks.unknown(NAME, "MAILROOM_SES_CONFIG_SET is wrong");
+    }
+    let set = round.config.config_set.as_str();
+    if set.is_empty() {
+        return round.checks.ok(NAME, "none is used");
+    }
+    match calls.make(|client| sender::configuration_set(client, set)) {
+        Ok(Some(true)) => round.checks.ok(NAME, set),
+        Ok(Some(false)) => {
+            let detail = format!("sending with {set} is turned off");
+            round.checks.misconfigured(NAME, detail, "turn it on in the SES console");
+        }
+        Ok(None) => {
+            let detail = format!("there is none called {set} here: all mail would be held");
+            let advice = "create it, or set MAILROOM_SES_CONFIG_SET: empty for none";
+            round.checks.misconfigured(NAME, detail, advice);
+        }
+        Err(refused) => unasked(round, NAME, "ses:GetConfigurationSet", &refused),
+    }
+}
+
+/// What could not be asked is no fault by itself: sending needs no right to ask.
+fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
+    let advice = match refused.code.starts_with("AccessDenied") {
+        true => format!("allow {right}, or see to it by hand"),
+        false => "see to it by hand".to_owned(),
+    };
+    round.checks.warning(name, format!("not checked: {refused}"), &advice);
 }
 
 fn templates(round: &mut Round, calls: &mut Calls) {

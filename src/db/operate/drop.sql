@@ -16,7 +16,8 @@ WITH chosen AS MATERIALIZED (
 )
 UPDATE deliveries d
    SET state = 'failed', settled_at = now(),
-       error = 'dropped by ' || $5 || coalesce('; before: ' || d.error, '')
+       error = 'dropped by ' || $5 || coalesce('; before: '
+               || regexp_replace(d.error, '^(before: |dropped by [^;]*; before: )+', ''), '')
   FROM chosen
  WHERE d.token = chosen.token
 RETURNING d.token

@@ -17,7 +17,7 @@ WITH chosen AS MATERIALIZED (
 )
 UPDATE deliveries d
    SET state = 'pending', attempts = 0, due_at = now(), settled_at = NULL,
-       error = 'before: ' || regexp_replace(d.error, '^(before: )+', '')
+       error = 'before: ' || regexp_replace(d.error, '^(before: |dropped by [^;]*; before: )+', '')
   FROM chosen
  WHERE d.token = chosen.token
 RETURNING d.token

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Who claims under a limit of the day does so alone. (A process that freezes with the lock loses
+/// Who claims under a limit of the day does so alone: one row is locked, for which a role needs a
+/// right; anybody may take an advisory lock, and keep it. (A process that freezes with the lock loses
 /// it, see `SETTINGS`.)
-const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext('mailroom: the limit of the day'))";
+const ALONE: &str = "SELECT FROM jobs ORDER BY job_type LIMIT 1 FOR UPDATE";
 
 /// What a claim asks for.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ impl QueueSource {
             }
         }
         if !failed.is_empty() {
-            self.write_down(&failed)?;
+            self.write_down(failed)?;
         }
         Ok(Batch { messages })
     }

@@ -7,8 +7,10 @@ use crate::error::Error;
 use crate::notify;
 use crate::stop::{SLICE, Stop};
 use crate::wire::{Reader, Record};
+use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
+use std::io::ErrorKind::{Interrupted, WouldBlock};
 use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -41,11 +43,19 @@ pub struct Input {
     stays: bool,
     /// What went wrong behind records that were given out.
     failed: Option<Error>,
+    /// Keeps others from reading it; a reader too, as far as the writer is concerned.
+    alone: Option<Flock<File>>,
 }
 
 impl Input {
     /// Reads from `file` what `reader` understands.
-    pub fn new(file: File, reader: Reader, stop: Stop, clock: Clock) -> Input {
+    pub fn new(
+        file: File,
+        alone: Option<Flock<File>>,
+        reader: Reader,
+        stop: Stop,
+        clock: Clock,
+    ) -> Input {
         let stays = file.metadata().is_ok_and(|found| found.is_file());
         Input {
             file,
@@ -59,6 +69,7 @@ impl Input {
             last: 0,
             stays,
             failed: None,
+            alone,
         }
     }
 
@@ -89,6 +100,7 @@ impl Input {
     /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has, if
     /// no other process, such as a shell around this one, reads from the pipe.
     pub fn close(&mut self) {
+        self.alone = None;
         if let Ok((nothing, _)) = std::io::pipe() {
             self.file = OwnedFd::from(nothing).into();
         }
@@ -151,7 +163,8 @@ impl Input {
                     return Ok(self.reader.finish());
                 }
                 Ok(n) => (self.start, self.end) = (0, n),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // Somebody else who has the pipe may have made it one that does not wait.
+                Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => {}
                 Err(error) => return Err(Error::io("reading standard input failed", error)),
             }
         }

@@ -3,6 +3,8 @@
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::wire::Reader;
+use nix::fcntl::Flock;
+use std::fs::File;
 use std::time::Duration;
 
 /// Where deliveries are acknowledged.
@@ -26,4 +28,6 @@ pub struct Settings {
     /// Whether there is a template for an action; without a database a message of any other
     /// action is bad.
     pub known: Box<dyn Fn(u16) -> bool>,
+    /// The lock that keeps other processes from reading the same input.
+    pub alone: Option<Flock<File>>,
 }

@@ -4,6 +4,7 @@
 //! what is refused, sending, settling.
 
 use super::{Place, Sorted, encode};
+use crate::db::is_locked_out;
 use crate::db::queue::Adopted;
 use crate::error::Error;
 use crate::link::Link;
@@ -31,7 +32,14 @@ pub fn take_over(
     let addresses: Vec<&str> = messages.iter().map(|(_, message)| message.email.as_str()).collect();
     let lease = new_lease("send");
     let adopted = link.run("taking over a batch", |statements, client| {
-        statements.adopt(client, &secrets, &addresses, &lease, lease_for)
+        let mut adopt = |pass_over| {
+            statements.adopt(client, &secrets, &addresses, &lease, lease_for, pass_over)
+        };
+        // One that another transaction has locked for long does not keep the others.
+        match adopt(false) {
+            Err(error) if is_locked_out(&error) => adopt(true),
+            other => other,
+        }
     })?;
     let Some(mut adopted) = adopted else {
         log::info(
@@ -61,7 +69,7 @@ pub fn take_over(
             _ => log::info(
                 "SEND",
                 format_args!(
-                    "left out {}: its delivery is settled, expired, or waits for another claim",
+                    "left out {}: its delivery is settled, expired, locked, or waits for another claim",
                     log::address(&message.email)
                 ),
             ),
