@@ -3,6 +3,7 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
+use super::statement;
 use postgres::{Client, Error, GenericClient};
 
 /// A privilege on a table.
@@ -97,7 +98,7 @@ fn lacking<'a>(
         }
     }
     let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
-    let rows = client.query(include_str!("grants/missing.sql"), &values)?;
+    let rows = client.query(statement!("grants/missing.sql"), &values)?;
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 

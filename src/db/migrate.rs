@@ -10,6 +10,7 @@ mod alone;
 mod history;
 mod loss;
 
+use super::statement;
 use crate::error::{Error, Kind};
 use alone::alone;
 use history::{Found, Home, ensure_table, is_at, read, record};
@@ -30,8 +31,8 @@ macro_rules! migration {
         Migration {
             version: $version,
             name: $name,
-            up: include_str!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
-            down: include_str!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
+            up: statement!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
+            down: statement!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
         }
     };
 }

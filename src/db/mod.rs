@@ -9,15 +9,17 @@ pub mod operate;
 pub mod preflight;
 pub mod queue;
 pub mod session;
+mod sql;
 pub mod status;
 pub mod tls;
 
 pub use migrate::NEWEST as SCHEMA_VERSION;
-use postgres::error::SqlState;
 pub use postgres::{Client, Error as StatementError};
+pub(crate) use sql::statement;
 
 use crate::stop::Stop;
 use postgres::config::TargetSessionAttrs;
+use postgres::error::SqlState;
 use std::fmt;
 use std::path::PathBuf;
 

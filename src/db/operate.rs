@@ -2,6 +2,7 @@
 //!
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
+use super::statement;
 use crate::model::mask;
 use crate::snapshot::Entry;
 use postgres::{Client, Error, Row};
@@ -33,7 +34,7 @@ pub fn list(
     limit: i64,
     reveal: bool,
 ) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(include_str!("operate/list.sql"), &[&queue, &states, &limit])?;
+    let rows = client.query(statement!("operate/list.sql"), &[&queue, &states, &limit])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
@@ -42,7 +43,7 @@ pub fn list(
 /// # Errors
 /// As the statement.
 pub fn show(client: &mut Client, ids: &[i64], reveal: bool) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(include_str!("operate/show.sql"), &[&ids])?;
+    let rows = client.query(statement!("operate/show.sql"), &[&ids])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
@@ -76,7 +77,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 /// As the statement.
 pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
     let rows = client
-        .query(include_str!("operate/retry.sql"), &[&queue, &which.ids, &which.reason, &CHUNK])?;
+        .query(statement!("operate/retry.sql"), &[&queue, &which.ids, &which.reason, &CHUNK])?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -86,7 +87,7 @@ pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i
 /// # Errors
 /// As the statement.
 pub fn beyond_retry(client: &mut Client, queue: &str, reason: Option<&str>) -> Result<i64, Error> {
-    client.query_one(include_str!("operate/beyond_retry.sql"), &[&queue, &reason])?.try_get(0)
+    client.query_one(statement!("operate/beyond_retry.sql"), &[&queue, &reason])?.try_get(0)
 }
 
 /// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
@@ -102,7 +103,7 @@ pub fn drop(
     until: SystemTime,
 ) -> Result<Vec<i64>, Error> {
     let rows = client.query(
-        include_str!("operate/drop.sql"),
+        statement!("operate/drop.sql"),
         &[&queue, &which.ids, &which.reason, &CHUNK, &who, &until],
     )?;
     rows.iter().map(|row| row.try_get(0)).collect()
@@ -126,8 +127,8 @@ pub fn pause(
     queue: &str,
     reason: Option<&str>,
 ) -> Result<Option<bool>, Error> {
-    let row = client
-        .query_opt(include_str!("operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
+    let row =
+        client.query_opt(statement!("operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
     row.map(|row| row.try_get(0)).transpose()
 }
 
@@ -136,7 +137,7 @@ pub fn pause(
 /// # Errors
 /// As the statement.
 pub fn wake(client: &mut Client, channel: &str) -> Result<(), Error> {
-    client.query(include_str!("operate/wake.sql"), &[&channel]).map(std::mem::drop)
+    client.query(statement!("operate/wake.sql"), &[&channel]).map(std::mem::drop)
 }
 
 /// Whether there is such a queue.

@@ -2,6 +2,7 @@
 //!
 //! In scope: one statement each. Out of scope: what the answers mean, and the schema.
 
+use super::statement;
 use postgres::{Client, Error};
 use std::time::SystemTime;
 
@@ -27,7 +28,7 @@ pub struct Facts {
 /// # Errors
 /// As the statement.
 pub fn facts(client: &mut Client) -> Result<Facts, Error> {
-    let row = client.query_one(include_str!("preflight/facts.sql"), &[])?;
+    let row = client.query_one(statement!("preflight/facts.sql"), &[])?;
     Ok(Facts {
         version: row.try_get("version")?,
         role: row.try_get("role")?,

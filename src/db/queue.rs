@@ -10,6 +10,7 @@ mod levels;
 pub use claim::{Claimed, Want};
 pub use levels::{Found, Levels};
 
+use super::statement;
 use crate::metrics::Depth;
 use crate::model::{Settlement, Ticket};
 use later::Later;
@@ -117,7 +118,7 @@ fn count(value: usize) -> i64 {
 /// # Errors
 /// As the statement.
 pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
-    client.query(include_str!("announce.sql"), &[&super::LISTENER, &queue]).map(drop)
+    client.query(statement!("announce.sql"), &[&super::LISTENER, &queue]).map(drop)
 }
 
 impl Statements {
@@ -129,18 +130,18 @@ impl Statements {
         client.batch_execute(SETTINGS)?;
         Ok(Statements {
             queue: queue.to_owned(),
-            levels: client.prepare(include_str!("levels.sql"))?,
-            claim: client.prepare(include_str!("claim.sql"))?,
-            look: client.prepare(include_str!("look.sql"))?,
-            settle: client.prepare(include_str!("settle.sql"))?,
-            adopt: Later::new(include_str!("adopt.sql")),
-            rescue: client.prepare(include_str!("rescue.sql"))?,
-            expire: Later::new(include_str!("expire.sql")),
-            prune: Later::new(include_str!("prune.sql")),
-            record: Later::new(include_str!("record.sql")),
-            sent: Later::new(include_str!("sent.sql")),
-            room: Later::new(include_str!("room.sql")),
-            fold: Later::new(include_str!("fold.sql")),
+            levels: client.prepare(statement!("levels.sql"))?,
+            claim: client.prepare(statement!("claim.sql"))?,
+            look: client.prepare(statement!("look.sql"))?,
+            settle: client.prepare(statement!("settle.sql"))?,
+            adopt: Later::new(statement!("adopt.sql")),
+            rescue: client.prepare(statement!("rescue.sql"))?,
+            expire: Later::new(statement!("expire.sql")),
+            prune: Later::new(statement!("prune.sql")),
+            record: Later::new(statement!("record.sql")),
+            sent: Later::new(statement!("sent.sql")),
+            room: Later::new(statement!("room.sql")),
+            fold: Later::new(statement!("fold.sql")),
         })
     }
 
@@ -174,7 +175,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
-        let row = client.query_one(include_str!("depth.sql"), &[&self.queue, &COUNTED])?;
+        let row = client.query_one(statement!("depth.sql"), &[&self.queue, &COUNTED])?;
         let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(Depth {
             due: number("due")?,

@@ -3,6 +3,7 @@
 //! In scope: the statements, none of which reads settled rows that were sent, so that the answer
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
+use super::statement;
 use super::{LISTENER, SCHEMA_VERSION};
 use crate::snapshot::{Listener, Pause, Reason, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
@@ -19,7 +20,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut reading = client.build_transaction().isolation_level(level).read_only(true).start()?;
     // Whatever the statistics say: a plan that reads the whole table is never the better one.
     reading.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")?;
-    let Some(row) = reading.query_opt(include_str!("status/queue.sql"), &[&queue])? else {
+    let Some(row) = reading.query_opt(statement!("status/queue.sql"), &[&queue])? else {
         return Ok(None);
     };
     let mut found = Snapshot {
@@ -36,7 +37,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     waiting(&mut reading, queue, &mut found)?;
     ended(&mut reading, queue, &mut found)?;
     found.listeners = reading
-        .query(include_str!("status/listeners.sql"), &[&LISTENER, &queue])?
+        .query(statement!("status/listeners.sql"), &[&LISTENER, &queue])?
         .iter()
         .map(listener)
         .collect::<Result<_, Error>>()?;
@@ -45,7 +46,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
 }
 
 fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
-    for row in reading.query(include_str!("status/waiting.sql"), &[&queue])? {
+    for row in reading.query(statement!("status/waiting.sql"), &[&queue])? {
         let pending: i64 = row.try_get("pending")?;
         found.pending += pending;
         found.due += row.try_get::<_, i64>("due")?;
@@ -65,14 +66,14 @@ fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
-    let row = reading.query_one(include_str!("status/ended.sql"), &[&queue])?;
+    let row = reading.query_one(statement!("status/ended.sql"), &[&queue])?;
     found.failed = row.try_get("open")?;
     found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
     found.expired = row.try_get("expired")?;
-    for row in reading.query(include_str!("status/failures.sql"), &[&queue, &LATEST])? {
+    for row in reading.query(statement!("status/failures.sql"), &[&queue, &LATEST])? {
         found.failures.push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });
     }
-    let row = reading.query_one(include_str!("status/sent.sql"), &[&queue])?;
+    let row = reading.query_one(statement!("status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;
     found.sent_last_24h = row.try_get("day")?;
     found.sent_by_five_minutes = row.try_get("hour")?;
