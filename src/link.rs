@@ -270,6 +270,17 @@ impl Link {
         }
     }
 
+    /// Drops a connection that nobody has read from for `unread`, without a fault: the next statement
+    /// connects again. All notifications that came meanwhile would be taken into memory before the
+    /// answer to that statement; a look finds what they tell.
+    pub fn drop_unread(&mut self, unread: Duration) {
+        if self.live.take().is_some() {
+            let seconds = unread.as_secs_f64();
+            log::info("PG", format_args!("nothing was read for {seconds:.1} s; connecting anew"));
+            self.metrics.disconnected();
+        }
+    }
+
     /// Deals with a failed statement; gives whether to try again.
     fn failed(&mut self, what: &str, fault: &Fault) -> bool {
         let now = (self.clock.now)();

@@ -9,7 +9,9 @@ use crate::error::Error;
 use crate::link::Link;
 use crate::log;
 use crate::metrics::Metrics;
-use crate::model::{Settlement, Ticket};
+use crate::model::{Outcome, Settlement, Ticket};
+use crate::pace;
+use crate::verdict;
 use std::time::{Duration, Instant};
 
 /// How often rows that are locked are tried again.
@@ -18,15 +20,23 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Settlements, and those of them that are still to be written.
 pub struct Settling {
     clock: Clock,
+    max_attempts: u32,
     /// Their rows are locked by another transaction.
     locked: Vec<(Ticket, Settlement)>,
     again_at: Option<Instant>,
 }
 
 impl Settling {
-    /// Nothing is to be written.
-    pub fn new(clock: Clock) -> Settling {
-        Settling { clock, locked: Vec::new(), again_at: None }
+    /// Nothing is to be written. A delivery fails after so many attempts.
+    pub fn new(max_attempts: u32, clock: Clock) -> Settling {
+        Settling { clock, max_attempts, locked: Vec::new(), again_at: None }
+    }
+
+    /// What is written of a message that was tried `attempts` times before; `probe` is how long what is
+    /// held waits.
+    pub fn of(&self, outcome: Outcome, attempts: u32, probe: Duration) -> Settlement {
+        let backoff = |attempt| pace::backoff(attempt, (self.clock.chance)());
+        verdict::settlement(outcome, attempts, self.max_attempts, backoff, probe)
     }
 
     /// When [`Settling::retry`] has something to do.

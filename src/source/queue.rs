@@ -19,11 +19,9 @@ use crate::error::Error;
 use crate::link::Link;
 use crate::log;
 use crate::model::{Batch, Outcome, Settlement, Ticket};
-use crate::pace;
 use crate::settling::Settling;
 use crate::stop::Stop;
 use crate::token::SigningKey;
-use crate::verdict;
 use crate::window::Window;
 use std::time::{Duration, Instant};
 use survey::Survey;
@@ -48,6 +46,8 @@ pub struct QueueSource {
     clock: Clock,
     window: Window,
     settling: Settling,
+    /// When the last batch was given out.
+    given_at: Instant,
     /// Full batches were found; claim without looking first.
     draining: bool,
     /// A full batch went out since the last look.
@@ -93,7 +93,8 @@ impl QueueSource {
         let now = (clock.now)();
         QueueSource {
             window: Window::new(settings.timeout),
-            settling: Settling::new(clock),
+            settling: Settling::new(settings.max_attempts, clock),
+            given_at: now,
             next_check: now + settings.healthcheck,
             reach: settings.limit,
             settings,
@@ -269,6 +270,13 @@ impl QueueSource {
         Ok(())
     }
 
+    fn give(&mut self, batch: Batch, why: &str) -> Next {
+        let count = batch.messages.len();
+        log::info("PG", format_args!("processing {count} rows... ({why})"));
+        self.given_at = self.now();
+        Next::Batch(batch)
+    }
+
     /// After a new connection: what happened meanwhile is found by looking.
     fn catch_up(&mut self) -> Result<(), Error> {
         let first = !std::mem::replace(&mut self.connected_before, true);
@@ -306,7 +314,7 @@ impl Source for QueueSource {
                 match self.claim(ask, ask.limit)? {
                     Next::Batch(batch) => {
                         (self.drained, self.heard) = (true, 0);
-                        return Ok(give(batch, "max reached"));
+                        return Ok(self.give(batch, "max reached"));
                     }
                     Next::Full => return Ok(Next::Full),
                     Next::Idle | Next::End => {}
@@ -324,7 +332,7 @@ impl Source for QueueSource {
                 self.window.close();
                 (self.look, self.flush) = (true, false);
                 match self.claim(ask, 1)? {
-                    Next::Batch(batch) => return Ok(give(batch, why)),
+                    Next::Batch(batch) => return Ok(self.give(batch, why)),
                     Next::Full => return Ok(Next::Full),
                     Next::Idle | Next::End => {
                         self.missed = true;
@@ -370,6 +378,11 @@ impl Source for QueueSource {
         outcomes: Vec<Outcome>,
         probe: Duration,
     ) -> Result<(), Error> {
+        // Who takes the batches may not have done so for hours.
+        let unread = self.now().saturating_duration_since(self.given_at);
+        if unread > self.settings.healthcheck && !self.stop.requested() {
+            self.link.drop_unread(unread);
+        }
         let mut settled = Vec::with_capacity(outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
@@ -378,14 +391,7 @@ impl Source for QueueSource {
             {
                 continue;
             }
-            let chance = self.clock.chance;
-            let settlement = verdict::settlement(
-                outcome,
-                ticket.attempts,
-                self.settings.max_attempts,
-                |attempt| pace::backoff(attempt, chance()),
-                probe,
-            );
+            let settlement = self.settling.of(outcome, ticket.attempts, probe);
             settled.push((ticket, settlement));
         }
         if settled.iter().any(|(_, settlement)| matches!(settlement, Settlement::Again { .. })) {
@@ -404,10 +410,4 @@ impl Source for QueueSource {
         self.record();
         Ok(())
     }
-}
-
-fn give(batch: Batch, why: &str) -> Next {
-    let count = batch.messages.len();
-    log::info("PG", format_args!("processing {count} rows... ({why})"));
-    Next::Batch(batch)
 }

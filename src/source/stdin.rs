@@ -21,11 +21,9 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
 use crate::notify;
-use crate::pace;
 use crate::settling::Settling;
 use crate::stop::{SLICE, Stop};
 use crate::undelivered::Undelivered;
-use crate::verdict;
 use crate::wire::{self, Bad, Record};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -52,7 +50,6 @@ struct Held {
 
 /// Messages read from a file, normally standard input.
 pub struct StdinSource {
-    max_attempts: u32,
     acknowledge: Acknowledge,
     known: Box<dyn Fn(u16) -> bool>,
     metrics: Metrics,
@@ -78,13 +75,12 @@ impl StdinSource {
     ) -> StdinSource {
         let Settings { reader, max_attempts, acknowledge, known, metrics, alone } = settings;
         StdinSource {
-            max_attempts,
             acknowledge,
             known,
             metrics,
             input: Input::new(input, alone, reader, stop.clone(), clock),
             kept: Kept::new(undelivered),
-            settling: Settling::new(clock),
+            settling: Settling::new(max_attempts, clock),
             stop,
             clock,
             waiting: VecDeque::new(),
@@ -325,14 +321,7 @@ impl Source for StdinSource {
         let all_held = outcomes.iter().any(held);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
-            let chance = self.clock.chance;
-            let settlement = verdict::settlement(
-                outcome,
-                attempts,
-                self.max_attempts,
-                |attempt| pace::backoff(attempt, chance()),
-                probe,
-            );
+            let settlement = self.settling.of(outcome, attempts, probe);
             if let Some(ticket) = message.ticket {
                 settled.push((ticket, settlement));
                 continue;

@@ -112,7 +112,7 @@ fn a_dead_letter_is_found_mended_and_sent() {
     let run = Program::run(&database, &provider.url()).start();
     wait_until("one failed", || database.in_state("sent") == 2 && database.in_state("failed") == 1);
     let shell = Shell::new(&database.url).set("AWS_ENDPOINT_URL", provider.url());
-    let [look, mend, all, renew, file] =
+    let [look, mend, all, renew, file, expired] =
         commands("Recovery from a dead letter").try_into().unwrap();
     let out = shell.run(&look);
     assert!(out.contains("MESSAGE_REJECTED: Address is on the suppression list"), "{out}");
@@ -141,6 +141,15 @@ fn a_dead_letter_is_found_mended_and_sent() {
     assert_eq!(mails[5].to, "jane@example.com");
     let status = shell.run("mailroom status --json");
     assert!(status.contains("\"failed\":0"), "{status}");
+    // What expired unsent gets new tokens; who has a newer one, like the owner of 2, does not.
+    wait_until("all are settled", || database.in_state("sent") == 5);
+    database.run(
+        "UPDATE tokens SET expires_at = extract(epoch FROM now()) - 1 WHERE id IN (2, 4);
+         UPDATE deliveries SET state = 'expired', provider_id = NULL WHERE token IN (2, 4)",
+    );
+    assert_eq!(shell.run(&expired), "INSERT 0 1\n");
+    let mails = provider.wait_for(7, Duration::from_secs(20));
+    assert_eq!(mails[6].to, "more1@example.com");
     assert_eq!(run.stop().code, Some(0));
     by_file(&provider, &file);
 }
