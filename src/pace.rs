@@ -369,6 +369,19 @@ mod tests {
     }
 
     #[test]
+    fn however_often_it_is_throttled_the_rate_falls_to_a_64th_and_no_further() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 64.0, None);
+        let mut rates = Vec::new();
+        for _ in 0..8 {
+            rates.extend(learn(&mut pace, 1, &retry(true, false), now));
+            now += SECOND;
+        }
+        let expected = [32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0].map(Change::Slowed);
+        assert_eq!(rates, expected);
+    }
+
+    #[test]
     fn a_rate_of_almost_nothing_is_a_wait_and_no_fault() {
         let now = Instant::now();
         for rate in [1e-300, f64::MIN_POSITIVE] {

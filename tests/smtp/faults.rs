@@ -279,6 +279,23 @@ fn without_encryption_nothing_that_needs_it_is_sent() {
 }
 
 #[test]
+fn the_name_in_ehlo_is_that_of_the_url_or_of_this_machine() {
+    let rig = Rig::plain();
+    let port = rig.server.port();
+    for (more, name) in [("&helo=relay.example.org", "relay.example.org"), ("", "")] {
+        let url = format!("smtp://localhost:{port}?tls=none{more}");
+        assert!(rig.smtp_at(&url).send(&batch(1)).iter().all(accepted));
+        let lines = rig.server.lines();
+        let ehlo = lines.iter().rfind(|line| line.starts_with("EHLO ")).unwrap();
+        let said = ehlo["EHLO ".len()..].trim();
+        match name {
+            "" => assert!(!said.is_empty() && said != "relay.example.org", "{said}"),
+            name => assert_eq!(said, name),
+        }
+    }
+}
+
+#[test]
 fn a_server_without_a_login_we_know_holds_everything() {
     let rig = Rig::plain();
     let url = format!("smtp://user:hunter2@localhost:{}?tls=none", rig.server.port());
