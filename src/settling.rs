@@ -44,6 +44,12 @@ impl Settling {
         self.again_at
     }
 
+    /// The deliveries whose rows are locked. What became of them is known: they are not to be put back
+    /// when their leases run out.
+    pub fn locked(&self) -> Vec<i64> {
+        self.locked.iter().map(|(ticket, _)| ticket.delivery).collect()
+    }
+
     /// Writes settlements down, however often that must be tried; a row that is locked for longer
     /// than the connection waits is left for later. Gives whether any was written.
     ///

@@ -18,7 +18,7 @@ const LAST_RESORT: u32 = 7;
 /// Makes SIGTERM, SIGINT and SIGHUP raise `stop`; the last one not if it was ignored before, as
 /// nohup(1) has it.
 ///
-/// A second one ends the process at once with status 1; a process that is still there seven
+/// A second one of the first two ends the process at once with status 1; a process that is still there seven
 /// seconds after the first ends with status `overdue`: 0 if nothing is lost with it.
 ///
 /// # Errors
@@ -38,12 +38,18 @@ fn refuse(error: &std::io::Error) -> Error {
 }
 
 fn handle(stop: &Stop, overdue: i32) -> Result<(), std::io::Error> {
-    let hangs_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-    for signal in [SIGTERM, SIGINT].into_iter().chain(hangs_up) {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
         // In this order: the shutdown looks at the flag before this signal raises it.
-        flag::register_conditional_shutdown(signal, 1, stop.flag())?;
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))?;
+        flag::register(signal, Arc::clone(&asked))?;
         flag::register(signal, stop.flag())?;
         arm(signal)?;
+    }
+    // A shell that ends with its terminal sends a second one: nobody is impatient.
+    if !is_ignored(SIGHUP) {
+        flag::register(SIGHUP, stop.flag())?;
+        arm(SIGHUP)?;
     }
     // One that is handled does not end the process, and the write says what is wrong.
     flag::register(SIGXFSZ, Arc::default())?;

@@ -38,10 +38,12 @@ impl Undelivered {
         let path = dir.join(NAME);
         let input = File::from(input.as_fd().try_clone_to_owned()?).metadata()?;
         if let Ok(old) = fs::metadata(&path) {
-            OpenOptions::new().append(true).open(&path).map_err(|error| {
+            let file = OpenOptions::new().append(true).open(&path).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", path.display()))
             })?;
             if (old.dev(), old.ino()) == (input.dev(), input.ino()) {
+                // Who appends now has done so when the file has its new name.
+                let _alone = lock(file);
                 fs::rename(&path, free_name(dir, now))?;
             }
         }

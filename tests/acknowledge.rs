@@ -299,6 +299,29 @@ fn a_delivery_that_somebody_has_locked_holds_up_no_other_and_is_claimed_again() 
 }
 
 #[test]
+fn what_was_locked_is_settled_while_everything_is_held() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_secs(1), Box::new(Reply::Accept)));
+    endpoint.push(Reply::error(400, "AccountSuspendedException", "no"));
+    let mut send = send(&database, &endpoint).env("MAILROOM_LEASE", "60000").start();
+    database.accounts("first", 1);
+    send.write(one_line(&database));
+    wait_until("a call is under way", || endpoint.requests().len() == 1);
+    let mut other = database.client();
+    let mut locks = other.transaction().unwrap();
+    locks.execute("SELECT FROM deliveries FOR UPDATE", &[]).unwrap();
+    send.wait_log("deliveries that another transaction has locked: 1");
+    database.accounts("second", 1);
+    send.write(one_line(&database));
+    send.wait_log("everything is held");
+    locks.rollback().unwrap();
+    wait_sent(&database, 1);
+    assert_eq!(endpoint.requests().len(), 2, "nothing was probed meanwhile");
+    assert_eq!(send.stop().code, Some(0));
+}
+
+#[test]
 fn a_take_over_whose_answer_was_lost_is_repeated_and_gives_the_same() {
     let database = Database::migrated();
     database.accounts("user", 2);

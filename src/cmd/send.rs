@@ -83,12 +83,12 @@ fn input(ack: Ack) -> Result<(File, Option<Flock<File>>), Error> {
     Ok((input, alone))
 }
 
-/// Two processes that read one pipe, or one open file, each get pieces of records: what the one joins
-/// may be an address here and a token there. Opened anew, for a process that was started with the same
+/// Two processes that read one pipe each get pieces of records: what the one joins may be an address
+/// here and a token there. Opened anew, for a process that was started with the same
 /// standard input would share the lock.
 fn alone(input: &File) -> Result<Option<Flock<File>>, Error> {
     let kind = input.metadata().map(|found| found.file_type());
-    if !kind.is_ok_and(|kind| kind.is_fifo() || kind.is_file()) {
+    if !kind.is_ok_and(|kind| kind.is_fifo()) {
         return Ok(None);
     }
     let anew = OpenOptions::new()
@@ -99,7 +99,7 @@ fn alone(input: &File) -> Result<Option<Flock<File>>, Error> {
         Ok(Ok(locked)) => Ok(Some(locked)),
         Ok(Err(Errno::EWOULDBLOCK)) => Err(Error::config(
             "another process reads this standard input too: each would get pieces of records; give \
-             each `send` a pipe or a file of its own",
+             each `send` a pipe of its own",
         )),
         // Without locks, or without /proc, nobody can tell.
         _ => Ok(None),

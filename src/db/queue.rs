@@ -264,13 +264,18 @@ impl Statements {
         rows.iter().map(adopted).collect()
     }
 
-    /// Puts back deliveries whose lease ran out and, if asked, lets held ones be tried now; at
-    /// most [`CHUNK`] of each.
+    /// Puts back deliveries whose lease ran out, but for these, and, if asked, lets held ones be
+    /// tried now; at most [`CHUNK`] of each.
     ///
     /// # Errors
     /// As the statement.
-    pub fn rescue(&self, client: &mut Client, held_too: bool) -> Result<Rescued, Error> {
-        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK])?;
+    pub fn rescue(
+        &self,
+        client: &mut Client,
+        held_too: bool,
+        but: &[i64],
+    ) -> Result<Rescued, Error> {
+        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK, &but])?;
         let collector =
             |row: &postgres::Row| Ok(row.try_get::<_, Option<&str>>("holder")? == Some("collect"));
         let of_collectors: Result<Vec<bool>, Error> = rows.iter().map(collector).collect();

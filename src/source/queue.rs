@@ -319,6 +319,9 @@ impl Source for QueueSource {
                     Next::Full => return Ok(Next::Full),
                     Next::Idle | Next::End => {}
                 }
+                if self.stop.requested() {
+                    break;
+                }
                 (self.draining, self.look, self.stalled) = (false, true, true);
             }
             if self.look {

@@ -298,7 +298,11 @@ impl Source for StdinSource {
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        if let Acknowledge::Database(link, _) = &mut self.acknowledge {
+            self.settling.retry(link)?;
+        }
         let now = (self.clock.now)();
+        let until = self.settling.due().map_or(until, |due| due.min(until));
         let left = notify::before(until, now).saturating_duration_since(now);
         if self.stop.requested() {
             std::thread::sleep(left.min(Duration::from_secs(1)));

@@ -66,6 +66,35 @@ fn a_row_that_somebody_has_locked_holds_up_no_other_mail_and_is_settled_when_it_
 }
 
 #[test]
+fn what_is_known_of_a_row_that_is_locked_for_longer_than_its_lease_is_written_and_not_tried_again()
+{
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let reject = Reply::Statuses(vec![("MESSAGE_REJECTED", "no such mailbox")]);
+    endpoint.push(Reply::Slow(Duration::from_secs(1), Box::new(reject)));
+    database.accounts("user", 1);
+    let running = run(&database, &endpoint).env("MAILROOM_LEASE", "2000").start();
+    wait_until("a call is under way", || endpoint.requests().len() == 1);
+    let mut other = database.client();
+    let mut locks = other.transaction().unwrap();
+    locks.execute("SELECT FROM deliveries FOR UPDATE", &[]).unwrap();
+    running.wait_log("deliveries that another transaction has locked: 1");
+    let lapsed = "SELECT count(*) FROM deliveries WHERE state = 'leased' \
+                  AND due_at < now() - interval '1 second'";
+    wait_until("its lease is over", || database.number(lapsed) == 1);
+    locks.rollback().unwrap();
+    // Others are claimed, and leases put back, in the same second.
+    database.accounts("later", 3);
+    wait_state(&database, "failed", 1);
+    wait_state(&database, "sent", 3);
+    let requests = endpoint.requests();
+    let of_it = |body: &[u8]| String::from_utf8_lossy(body).contains("user1@");
+    assert_eq!(requests.iter().filter(|one| of_it(&one.body)).count(), 1);
+    let stopped = running.stop();
+    assert!(!stopped.log.contains("somebody else settles it"), "{}", stopped.log);
+}
+
+#[test]
 fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

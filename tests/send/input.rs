@@ -153,7 +153,7 @@ fn a_login_that_looks_like_a_message_after_a_record_that_is_too_long_is_sent_to_
 }
 
 #[test]
-fn two_that_would_read_one_pipe_or_one_file_are_told_apart() {
+fn two_that_would_read_one_pipe_are_told_apart() {
     let endpoint = Endpoint::start();
     let (reader, writer) = std::io::pipe().unwrap();
     let first = Program::send(&endpoint.url()).stdin(reader.try_clone().unwrap()).start();

@@ -56,6 +56,17 @@ fn a_terminal_that_is_closed_stops_it_unless_nohup_has_it_ignored() {
     send.stdin.as_mut().unwrap().write_all(&activations("later", 1)).unwrap();
     let finished = send.wait_with_output().unwrap();
     assert_eq!(finished.status.code(), Some(0));
+    // Two are no impatience: a shell passes on what its terminal tells both.
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_millis(700), Box::new(Reply::Accept)));
+    let mut send = Program::send(&endpoint.url()).start();
+    send.write(activations("twice", 1));
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    send.signal(Signal::SIGHUP);
+    send.signal(Signal::SIGTERM);
+    send.signal(Signal::SIGHUP);
+    assert_eq!(send.finish().code, Some(0));
+    assert_eq!(sent(&endpoint), ["twice1@example.com"]);
     assert!(String::from_utf8_lossy(&finished.stdout).contains("later1@example.com"));
 }
 

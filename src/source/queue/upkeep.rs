@@ -39,10 +39,11 @@ impl QueueSource {
     }
 
     pub(super) fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
+        let but = self.settling.locked();
         loop {
             let done = self
                 .link
-                .run("rescuing", |statements, client| statements.rescue(client, held_too))?;
+                .run("rescuing", |statements, client| statements.rescue(client, held_too, &but))?;
             let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
             if count > 0 && !held_too {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
