@@ -17,7 +17,7 @@ use socket::{Dial, Later, Marker, Watch};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{HeaderMap, Request, StatusCode};
+use ureq::http::{HeaderMap, Request, StatusCode, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Error, Proxy};
@@ -66,6 +66,17 @@ pub struct Fault {
     pub why: String,
     /// What was read of the reply before it broke off.
     pub partial: Option<Box<Reply>>,
+}
+
+/// Whether a URL has a host, no user, whose password would be shown, and no port that is none, for
+/// which the usual one would be taken.
+pub fn is_plain(url: &Uri) -> bool {
+    url.authority().is_some_and(|authority| {
+        let host = authority.host();
+        !host.is_empty()
+            && !authority.as_str().contains('@')
+            && (authority.as_str() == host || authority.port_u16().is_some())
+    })
 }
 
 /// Makes requests, one at a time; connections are kept and used again. Clones share them.

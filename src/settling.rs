@@ -84,12 +84,12 @@ impl Settling {
             self.retry_now(link)?;
         }
         report(&std::mem::take(&mut self.locked), None, link.metrics());
-        self.again_at = None;
         Ok(())
     }
 
     fn retry_now(&mut self, link: &mut Link) -> Result<(), Error> {
         let locked = std::mem::take(&mut self.locked);
+        self.again_at = None;
         self.put(link, "settling", locked, true).map(drop)
     }
 
@@ -128,7 +128,10 @@ impl Settling {
             );
         }
         self.locked.extend(locked);
-        self.again_at = (!self.locked.is_empty()).then(|| (self.clock.now)() + AGAIN);
+        if !self.locked.is_empty() {
+            // Of the first of them: batches may follow each other in less time.
+            self.again_at.get_or_insert_with(|| (self.clock.now)() + AGAIN);
+        }
         report(&settled, Some(&done.written), link.metrics());
         Ok(!done.written.is_empty())
     }

@@ -18,8 +18,8 @@ const LAST_RESORT: u32 = 7;
 /// Makes SIGTERM, SIGINT and SIGHUP raise `stop`; the last one not if it was ignored before, as
 /// nohup(1) has it.
 ///
-/// A second one of the first two ends the process at once with status 1; a process that is still there seven
-/// seconds after the first ends with status `overdue`: 0 if nothing is lost with it.
+/// A second one of the first two ends the process at once with status 1; a process that is still
+/// there seven seconds after the first ends with status `overdue`: 0 if nothing is lost with it.
 ///
 /// # Errors
 /// The system refused a handler.

@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 
 use super::{Shared, Variables, is_true, value};
+use crate::http::is_plain;
 
 /// Where to send requests and which region to sign them for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +116,7 @@ fn custom(name: &str, url: &str) -> Result<String, String> {
     let expected = || format!("{name} is not a URL such as https://email.eu-west-1.amazonaws.com");
     let uri: http::Uri = url.parse().map_err(|_| expected())?;
     let scheme = uri.scheme_str().unwrap_or_default();
-    let host = uri.host().unwrap_or_default();
-    // Neither a user nor a port that is none.
-    let odd = uri.authority().is_some_and(|authority| {
-        authority.as_str() != authority.host() && authority.port_u16().is_none()
-            || authority.as_str().contains('@')
-    });
-    if host.is_empty() || odd || uri.query().is_some() || !matches!(scheme, "http" | "https") {
+    if !is_plain(&uri) || uri.query().is_some() || !matches!(scheme, "http" | "https") {
         return Err(expected());
     }
     Ok(url.trim_end_matches('/').to_owned())

@@ -84,8 +84,8 @@ fn input(ack: Ack) -> Result<(File, Option<Flock<File>>), Error> {
 }
 
 /// Two processes that read one pipe each get pieces of records: what the one joins may be an address
-/// here and a token there. Opened anew, for a process that was started with the same
-/// standard input would share the lock.
+/// here and a token there. Opened anew, for a process that was started with the same standard input
+/// would share the lock.
 fn alone(input: &File) -> Result<Option<Flock<File>>, Error> {
     let kind = input.metadata().map(|found| found.file_type());
     if !kind.is_ok_and(|kind| kind.is_fifo()) {

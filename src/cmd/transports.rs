@@ -2,11 +2,10 @@
 
 use super::{account, env, stream};
 use crate::address;
-use crate::aws::credentials::Failure;
+use crate::aws::credentials::{Failure, Keeper};
 use crate::aws::endpoint::Endpoint;
 use crate::config::{Config, Provider};
 use crate::error::Error;
-#[cfg(feature = "postmark")]
 use crate::http::Http;
 use crate::pump::system_clock;
 use crate::stop::Stop;
@@ -54,14 +53,7 @@ pub(super) fn transport(config: &Config, stop: &Stop) -> Result<Box<dyn Transpor
 /// What is wrong with what a transport reads besides `config`.
 pub(super) fn problems(config: &Config, stop: &Stop) -> Vec<String> {
     match &config.provider {
-        Provider::Ses => {
-            let account = account(stop).err().map(|error| error.message);
-            let mut problems: Vec<_> =
-                Endpoint::read(&env).err().into_iter().chain(account).collect();
-            // Both read the files of AWS.
-            problems.dedup();
-            problems
-        }
+        Provider::Ses => place(stop).err().unwrap_or_default(),
         #[cfg(feature = "smtp")]
         Provider::Smtp(server) => smtp(config, server, stop).err().into_iter().collect(),
         #[cfg(feature = "postmark")]
@@ -105,13 +97,23 @@ fn log_configured(config: &Config) {
     );
 }
 
-fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-    let problems = problems(config, stop);
-    if !problems.is_empty() {
-        return Err(Error::config(problems.join("\n")));
+/// Where SES is, how it is reached, and who asks; or all that is wrong with that.
+fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Vec<String>> {
+    match (Endpoint::read(&env), account(stop)) {
+        (Ok(endpoint), Ok((http, keeper))) => Ok((endpoint, http, keeper)),
+        (endpoint, account) => {
+            let account = account.err().map(|error| error.message);
+            let mut problems: Vec<_> = endpoint.err().into_iter().chain(account).collect();
+            // Both read the files of AWS.
+            problems.dedup();
+            Err(problems)
+        }
     }
-    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let (http, mut keeper) = account(stop)?;
+}
+
+fn ses(config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+    let (endpoint, http, mut keeper) =
+        place(stop).map_err(|problems| Error::config(problems.join("\n")))?;
     match keeper.get() {
         Ok(_) => {}
         Err(Failure::Setup(why)) => return Err(Error::config(why)),

@@ -1,6 +1,7 @@
 //! How values are read. Out of scope: where they come from.
 
 use crate::address;
+use crate::http::is_plain;
 use crate::source::queue::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,15 +36,7 @@ pub(super) fn web_url(text: &str) -> Result<String, String> {
     let url: http::Uri = text.parse().map_err(|_| wrong())?;
     let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme_str() {
-        // What stands before an @ is a password, and the log shows this URL. A port that is none would
-        // be taken for the usual one.
-        _ if url.authority().is_some_and(|authority| {
-            authority.as_str() != authority.host() && authority.port_u16().is_none()
-                || authority.as_str().contains('@')
-        }) =>
-        {
-            return Err(wrong());
-        }
+        _ if !is_plain(&url) => return Err(wrong()),
         Some("https") if url.query().is_none() => {}
         Some("http") if url.query().is_none() && near => {}
         _ => return Err(wrong()),

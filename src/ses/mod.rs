@@ -1,8 +1,8 @@
 //! Calls to the SES v2 API: signed, sent, read; what more than one part of mailroom asks of it.
 //!
 //! In scope: one call with the account's credentials and the provider's time; the calls about
-//! templates, the sender and the account. Out of scope: sending mail (`transport/ses.rs`), what a refusal
-//! means (`verdict.rs`). It logs nothing.
+//! templates, the sender and the account. Out of scope: sending mail (`transport/ses.rs`), what a
+//! refusal means (`verdict/ses.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
 pub mod account;

@@ -2,9 +2,10 @@
 //!
 //! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
 //! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
-//! table in order is in `queue/upkeep.rs`, where claims begin in `queue/survey.rs`, what makes
-//! messages of claims in `queue/signing.rs`.
+//! table in order is in `queue/upkeep.rs`, claims in `queue/claiming.rs`, where they begin in
+//! `queue/survey.rs`, what makes messages of them in `queue/signing.rs`.
 
+mod claiming;
 mod settings;
 mod signing;
 mod survey;
@@ -12,9 +13,8 @@ mod upkeep;
 
 pub use settings::{OnAccept, Retention, Settings};
 
-use super::{Ask, Next, Source, new_lease};
+use super::{Ask, Next, Source};
 use crate::clock::Clock;
-use crate::db::queue::{Claimed, Want};
 use crate::error::Error;
 use crate::link::Link;
 use crate::log;
@@ -33,9 +33,6 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// A batch that is not full goes so long before the first of its tokens expires.
 const LAST_CALL: Duration = Duration::from_secs(1);
-
-/// Rows to look at once ineligible ones were met, to get past them quickly.
-const WIDE_LOOK: usize = 1000;
 
 /// Messages claimed from the database.
 pub struct QueueSource {
@@ -127,54 +124,6 @@ impl QueueSource {
 
     fn now(&self) -> Instant {
         (self.clock.now)()
-    }
-
-    /// Claims up to `limit` deliveries if at least `least` can be had, and signs them.
-    ///
-    /// Gives [`Next::Idle`] if there are none; asks again as long as only ineligible rows are met.
-    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Next, Error> {
-        let lease = new_lease(self.settings.holder);
-        let held_for = ask.until.map_or(Duration::from_secs(30), |until| {
-            until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
-        });
-        self.survey.used();
-        loop {
-            let reach = self.reach.max(ask.limit);
-            let want = Want {
-                limit: ask.limit,
-                least,
-                look: reach,
-                lease: &lease,
-                lease_for: self.settings.lease,
-                held: &ask.held,
-                held_for,
-                daily: self.settings.daily_limit,
-                levels: &self.survey.levels,
-            };
-            let Some(Claimed { claims, passed, expired, full }) =
-                self.link.run("claiming", |statements, client| statements.claim(client, want))?
-            else {
-                return Ok(Next::Idle);
-            };
-            self.answered();
-            if full {
-                // A lease that ran out counts as sent as long as it is not put back.
-                self.rescue(false)?;
-                return Ok(Next::Full);
-            }
-            if expired > 0 {
-                self.report_expired(expired);
-                self.prune_at_once();
-            }
-            self.reach = if passed > 0 { WIDE_LOOK.max(ask.limit) } else { ask.limit };
-            if !claims.is_empty() {
-                let batch = self.sign(claims)?;
-                return Ok(if batch.messages.is_empty() { Next::Idle } else { Next::Batch(batch) });
-            }
-            if passed == 0 || self.stop.requested() {
-                return Ok(Next::Idle);
-            }
-        }
     }
 
     /// Writes settlements into the database, however long that takes.

@@ -95,6 +95,29 @@ fn what_is_known_of_a_row_that_is_locked_for_longer_than_its_lease_is_written_an
 }
 
 #[test]
+fn what_was_locked_is_written_however_busy_the_process_is() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Slow(Duration::from_secs(1), Box::new(Reply::Accept)));
+    database.accounts("user", 1);
+    let running = run(&database, &endpoint).start();
+    wait_until("a call is under way", || endpoint.requests().len() == 1);
+    let mut other = database.client();
+    let mut locks = other.transaction().unwrap();
+    locks.execute("SELECT FROM deliveries FOR UPDATE", &[]).unwrap();
+    running.wait_log("deliveries that another transaction has locked: 1");
+    locks.rollback().unwrap();
+    // Batches follow each other in less time than passes between two tries.
+    let mut more = 0;
+    wait_until("it is settled", || {
+        more += 1;
+        database.accounts(&format!("more{more}_"), 10);
+        database.number("SELECT count(*) FROM deliveries WHERE token = 1 AND state = 'sent'") == 1
+    });
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
 fn a_retry_waits_in_the_database_and_not_in_the_process() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
 use super::{Answer, Failure, Look, document};
+use crate::http::is_plain;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use http::{Request, Uri};
 use std::net::IpAddr;
@@ -53,9 +54,7 @@ fn full(text: &str) -> Result<Uri, Failure> {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let near = HOSTS.contains(&host) || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     match url.scheme_str() {
-        _ if host.is_empty() || url.authority().is_some_and(|a| a.as_str().contains('@')) => {
-            Err(setup("is not a URL with a host and without a user"))
-        }
+        _ if !is_plain(&url) => Err(setup("is not a URL with a host and without a user")),
         Some("https") => Ok(url),
         Some("http") if near => Ok(url),
         Some("http") => Err(setup(

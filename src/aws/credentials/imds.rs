@@ -7,7 +7,7 @@
 //! then it may not be up yet. What connects and then fails is one: it may have credentials soon.
 
 use super::{Answer, Failure, Look, document};
-use crate::http::Reply;
+use crate::http::{Reply, is_plain};
 use crate::verdict::Fault;
 use http::header::HeaderValue;
 use http::{Request, Uri};
@@ -86,7 +86,7 @@ fn endpoint(look: &Look) -> Result<String, Failure> {
         let parsed: Option<Uri> = url.parse().ok();
         let fits = |uri: &Uri| {
             matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty())
+                && is_plain(uri)
                 && uri.query().is_none()
         };
         return match parsed.is_some_and(|uri| fits(&uri)) {
