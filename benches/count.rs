@@ -10,11 +10,11 @@ mod fixtures;
 
 use fixtures::{CODE, SECRET, batch, key, recovery};
 use http::Request;
-use mailroom::aws::Credentials;
-use mailroom::aws::sign::sign;
-use mailroom::token::{Parsed, verify};
-use mailroom::window::Window;
-use mailroom::{verdict, wire};
+use mailroom::edges::aws::Credentials;
+use mailroom::edges::aws::sign::sign;
+use mailroom::mail::token::{Parsed, verify};
+use mailroom::mail::window::Window;
+use mailroom::mail::{policy as verdict, wire};
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use zeroize::Zeroizing;
@@ -77,8 +77,18 @@ fn main() {
             });
         }
         "verdict" => (0..times).for_each(|_| {
-            let _ = black_box(verdict::ses::entry(black_box("SUCCESS"), "", "0102018f-0001", 1));
-            let _ = black_box(verdict::ses::entry(black_box("MESSAGE_REJECTED"), "no", "", 1));
+            let _ = black_box(mailroom::send::ses::causes::entry(
+                black_box("SUCCESS"),
+                "",
+                "0102018f-0001",
+                1,
+            ));
+            let _ = black_box(mailroom::send::ses::causes::entry(
+                black_box("MESSAGE_REJECTED"),
+                "no",
+                "",
+                1,
+            ));
         }),
         other => panic!("there is no hot path {other}"),
     }

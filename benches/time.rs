@@ -9,9 +9,9 @@ mod fixtures;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixtures::{CODE, SECRET, batch, key, recovery};
-use mailroom::token::{Parsed, verify};
-use mailroom::window::Window;
-use mailroom::wire;
+use mailroom::mail::token::{Parsed, verify};
+use mailroom::mail::window::Window;
+use mailroom::mail::wire;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

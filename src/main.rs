@@ -1,7 +1,8 @@
 //! The process: the only place that ends it and that prints a fatal error.
 
-use mailroom::error::Kind;
-use mailroom::{cli, cmd, log};
+use mailroom::edges::log;
+use mailroom::mail::error::Kind;
+use mailroom::ops::{cli, cmd};
 use std::process::ExitCode;
 
 /// musl's own allocator gives memory back to the kernel after almost every batch and asks for it

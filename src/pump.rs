@@ -2,16 +2,16 @@
 //!
 //! In scope: the order of things, and the pace. Out of scope: what a database or a provider is.
 
-use crate::clock::Clock;
-use crate::error::Error;
-use crate::log;
-use crate::metrics::Metrics;
-use crate::model::{Outcome, Scope};
-use crate::notify;
-use crate::pace::{Change, Pace, Permit, Quota};
-use crate::source::{Ask, Next, Source};
-use crate::stop::{GRACE, Stop};
-use crate::transport::Transport;
+use crate::edges::clock::Clock;
+use crate::edges::log;
+use crate::edges::metrics::Metrics;
+use crate::edges::stop::{GRACE, Stop};
+use crate::edges::systemd as notify;
+use crate::mail::ends::Transport;
+use crate::mail::ends::{Ask, Next, Source};
+use crate::mail::error::Error;
+use crate::mail::model::{Outcome, Scope};
+use crate::mail::pace::{Change, Pace, Permit, Quota};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The clock of the process.

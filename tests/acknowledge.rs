@@ -4,7 +4,7 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, Running, wait_until};
 use crate::support::records::{activation, record};
-use mailroom::db::queue::Statements;
+use mailroom::queue::store::Statements;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;

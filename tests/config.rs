@@ -3,8 +3,8 @@
 mod database;
 
 use crate::support::program::{Finished, KEY, Program};
-use mailroom::cli::{COMMANDS, help, markdown};
-use mailroom::config::VARS;
+use mailroom::ops::cli::{COMMANDS, help, markdown};
+use mailroom::ops::config::VARS;
 
 /// A database that nobody can reach: connecting there would be tried for ever.
 const NOWHERE: &str = "host=127.0.0.1 port=9 dbname=x user=x password=hunter2secret";
@@ -401,7 +401,7 @@ fn the_table_in_the_readme_is_the_one_in_the_program() {
 
 #[test]
 fn the_readme_tells_every_exit_status_and_no_other() {
-    use mailroom::error::Kind::{Bug, Config, Data, Io, No, Temporary, Unavailable, Usage};
+    use mailroom::mail::error::Kind::{Bug, Config, Data, Io, No, Temporary, Unavailable, Usage};
     let readme = include_str!("../README.md");
     let (_, rest) = readme.split_once("| exit status | meaning |\n").expect("there is a table");
     let (table, _) = rest.split_once("\n\n").expect("and its end");

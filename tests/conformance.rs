@@ -6,15 +6,15 @@ use crate::support::batches::{accepted, batch, ids};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::mailserver::{Act, MailServer, Step};
 use crate::support::postmark::API_TOKEN;
-use mailroom::aws::credentials::{Keeper, Outside};
-use mailroom::aws::endpoint::Endpoint as Place;
-use mailroom::http::Http;
-use mailroom::model::{Batch, Outcome, Scope};
+use mailroom::edges::aws::credentials::{Keeper, Outside};
+use mailroom::edges::aws::endpoint::Endpoint as Place;
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::kind::Templates;
+use mailroom::mail::model::{Batch, Outcome, Scope};
 use mailroom::pump::system_clock;
-use mailroom::stop::Stop;
-use mailroom::template::Templates;
-use mailroom::transport::Transport;
-use mailroom::transport::ses::{Ses, Settings};
+use mailroom::send::ses::{Ses, Settings};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How a provider behaves.

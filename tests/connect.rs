@@ -6,9 +6,9 @@ mod session;
 mod strings;
 
 use crate::support::cluster::CONNECTING;
-use mailroom::db::session::Session;
-use mailroom::db::{Fault, Target, conninfo};
-use mailroom::stop::Stop;
+use mailroom::edges::pg::session::Session;
+use mailroom::edges::pg::{Fault, Target, conninfo};
+use mailroom::edges::stop::Stop;
 
 /// Parses with an environment that holds only what is given.
 fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Target, String> {
@@ -25,7 +25,7 @@ fn open(text: &str) -> Result<Session, Fault> {
 fn open_with(text: &str, env: &[(&str, &str)]) -> Result<Session, Fault> {
     let target = parse_with(text, env).expect("a sound connection string");
     let _one = CONNECTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    mailroom::db::connect(&target, &Stop::new())
+    mailroom::edges::pg::connect(&target, &Stop::new())
 }
 
 /// The text of a fault that a person must see to.

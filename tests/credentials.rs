@@ -8,9 +8,9 @@ mod roles;
 mod running;
 
 use crate::support::cloud::{Cloud, SECRET, SESSION};
-use mailroom::aws::credentials::{Failure, Keeper, Outside};
-use mailroom::http::Http;
-use mailroom::stop::Stop;
+use mailroom::edges::aws::credentials::{Failure, Keeper, Outside};
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};

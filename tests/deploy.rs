@@ -6,9 +6,9 @@ use crate::support::manager::Manager;
 use crate::support::program::{KEY, Program};
 use crate::support::python::python;
 use crate::support::tools::{assert_silent, run, tool};
-use mailroom::cli;
-use mailroom::config::{Config, Inputs, VARS};
-use mailroom::error::Kind;
+use mailroom::mail::error::Kind;
+use mailroom::ops::cli;
+use mailroom::ops::config::{Config, Inputs, VARS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ fn assert_taken(arguments: &[String], env: &BTreeMap<String, String>, files: &[S
             std::fs::write(&*value, text).unwrap();
         }
         let setting = name.strip_suffix("_FILE").unwrap_or(name);
-        let used = |var: &&mailroom::config::Var| var.used_by.contains(&parsed.name);
+        let used = |var: &&mailroom::ops::config::Var| var.used_by.contains(&parsed.name);
         let known = VARS.iter().filter(used).any(|var| var.name == setting);
         assert!(known || name.starts_with("AWS_"), "{name} is no setting of {}", parsed.name);
     }

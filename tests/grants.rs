@@ -3,7 +3,8 @@
 use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Program, wait_until};
-use mailroom::db::grants::{self, COLLECTOR, OPERATOR};
+use mailroom::queue::grants;
+use mailroom::queue::grants::{COLLECTOR, OPERATOR};
 use postgres::error::SqlState;
 
 use std::time::Duration;

@@ -3,8 +3,9 @@
 use crate::support::cluster::Database;
 use crate::support::dump;
 use crate::support::program::{Program, wait_until};
-use mailroom::db::migrate::{self, Change};
-use mailroom::error::Kind;
+use mailroom::edges::pg::migrate;
+use mailroom::edges::pg::migrate::Change;
+use mailroom::mail::error::Kind;
 
 const ORIGINAL: &str = include_str!("fixtures/original.sql");
 
@@ -127,7 +128,7 @@ fn what_was_sent_before_the_tallies_is_in_them() {
           WHERE token < 9",
     );
     migrate::up(&mut client).unwrap();
-    let found = mailroom::db::status::snapshot(&mut client, "mailroom").unwrap().unwrap();
+    let found = mailroom::queue::status::snapshot(&mut client, "mailroom").unwrap().unwrap();
     assert_eq!((found.sent, found.sent_last_24h, found.sent_last_hour()), (8, 4, 0));
 }
 
@@ -297,7 +298,7 @@ fn a_collector_that_ends_after_going_down_does_not_move_the_cursor_past_what_was
     assert_eq!(down.code, Some(0), "{}", down.log);
     assert_eq!(collect.stop().code, Some(0));
     assert_eq!(database.number("SELECT last_seq FROM jobs"), 0);
-    mailroom::db::migrate::up(&mut database.client()).unwrap();
+    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
     assert_eq!(database.in_state("pending"), 3);
 }
 

@@ -3,7 +3,7 @@
 use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
-use mailroom::db::queue::Statements;
+use mailroom::queue::store::Statements;
 use std::time::Duration;
 
 #[test]

@@ -1,8 +1,8 @@
 //! Hours and days of sending on a clock of our own: never more than is allowed, and nearly all of
 //! it. `cargo test pacing -- --nocapture` prints the figures.
 
-use mailroom::model::Outcome;
-use mailroom::pace::{Change, Pace, Permit, Quota};
+use mailroom::mail::model::Outcome;
+use mailroom::mail::pace::{Change, Pace, Permit, Quota};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -3,13 +3,13 @@
 use crate::support::batches::{TOKEN, accepted, ids, message};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::postmark::API_TOKEN;
-use mailroom::http::Http;
-use mailroom::model::{Batch, Outcome, Scope};
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::kind::Templates;
+use mailroom::mail::model::{Batch, Outcome, Scope};
 use mailroom::pump::system_clock;
-use mailroom::stop::Stop;
-use mailroom::template::Templates;
-use mailroom::transport::Transport;
-use mailroom::transport::postmark::{Postmark, Settings};
+use mailroom::send::postmark::{Postmark, Settings};
 use serde_json::json;
 use std::time::Duration;
 

@@ -5,11 +5,11 @@ mod table;
 
 use crate::support::cloud::{Cloud, SECRET};
 use crate::support::python;
-use mailroom::aws::Shared;
-use mailroom::aws::credentials::{Failure, Keeper, Outside};
-use mailroom::aws::endpoint::Endpoint;
-use mailroom::http::Http;
-use mailroom::stop::Stop;
+use mailroom::edges::aws::Shared;
+use mailroom::edges::aws::credentials::{Failure, Keeper, Outside};
+use mailroom::edges::aws::endpoint::Endpoint;
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
 use serde_json::{Value, json};
 use std::time::{Instant, SystemTime};
 

@@ -1,16 +1,17 @@
 //! The loop between a source and a transport that are lists in memory, on a clock that only
 //! waiting moves: holds, and what becomes of the mails meanwhile.
 
-use mailroom::clock::Clock;
-use mailroom::error::Error;
-use mailroom::metrics::Metrics;
-use mailroom::model::{Batch, Message, Outcome, Scope, Settlement, Ticket};
-use mailroom::pace::{self, Pace, Quota};
+use mailroom::edges::clock::Clock;
+use mailroom::edges::metrics::Metrics;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::ends::{Ask, Next, Source};
+use mailroom::mail::error::Error;
+use mailroom::mail::model::{Batch, Message, Outcome, Scope, Settlement, Ticket};
+use mailroom::mail::pace;
+use mailroom::mail::pace::{Pace, Quota};
+use mailroom::mail::policy as verdict;
 use mailroom::pump::Pump;
-use mailroom::source::{Ask, Next, Source};
-use mailroom::stop::Stop;
-use mailroom::transport::Transport;
-use mailroom::verdict;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;

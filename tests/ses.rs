@@ -8,14 +8,14 @@ mod table;
 mod way;
 
 use crate::support::endpoint::Endpoint;
-use mailroom::aws::credentials::{Keeper, Outside};
-use mailroom::aws::endpoint::Endpoint as Place;
-use mailroom::clock::Clock;
-use mailroom::http::Http;
+use mailroom::edges::aws::credentials::{Keeper, Outside};
+use mailroom::edges::aws::endpoint::Endpoint as Place;
+use mailroom::edges::clock::Clock;
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::kind::Templates;
 use mailroom::pump::system_clock;
-use mailroom::stop::Stop;
-use mailroom::template::Templates;
-use mailroom::transport::ses::{Ses, Settings};
+use mailroom::send::ses::{Ses, Settings};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 

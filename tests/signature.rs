@@ -1,9 +1,9 @@
 //! Signatures and endpoints compared with botocore's, the library under the AWS command line.
 
 use crate::support::python;
-use mailroom::aws::endpoint::{Endpoint, Service};
-use mailroom::aws::sign::sign;
-use mailroom::aws::{Credentials, Shared};
+use mailroom::edges::aws::endpoint::{Endpoint, Service};
+use mailroom::edges::aws::sign::sign;
+use mailroom::edges::aws::{Credentials, Shared};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;

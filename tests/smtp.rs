@@ -9,11 +9,11 @@ mod settings;
 
 use crate::support::batches::{accepted, batch};
 use crate::support::mailserver::{MailServer, Tls};
-use mailroom::clock::Clock;
+use mailroom::edges::clock::Clock;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::kind::Templates;
 use mailroom::pump::system_clock;
-use mailroom::stop::Stop;
-use mailroom::template::Templates;
-use mailroom::transport::smtp::{Server, Settings, Smtp};
+use mailroom::send::smtp::{Server, Settings, Smtp};
 use std::path::Path;
 
 /// A directory with both templates: the text shows each value as it is.
@@ -91,7 +91,7 @@ fn every_way_of_encrypting_and_logging_in_hands_the_mail_over() {
         (Tls::Offered, Some(("user@example.com", "pa:ss%w@rd"))),
         (Tls::Immediate, Some(("user", "hunter2"))),
     ] {
-        use mailroom::transport::Transport as _;
+        use mailroom::mail::ends::Transport as _;
         let rig = Rig::with(MailServer::start(tls, login));
         let who = match login {
             Some(("user", _)) => "user:hunter2@",

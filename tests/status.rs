@@ -3,9 +3,10 @@
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
-use mailroom::db::status::snapshot;
-use mailroom::screen::{self, Look};
-use mailroom::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
+use mailroom::ops::screen;
+use mailroom::ops::screen::Look;
+use mailroom::queue::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
+use mailroom::queue::status::snapshot;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::process::{Command, Stdio};
@@ -318,7 +319,7 @@ fn a_database_that_is_away_not_migrated_or_without_the_queue_is_told() {
 fn watching_goes_on_while_the_database_is_away() {
     let cluster = Cluster::start(&[]);
     let database = Database { name: "postgres".to_owned(), url: cluster.url("postgres") };
-    mailroom::db::migrate::up(&mut database.client()).unwrap();
+    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
     let watch = Program::new(&["status", "--watch", "--json"]).on(&database).start();
     watch.wait_lines(1);
     cluster.control(&["stop", "-m", "fast"]);

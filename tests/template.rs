@@ -59,7 +59,7 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
         let text = example(&format!("{name}.txt"));
         assert!(text.contains("{{login}}") && text.contains("/{{secret}}\n"), "{name}.txt");
         for part in [html, subject, text] {
-            assert_eq!(mailroom::template::unsent(&part), Vec::<String>::new(), "{name}");
+            assert_eq!(mailroom::mail::kind::unsent(&part), Vec::<String>::new(), "{name}");
         }
     }
     assert!(example("passwordrecoveryv1.html").contains("{{code}}"));

@@ -2,8 +2,8 @@
 
 use crate::support::cluster::Database;
 use crate::support::program::{Finished, KEY, Program, messages};
-use mailroom::model::Action;
-use mailroom::token::SigningKey;
+use mailroom::mail::model::Action;
+use mailroom::mail::token::SigningKey;
 
 const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
 

@@ -1,8 +1,8 @@
 //! The wire format: what is written is read again, and nothing else is.
 
 use crate::support::records::{activation, record, token};
-use mailroom::model::{Batch, Message};
-use mailroom::wire::{Decoder, RECORD_LIMIT, Record, encode};
+use mailroom::mail::model::{Batch, Message};
+use mailroom::mail::wire::{Decoder, RECORD_LIMIT, Record, encode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -2,9 +2,9 @@
 
 use super::{ask, open, parse_with};
 use crate::support::cluster::{Cluster, shared};
-use mailroom::db::session::Session;
-use mailroom::db::{Fault, connect};
-use mailroom::stop::Stop;
+use mailroom::edges::pg::session::Session;
+use mailroom::edges::pg::{Fault, connect};
+use mailroom::edges::stop::Stop;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};

@@ -3,8 +3,8 @@
 use super::{ask, denied, open, open_with};
 use crate::support::cluster::shared;
 use crate::support::tls::{Authority, NAME, Secured, self_signed};
-use mailroom::db::Fault;
-use mailroom::db::session::Session;
+use mailroom::edges::pg::Fault;
+use mailroom::edges::pg::session::Session;
 
 /// What `pg_stat_ssl` says of this session: `off`, or the version of TLS.
 fn encryption(session: &mut Session) -> String {

@@ -2,8 +2,8 @@
 
 use super::{ask, denied, open, open_with, parse_with};
 use crate::support::cluster::{Cluster, Database, shared};
-use mailroom::db::{Fault, conninfo};
-use mailroom::stop::Stop;
+use mailroom::edges::pg::{Fault, conninfo};
+use mailroom::edges::stop::Stop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -253,7 +253,7 @@ fn a_password_comes_from_the_string_the_variable_or_the_file() {
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
     let target = parse_with(&text, &[("PGPASSFILE", file.to_str().unwrap())]).unwrap();
     assert!(target.warnings[0].contains("chmod 0600"), "{:?}", target.warnings);
-    denied(mailroom::db::connect(&target, &Stop::new()));
+    denied(mailroom::edges::pg::connect(&target, &Stop::new()));
 
     let wrong = denied(open(&format!("{text} password=wrong-horse")));
     assert!(wrong.contains("28P01") && wrong.contains("clerk"), "{wrong}");

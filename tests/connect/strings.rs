@@ -1,7 +1,7 @@
 //! Connection strings, read as libpq reads them. Nothing is connected to.
 
 use super::parse_with;
-use mailroom::db::{Place, Roots, Target, TlsMode, conninfo};
+use mailroom::edges::pg::{Place, Roots, Target, TlsMode, conninfo};
 use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 use proptest::prelude::*;
 use std::path::PathBuf;

@@ -2,11 +2,12 @@
 
 use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
-use mailroom::cli::COMMANDS;
-use mailroom::error::Kind;
-use mailroom::pace::backoff;
-use mailroom::screen::{self, Look};
-use mailroom::snapshot::{Listener, Reason, Snapshot};
+use mailroom::mail::error::Kind;
+use mailroom::mail::pace::backoff;
+use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::screen;
+use mailroom::ops::screen::Look;
+use mailroom::queue::snapshot::{Listener, Reason, Snapshot};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

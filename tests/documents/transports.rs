@@ -1,8 +1,9 @@
 //! docs/TRANSPORTS.md: what the answers of SES lead to.
 
 use super::{read, root, section};
-use mailroom::model::{Outcome, Scope};
-use mailroom::verdict::{CallVerdict, Refusal, Remedies, ses};
+use mailroom::mail::model::{Outcome, Scope};
+use mailroom::mail::policy::{CallVerdict, Refusal, Remedies};
+use mailroom::send::ses::causes as ses;
 use std::collections::BTreeSet;
 
 /// The rows of the table with this head: what stands in backquotes in the first column, and the second.

@@ -1,8 +1,8 @@
 //! The manual page, in the macros of man(7).
 
 use super::words::flags;
-use mailroom::cli::COMMANDS;
-use mailroom::config::VARS;
+use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::config::VARS;
 use std::fmt::Write as _;
 
 /// When the words below were last changed.

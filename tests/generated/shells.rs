@@ -2,8 +2,8 @@
 
 use super::{BASH, FISH, ZSH, path};
 use crate::support::tools::{assert_silent, run, tool};
-use mailroom::cli::COMMANDS;
-use mailroom::config::VARS;
+use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::config::VARS;
 use std::process::Command;
 
 /// Asks a shell what could follow each of these lines; the words, sorted. `None` if it is not

@@ -1,8 +1,9 @@
 //! What can stand on the command line, read from the tables of commands and settings: nothing about
 //! a command is known here.
 
-use mailroom::cli::{self, COMMANDS, CommandHelp};
-use mailroom::config::{Config, Inputs, VARS, Var, is_about};
+use mailroom::ops::cli;
+use mailroom::ops::cli::{COMMANDS, CommandHelp};
+use mailroom::ops::config::{Config, Inputs, VARS, Var, is_about};
 
 /// A flag of a command.
 pub struct Flag {

@@ -1,6 +1,6 @@
 //! The documents say what the program writes.
 
-use mailroom::metrics::{FAMILIES, Family, Kind};
+use mailroom::edges::metrics::{FAMILIES, Family, Kind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::Numbers;
 use crate::support::cluster::Database;
 use crate::support::program::{Program, wait_until};
-use mailroom::db::queue::Statements;
+use mailroom::queue::store::Statements;
 use std::time::{Duration, Instant};
 
 #[test]

@@ -3,10 +3,10 @@
 use super::Rig;
 use crate::support::batches::{TOKEN, accepted, batch, message, twenty_seconds_later};
 use crate::support::endpoint::Reply;
-use mailroom::clock::Clock;
-use mailroom::model::Outcome;
+use mailroom::edges::clock::Clock;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::Outcome;
 use mailroom::pump::system_clock;
-use mailroom::transport::Transport;
 use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -165,7 +165,7 @@ fn a_stop_gives_a_call_up_after_the_grace() {
     });
     let (ambiguous, why) = retry(&outcomes[0]);
     assert!(ambiguous && why.contains("asked to stop"), "{why}");
-    let grace = mailroom::stop::GRACE;
+    let grace = mailroom::edges::stop::GRACE;
     assert!(took < grace + Duration::from_secs(2), "{took:?}");
     assert!(took > Duration::from_secs(3), "work under way may still end: {took:?}");
 }
@@ -175,7 +175,7 @@ fn a_stop_while_idle_leaves_the_whole_grace_for_what_comes_then() {
     let rig = Rig::new();
     let mut ses = rig.ses();
     assert!(ses.send(&batch(1)).iter().all(accepted));
-    std::thread::sleep(mailroom::stop::GRACE + Duration::from_millis(200));
+    std::thread::sleep(mailroom::edges::stop::GRACE + Duration::from_millis(200));
     rig.stop.request();
     rig.endpoint.push(Reply::Slow(Duration::from_millis(800), Box::new(Reply::Accept)));
     assert!(ses.send(&batch(1)).iter().all(accepted));

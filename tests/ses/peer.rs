@@ -3,8 +3,8 @@
 use super::Rig;
 use crate::support::batches::{TOKEN, accepted, batch, message};
 use crate::support::peer::Peer;
-use mailroom::model::{Outcome, Scope};
-use mailroom::transport::Transport;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::{Outcome, Scope};
 
 #[test]
 fn a_local_ses_renders_our_mails_from_its_templates() {

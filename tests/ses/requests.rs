@@ -5,11 +5,11 @@ use crate::support::batches::{TOKEN, accepted, batch, ids, message};
 use crate::support::endpoint::Endpoint;
 use crate::support::program::Program;
 use crate::support::records::activations;
-use mailroom::model::{Batch, Outcome, Scope};
-use mailroom::template::Templates;
-use mailroom::transport::Transport;
-use mailroom::transport::dry::{Dry, Settings as DrySettings};
-use mailroom::transport::ses::Ses;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::kind::Templates;
+use mailroom::mail::model::{Batch, Outcome, Scope};
+use mailroom::send::dry::{Dry, Settings as DrySettings};
+use mailroom::send::ses::Ses;
 use serde_json::json;
 use std::io::Read as _;
 
@@ -204,8 +204,8 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
         "template activationv1 (action 1), 1 to send",
         "template passwordrecoveryv1 (action 2), 1 to send",
         "from noreply@example.com, configuration set default",
-        &format!("to user0@example.com {}", mailroom::template::data(&batch.messages[0])),
-        &format!("to user1@example.com {}", mailroom::template::data(&batch.messages[1])),
+        &format!("to user0@example.com {}", mailroom::mail::kind::data(&batch.messages[0])),
+        &format!("to user1@example.com {}", mailroom::mail::kind::data(&batch.messages[1])),
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
@@ -225,7 +225,7 @@ fn debug_mode_whose_output_is_full_hands_nothing_over() {
     for outcome in &dry.send(&batch(2)) {
         assert!(matches!(outcome, Outcome::Hold { scope: Scope::All, .. }), "{outcome:?}");
     }
-    assert_eq!(dry.broken().map(|error| error.kind), Some(mailroom::error::Kind::Io));
+    assert_eq!(dry.broken().map(|error| error.kind), Some(mailroom::mail::error::Kind::Io));
 }
 
 #[test]

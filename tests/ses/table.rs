@@ -3,9 +3,10 @@
 use super::Rig;
 use crate::support::batches::{TOKEN, batch};
 use crate::support::endpoint::Reply;
-use mailroom::model::{Outcome, Scope};
-use mailroom::transport::Transport;
-use mailroom::verdict::{self, CallVerdict, Refusal, Remedies};
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::{Outcome, Scope};
+use mailroom::mail::policy as verdict;
+use mailroom::mail::policy::{CallVerdict, Refusal, Remedies};
 use std::time::Duration;
 
 /// What a row of the tables asks for.

@@ -3,8 +3,8 @@
 use super::Rig;
 use crate::support::batches::{accepted, batch};
 use crate::support::endpoint::{Endpoint, Proxy};
-use mailroom::model::Outcome;
-use mailroom::transport::Transport;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::Outcome;
 
 fn tls_rig() -> Rig {
     let mut rig = Rig::with(Endpoint::start_tls());

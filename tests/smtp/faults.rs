@@ -3,10 +3,10 @@
 use super::{Rig, smtp_by};
 use crate::support::batches::{TOKEN, accepted, batch};
 use crate::support::mailserver::{Act, MailServer, Step, Tls};
-use mailroom::clock::Clock;
-use mailroom::model::{Outcome, Scope};
+use mailroom::edges::clock::Clock;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::{Outcome, Scope};
 use mailroom::pump::system_clock;
-use mailroom::transport::Transport;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -339,7 +339,7 @@ fn a_stop_gives_a_mail_up_after_the_grace_and_begins_no_other() {
     });
     let got: Vec<Said> = outcomes.iter().map(said).collect();
     assert_eq!(got, [Said::Ambiguous, Said::Unsent, Said::Unsent], "{outcomes:?}");
-    let grace = mailroom::stop::GRACE;
+    let grace = mailroom::edges::stop::GRACE;
     assert!(took < grace + Duration::from_secs(2), "{took:?}");
     assert!(took > Duration::from_secs(3), "work under way may still end: {took:?}");
 }

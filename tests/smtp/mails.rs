@@ -2,8 +2,8 @@
 
 use super::{Rig, write};
 use crate::support::batches::{TOKEN, accepted, batch, message};
-use mailroom::model::{Outcome, Scope};
-use mailroom::transport::Transport;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::{Outcome, Scope};
 
 /// What programs send that no header, line or tag may become.
 const ODD: &[&str] = &[

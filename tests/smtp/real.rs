@@ -3,9 +3,9 @@
 use super::{smtp, templates};
 use crate::support::batches::{TOKEN, accepted, batch, message};
 use crate::support::postfix::Postfix;
-use mailroom::model::Outcome;
-use mailroom::stop::Stop;
-use mailroom::transport::Transport;
+use mailroom::edges::stop::Stop;
+use mailroom::mail::ends::Transport;
+use mailroom::mail::model::Outcome;
 
 #[test]
 fn postfix_takes_our_mails_and_tells_recipients_apart() {

@@ -1,6 +1,6 @@
 //! Messages and batches for a transport alone, without a database.
 
-use mailroom::model::{Batch, Message, Outcome};
+use mailroom::mail::model::{Batch, Message, Outcome};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! A local SES that others wrote: `aws-ses-v2-local`, run by node. It keeps templates, renders
 //! mails and shows them at `/store`; it checks no signature and knows no faults.
 
-use mailroom::http::Http;
-use mailroom::stop::Stop;
+use mailroom::edges::http::Http;
+use mailroom::edges::stop::Stop;
 use serde_json::{Value, json};
 use std::io::BufRead as _;
 use std::path::Path;

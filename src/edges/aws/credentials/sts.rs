@@ -1,0 +1,181 @@
+//! STS gives temporary credentials for a role.
+//!
+//! In scope: the two calls, and reading their replies. Out of scope: who may ask, and with what.
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+//!
+//! Of the replies, which are XML, only leaves of known names are read, each of which must be
+//! there once: that takes no XML parser, and a reply of another shape is an error.
+
+use crate::edges::aws::Credentials;
+use crate::edges::aws::credentials::{Failure, Found, Look};
+use crate::edges::aws::{Endpoint, Service, sign};
+use crate::edges::http::Reply;
+use crate::mail::policy as verdict;
+use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use zeroize::Zeroizing;
+
+/// A clock that is less wrong than this is not why a signature is refused.
+const SKEW: time::Duration = time::Duration::MINUTE;
+
+/// A role and how to ask for it.
+pub(crate) struct Role<'a> {
+    pub arn: &'a str,
+    /// The name of the session; `None`: one of ours.
+    pub session: Option<&'a str>,
+    pub external_id: Option<&'a str>,
+    /// In seconds; `None`: an hour.
+    pub duration: Option<u32>,
+}
+
+/// Assumes a role in the name of `caller`.
+pub(crate) fn assume(look: &Look, caller: &Credentials, role: &Role) -> Result<Found, Failure> {
+    call(look, "AssumeRole", role, &[], Some(caller))
+}
+
+/// Assumes a role as the bearer of a token; such a call is not signed.
+pub(crate) fn assume_with_web_identity(
+    look: &Look,
+    token: &str,
+    role: &Role,
+) -> Result<Found, Failure> {
+    call(look, "AssumeRoleWithWebIdentity", role, &[("WebIdentityToken", token)], None)
+}
+
+fn call(
+    look: &Look,
+    action: &str,
+    role: &Role,
+    more: &[(&str, &str)],
+    signer: Option<&Credentials>,
+) -> Result<Found, Failure> {
+    let endpoint = Endpoint::of(Service::Sts, &*look.outside.variables, &look.shared);
+    let endpoint = endpoint.map_err(Failure::Setup)?;
+    let now = OffsetDateTime::from((look.outside.wall)());
+    let form = form(action, role, more, now);
+    let mut time = now;
+    let mut corrected = false;
+    loop {
+        let reply = post(look, &endpoint, &form, signer.map(|signer| (signer, time.into())))?;
+        let status = reply.status.as_u16();
+        let date = reply.header("date").and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok());
+        let body =
+            Zeroizing::new(String::from_utf8_lossy(&Zeroizing::new(reply.body)).into_owned());
+        if status == 200 {
+            return read(&body, role).map_err(Failure::Passing);
+        }
+        let (code, failure) = refusal(&body, status, role);
+        let skewed = matches!(
+            code.as_str(),
+            "SignatureDoesNotMatch"
+                | "InvalidSignatureException"
+                | "RequestTimeTooSkewed"
+                | "RequestExpired"
+        );
+        match date.filter(|date| skewed && (*date - time).abs() > SKEW) {
+            Some(date) if !corrected => (time, corrected) = (date, true),
+            _ => return Err(failure),
+        }
+    }
+}
+
+/// The parameters of a call.
+fn form(
+    action: &str,
+    role: &Role,
+    more: &[(&str, &str)],
+    now: OffsetDateTime,
+) -> Zeroizing<String> {
+    let session = match role.session {
+        Some(name) => name.to_owned(),
+        None => format!("mailroom-{}", now.unix_timestamp()),
+    };
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Action", action)
+        .append_pair("Version", "2011-06-15")
+        .append_pair("RoleArn", role.arn)
+        .append_pair("RoleSessionName", &session);
+    if let Some(id) = role.external_id {
+        form.append_pair("ExternalId", id);
+    }
+    if let Some(seconds) = role.duration {
+        form.append_pair("DurationSeconds", &seconds.to_string());
+    }
+    form.extend_pairs(more);
+    Zeroizing::new(form.finish())
+}
+
+fn post(
+    look: &Look,
+    endpoint: &Endpoint,
+    form: &Zeroizing<String>,
+    signer: Option<(&Credentials, SystemTime)>,
+) -> Result<Reply, Failure> {
+    let setup = |why: String| Failure::Setup(format!("STS: {why}"));
+    let mut request = http::Request::post(format!("{}/", endpoint.url))
+        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+        .body(form.as_bytes().to_vec())
+        .map_err(|error| setup(error.to_string()))?;
+    if let Some((credentials, time)) = signer {
+        sign(&mut request, credentials, &endpoint.region, "sts", time).map_err(setup)?;
+    }
+    if look.late() {
+        return Err(Failure::Passing("STS: the calls before this one took too long".to_owned()));
+    }
+    let reply = look.outside.http.call(request);
+    reply.map_err(|fault| Failure::Passing(format!("STS: {}", fault.why)))
+}
+
+fn read(body: &str, role: &Role) -> Result<Found, String> {
+    let wrong = |why: String| format!("STS: {}: {why}", role.arn);
+    let inside = leaf(body, "Credentials").ok_or_else(|| wrong("an unreadable answer".into()))?;
+    let text = |name| {
+        let found = leaf(inside, name).map(str::trim);
+        found.filter(|text| !text.contains(['<', '&'])).map(str::to_owned)
+    };
+    let (id, secret) = (text("AccessKeyId"), text("SecretAccessKey"));
+    let (token, expires) = (text("SessionToken"), text("Expiration"));
+    let source = format!("the role {}", role.arn);
+    if token.is_none() || expires.is_none() {
+        return Err(wrong("an unreadable answer".into()));
+    }
+    Found::new(source, id, secret, token, expires.as_deref()).map_err(wrong)
+}
+
+/// The error code, and what it means for us.
+fn refusal(body: &str, status: u16, role: &Role) -> (String, Failure) {
+    let text = |name| leaf(body, name).map(|text| plain(text.trim())).unwrap_or_default();
+    // It may quote the token that it was sent.
+    let (code, message) = (text("Code"), verdict::clean(&text("Message")));
+    let shown = if code.is_empty() { format!("HTTP {status}") } else { code.clone() };
+    let why = format!("STS refuses the role {}: {shown}: {message}", role.arn);
+    let why = why.trim_end_matches(": ").to_owned();
+    // What expired is written anew by whoever gave it; an identity provider comes back.
+    let passes = status >= 500
+        || status == 429
+        || ["Throttling", "Expired", "IDPCommunicationError", "RequestTimeTooSkewed"]
+            .iter()
+            .any(|start| code.starts_with(start));
+    let failure = if passes { Failure::Passing(why) } else { Failure::Setup(why) };
+    (code, failure)
+}
+
+/// The text between the tags of the only element of this name.
+fn leaf<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let (_, rest) = text.split_once(&open)?;
+    let (inside, after) = rest.split_once(&close)?;
+    (!after.contains(&open) && !inside.contains(&open)).then_some(inside)
+}
+
+/// Text for people: the entities of XML resolved, and no longer than a line should be.
+fn plain(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (entity, sign) in
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+    {
+        text = text.replace(entity, sign);
+    }
+    text.chars().take(400).collect()
+}

@@ -1,0 +1,59 @@
+//! Signature Version 4 over a request, just before it is sent.
+//!
+//! In scope: the headers that make a request ours. Out of scope: sending it; the body must be sent
+//! exactly as it is signed.
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+
+use crate::edges::aws::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
+use aws_sigv4::sign::v4::SigningParams;
+use http::Request;
+use std::time::SystemTime;
+
+/// Adds `x-amz-date`, `x-amz-security-token` (for temporary credentials) and `authorization`.
+///
+/// `time` is the provider's time as far as it is known; `service` is `ses` for SES v2.
+///
+/// # Errors
+/// The request has a header that is not text.
+pub fn sign(
+    request: &mut Request<Vec<u8>>,
+    credentials: &Credentials,
+    region: &str,
+    service: &str,
+    time: SystemTime,
+) -> Result<(), String> {
+    let identity = aws_credential_types::Credentials::new(
+        credentials.access_key_id.as_str(),
+        credentials.secret_access_key.as_str(),
+        credentials.session_token.as_ref().map(|token| token.as_str().to_owned()),
+        None,
+        "mailroom",
+    )
+    .into();
+    let parameters = SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(service)
+        .time(time)
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let mut headers = Vec::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        let value = value.to_str().map_err(|_| format!("the header {name} is not text"))?;
+        headers.push((name.as_str(), value));
+    }
+    let signable = SignableRequest::new(
+        request.method().as_str(),
+        request.uri().to_string(),
+        headers.into_iter(),
+        SignableBody::Bytes(request.body()),
+    )
+    .map_err(|error| error.to_string())?;
+    let signed = aws_sigv4::http_request::sign(signable, &parameters);
+    let (instructions, _) = signed.map_err(|error| error.to_string())?.into_parts();
+    instructions.apply_to_request_http1x(request);
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! HTTP for everybody: how requests are made, within which time, through which proxy, trusting
+//! whom.
+//!
+//! In scope: one request, one reply or a fault that says whether anything was sent. Out of scope:
+//! signing, retries, and what replies mean. It logs nothing.
+//!
+//! `ureq` starts no thread here: names are looked up on the calling thread, within the limits of
+//! the system's resolver. Its `unversioned` parts may change in a minor release, so Cargo.toml
+//! names the minor version.
+
+mod proxy;
+mod socket;
+
+use crate::edges::http::proxy::Proxies;
+use crate::edges::stop::Stop;
+use crate::mail::policy::Fault as Class;
+use socket::{Dial, Later, Marker, Watch};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderMap, Request, StatusCode, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
+use ureq::{Agent, Error, Proxy};
+
+/// Resolving, connecting and the TLS handshake.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Sending the head or the body of a request.
+const SEND: Duration = Duration::from_secs(10);
+/// Waiting for the head of the reply.
+const ANSWER: Duration = Duration::from_secs(20);
+/// All of it, the reply's body included.
+pub const WHOLE: Duration = Duration::from_secs(30);
+/// Each way; ureq's default is 128 KiB.
+const BUFFER: usize = 16 * 1024;
+/// The longest body that is read.
+const BODY_LIMIT: u64 = 1024 * 1024;
+/// Each step of a call to a neighbour, such as the metadata service of a machine.
+const NEAR: Duration = Duration::from_secs(1);
+/// The longest body of a neighbour that is read.
+const NEAR_LIMIT: u64 = 64 * 1024;
+
+/// A reply, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// The body, at most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header's text, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A request without a whole reply.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Whether anything was sent.
+    pub class: Class,
+    /// What happened, for people.
+    pub why: String,
+    /// What was read of the reply before it broke off.
+    pub partial: Option<Box<Reply>>,
+}
+
+/// Whether a URL has a host, no user, whose password would be shown, and no port that is none, for
+/// which the usual one would be taken.
+pub fn is_plain(url: &Uri) -> bool {
+    url.authority().is_some_and(|authority| {
+        let host = authority.host();
+        !host.is_empty()
+            && !authority.as_str().contains('@')
+            && (authority.as_str() == host || authority.port_u16().is_some())
+    })
+}
+
+/// Makes requests, one at a time; connections are kept and used again. Clones share them.
+#[derive(Clone)]
+pub struct Http {
+    direct: Agent,
+    https: Option<Agent>,
+    http: Option<Agent>,
+    proxies: Proxies,
+    watch: Arc<Watch>,
+}
+
+impl Http {
+    /// A client as the variables ask for: proxies, and the authorities of AWS_CA_BUNDLE in place
+    /// of those of Mozilla that are built in. A call is given up at most
+    /// [`crate::edges::stop::GRACE`] after `stop` was raised.
+    ///
+    /// # Errors
+    /// Names the variable whose value cannot be used, and why.
+    pub fn new(variables: &dyn Fn(&str) -> Option<String>, stop: Stop) -> Result<Http, String> {
+        let proxies = Proxies::read(variables)?;
+        let roots = match variables("AWS_CA_BUNDLE").filter(|path| !path.trim().is_empty()) {
+            Some(path) => bundle(&path).map_err(|e| format!("AWS_CA_BUNDLE: {path}: {e}"))?,
+            None => RootCerts::WebPki,
+        };
+        let watch = Arc::new(Watch::new(stop));
+        let through = |scheme| match proxies.any(scheme) {
+            // The text may hold a password: it is not shown.
+            Some(url) => Proxy::new(url)
+                .map(|proxy| Some(agent(Some(proxy), &roots, &watch)))
+                .map_err(|_| format!("the proxy for {scheme} is not a URL that can be used")),
+            None => Ok(None),
+        };
+        let (https, http) = (through("https")?, through("http")?);
+        Ok(Http { direct: agent(None, &roots, &watch), https, http, proxies, watch })
+    }
+
+    /// Sends a request with exactly this body and reads the reply. Redirects are not followed and
+    /// no status is a fault.
+    ///
+    /// # Errors
+    /// A [`Fault`] if no whole reply came.
+    pub fn call(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
+        let uri = request.uri();
+        let host = uri.host().unwrap_or_default();
+        let agent = match (self.proxies.of(uri.scheme_str().unwrap_or_default(), host), uri) {
+            (None, _) => &self.direct,
+            (Some(_), uri) if uri.scheme_str() == Some("https") => {
+                self.https.as_ref().unwrap_or(&self.direct)
+            }
+            (Some(_), _) => self.http.as_ref().unwrap_or(&self.direct),
+        };
+        self.run(agent, request, BODY_LIMIT)
+    }
+
+    /// As [`Http::call`], for a neighbour: never through a proxy, within a second for each step,
+    /// and at most 64 KiB are read.
+    ///
+    /// # Errors
+    /// A [`Fault`] if no whole reply came.
+    pub fn near(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
+        let request = self
+            .direct
+            .configure_request(request)
+            .timeout_global(Some(2 * NEAR))
+            .timeout_connect(Some(NEAR))
+            .timeout_send_request(Some(NEAR))
+            .timeout_send_body(Some(NEAR))
+            .timeout_recv_response(Some(NEAR))
+            .timeout_recv_body(Some(NEAR))
+            .build();
+        self.run(&self.direct, request, NEAR_LIMIT)
+    }
+
+    fn run(&self, agent: &Agent, request: Request<Vec<u8>>, limit: u64) -> Result<Reply, Fault> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let fault = |error: &Error, partial| Fault {
+            class: if self.watch.sent() { Class::Unknown } else { Class::NothingSent },
+            why: format!("{host}: {}", told(error)),
+            partial,
+        };
+        self.watch.begin().map_err(|error| fault(&error, None))?;
+        let (head, mut body) = match agent.run(request) {
+            Ok(response) => response.into_parts(),
+            Err(error) => return Err(fault(&error, None)),
+        };
+        let mut reply = Reply { status: head.status, headers: head.headers, body: Vec::new() };
+        let mut reader = body.with_config().limit(limit).reader();
+        match reader.read_to_end(&mut reply.body) {
+            Ok(_) => Ok(reply),
+            Err(error) => Err(fault(&Error::from(error), Some(Box::new(reply)))),
+        }
+    }
+}
+
+/// An error in words, without the name of its kind in front.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Io(error) => error.to_string(),
+        Error::Timeout(phase) => format!("timed out ({phase})"),
+        Error::BodyExceedsLimit(limit) => format!("the reply is longer than {limit} bytes"),
+        other => other.to_string(),
+    }
+}
+
+/// The authorities in a PEM file.
+fn bundle(path: &str) -> Result<RootCerts, String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&text) {
+        if let PemItem::Certificate(one) = item.map_err(|error| error.to_string())? {
+            certificates.push(one);
+        }
+    }
+    if certificates.is_empty() {
+        return Err("no certificate in it; PEM is expected".to_owned());
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+fn agent(proxy: Option<Proxy>, roots: &RootCerts, watch: &Arc<Watch>) -> Agent {
+    let marker = Marker { watch: Arc::clone(watch), proxied: proxy.is_some() };
+    let config = Agent::config_builder()
+        .proxy(proxy)
+        .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("mailroom/", env!("CARGO_PKG_VERSION")))
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .max_idle_connections(2)
+        .max_idle_connections_per_host(1)
+        .timeout_global(Some(WHOLE))
+        .timeout_resolve(Some(CONNECT))
+        .timeout_connect(Some(CONNECT))
+        .timeout_send_request(Some(SEND))
+        .timeout_send_body(Some(SEND))
+        .timeout_recv_response(Some(ANSWER))
+        .timeout_recv_body(Some(ANSWER))
+        .build();
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(Dial(Arc::clone(watch)))
+            .chain(RustlsConnector::default())
+            .chain(marker);
+    Agent::with_parts(config, connector, Later)
+}

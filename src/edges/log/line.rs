@@ -1,0 +1,233 @@
+//! What a line of the log looks like, as text or JSON: one event, one line. Out of scope: where it
+//! goes.
+
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// How important a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is broken and a person should look.
+    Error,
+    /// Something went wrong and is being dealt with.
+    Warn,
+    /// What a person wants to see of normal work.
+    Info,
+    /// Everything, with addresses in full.
+    Debug,
+}
+
+/// The shape of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `2026/11/22 13:37:00 [PG] connected`
+    Text,
+    /// `{"level":"info","message":"connected","time":"2026-11-22T13:37:00.000Z","unit":"PG"}`
+    Json,
+}
+
+/// A value behind a text.
+#[derive(Clone, Copy, Debug)]
+pub enum Field<'a> {
+    /// Words.
+    Text(&'a str),
+    /// A count, or an identifier.
+    Number(i64),
+}
+
+/// One event.
+pub(crate) struct Line<'a> {
+    /// How important it is.
+    pub level: Level,
+    /// The part of the program.
+    pub unit: &'a str,
+    /// Parts of one text.
+    pub text: &'a [&'a str],
+    /// Names and values behind the text.
+    pub fields: &'a [(&'a str, Field<'a>)],
+    /// Its moment.
+    pub now: OffsetDateTime,
+}
+
+/// So many characters are left of a text, and of each field, of a line that is too long. With escapes
+/// they can be up to ten times as many.
+const PART: usize = 200;
+
+impl Line<'_> {
+    /// Adds the line, with its end, to `out`.
+    pub fn add_to(&self, out: &mut String, format: Format) {
+        // Writing into memory cannot fail.
+        let _ = match format {
+            Format::Text => self.as_text(out),
+            Format::Json => self.as_json(out),
+        };
+    }
+
+    /// The same with the beginning of the text and of each field.
+    pub fn add_short_to(&self, out: &mut String, format: Format) {
+        let text = self.text.concat();
+        let fields = self.fields.iter().map(|&(name, value)| match value {
+            Field::Text(text) => (name, Field::Text(beginning(text))),
+            Field::Number(_) => (name, value),
+        });
+        let fields: Vec<(&str, Field)> = fields.collect();
+        let text = [beginning(&text), "…"];
+        Line { text: &text, fields: &fields, ..*self }.add_to(out, format);
+    }
+
+    fn as_text(&self, out: &mut String) -> fmt::Result {
+        let mark = match self.level {
+            Level::Error => "ERROR: ",
+            Level::Warn => "WARN: ",
+            Level::Info => "",
+            Level::Debug => "DEBUG: ",
+        };
+        stamp(out, self.now);
+        for part in [" [", self.unit, "] ", mark] {
+            out.push_str(part);
+        }
+        for part in self.text {
+            escape(part, out);
+        }
+        for (name, value) in self.fields {
+            out.push(' ');
+            out.push_str(name);
+            out.push('=');
+            match value {
+                Field::Text(text) if is_plain(text) => out.push_str(text),
+                Field::Text(text) => write!(out, "{text:?}")?,
+                Field::Number(number) => write!(out, "{number}")?,
+            }
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    fn as_json(&self, out: &mut String) -> fmt::Result {
+        let wanted = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        let stamp = self.now.format(wanted).unwrap_or_default();
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        let mut object = serde_json::json!({
+            "time": stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
+        });
+        for (name, value) in self.fields {
+            object[*name] = match value {
+                Field::Text(text) => Value::from(*text),
+                Field::Number(number) => Value::from(*number),
+            };
+        }
+        writeln!(out, "{object}")
+    }
+}
+
+/// `2026/11/22 13:37:00`
+fn stamp(out: &mut String, now: OffsetDateTime) {
+    thread_local! {
+        // Many lines are of one second.
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let second = now.unix_timestamp();
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            let wanted = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
+            (*last, *text) = (second, now.format(wanted).unwrap_or_default());
+        }
+        out.push_str(text);
+    });
+}
+
+/// The beginning of a text.
+fn beginning(text: &str) -> &str {
+    let end = text.char_indices().nth(PART).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// Whether a value cannot be read as two.
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'=');
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
+/// one line.
+pub(crate) fn escape(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.push_str(text);
+        return;
+    }
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 13:37:00 UTC);
+
+    fn line(
+        level: Level,
+        format: Format,
+        unit: &str,
+        text: &str,
+        fields: &[(&str, Field)],
+    ) -> String {
+        let mut out = String::new();
+        Line { level, unit, text: &[text], fields, now: NOW }.add_to(&mut out, format);
+        out
+    }
+
+    #[test]
+    fn a_text_line_looks_like_those_of_the_seed_documents() {
+        let line = line(Level::Info, Format::Text, "PG", "connected", &[]);
+        assert_eq!(line, "2026/11/22 13:37:00 [PG] connected\n");
+    }
+
+    #[test]
+    fn an_event_with_newlines_and_controls_stays_one_line() {
+        let line = line(Level::Warn, Format::Text, "PG", "a\nb\u{1b}[31m\u{2028}c", &[]);
+        assert_eq!(line, "2026/11/22 13:37:00 [PG] WARN: a\\nb\\u{1b}[31m\\u{2028}c\n");
+    }
+
+    #[test]
+    fn a_json_line_is_one_object() {
+        let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", &[]);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["time"], "2026-11-22T13:37:00.000Z");
+        assert_eq!(value["level"], "error");
+        assert_eq!(value["message"], "a\n\"b\"");
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn fields_stand_behind_a_text_and_are_members_of_json() {
+        let fields = [
+            ("ms", Field::Number(12)),
+            ("id", Field::Text("a b\nc=\"d\"")),
+            ("status", Field::Text("sent")),
+        ];
+        let text = line(Level::Info, Format::Text, "SES", "done", &fields);
+        let wanted = "2026/11/22 13:37:00 [SES] done ms=12 id=\"a b\\nc=\\\"d\\\"\" status=sent\n";
+        assert_eq!(text, wanted);
+        let text = line(Level::Info, Format::Json, "SES", "done", &fields);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["message"], &value["ms"]), (&"done".into(), &12.into()));
+        assert_eq!(value["id"], "a b\nc=\"d\"");
+    }
+}

@@ -1,0 +1,377 @@
+//! One connection to the server: opened, used under deadlines, listened on, and closed.
+//!
+//! In scope: every statement ends or fails in time, every wait sees the stop flag, every error is
+//! a [`Fault`]. Out of scope: when to connect again, and what is asked of the server. No thread is
+//! started; an idle session sends nothing and wakes at most twice a second.
+
+mod fault;
+mod inbox;
+mod watchdog;
+
+use crate::edges::pg::Fault;
+use crate::edges::stop::{SLICE, Stop};
+use fallible_iterator::FallibleIterator as _;
+use inbox::Inbox;
+use postgres::config::{Host, SslMode};
+use postgres::{Client, Config, Notifications, SimpleQueryMessage};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use watchdog::Watchdog;
+
+/// The server ends a statement after this time: `statement_timeout`. A statement that may take
+/// longer sets its own.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The server ends a wait for a lock after this time: `lock_timeout`.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The server ends a session that leaves a transaction open for this time: a longer one than that of
+/// the queue's connections (`db/queue.rs`), whose statements are prepared.
+pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long [`Session::probe`] and [`Session::listen`] wait.
+const SHORT: Duration = Duration::from_secs(5);
+/// How often [`Session::is_pooled_with`] looks.
+const LOOKS: usize = 3;
+/// Which process of which server this is: numbers are given again, and several servers may give the
+/// same. The function, not the view, which names users and databases too.
+const PROCESS: &str =
+    "SELECT pid || ' ' || backend_start FROM pg_stat_get_activity(pg_backend_pid())";
+/// How long closing may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
+const CONNECT_SLICE: Duration = Duration::from_secs(2);
+/// The time to read what has arrived already; its rest is read when it comes.
+const READ: Duration = Duration::from_millis(1);
+/// Used if the configuration names none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open connection. Dropping it closes it, within a second.
+pub struct Session {
+    // Dropped first, while the watchdog still watches.
+    client: Client,
+    inbox: Inbox,
+    watchdog: Watchdog,
+    stop: Stop,
+    label: String,
+    /// Notifications that arrived during calls and have not been told.
+    heard: usize,
+}
+
+impl Session {
+    /// Connects to the first of `configs` that takes us. Each has one host, one port and one
+    /// address (or a socket directory), as `conninfo::resolve` makes them, and gets its
+    /// `connect_timeout` for everything from the first packet to the first answer. As libpq does,
+    /// the next one is tried only if this one could not be reached: a server that refuses us
+    /// ends the search.
+    ///
+    /// # Errors
+    /// `Lost` with what each said, or `Denied`.
+    pub fn open(
+        configs: &[Config],
+        tls: Option<&MakeRustlsConnect>,
+        stop: &Stop,
+    ) -> Result<Session, Fault> {
+        let mut failures: Vec<String> = Vec::new();
+        for config in configs {
+            if stop.requested() {
+                failures.push("asked to stop".to_owned());
+                break;
+            }
+            match open_preferred(config, tls, stop) {
+                Err(Fault::Lost(text)) => failures.push(text),
+                other => return other,
+            }
+        }
+        Err(Fault::Lost(failures.join("; ")))
+    }
+
+    /// Runs statements; together they get `limit`, or about three seconds once the process was
+    /// asked to stop. After that the connection is closed.
+    ///
+    /// # Errors
+    /// `Lost` if there is no answer in time or the connection is gone: what was asked for may or
+    /// may not have happened. Otherwise as the server says.
+    pub fn call<T>(
+        &mut self,
+        limit: Duration,
+        run: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, Fault> {
+        let begun = Instant::now();
+        self.watchdog.arm(limit);
+        let done = run(&mut self.client);
+        self.watchdog.disarm();
+        self.take_buffered();
+        done.map_err(|error| self.fault(&error, begun))
+    }
+
+    /// Waits for a notification, the stop flag or `until`, whichever is first. Gives how many
+    /// notifications there were: all that have arrived are taken together. Their number is a hint:
+    /// one may stand for many rows, or for none. A signal ends the sleep at once, so the flag
+    /// it raises is seen at once too.
+    ///
+    /// # Errors
+    /// `Lost` as soon as the connection is.
+    pub fn wait(&mut self, until: Instant) -> Result<usize, Fault> {
+        let mut heard = std::mem::take(&mut self.heard);
+        loop {
+            if heard == 0 {
+                heard = self.receive()?;
+            }
+            if heard > 0 {
+                return Ok(heard);
+            }
+            // Until something arrives the client has nothing to say.
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() || self.stop.requested() {
+                    return Ok(0);
+                }
+                let arrived = self.inbox.sleep(left.min(SLICE));
+                if arrived.map_err(|cause| Fault::Lost(format!("{}: {cause}", self.label)))? {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes the notifications that came with the answers of a call: who has always something to
+    /// call for never waits, and they would pile up.
+    fn take_buffered(&mut self) {
+        self.heard += buffered(&mut self.client.notifications());
+    }
+
+    /// Takes what has arrived: how many notifications there were.
+    fn receive(&mut self) -> Result<usize, Fault> {
+        let begun = Instant::now();
+        let mut arrived = self.client.notifications();
+        // Gives nothing both for a timeout and for a closed connection.
+        let first = arrived.timeout_iter(READ).next();
+        let more = buffered(&mut arrived);
+        drop(arrived);
+        match first {
+            Err(error) => Err(self.lost(&error, begun)),
+            Ok(None) if self.client.is_closed() => {
+                Err(Fault::Lost(format!("{}: connection closed", self.label)))
+            }
+            Ok(first) => Ok(usize::from(first.is_some()) + more),
+        }
+    }
+
+    /// Listens on a channel; its name is taken as it is, capitals and all.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn listen(&mut self, channel: &str) -> Result<(), Fault> {
+        let sql = format!("LISTEN \"{}\"", channel.replace('"', "\"\""));
+        self.call(SHORT, |client| client.batch_execute(&sql))
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn probe(&mut self) -> Result<(), Fault> {
+        self.call(SHORT, |client| client.simple_query("SELECT 1").map(drop))
+    }
+
+    /// Whether this session and another one share processes of the server: then a pooler lends
+    /// them one for each transaction, and nothing that belongs to a connection lasts: LISTEN,
+    /// prepared statements, locks, settings. A busy pool may hide it, so it is looked at more than
+    /// once. <https://www.pgbouncer.org/features.html>
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn is_pooled_with(&mut self, other: &mut Session) -> Result<bool, Fault> {
+        let own = self.process(PROCESS)?;
+        for _ in 0..LOOKS {
+            // In a transaction the other one keeps its process, and we must get another.
+            let held = other.process(&format!("BEGIN; {PROCESS}"))?;
+            let shared = held == own || self.process(PROCESS)? != own;
+            other.call(SHORT, |client| client.batch_execute("ROLLBACK"))?;
+            if shared {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The process at the server's end, as [`PROCESS`] tells it. Without a prepared statement,
+    /// which might be elsewhere.
+    fn process(&mut self, sql: &str) -> Result<String, Fault> {
+        let answer = self.call(SHORT, |client| client.simple_query(sql))?;
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(row.unwrap_or_default().to_owned())
+    }
+
+    /// Where this session is connected to: host, port and database.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn fault(&self, error: &postgres::Error, begun: Instant) -> Fault {
+        if self.watchdog.has_bitten() {
+            return unanswered(&self.label, begun, &self.stop);
+        }
+        match fault::classify(error, &self.label, false) {
+            Fault::Statement(text) if self.client.is_closed() => Fault::Lost(text),
+            fault => fault,
+        }
+    }
+
+    /// For an error that arrived while nothing was asked: the connection has ended.
+    fn lost(&self, error: &postgres::Error, begun: Instant) -> Fault {
+        match self.fault(error, begun) {
+            Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => Fault::Lost(text),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.watchdog.arm(GOODBYE);
+    }
+}
+
+/// Takes the notifications that were read already; gives how many there were.
+fn buffered(arrived: &mut Notifications<'_>) -> usize {
+    let mut count = 0;
+    while !arrived.is_empty() && matches!(arrived.iter().next(), Ok(Some(_))) {
+        count += 1;
+    }
+    count
+}
+
+fn unanswered(label: &str, begun: Instant, stop: &Stop) -> Fault {
+    let waited = begun.elapsed().as_secs_f32();
+    let why = if stop.requested() { " (asked to stop)" } else { "" };
+    Fault::Lost(format!("{label}: no answer within {waited:.1} s{why}"))
+}
+
+/// `host=… port=… dbname=…`
+fn label(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => String::new(),
+    };
+    let address = match config.get_hostaddrs().first().map(ToString::to_string) {
+        Some(address) if address != host => format!(" ({address})"),
+        _ => String::new(),
+    };
+    format!(
+        "host={host}{address} port={} dbname={}",
+        config.get_ports().first().unwrap_or(&5432),
+        config.get_dbname().unwrap_or_default()
+    )
+}
+
+/// As libpq does, `sslmode=prefer` tries once more without TLS where TLS, or a rule of the server
+/// about it, was in the way.
+fn open_preferred(
+    config: &Config,
+    tls: Option<&MakeRustlsConnect>,
+    stop: &Stop,
+) -> Result<Session, Fault> {
+    match open_one(config, tls, stop) {
+        Err(failed) if failed.over_tls && config.get_ssl_mode() == SslMode::Prefer => {
+            let mut plain = config.clone();
+            plain.ssl_mode(SslMode::Disable);
+            open_one(&plain, None, stop).map_err(|second| {
+                let both = |text| format!("{}; without TLS: {text}", failed.fault);
+                match second.fault {
+                    Fault::Lost(text) => Fault::Lost(both(text)),
+                    Fault::Denied(text) => Fault::Denied(both(text)),
+                    Fault::Statement(text) => Fault::Statement(both(text)),
+                }
+            })
+        }
+        other => other.map_err(|failed| failed.fault),
+    }
+}
+
+/// Why a connection could not be opened, and whether it might have been without TLS.
+struct Unopened {
+    fault: Fault,
+    over_tls: bool,
+}
+
+impl From<Fault> for Unopened {
+    fn from(fault: Fault) -> Unopened {
+        Unopened { fault, over_tls: false }
+    }
+}
+
+/// The client's runtime ends the process if it gets no descriptors, so they are asked for before.
+fn enough_descriptors() -> io::Result<()> {
+    let pair = UnixStream::pair;
+    let _spare = (pair()?, pair()?, pair()?, pair()?);
+    Ok(())
+}
+
+fn open_one(
+    config: &Config,
+    tls: Option<&MakeRustlsConnect>,
+    stop: &Stop,
+) -> Result<Session, Unopened> {
+    let label = label(config);
+    let begun = Instant::now();
+    let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    loop {
+        enough_descriptors().map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
+        let left = limit.saturating_sub(begun.elapsed());
+        let mut config = config.clone();
+        config.connect_timeout(left.min(CONNECT_SLICE));
+        if tls.is_none() {
+            config.ssl_mode(SslMode::Disable);
+        }
+        let (watchdog, tls) = Watchdog::new(tls.cloned(), left, port, stop);
+        let error = match config.connect(tls) {
+            Ok(client) => {
+                let socket = watchdog.socket().ok_or(io::ErrorKind::NotFound.into());
+                let inbox = socket.and_then(Inbox::new);
+                let inbox = inbox.map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
+                let mut session =
+                    Session { client, inbox, watchdog, stop: stop.clone(), label, heard: 0 };
+                session.introduce()?;
+                return Ok(session);
+            }
+            Err(error) => error,
+        };
+        if watchdog.has_bitten() {
+            return Err(unanswered(&label, begun, stop).into());
+        }
+        if is_timeout(&error) && begun.elapsed() < limit && !stop.requested() {
+            continue;
+        }
+        let over_tls = fault::concerns_tls(&error);
+        return Err(Unopened { fault: fault::classify(&error, &label, true), over_tls });
+    }
+}
+
+/// Whether the kernel's part of connecting was cut off.
+fn is_timeout(error: &postgres::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+impl Session {
+    /// Limits on the server's side, and the isolation that the statements count on, whatever the
+    /// role has. Not sent with the connection, because poolers refuse that.
+    fn introduce(&mut self) -> Result<(), Fault> {
+        let sql = format!(
+            "SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}; \
+             SET default_transaction_isolation = 'read committed'",
+            STATEMENT_TIMEOUT.as_millis(),
+            LOCK_TIMEOUT.as_millis(),
+            IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
+        );
+        self.call(SHORT, |client| client.batch_execute(&sql))
+    }
+}

@@ -1,0 +1,99 @@
+//! What an error of the client means: which [`Fault`] it is, and how it is told.
+//!
+//! The server's DETAIL is never told: it may quote a row, and rows hold secrets.
+
+use crate::edges::pg::{Fault, UNPOOLED};
+use postgres::error::DbError;
+use std::error::Error as _;
+
+/// The fault behind `error`, met while doing `what` at `label`. While a session is being opened
+/// (`opening`), whatever the server does not excuse as passing must be changed by a person.
+pub fn classify(error: &postgres::Error, label: &str, opening: bool) -> Fault {
+    if let Some(refusal) = error.as_db_error() {
+        return by_state(refusal, label, opening);
+    }
+    let mut text = format!("{label}: {error}");
+    let mut next = error.source();
+    let mut kind = if error.is_closed() {
+        Fault::Lost
+    } else if opening {
+        Fault::Denied
+    } else {
+        Fault::Statement
+    };
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            // Only the system's own "permission denied" (on the socket) is a person's to change.
+            let refused = io.kind() == std::io::ErrorKind::PermissionDenied;
+            kind = if refused && io.raw_os_error().is_some() { Fault::Denied } else { Fault::Lost };
+            // An error of TLS travels inside one of the system.
+            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            {
+                text.push_str(hint(tls));
+                kind = if opening { Fault::Denied } else { Fault::Lost };
+            }
+        }
+        next = cause.source();
+    }
+    if text.ends_with("password missing") {
+        text.push_str(": the server asks for one; set PGPASSWORD, a password file, or password=");
+    }
+    kind(text)
+}
+
+/// Whether a connection without TLS might have been taken: the handshake failed, or no line of
+/// the server's `pg_hba.conf` fits (SQLSTATE 28000; a wrong password is 28P01).
+pub fn concerns_tls(error: &postgres::Error) -> bool {
+    let handshake = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<rustls::Error>());
+    handshake || error.code().is_some_and(|state| state.code() == "28000")
+}
+
+fn hint(error: &rustls::Error) -> &'static str {
+    use rustls::{CertificateError, Error};
+    match error {
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => " (its subjectAltName must list the host; its common name does not count)",
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            " (sslrootcert must name the authority that signed it)"
+        }
+        _ => "",
+    }
+}
+
+/// The fault that an SQLSTATE stands for.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
+    let state = refusal.code().code();
+    let text = format!("{label}: {} (SQLSTATE {state})", refusal.message());
+    // No such prepared statement, though we prepared it: this is another process of the server.
+    if state == "26000" {
+        let what = "a transaction pooler lent another connection";
+        return Fault::Lost(format!("{text}: {what}; {UNPOOLED}"));
+    }
+    // A column has another type than when the statement was prepared: a new connection prepares it
+    // anew. The server says so by this state alone, and none of ours asks for what it cannot do.
+    if state == "0A000" && !opening {
+        return Fault::Lost(format!("{text}; statements are prepared again on a new connection"));
+    }
+    let class = state.get(..2).unwrap_or_default();
+    match (class, state) {
+        // Connection; shutdowns and start-ups; too many connections; ended for being idle; a
+        // primary that has become a standby.
+        ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "25006") => {
+            Fault::Lost(text)
+        }
+        ("53" | "57" | "58" | "40" | "XX", _) if opening => Fault::Lost(text),
+        _ if opening => Fault::Denied(text),
+        // Authorisation; no such database, schema, table, column, function or type; no grant.
+        ("28", _) | (_, "3D000" | "3F000" | "42501" | "42P01" | "42703" | "42883" | "42704") => {
+            Fault::Denied(text)
+        }
+        _ => Fault::Statement(text),
+    }
+}

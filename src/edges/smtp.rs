@@ -1,0 +1,5 @@
+//! A client of SMTP: which server, and a conversation with it.
+
+pub mod server;
+pub mod session;
+mod socket;

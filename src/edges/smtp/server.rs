@@ -1,0 +1,257 @@
+//! Which SMTP server, and how it is spoken to: what MAILROOM_SMTP_URL says.
+
+use crate::mail::recipient as address;
+use percent_encoding::percent_decode_str;
+use std::fmt;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// When the connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// From its first byte (`smtps://`).
+    Immediate,
+    /// By STARTTLS, or not at all (`tls=required`).
+    Required,
+    /// By STARTTLS if the server offers it (`tls=opportunistic`).
+    Opportunistic,
+    /// Never (`tls=none`).
+    Never,
+}
+
+/// A server, and who we are to it. `Debug` and `Display` show no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// When the connection is encrypted.
+    pub encryption: Encryption,
+    /// A PEM file of the authorities to trust in place of Mozilla's, which are built in.
+    pub ca: Option<PathBuf>,
+    /// The name to give in EHLO; `None`: this machine's.
+    pub helo: Option<String>,
+    /// User and password; both or neither.
+    pub login: Option<(String, Zeroizing<String>)>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("encryption", &self.encryption)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = match self.encryption {
+            Encryption::Immediate => "immediate",
+            Encryption::Required => "required",
+            Encryption::Opportunistic => "opportunistic",
+            Encryption::Never => "none",
+        };
+        let login = if self.login.is_some() { "yes" } else { "no" };
+        write!(f, "server={} port={} tls={tls} login={login}", self.host, self.port)
+    }
+}
+
+impl Server {
+    /// Reads `smtps://user:password@host:465` or
+    /// `smtp://host:587?tls=required|opportunistic|none`; also `ca=FILE` and `helo=NAME`. What
+    /// stands in it may be percent-encoded. `password` is the one that came by itself.
+    ///
+    /// # Errors
+    /// What is wrong with it, without showing it.
+    pub fn parse(url: &str, password: Option<&str>) -> Result<Server, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or("must be a URL, such as smtps://user@mail.example.com or smtp://localhost:25")?;
+        let (mut encryption, usual) = match scheme.to_ascii_lowercase().as_str() {
+            "smtps" => (Encryption::Immediate, 465),
+            "smtp" => (Encryption::Required, 587),
+            _ => return Err("must begin with smtps:// or smtp://".to_owned()),
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let place = place.strip_suffix('/').unwrap_or(place);
+        let (who, place) = match place.rsplit_once('@') {
+            Some((who, place)) => (Some(who), place),
+            None => (None, place),
+        };
+        let (host, port) = host_and_port(place, usual)?;
+        let (mut ca, mut helo) = (None, None);
+        for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(parameter) {
+            let value = decode(value)?;
+            match name {
+                "tls" => encryption = tls(encryption, &value)?,
+                "ca" if !value.is_empty() => ca = Some(PathBuf::from(value.as_str())),
+                "helo" if is_name(&value) => helo = Some(value.as_str().to_owned()),
+                "ca" | "helo" => return Err(format!("its parameter {name} has no usable value")),
+                _ => return Err("has a parameter other than tls, ca and helo".to_owned()),
+            }
+        }
+        let login = login(who, password)?;
+        let server = Server { host, port, encryption, ca, helo, login };
+        server.check()?;
+        Ok(server)
+    }
+
+    /// Whether it runs on this machine.
+    pub fn is_here(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    }
+
+    /// A password must not cross a network in the clear.
+    fn check(&self) -> Result<(), String> {
+        if self.login.is_some() && self.encryption == Encryption::Never && !self.is_here() {
+            return Err("has a password that tls=none would send in the clear".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn parameter(pair: &str) -> (&str, &str) {
+    pair.split_once('=').unwrap_or((pair, ""))
+}
+
+fn host_and_port(place: &str, usual: u16) -> Result<(String, u16), String> {
+    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or("?"))),
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b)) {
+        return Err("names no host".to_owned());
+    }
+    let port = match port {
+        None => usual,
+        Some(text) => match text.parse() {
+            Ok(port) if port != 0 => port,
+            _ => return Err("has a port that is none".to_owned()),
+        },
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn tls(now: Encryption, value: &str) -> Result<Encryption, String> {
+    match (now, value) {
+        (Encryption::Immediate, "required") => Ok(Encryption::Immediate),
+        (Encryption::Immediate, _) => Err("is smtps://, which is always encrypted".to_owned()),
+        (_, "required") => Ok(Encryption::Required),
+        (_, "opportunistic") => Ok(Encryption::Opportunistic),
+        (_, "none") => Ok(Encryption::Never),
+        _ => Err("has a parameter tls that is not required, opportunistic or none".to_owned()),
+    }
+}
+
+fn login(
+    who: Option<&str>,
+    password: Option<&str>,
+) -> Result<Option<(String, Zeroizing<String>)>, String> {
+    let Some(who) = who else {
+        return match password {
+            None => Ok(None),
+            Some(_) => Err("has no user for the password of MAILROOM_SMTP_PASSWORD".to_owned()),
+        };
+    };
+    let (user, inside) = match who.split_once(':') {
+        Some((user, inside)) => (user, Some(inside)),
+        None => (who, None),
+    };
+    let user = decode(user)?;
+    let password = match (inside, password) {
+        (Some(_), Some(_)) => {
+            return Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one".to_owned());
+        }
+        (Some(inside), None) => decode(inside)?,
+        (None, Some(password)) => Zeroizing::new(password.to_owned()),
+        (None, None) => {
+            return Err("has a user and no password: set MAILROOM_SMTP_PASSWORD".to_owned());
+        }
+    };
+    if user.is_empty() || user.contains('\0') || password.contains('\0') {
+        return Err("has a user or password that cannot be used".to_owned());
+    }
+    Ok(Some((user.as_str().to_owned(), password)))
+}
+
+fn decode(text: &str) -> Result<Zeroizing<String>, String> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(Zeroizing::new(text.into_owned())),
+        Err(_) => Err("has a percent-encoded part that is not UTF-8".to_owned()),
+    }
+}
+
+/// Whether it may stand in EHLO: a host name or `[address]`.
+fn is_name(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        Some(bare) => bare.trim_start_matches("IPv6:").parse::<std::net::IpAddr>().is_ok(),
+        None => address::check(&format!("x@{text}")).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_how_and_who() {
+        let server = Server::parse("smtps://user:p%40ss@mail.example.com", None).unwrap();
+        assert_eq!((server.host.as_str(), server.port), ("mail.example.com", 465));
+        assert_eq!(server.encryption, Encryption::Immediate);
+        let (user, password) = server.login.clone().unwrap();
+        assert_eq!((user.as_str(), password.as_str()), ("user", "p@ss"));
+        assert!(!format!("{server:?} {server}").contains("p@ss"));
+
+        let server = Server::parse("smtp://me%40x.org@[::1]:25?tls=none", Some("pw")).unwrap();
+        assert_eq!((server.host.as_str(), server.port), ("::1", 25));
+        assert_eq!(server.login.unwrap().0, "me@x.org");
+        for (query, encryption) in [
+            ("", Encryption::Required),
+            ("?tls=required", Encryption::Required),
+            ("?tls=opportunistic", Encryption::Opportunistic),
+            ("/?tls=none&helo=mx.example.com&ca=/etc/a%20b.pem", Encryption::Never),
+        ] {
+            let server = Server::parse(&format!("smtp://relay{query}"), None).unwrap();
+            assert_eq!((server.port, server.encryption), (587, encryption));
+            let more = encryption == Encryption::Never;
+            assert_eq!(server.helo.as_deref(), more.then_some("mx.example.com"));
+            assert_eq!(server.ca, more.then(|| PathBuf::from("/etc/a b.pem")));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_password() {
+        for (url, password, fault) in [
+            ("mail.example.com", None, "must be a URL"),
+            ("https://u:hunter2@x", None, "must begin with"),
+            ("smtp://u:hunter2@", None, "names no host"),
+            ("smtp://a b", None, "names no host"),
+            ("smtp://h:0", None, "port"),
+            ("smtp://h:x", None, "port"),
+            ("smtp://[::1]25", None, "port"),
+            ("smtp://h?tls=maybe", None, "parameter tls"),
+            ("smtps://h?tls=none", None, "always encrypted"),
+            ("smtp://h?color=red", None, "other than tls"),
+            ("smtp://h?helo=a%0d%0aMAIL", None, "parameter helo"),
+            ("smtp://h", Some("hunter2"), "no user"),
+            ("smtp://u@h", None, "no password"),
+            ("smtp://u:hunter2@h", Some("hunter2"), "set one"),
+            ("smtp://u:hunter2@h?tls=none", None, "in the clear"),
+            ("smtp://u:hunter2%ff@h", None, "UTF-8"),
+            ("smtp://u:hunter2%00@h", None, "cannot be used"),
+        ] {
+            let error = Server::parse(url, password).unwrap_err();
+            assert!(error.contains(fault), "{url}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(Server::parse("smtp://u:p@localhost?tls=none", None).is_ok());
+    }
+}

@@ -1,0 +1,103 @@
+//! Where messages come from, and where their outcomes go back to.
+
+use crate::mail::error::Error;
+use crate::mail::model::{Batch, Outcome};
+use crate::mail::pace::Quota;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the pump wants next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// At most this many messages; fewer than a batch while a hold is being probed.
+    pub limit: usize,
+    /// Actions that are held and must not be handed out.
+    pub held: Vec<u16>,
+    /// Return by then, with or without a batch; `None`: no limit.
+    pub until: Option<Instant>,
+}
+
+/// What the source gives.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A batch to hand over. Its outcomes must come back through [`Source::settle`].
+    Batch(Batch),
+    /// Nothing by the time asked for, or the stop flag was raised.
+    Idle,
+    /// Nothing: the limit of the day is reached, counting what other processes have in hand.
+    Full,
+    /// Nothing, ever again.
+    End,
+}
+
+/// One end of the pump: hands out batches and writes down what became of them.
+pub trait Source {
+    /// Waits for a batch.
+    ///
+    /// # Errors
+    /// Only what the process cannot outlive; faults that pass are waited out inside.
+    fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
+
+    /// Waits without handing out anything, until `until` or sooner, keeping the connection alive.
+    ///
+    /// Gives `false` if the process was asked to stop and nothing is left to hand out.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn idle(&mut self, until: Instant) -> Result<bool, Error>;
+
+    /// Writes down the outcomes, one for each message of the batch and in its order.
+    ///
+    /// `probe` is how long what is held should wait.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn settle(
+        &mut self,
+        batch: Batch,
+        outcomes: Vec<Outcome>,
+        probe: Duration,
+    ) -> Result<(), Error>;
+
+    /// The recipients of the last 24 hours by slots of ten minutes, the latest first, of all
+    /// processes on this database; `None` if there is no database to ask.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        Ok(None)
+    }
+
+    /// Ends: keeps for later what was taken and could not be handed over.
+    ///
+    /// # Errors
+    /// What could not be kept, or what the exit status must say of the input.
+    fn close(&mut self) -> Result<(), Error>;
+}
+
+/// The other end of the pump: hands a batch over and reports what was said of each message.
+pub trait Transport {
+    /// Hands the batch over.
+    ///
+    /// The answer has one outcome for each message of the batch, in its order. A fault of any
+    /// kind is an outcome too: this does not fail and does not panic.
+    fn send(&mut self, batch: &Batch) -> Vec<Outcome>;
+
+    /// What the provider allows the account now, if it tells.
+    fn quota(&mut self) -> Option<Quota> {
+        None
+    }
+
+    /// Why nothing can be handed over any more, if that is so: the process ends, and what was
+    /// not handed over is released.
+    fn broken(&mut self) -> Option<Error> {
+        None
+    }
+}
+
+/// The text of a new lease: who, and a number that no other lease has. (The commands do not begin
+/// where there are no random numbers.)
+pub fn new_lease(holder: &str) -> Arc<str> {
+    let nonce = getrandom::u64().unwrap_or_default();
+    Arc::from(format!("{holder}:{}:{nonce:016x}", std::process::id()))
+}

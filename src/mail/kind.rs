@@ -1,0 +1,246 @@
+//! Which template an action's mail is made from, and the data that fills it.
+//!
+//! In scope: parsing MAILROOM_TEMPLATES, the template data as JSON. Out of scope: sending, and the
+//! templates themselves, which live at the provider.
+
+use crate::mail::model::Message;
+use std::collections::BTreeMap;
+
+/// The longest template name that SES takes.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Template.html>
+const NAME_LIMIT: usize = 64;
+
+/// The template of each action number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Templates(BTreeMap<u16, String>);
+
+impl Templates {
+    /// Reads `1=activationv1,2=passwordrecoveryv1`: a number, `=` and a name, separated by commas;
+    /// blanks around each part are ignored.
+    ///
+    /// # Errors
+    /// Text that says which entry is wrong and what is expected there.
+    pub fn parse(text: &str) -> Result<Templates, String> {
+        let mut templates = BTreeMap::new();
+        for entry in text.split(',').map(str::trim) {
+            let (number, name) = entry.split_once('=').ok_or_else(|| {
+                format!("{entry:?} is not NUMBER=TEMPLATE, such as 1=activationv1")
+            })?;
+            let (number, name) = (action(number.trim())?, template(name.trim())?);
+            if templates.insert(number, name).is_some() {
+                return Err(format!("{entry:?} names a second template for action {number}"));
+            }
+        }
+        Ok(Templates(templates))
+    }
+
+    /// The template of an action, if it has one.
+    pub fn name(&self, action: u16) -> Option<&str> {
+        self.0.get(&action).map(String::as_str)
+    }
+
+    /// All pairs, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
+        self.0.iter().map(|(number, name)| (*number, name.as_str()))
+    }
+}
+
+fn action(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<u16>()
+        .ok()
+        .filter(|number| digits && (1..=32767).contains(number))
+        .ok_or_else(|| format!("{text:?} is not an action number (1 to 32767)"))
+}
+
+fn template(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if text.is_empty() || text.len() > NAME_LIMIT || !text.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is not a template name (1 to {NAME_LIMIT} letters, digits, - and _)"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The data of one message: `{"login":…,"secret":…,"code":…}`, where `secret` is the signed token.
+pub fn data(message: &Message) -> String {
+    object(&message.login, &message.token, &message.code)
+}
+
+/// The same with empty strings: SES asks for default data and ours must never show in a mail.
+pub fn empty_data() -> String {
+    object("", "", "")
+}
+
+/// The variables that every message's data has.
+pub const VARIABLES: [&str; 3] = ["login", "secret", "code"];
+
+/// A message like those that are sent, to show and to try templates with; its token is none.
+pub fn example(action: u16) -> Message {
+    Message {
+        action,
+        email: "john@example.com".to_owned(),
+        login: "john".to_owned(),
+        token: format!("{:A<86}", "EXAMPLE"),
+        code: "01234".to_owned(),
+        ticket: None,
+    }
+}
+
+/// The variables in a template's text that are not sent. Comments and the words of the template
+/// language (`#if`, `/if`, `else`, partials) are not variables.
+pub fn unsent(text: &str) -> Vec<String> {
+    let tags = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+    let names = tags.map(|(tag, _)| tag.trim_matches(['{', '&', '~', ' ']).trim());
+    let variable = |name: &&str| {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !name.is_empty() && name.chars().all(plain) && !matches!(*name, "else" | "this")
+    };
+    let unsent = names.filter(variable).filter(|name| !VARIABLES.contains(name));
+    unsent.map(str::to_owned).collect()
+}
+
+fn object(login: &str, token: &str, code: &str) -> String {
+    let mut out = Vec::with_capacity(40 + login.len() + token.len() + code.len());
+    for (before, value) in [("{\"code\":", code), (",\"login\":", login), (",\"secret\":", token)] {
+        out.extend_from_slice(before.as_bytes());
+        quote(value, &mut out);
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Adds a text to `out` as JSON.
+pub fn quote(text: &str, out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing into memory cannot fail, and a text is always JSON.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+/// As [`quote`] of [`data`], which almost always is this short.
+pub fn quote_data(message: &Message, out: &mut Vec<u8>) {
+    let Message { login, token, code, .. } = message;
+    if !(is_plain(login) && is_plain(token) && is_plain(code)) {
+        return quote(&data(message), out);
+    }
+    let pieces = [
+        r#""{\"code\":\""#,
+        code,
+        r#"\",\"login\":\""#,
+        login,
+        r#"\",\"secret\":\""#,
+        token,
+        r#"\"}""#,
+    ];
+    for piece in pieces {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+/// Whether JSON has no escapes for this text.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_has_the_template_that_was_named_for_it() {
+        let templates =
+            Templates::parse(" 1=activationv1, 2 = password-recovery_v1 ,30=x").unwrap();
+        assert_eq!(templates.name(1), Some("activationv1"));
+        assert_eq!(templates.name(2), Some("password-recovery_v1"));
+        assert_eq!(templates.name(30), Some("x"));
+        assert_eq!(templates.name(3), None);
+        assert_eq!(templates.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_malformed_list_is_refused_with_the_entry_at_fault() {
+        for (text, fault) in [
+            ("", "\"\" is not NUMBER=TEMPLATE"),
+            ("1=a,", "\"\" is not NUMBER=TEMPLATE"),
+            ("activationv1", "\"activationv1\" is not NUMBER=TEMPLATE"),
+            ("0=a", "\"0\" is not an action number"),
+            ("+1=a", "\"+1\" is not an action number"),
+            ("32768=a", "\"32768\" is not an action number"),
+            ("x=a", "\"x\" is not an action number"),
+            ("1=", "\"\" is not a template name"),
+            ("1=a b", "\"a b\" is not a template name"),
+            ("1=a=b", "\"a=b\" is not a template name"),
+            ("1=a,2=b,1=c", "\"1=c\" names a second template for action 1"),
+        ] {
+            let error = Templates::parse(text).unwrap_err();
+            assert!(error.contains(fault), "{text:?} gave {error:?}");
+        }
+        assert!(Templates::parse(&format!("1={}", "a".repeat(65))).is_err());
+        assert!(Templates::parse(&format!("1={}", "a".repeat(64))).is_ok());
+    }
+
+    #[test]
+    fn a_login_stands_in_the_data_as_it_is() {
+        for login in ["john", "a,b", "\"q\"", "a\nb", "back\\slash", "\u{1F600}", "{{secret}}", ""]
+        {
+            let message = Message {
+                action: 2,
+                email: "a@example.com".into(),
+                login: login.into(),
+                token: "T".into(),
+                code: "01234".into(),
+                ticket: None,
+            };
+            let read: serde_json::Value = serde_json::from_str(&data(&message)).unwrap();
+            assert_eq!(read, serde_json::json!({"login": login, "secret": "T", "code": "01234"}));
+        }
+        let read: serde_json::Value = serde_json::from_str(&empty_data()).unwrap();
+        assert_eq!(read, serde_json::json!({"login": "", "secret": "", "code": ""}));
+    }
+
+    #[test]
+    fn the_example_has_the_variables_that_are_sent() {
+        let read: serde_json::Value = serde_json::from_str(&data(&example(1))).unwrap();
+        let mut sent: Vec<&str> = read.as_object().unwrap().keys().map(String::as_str).collect();
+        sent.sort_unstable();
+        let mut said = VARIABLES;
+        said.sort_unstable();
+        assert_eq!(sent, said);
+        assert_eq!(example(1).token.len(), 86);
+    }
+
+    #[test]
+    fn variables_that_are_not_sent_are_found() {
+        let text = "{{login}} {{{secret}}} {{ code }}{{name}} {{&first.name}} {{! note }} \
+                    {{#if code}}{{else}}{{/if}} {{> part}} {{ unclosed";
+        assert_eq!(unsent(text), ["name", "first.name"]);
+    }
+
+    #[test]
+    fn data_is_quoted_as_json_whatever_stands_in_it() {
+        let odd = [
+            "",
+            "plain",
+            "o'Brien \u{e9}\u{1F600}\u{7f}",
+            "a\"b",
+            "back\\slash",
+            "line\nfeed\0\u{1b}",
+        ];
+        for login in odd {
+            let message = Message { login: login.to_owned(), ..example(1) };
+            let wanted = serde_json::json!({
+                "code": message.code, "login": message.login, "secret": message.token,
+            });
+            assert_eq!(data(&message), wanted.to_string());
+            let mut quoted = Vec::new();
+            quote_data(&message, &mut quoted);
+            assert_eq!(quoted, serde_json::to_vec(&wanted.to_string()).unwrap());
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! How fast, how often, and when not at all: backoff, rate, day limit, holds.
+//!
+//! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness,
+//! asking the database or the provider.
+
+mod absence;
+mod backoff;
+mod day;
+mod hold;
+mod throttle;
+
+pub use backoff::{BACKOFF_CAP, backoff};
+pub use hold::Hold;
+
+use crate::mail::model::{Outcome, Scope};
+use absence::{Absence, Met};
+use day::{Allowance, Limit};
+use hold::Holds;
+use std::time::{Duration, Instant};
+use throttle::Throttle;
+
+/// What the pump may do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// Hand out up to `limit` messages, none of the actions in `held`. `until` is when the next
+    /// held action may be probed.
+    Go {
+        /// Messages.
+        limit: usize,
+        /// Numbers of the actions.
+        held: Vec<u16>,
+        /// Look again by then.
+        until: Option<Instant>,
+    },
+    /// Nothing before this moment.
+    Wait(Instant),
+}
+
+/// What a provider allows an account; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Recipients a second.
+    pub rate: Option<f64>,
+    /// Recipients in any 24 hours.
+    pub daily: Option<u64>,
+    /// How many of these are left now.
+    pub left: Option<u64>,
+}
+
+/// What changed when outcomes came in; worth a line in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A hold began, or was found to go on: the reason, for how long it has lasted, and the wait
+    /// until the next probe.
+    Held(Scope, String, Duration, Duration),
+    /// A hold is over; it lasted so long.
+    Released(Scope, Duration),
+    /// The provider throttles: the rate is now so many recipients a second.
+    Slowed(f64),
+    /// The provider was not reached or cannot serve: nothing is tried for so long.
+    Unreached(Duration),
+    /// The provider asked for a pause: nothing is tried for so long.
+    Asked(Duration),
+    /// The provider told what it allows; the rate is now so many recipients a second.
+    Allowed(Quota, f64),
+    /// The limit of the day is reached, ours or the provider's: nothing goes for so long.
+    Full(Duration),
+}
+
+/// The pace of one transport.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    limit: usize,
+    /// Recipients a second that were asked for; infinite for a pipe.
+    rate: f64,
+    throttle: Throttle,
+    /// The moment from which the next batch may go.
+    free_at: Option<Instant>,
+    day: Option<Limit>,
+    allowance: Allowance,
+    /// It was said that the day's limit is reached.
+    full: bool,
+    holds: Holds,
+    absence: Absence,
+}
+
+/// The wait for other processes to settle what they have in hand.
+const CROWDED: Duration = Duration::from_secs(1);
+/// The longest wait that a rate can ask for, in seconds.
+const LONGEST: f64 = 86_400.0;
+
+impl Pace {
+    /// No rate, no limit: for a pipe, whose reader sets the pace.
+    pub fn unlimited(limit: usize) -> Pace {
+        Pace::new(limit, f64::INFINITY, None)
+    }
+
+    /// Batches of up to `limit`, `rate` recipients a second, and a limit for any 24 hours.
+    pub fn new(limit: usize, rate: f64, daily: Option<u64>) -> Pace {
+        Pace {
+            limit,
+            rate,
+            throttle: Throttle::new(),
+            free_at: None,
+            day: daily.map(Limit::new),
+            allowance: Allowance::default(),
+            full: false,
+            holds: Holds::default(),
+            absence: Absence::default(),
+        }
+    }
+
+    /// Whether [`Pace::seed`] is due: at the start, and now and then, for others may send too.
+    pub fn wants_counts(&self, now: Instant) -> bool {
+        self.day.as_ref().is_some_and(|day| day.is_stale(now))
+    }
+
+    /// Takes the recipients of the last 24 hours by slots of ten minutes, the latest first, as
+    /// the database knows them. `None`: there is no database, what is known here must do.
+    pub fn seed(&mut self, counts: Option<&[u64]>, now: Instant) {
+        if let Some(day) = &mut self.day {
+            day.seed(counts, now);
+        }
+    }
+
+    /// Whether [`Pace::allow`] is due: at the start, then hourly, or oftener near the end.
+    pub fn wants_quota(&self, now: Instant) -> bool {
+        self.rate.is_finite() && self.allowance.is_stale(now)
+    }
+
+    /// Takes what the provider allows; the lower of that and the settings wins. `None`: it does
+    /// not tell, or not now.
+    pub fn allow(&mut self, quota: Option<Quota>, now: Instant) -> Option<Change> {
+        let before = self.allowance.quota;
+        self.allowance.take(quota, now);
+        let quota = quota?;
+        let same = (before.rate, before.daily) == (quota.rate, quota.daily);
+        (!same).then(|| Change::Allowed(quota, self.top_rate()))
+    }
+
+    /// Recipients a second when nothing throttles.
+    fn top_rate(&self) -> f64 {
+        self.allowance.quota.rate.map_or(self.rate, |rate| rate.min(self.rate))
+    }
+
+    /// Tells once when the day's limit is reached, and until when.
+    pub fn news(&mut self, now: Instant) -> Option<Change> {
+        let room = self.room(now);
+        let was_full = std::mem::replace(&mut self.full, room.is_err());
+        let at = room.err().filter(|_| !was_full)?;
+        Some(Change::Full(at.saturating_duration_since(now)))
+    }
+
+    /// How many may go today, or when to look again.
+    fn room(&mut self, now: Instant) -> Result<usize, Instant> {
+        let ours = self.day.as_mut().map_or(Ok(u64::MAX), |day| day.room(now));
+        let room = match (ours, self.allowance.room(now)) {
+            (Ok(ours), Ok(theirs)) => ours.min(theirs),
+            (Err(ours), Err(theirs)) => return Err(ours.max(theirs)),
+            (Err(at), _) | (_, Err(at)) => return Err(at),
+        };
+        Ok(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
+    /// The holds in force.
+    pub fn holds(&self) -> &[Hold] {
+        self.holds.in_force()
+    }
+
+    /// How long what was held in a batch with these outcomes should wait. Other holds do not
+    /// count: they may be probed much later.
+    pub fn probe_delay(&self, outcomes: &[Outcome], now: Instant) -> Duration {
+        let scope = |outcome: &Outcome| match outcome {
+            Outcome::Hold { scope, .. } => Some(*scope),
+            _ => None,
+        };
+        let met: Vec<Scope> = outcomes.iter().filter_map(scope).collect();
+        self.holds.probe_delay(&met, now)
+    }
+
+    /// Whether a batch may go now.
+    pub fn permit(&mut self, now: Instant) -> Permit {
+        // No batch is more than the provider takes in a second.
+        let second = self.allowance.quota.rate.map_or(usize::MAX, |rate| rate.max(1.0) as usize);
+        // None keeps the next one waiting for longer than a minute, but for a single message.
+        let minute = (self.throttle.rate(self.top_rate()) * 60.0).max(1.0) as usize;
+        let mut limit = self.limit.min(second).min(minute);
+        if let Some(probe_at) = self.holds.everything() {
+            if now < probe_at {
+                return Permit::Wait(probe_at);
+            }
+            limit = 1;
+        }
+        if let Some(free_at) = self.free_at.filter(|&free_at| now < free_at) {
+            return Permit::Wait(free_at);
+        }
+        match self.room(now) {
+            Ok(room) => limit = limit.min(room),
+            Err(free_at) => return Permit::Wait(free_at),
+        }
+        let (held, until) = self.holds.actions(now);
+        Permit::Go { limit, held, until }
+    }
+
+    /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
+    /// the counts are due again, and a short wait.
+    pub fn crowded(&mut self, now: Instant) {
+        if let Some(day) = &mut self.day {
+            day.forget();
+        }
+        self.pause(CROWDED, now);
+    }
+
+    /// Nothing goes for so long, or longer if the rate has it so; gives how long that is.
+    fn pause(&mut self, pause: Duration, now: Instant) -> Duration {
+        let at = self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause));
+        self.free_at = Some(at);
+        at.saturating_duration_since(now)
+    }
+
+    /// Takes note that `recipients` are handed over at `now`: that takes its time, whatever becomes
+    /// of them.
+    pub fn spent(&mut self, recipients: usize, now: Instant) {
+        let rate = self.throttle.rate(self.top_rate());
+        if rate.is_finite() && rate > 0.0 {
+            // A provider may tell any rate; no wait is endless.
+            let cost = Duration::from_secs_f64((recipients as f64 / rate).min(LONGEST));
+            self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
+        }
+    }
+
+    /// Learns from the outcomes of one batch, given with the action of each message. What was
+    /// accepted, or may have been, counts for the day.
+    pub fn learn<'a>(
+        &mut self,
+        outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
+        now: Instant,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut held: Vec<(Scope, String)> = Vec::new();
+        let mut throttled = false;
+        let mut accepted: Vec<u16> = Vec::new();
+        let (mut met, mut taken) = (Met::default(), 0);
+        for (action, outcome) in outcomes {
+            met.add(outcome);
+            if let Outcome::Accepted { .. } | Outcome::Retry { ambiguous: true, .. } = outcome {
+                taken += 1;
+            }
+            match outcome {
+                Outcome::Hold { scope, why } => {
+                    if !held.iter().any(|(known, _)| known == scope) {
+                        held.push((*scope, why.clone()));
+                    }
+                }
+                Outcome::Retry { throttled: true, .. } => throttled = true,
+                Outcome::Retry { .. } => {}
+                Outcome::Accepted { .. } | Outcome::Reject { .. } => accepted.push(action),
+            }
+        }
+        if let Some(day) = &mut self.day {
+            day.spend(taken, now);
+        }
+        self.allowance.spend(taken);
+        let (told, free) = self.holds.learn(&held, &accepted, now);
+        changes.extend(told);
+        if free {
+            // The cause may have been the quota.
+            self.allowance.forget();
+        }
+        let slower = self.throttle.learn(throttled, self.top_rate(), now);
+        changes.extend(slower.map(Change::Slowed));
+        changes.extend(self.reach(&met, now));
+        changes
+    }
+
+    /// Pauses when a whole batch did not reach the provider, or it asked for a pause.
+    fn reach(&mut self, met: &Met, now: Instant) -> Option<Change> {
+        let lasted = self.absence.lasts();
+        let change = self.absence.learn(met);
+        if lasted && !self.absence.lasts() {
+            self.allowance.forget();
+        }
+        Some(match change? {
+            Change::Unreached(pause) => Change::Unreached(self.pause(pause, now)),
+            Change::Asked(pause) => Change::Asked(self.pause(pause, now)),
+            other => other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn accepted() -> Outcome {
+        Outcome::Accepted { provider_id: "id".into() }
+    }
+
+    fn held(scope: Scope) -> Outcome {
+        Outcome::Hold { scope, why: "paused".into() }
+    }
+
+    fn retry(throttled: bool, away: bool) -> Outcome {
+        let why = "later".to_owned();
+        Outcome::Retry { after: None, why, ambiguous: false, throttled, away }
+    }
+
+    fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
+        pace.learn(std::iter::once((action, outcome)), now)
+    }
+
+    #[test]
+    fn a_hold_on_everything_waits_and_is_probed_with_one_message_ever_more_rarely() {
+        let start = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        let mut now = start;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(learn(&mut pace, 1, &held(Scope::All), now).len(), 1);
+            let Permit::Wait(at) = pace.permit(now) else { panic!("not held") };
+            waits.push((at - now).as_secs());
+            now = at;
+            assert!(matches!(pace.permit(now), Permit::Go { limit: 1, .. }));
+        }
+        assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+        let changes = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(changes, [Change::Released(Scope::All, now - start)]);
+        assert!(matches!(pace.permit(now), Permit::Go { limit: 10, .. }));
+    }
+
+    #[test]
+    fn a_hold_on_one_action_lets_the_others_go() {
+        let now = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        let _ = learn(&mut pace, 2, &held(Scope::Action(2)), now);
+        let Permit::Go { held, until, .. } = pace.permit(now) else { panic!("all held") };
+        assert_eq!((held, until), (vec![2], Some(now + 30 * SECOND)));
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(pace.holds().len(), 1, "another action's success ends no hold");
+        let Permit::Go { held, .. } = pace.permit(now + 30 * SECOND) else { panic!("all held") };
+        assert!(held.is_empty(), "the probe is let through");
+    }
+
+    #[test]
+    fn throttling_halves_the_rate_and_quiet_gives_it_back() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 40.0, None);
+        assert_eq!(learn(&mut pace, 1, &retry(true, false), now), [Change::Slowed(20.0)]);
+        pace.spent(10, now);
+        assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 2));
+        let wait = |pace: &mut Pace, now: Instant| {
+            pace.spent(10, now);
+            let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+            at - now
+        };
+        now += 9 * SECOND;
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(wait(&mut pace, now), SECOND / 2, "not yet");
+        now += SECOND;
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(wait(&mut pace, now).as_millis(), 10_000 / 38, "not all at once");
+        for _ in 0..20 {
+            now += 10 * SECOND;
+            let _ = learn(&mut pace, 1, &accepted(), now);
+        }
+        assert_eq!(wait(&mut pace, now), SECOND / 4);
+    }
+
+    #[test]
+    fn however_often_it_is_throttled_the_rate_falls_to_a_64th_and_no_further() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 64.0, None);
+        let mut rates = Vec::new();
+        for _ in 0..8 {
+            rates.extend(learn(&mut pace, 1, &retry(true, false), now));
+            now += SECOND;
+        }
+        let expected = [32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0].map(Change::Slowed);
+        assert_eq!(rates, expected);
+    }
+
+    #[test]
+    fn a_rate_of_almost_nothing_is_a_wait_and_no_fault() {
+        let now = Instant::now();
+        for rate in [1e-300, f64::MIN_POSITIVE] {
+            let mut pace = Pace::new(10, 50.0, None);
+            let _ = pace.allow(Some(Quota { rate: Some(rate), ..Quota::default() }), now);
+            pace.spent(1, now);
+            assert_eq!(pace.permit(now), Permit::Wait(now + 86_400 * SECOND));
+        }
+    }
+
+    #[test]
+    fn what_no_provider_took_does_not_count_for_the_day() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 1000.0, Some(15));
+        let full = |pace: &mut Pace, now| pace.news(now).is_some();
+        let refused = Outcome::Reject { why: "no such user".into() };
+        for outcome in [retry(false, true), retry(true, false), held(Scope::All), refused] {
+            for _ in 0..20 {
+                pace.spent(1, now);
+                let _ = learn(&mut pace, 1, &outcome, now);
+                assert!(!full(&mut pace, now), "{outcome:?}");
+                now += SECOND;
+            }
+        }
+        let why = "no answer".to_owned();
+        let unknown = |away| {
+            let why = why.clone();
+            Outcome::Retry { after: None, why, ambiguous: true, throttled: false, away }
+        };
+        for outcome in [unknown(false), unknown(true), accepted()] {
+            for _ in 0..5 {
+                assert!(!full(&mut pace, now), "{outcome:?}");
+                let _ = learn(&mut pace, 1, &outcome, now);
+            }
+        }
+        assert!(full(&mut pace, now));
+    }
+}

@@ -1,0 +1,285 @@
+//! The signed text that goes into a mail, and the only holder of the key.
+//!
+//! HMAC-SHA256 ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)) over the path of the action,
+//! the 32 bytes of the secret, and for some actions the five digits of the code. The token is
+//! unpadded base64url ([RFC 4648, section 5](https://www.rfc-editor.org/rfc/rfc4648#section-5))
+//! of secret and MAC: 64 bytes, 86 characters.
+
+use crate::mail::model::Action;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Characters of a token.
+const TOKEN_LEN: usize = 86;
+const SECRET_LEN: usize = 32;
+const MAC_LEN: usize = 32;
+const CODE_LEN: usize = 5;
+
+/// The HMAC key: 32 bytes. Not shown by `Debug`, wiped when dropped.
+#[derive(Clone)]
+pub struct SigningKey(Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(…)")
+    }
+}
+
+impl SigningKey {
+    /// Reads a key from 64 hexadecimal digits of either case.
+    ///
+    /// # Errors
+    /// What is wrong with the text, without the text.
+    pub fn from_hex(text: &str) -> Result<SigningKey, String> {
+        let mut key = Zeroizing::new([0; 32]);
+        let length = text.chars().count();
+        if length != 64 {
+            return Err(format!("must be 64 hexadecimal digits (32 bytes), but has {length}"));
+        }
+        match hex::decode_to_slice(text, &mut *key) {
+            Ok(()) => Ok(SigningKey(key)),
+            Err(hex::FromHexError::InvalidHexCharacter { index, .. }) => {
+                Err(format!("character {} is no hexadecimal digit", index + 1))
+            }
+            Err(_) => Err("must be 64 hexadecimal digits (32 bytes)".to_owned()),
+        }
+    }
+
+    fn key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.0)
+    }
+
+    /// What signs: made once for many tokens, because half the work of a MAC is in it, and not kept
+    /// for longer than that, because it is not wiped.
+    pub fn signer(&self) -> Signer {
+        Signer(self.key())
+    }
+
+    /// Whether the token was signed with this key for `path`, and for `code` if there is one.
+    /// Compares in constant time.
+    fn signed(&self, token: &Parsed, path: &str, code: Option<&str>) -> bool {
+        let mut data = Zeroizing::new(Vec::with_capacity(path.len() + SECRET_LEN + CODE_LEN));
+        data.extend_from_slice(path.as_bytes());
+        data.extend_from_slice(&token.0[..SECRET_LEN]);
+        data.extend_from_slice(code.unwrap_or_default().as_bytes());
+        hmac::verify(&self.key(), &data, &token.0[SECRET_LEN..]).is_ok()
+    }
+}
+
+/// A key that is ready to sign.
+pub struct Signer(hmac::Key);
+
+impl Signer {
+    /// Signs a secret for an action and gives the token.
+    ///
+    /// # Errors
+    /// Why this row cannot be signed: the secret is not 32 bytes, or the action signs the code
+    /// and the code is not five ASCII digits.
+    pub fn sign(
+        &self,
+        action: &Action,
+        secret: &[u8],
+        code: Option<&str>,
+    ) -> Result<String, String> {
+        if secret.len() != SECRET_LEN {
+            return Err(format!("the secret is {} bytes long, not {SECRET_LEN}", secret.len()));
+        }
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(action.path.as_bytes());
+        context.update(secret);
+        if action.signs_code {
+            context.update(signed_code(code)?.as_bytes());
+        }
+        let mut bytes = Zeroizing::new([0; SECRET_LEN + MAC_LEN]);
+        bytes[..SECRET_LEN].copy_from_slice(secret);
+        bytes[SECRET_LEN..].copy_from_slice(context.sign().as_ref());
+        Ok(URL_SAFE_NO_PAD.encode(*bytes))
+    }
+}
+
+/// Whether a text is a code: five ASCII digits.
+pub fn is_code(text: &str) -> bool {
+    text.len() == CODE_LEN && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn signed_code(code: Option<&str>) -> Result<&str, String> {
+    match code {
+        None => Err("the code is missing, and this action signs it".to_owned()),
+        Some(code) if is_code(code) => Ok(code),
+        Some(_) => Err("the code is not five digits, and this action signs it".to_owned()),
+    }
+}
+
+/// The bytes of a token: secret and MAC, not checked.
+pub struct Parsed(Zeroizing<[u8; SECRET_LEN + MAC_LEN]>);
+
+impl Parsed {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// What is wrong with its shape, without the text.
+    pub fn from_text(text: &str) -> Result<Parsed, String> {
+        let length = text.chars().count();
+        if length != TOKEN_LEN {
+            return Err(format!(
+                "a token has {TOKEN_LEN} characters, this has {length}; of a link it is what \
+                 follows the last `/` or `=`"
+            ));
+        }
+        let mut bytes = Zeroizing::new([0; SECRET_LEN + MAC_LEN]);
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes) {
+            Ok(n) if n == bytes.len() => Ok(Parsed(bytes)),
+            _ => Err("not unpadded base64url".to_owned()),
+        }
+    }
+
+    /// The secret: the first 32 bytes.
+    pub fn secret(&self) -> &[u8] {
+        &self.0[..SECRET_LEN]
+    }
+}
+
+/// Whether the text has the shape of a token: 86 base64url characters that stand for 64 bytes.
+pub fn is_well_formed(text: &str) -> bool {
+    Parsed::from_text(text).is_ok()
+}
+
+/// What a token turned out to be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The path it was signed for.
+    pub path: String,
+    /// Whether the code was part of what was signed.
+    pub with_code: bool,
+    /// Whether a retired key signed it.
+    pub retired_key: bool,
+}
+
+/// Looks for the path that the token was signed for.
+///
+/// `keys` are tried in order; all but the first are retired ones. Every path is tried alone and,
+/// if there is a code, with the code.
+pub fn verify(
+    keys: &[SigningKey],
+    token: &Parsed,
+    paths: &[&str],
+    code: Option<&str>,
+) -> Option<Purpose> {
+    for (index, key) in keys.iter().enumerate() {
+        for path in paths {
+            for with_code in [false, true] {
+                if with_code && code.is_none() {
+                    continue;
+                }
+                if key.signed(token, path, code.filter(|_| with_code)) {
+                    let path = (*path).to_owned();
+                    return Some(Purpose { path, with_code, retired_key: index > 0 });
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "cafebabecafebabecafebabecafebabecafebabecafebabecafebabecafebabe";
+
+    fn key() -> SigningKey {
+        SigningKey::from_hex(KEY).unwrap()
+    }
+
+    fn action(path: &str, signs_code: bool) -> Action {
+        Action { number: 1, path: path.into(), signs_code }
+    }
+
+    #[test]
+    fn a_token_is_the_base64url_of_secret_and_mac() {
+        // Computed with Python's hmac, hashlib and base64 modules.
+        let secret: Vec<u8> = (0..32).collect();
+        let activation = key().signer().sign(&action("/activate", false), &secret, None).unwrap();
+        assert_eq!(activation, ACTIVATION);
+        let recovery =
+            key().signer().sign(&action("/recover", true), &secret, Some("01234")).unwrap();
+        assert_eq!(recovery, RECOVERY);
+        assert_eq!(activation.len(), TOKEN_LEN);
+    }
+
+    const ACTIVATION: &str =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh_Ri3Yy9eHzSYzQ27mlxgmLvANFsuUMXQadIzL8Ldn_vg";
+    const RECOVERY: &str =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9i5OlN1SlaXoECDwHhTfKVusWAe9V0mmmeiRqSVmnb5A";
+
+    #[test]
+    fn a_token_verifies_for_its_own_path_and_code_only() {
+        let secret = [7; 32];
+        let token = key().signer().sign(&action("/recover", true), &secret, Some("12345")).unwrap();
+        let parsed = Parsed::from_text(&token).unwrap();
+        assert_eq!(parsed.secret(), secret);
+        let paths = ["/activate", "/recover"];
+        let found = verify(&[key()], &parsed, &paths, Some("12345")).unwrap();
+        assert_eq!(
+            (found.path.as_str(), found.with_code, found.retired_key),
+            ("/recover", true, false)
+        );
+        assert_eq!(verify(&[key()], &parsed, &paths, Some("12346")), None);
+        assert_eq!(verify(&[key()], &parsed, &paths, None), None);
+        assert_eq!(verify(&[key()], &parsed, &["/activate"], Some("12345")), None);
+    }
+
+    #[test]
+    fn a_retired_key_still_verifies_and_says_so() {
+        let new = SigningKey::from_hex(&"ab".repeat(32)).unwrap();
+        let token = key().signer().sign(&action("/activate", false), &[1; 32], None).unwrap();
+        let parsed = Parsed::from_text(&token).unwrap();
+        assert_eq!(verify(std::slice::from_ref(&new), &parsed, &["/activate"], None), None);
+        assert!(verify(&[new, key()], &parsed, &["/activate"], None).unwrap().retired_key);
+    }
+
+    #[test]
+    fn a_changed_character_makes_a_token_invalid() {
+        let token = key().signer().sign(&action("/activate", false), &[1; 32], None).unwrap();
+        for index in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            let valid = Parsed::from_text(&changed)
+                .is_ok_and(|token| verify(&[key()], &token, &["/activate"], None).is_some());
+            assert!(!valid, "character {index}");
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_signed_say_why_without_their_content() {
+        let recover = action("/recover", true);
+        let why = |secret: &[u8], code| key().signer().sign(&recover, secret, code).unwrap_err();
+        assert!(why(&[0; 16], Some("12345")).contains("16 bytes"));
+        assert!(why(&[0; 32], None).contains("missing"));
+        for code in ["#####", "1234", "123456", "١٢٣٤٥", ""] {
+            let why = why(&[0; 32], Some(code));
+            assert!(why.contains("not five digits"), "{why}");
+            assert!(code.is_empty() || !why.contains(code));
+        }
+        // Where the code is not signed it does not matter.
+        assert!(key().signer().sign(&action("/activate", false), &[0; 32], Some("#####")).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_is_not_64_digits_is_refused_without_showing_it() {
+        for text in ["", "abc", &"ab".repeat(31), &"zz".repeat(32), &"ab".repeat(33)] {
+            let why = SigningKey::from_hex(text).unwrap_err();
+            assert!(text.is_empty() || !why.contains(text));
+        }
+        assert_eq!(
+            SigningKey::from_hex(&"zz".repeat(32)).unwrap_err(),
+            "character 1 is no hexadecimal digit"
+        );
+        assert!(SigningKey::from_hex(&"AB".repeat(32)).is_ok());
+        assert_eq!(format!("{:?}", key()), "SigningKey(…)");
+    }
+}

@@ -1,0 +1,274 @@
+//! The command line: words to a [`Command`]. The help texts are in `cli/help.rs`.
+
+mod help;
+mod queue;
+mod template;
+
+pub use help::{COMMANDS, CommandHelp, help, markdown};
+pub use queue::{Chosen, Queue, View};
+
+use crate::mail::error::Error;
+use crate::ops::config::{VARS, Var};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Database to standard output.
+    Collect,
+    /// Standard input to the provider.
+    Send,
+    /// Database to the provider.
+    Run,
+    /// The schema.
+    Migrate(Migrate),
+    /// The templates at the provider.
+    Template(Templating),
+    /// Whether mail moves, for people.
+    Status {
+        /// As JSON.
+        json: bool,
+        /// Again and again.
+        watch: bool,
+        /// Say it in the exit status too.
+        exit_code: bool,
+    },
+    /// Deliveries, one by one or all.
+    Queue(Queue),
+    /// Whether mail moves, for a machine.
+    Health,
+    /// Whether all that sending needs is there.
+    Check {
+        /// As JSON.
+        json: bool,
+    },
+    /// Is this token ours?
+    Verify {
+        /// The token; `None`: one a line on standard input.
+        token: Option<String>,
+        /// The code that may have been signed with it.
+        code: Option<String>,
+        /// Paths to try besides the two known ones.
+        paths: Vec<String>,
+    },
+    /// Help, on one command or all.
+    Help(Option<&'static str>),
+    /// The version.
+    Version,
+}
+
+/// What is to be done with the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// To the newest version.
+    Up,
+    /// Back by so many versions.
+    Down {
+        /// How many.
+        steps: u32,
+        /// Also if tables of accounts go.
+        yes: bool,
+    },
+    /// Say what is applied.
+    Status,
+    /// Set the version without running anything.
+    Force(i64),
+    /// Give a role what it needs.
+    Grants {
+        /// The role.
+        role: String,
+        /// Also what `queue pause` needs.
+        operator: bool,
+    },
+}
+
+/// What is to be done with the templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Templating {
+    /// Say which there are.
+    List,
+    /// Print one, or the data that fills it.
+    Show {
+        /// Its name.
+        name: String,
+        /// Print the data.
+        data: bool,
+    },
+    /// Create or update those of the settings.
+    Push {
+        /// The directory of their files.
+        from: PathBuf,
+    },
+    /// Let the provider render those of the settings.
+    Check,
+}
+
+/// The command, and the values of its flags by variable name.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What is to be done.
+    pub command: Command,
+    /// Name of the command, as in [`COMMANDS`].
+    pub name: &'static str,
+    /// Settings given as flags.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+/// What is wrong with them (exit 64).
+pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
+    let mut args = pico_args::Arguments::from_vec(words);
+    if args.contains(["-V", "--version"]) {
+        return Ok(Parsed { command: Command::Version, name: "help", flags: Vec::new() });
+    }
+    let asked_help = args.contains(["-h", "--help"]);
+    let word = args.subcommand().map_err(usage)?;
+    let Some(word) = word else {
+        return match asked_help {
+            true => Ok(Parsed { command: Command::Help(None), name: "help", flags: Vec::new() }),
+            false => match args.finish().first() {
+                Some(flag) => {
+                    Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
+                }
+                None => Err(Error::usage("which command?")),
+            },
+        };
+    };
+    let name = command_name(&word)?;
+    if asked_help {
+        return Ok(Parsed { command: Command::Help(Some(name)), name: "help", flags: Vec::new() });
+    }
+    let mut flags = Vec::new();
+    for var in VARS.iter().filter(|var| var.used_by.contains(&name)) {
+        flags.extend(flag(&mut args, var)?.map(|value| (var.name, value)));
+    }
+    let command = match name {
+        "collect" => Command::Collect,
+        "send" => Command::Send,
+        "run" => Command::Run,
+        "migrate" => Command::Migrate(migrate(&mut args)?),
+        "template" => Command::Template(template::parse(&mut args)?),
+        "status" => Command::Status {
+            json: args.contains("--json"),
+            watch: args.contains("--watch"),
+            exit_code: args.contains("--exit-code"),
+        },
+        "queue" => Command::Queue(queue::parse(&mut args)?),
+        "health" => Command::Health,
+        "check" => Command::Check { json: args.contains("--json") },
+        "verify" => Command::Verify {
+            code: args.opt_value_from_str("--code").map_err(usage)?,
+            paths: args.values_from_str("--path").map_err(usage)?,
+            token: args.opt_free_from_str().map_err(usage)?,
+        },
+        _ => Command::Help(match args.opt_free_from_str::<String>().map_err(usage)? {
+            Some(word) => Some(command_name(&word)?),
+            None => None,
+        }),
+    };
+    match args.finish().first() {
+        None => Ok(Parsed { command, name, flags }),
+        Some(word) => Err(Error::usage(refused(name, &word.to_string_lossy(), &flags))),
+    }
+}
+
+/// Why a word that is left over is not taken.
+fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
+    let flag = word.split('=').next().unwrap_or_default();
+    let var = VARS.iter().find(|var| var.flag == Some(flag) && var.used_by.contains(&name));
+    let secret = |var: &&Var| var.flag.is_none() && as_flag(var.name) == flag;
+    if let Some(Var { name, .. }) = VARS.iter().find(secret) {
+        return format!("a secret has no flag: set {name}, or {name}_FILE to a file that holds it");
+    }
+    let switch = |(name, _): &(&str, String)| VARS.iter().any(|v| v.name == *name && is_switch(v));
+    match var {
+        Some(var) if flags.iter().any(|(given, _)| *given == var.name) => {
+            format!("{flag} is given twice")
+        }
+        Some(var) if is_switch(var) => format!("{flag} takes no value"),
+        _ if ["true", "false"].contains(&word) && flags.iter().any(switch) => {
+            format!("`mailroom {name}` does not take {word:?}: a switch takes no value")
+        }
+        _ => format!("`mailroom {name}` does not take{}", shown(word)),
+    }
+}
+
+/// `MAILROOM_SECRET_KEY` as a flag would be called.
+fn as_flag(name: &str) -> String {
+    let name = name.strip_prefix("MAILROOM_").unwrap_or(name);
+    format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
+}
+
+/// A word that is not taken, in quotes; not what stands behind `=`, nor what is no word, for it may be
+/// a secret in the wrong place.
+fn shown(word: &str) -> String {
+    let name = word.split('=').next().unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-' || c == '_';
+    match !name.is_empty() && name.len() <= 32 && name.chars().all(is_word) {
+        true => format!(" {name:?}"),
+        false => " a word that is given (not shown: it may be a secret)".to_owned(),
+    }
+}
+
+fn usage(error: pico_args::Error) -> Error {
+    Error::usage(error.to_string())
+}
+
+fn command_name(word: &str) -> Result<&'static str, Error> {
+    COMMANDS
+        .iter()
+        .map(|command| command.name)
+        .find(|name| *name == word)
+        .ok_or_else(|| Error::usage(format!("there is no command{}", shown(word))))
+}
+
+/// Switches take no value.
+fn is_switch(var: &Var) -> bool {
+    var.default == Some("false")
+}
+
+fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Error> {
+    let Some(flag) = var.flag else { return Ok(None) };
+    if is_switch(var) {
+        return Ok(args.contains(flag).then(|| "true".to_owned()));
+    }
+    args.opt_value_from_str(flag).map_err(usage)
+}
+
+fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
+    let expects =
+        || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
+    let (operator, yes) = (args.contains("--operator"), args.contains("--yes"));
+    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
+    let number: Option<String> = match word.as_str() {
+        "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
+        _ => None,
+    };
+    let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
+    if operator && word != "grants" {
+        return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
+    }
+    if yes && word != "down" {
+        return Err(Error::usage(format!("migrate {word} does not take \"--yes\"")));
+    }
+    match (word.as_str(), &number) {
+        ("up", None) => Ok(Migrate::Up),
+        ("status", None) => Ok(Migrate::Status),
+        ("down", None) => Ok(Migrate::Down { steps: 1, yes }),
+        ("down", Some(number)) => match number.parse() {
+            Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
+            _ => Err(wrong("a number of steps, at least 1")),
+        },
+        ("force", Some(number)) => match number.parse() {
+            Ok(version) if version >= -1 => Ok(Migrate::Force(version)),
+            _ => Err(wrong("a version, or -1 for none")),
+        },
+        ("force", None) => Err(wrong("a version")),
+        ("grants", Some(role)) => Ok(Migrate::Grants { role: role.clone(), operator }),
+        ("grants", None) => Err(wrong("a role")),
+        _ => Err(expects()),
+    }
+}

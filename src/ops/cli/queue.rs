@@ -1,0 +1,154 @@
+//! The words of `mailroom queue`.
+
+use crate::mail::error::Error;
+use crate::ops::cli::usage;
+use pico_args::Arguments;
+
+/// What is to be done with the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Show some deliveries.
+    List {
+        /// Only this state, or `all`; `None`: what waits, is leased or failed.
+        state: Option<String>,
+        /// At most so many.
+        limit: i64,
+        /// How it is shown.
+        view: View,
+    },
+    /// Show one delivery.
+    Show {
+        /// Which.
+        id: i64,
+        /// How it is shown.
+        view: View,
+    },
+    /// Let failed deliveries be tried again.
+    Retry(Chosen),
+    /// Give deliveries up.
+    Drop(Chosen),
+    /// Claim nothing more.
+    Pause {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Go on.
+    Resume,
+}
+
+/// How deliveries are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// As JSON.
+    pub json: bool,
+    /// With address and login in full.
+    pub reveal: bool,
+}
+
+/// Which deliveries are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// These; `None`: all.
+    pub ids: Option<Vec<i64>>,
+    /// Only those whose reason begins so.
+    pub reason: Option<String>,
+}
+
+const STATES: [&str; 6] = ["pending", "leased", "sent", "failed", "expired", "all"];
+
+/// Reads the words after `queue`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
+    let expects = || Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume");
+    // Flags first: what is left over are words.
+    let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
+    let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;
+    let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
+    let view = View { json: args.contains("--json"), reveal: args.contains("--reveal") };
+    let (all, yes) = (args.contains("--all"), args.contains("--yes"));
+    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
+    let given = [
+        ("--reason", reason.is_some()),
+        ("--state", state.is_some()),
+        ("--limit", limit.is_some()),
+        ("--json", view.json),
+        ("--reveal", view.reveal),
+        ("--all", all),
+        ("--yes", yes),
+    ];
+    let takes: &[&str] = match word.as_str() {
+        "list" => &["--state", "--limit", "--json", "--reveal"],
+        "show" => &["--json", "--reveal"],
+        "retry" => &["--all", "--reason"],
+        "drop" => &["--all", "--reason", "--yes"],
+        "pause" => &["--reason"],
+        "resume" => &[],
+        _ => return Err(expects()),
+    };
+    if let Some((flag, _)) = given.iter().find(|(flag, set)| *set && !takes.contains(flag)) {
+        return Err(Error::usage(format!("`mailroom queue {word}` does not take {flag:?}")));
+    }
+    match word.as_str() {
+        "list" => {
+            let state = state.map(known_state).transpose()?;
+            Ok(Queue::List { state, limit: read_limit(limit)?, view })
+        }
+        "show" => match ids(args)?.as_slice() {
+            [id] => Ok(Queue::Show { id: *id, view }),
+            _ => Err(Error::usage("queue show needs the id of one delivery")),
+        },
+        "retry" => chosen(args, &word, all, reason).map(Queue::Retry),
+        "drop" if all && !yes => Err(Error::usage(
+            "queue drop --all gives up every delivery that waits or failed; if that is meant, \
+             add --yes",
+        )),
+        "drop" => chosen(args, &word, all, reason).map(Queue::Drop),
+        "pause" => Ok(Queue::Pause { reason: reason.unwrap_or_default() }),
+        _ => Ok(Queue::Resume),
+    }
+}
+
+fn known_state(state: String) -> Result<String, Error> {
+    match STATES.contains(&state.as_str()) {
+        true => Ok(state),
+        false => Err(Error::usage(format!("--state must be one of: {}", STATES.join(", ")))),
+    }
+}
+
+fn read_limit(limit: Option<String>) -> Result<i64, Error> {
+    match limit.as_deref().unwrap_or("50").parse() {
+        Ok(limit) if (1..=1_000_000).contains(&limit) => Ok(limit),
+        _ => Err(Error::usage("--limit must be a whole number from 1 to 1000000")),
+    }
+}
+
+fn chosen(
+    args: &mut Arguments,
+    word: &str,
+    all: bool,
+    reason: Option<String>,
+) -> Result<Chosen, Error> {
+    let ids = ids(args)?;
+    match (ids.is_empty(), all, &reason) {
+        (true, true, _) => Ok(Chosen { ids: None, reason }),
+        (false, false, None) => Ok(Chosen { ids: Some(ids), reason: None }),
+        (_, false, Some(_)) => Err(Error::usage("--reason goes with --all")),
+        (true, false, None) => {
+            Err(Error::usage(format!("queue {word} needs ids of deliveries, or --all")))
+        }
+        (false, true, _) => Err(Error::usage("give ids or --all, not both")),
+    }
+}
+
+fn ids(args: &mut Arguments) -> Result<Vec<i64>, Error> {
+    let mut ids = Vec::new();
+    while let Some(word) = args.opt_free_from_str::<String>().map_err(usage)? {
+        match word.parse() {
+            Ok(id) if id > 0 => ids.push(id),
+            _ => return Err(Error::usage(format!("{word:?} is no id of a delivery"))),
+        }
+    }
+    Ok(ids)
+}

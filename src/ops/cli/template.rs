@@ -1,0 +1,27 @@
+//! The words after `mailroom template`.
+
+use crate::mail::error::Error;
+use crate::ops::cli::{Templating, usage};
+use std::path::PathBuf;
+
+pub(crate) fn parse(args: &mut pico_args::Arguments) -> Result<Templating, Error> {
+    let expects = || {
+        Error::usage("template needs one of: list, show NAME [--data], push [--from DIR], check")
+    };
+    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
+    match word.as_str() {
+        "list" => Ok(Templating::List),
+        "show" => {
+            let data = args.contains("--data");
+            let name = args.opt_free_from_str().map_err(usage)?;
+            let name = name.ok_or_else(|| Error::usage("template show needs a name"))?;
+            Ok(Templating::Show { name, data })
+        }
+        "push" => {
+            let from: Option<PathBuf> = args.opt_value_from_str("--from").map_err(usage)?;
+            Ok(Templating::Push { from: from.unwrap_or_else(|| PathBuf::from("./templates")) })
+        }
+        "check" => Ok(Templating::Check),
+        _ => Err(expects()),
+    }
+}

@@ -1,0 +1,300 @@
+//! What `send` and `run` need of SES.
+
+use crate::edges::aws::Shared;
+use crate::edges::aws::credentials::{Failure, Keeper};
+use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::http::Http;
+use crate::mail::recipient as address;
+use crate::ops::checks::Checks;
+use crate::ops::cmd::check::{APART, Round, apart};
+use crate::ops::cmd::{Calls, account, env, examine, names, used_by};
+use crate::pump::system_clock;
+use crate::send::ses::account as remote;
+use crate::send::ses::account::Account;
+use crate::send::ses::client::{Client, Refused};
+use crate::send::ses::sender;
+use std::time::Duration;
+
+/// SES refuses signatures that are further from its own time.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+const TOLERATED: Duration = Duration::from_secs(300);
+
+pub(crate) fn check(round: &mut Round) {
+    let endpoint = endpoint(&mut round.checks);
+    let identity = credentials(round);
+    let (Some(endpoint), Some((http, keeper))) = (endpoint, identity) else {
+        for name in ["account", "SES clock", "templates", "identity", "configuration set"] {
+            round.checks.unknown(name, "SES cannot be asked");
+        }
+        return;
+    };
+    let client = Client::new(endpoint, http, keeper, Box::new(system_clock().wall));
+    let mut calls = Calls::new(client, round.stop, "mailroom check");
+    let answered = account_of(&mut round.checks, &mut calls.client, round.config.send_rate);
+    clock(&mut round.checks, &calls.client);
+    if !answered {
+        for name in ["templates", "identity", "configuration set"] {
+            round.checks.unknown(name, "SES cannot be asked");
+        }
+        return;
+    }
+    templates(round, &mut calls);
+    verified(round, &mut calls);
+    configuration_set(round, &mut calls);
+}
+
+fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
+    const NAME: &str = "region, endpoint";
+    let endpoint = match Endpoint::read(&env) {
+        Ok(endpoint) => endpoint,
+        Err(why) => {
+            checks.misconfigured(NAME, why, "see AWS_REGION and AWS_ENDPOINT_URL");
+            return None;
+        }
+    };
+    let shared = Shared::read(&env).ok();
+    let set = |name: &&str| match &shared {
+        Some(shared) => shared.variable(&env, name).is_some_and(|text| !text.trim().is_empty()),
+        None => false,
+    };
+    let detail = format!("{}, {}", endpoint.region, endpoint.url);
+    match ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().any(set) {
+        true => checks.ok(NAME, detail),
+        false => {
+            let detail = format!("{detail}; no region was set");
+            checks.warning(NAME, detail, "set AWS_REGION to the region of your SES account");
+        }
+    }
+    Some(endpoint)
+}
+
+/// Finds credentials, and says where, never which.
+fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
+    const NAME: &str = "credentials";
+    let (http, mut keeper) = match account(round.stop) {
+        Ok(both) => both,
+        Err(error) => {
+            round.checks.misconfigured(NAME, error.message, "");
+            return None;
+        }
+    };
+    match keeper.get() {
+        Ok(_) => {
+            round.checks.ok(NAME, format!("from {}", keeper.source()));
+            Some((http, keeper))
+        }
+        Err(Failure::Setup(why)) => {
+            let advice = "mailroom looks where the AWS SDKs look, in their order";
+            round.checks.misconfigured(NAME, why, advice);
+            None
+        }
+        Err(Failure::Passing(why)) => {
+            let advice = "their source is set up but gave none now: try again";
+            round.checks.unreachable(NAME, why, advice);
+            None
+        }
+    }
+}
+
+/// Asks about the account; gives whether SES can be asked more.
+fn account_of(checks: &mut Checks, client: &mut Client, rate: f64) -> bool {
+    const NAME: &str = "account";
+    match remote::account(client) {
+        Ok(account) => {
+            checks.ok(NAME, "SES answers and takes the credentials");
+            tell(checks, &account, rate);
+            true
+        }
+        Err(refused) => refusal(checks, NAME, &refused),
+    }
+}
+
+fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
+    let rest = ["sending", "sandbox", "quota"];
+    let Some(status) = refused.status else {
+        let advice = "see that the endpoint is right, and DNS, firewall and HTTPS_PROXY";
+        checks.unreachable(name, refused.to_string(), advice);
+        return false;
+    };
+    let signature = ["Unrecognized", "Invalid", "Missing", "Incomplete", "Signature", "Expired"];
+    let denied = refused.code.starts_with("AccessDenied");
+    if denied || refused.throttled {
+        let advice = match denied {
+            true => {
+                "allow ses:GetAccount; without it the limits are MAILROOM_SEND_RATE and \
+                     MAILROOM_DAILY_LIMIT alone"
+            }
+            false => "try again",
+        };
+        checks.warning(name, format!("it may not be asked about: {refused}"), advice);
+        rest.iter().for_each(|rest| checks.unknown(rest, "the account could not be read"));
+        return true;
+    }
+    let of_key = signature.iter().any(|start| refused.code.starts_with(start));
+    match status {
+        _ if of_key || matches!(status, 401 | 403) => {
+            let advice = "see that the key is active, whole, and of the account of this region";
+            checks.misconfigured(name, format!("the credentials are refused: {refused}"), advice);
+            false
+        }
+        500.. => {
+            checks.unreachable(name, refused.to_string(), "try again; see AWS's status page");
+            false
+        }
+        _ => {
+            let advice = "see that the endpoint is one of SES v2";
+            checks.warning(name, refused.to_string(), advice);
+            rest.iter().for_each(|rest| checks.unknown(rest, "the account could not be read"));
+            true
+        }
+    }
+}
+
+fn tell(checks: &mut Checks, account: &Account, rate: f64) {
+    let standing = account.standing.as_deref().unwrap_or("unknown");
+    match (account.sending, standing) {
+        (Some(false), _) => {
+            let detail = format!("sending is turned off for this account here ({standing})");
+            checks.misconfigured("sending", detail, "turn it on in the SES console");
+        }
+        (Some(true), "PROBATION" | "SHUTDOWN") => {
+            let detail = format!("enabled, but the account is under {standing}");
+            checks.warning("sending", detail, "see the account's reputation in the SES console");
+        }
+        (Some(true), _) => checks.ok("sending", "enabled"),
+        (None, _) => checks.unknown("sending", "the reply does not say"),
+    }
+    match account.production {
+        Some(true) => checks.ok("sandbox", "out of it"),
+        Some(false) => {
+            let detail = "the account is in the sandbox: only verified addresses get mail";
+            checks.warning("sandbox", detail, "ask for production access in the SES console");
+        }
+        None => checks.unknown("sandbox", "the reply does not say"),
+    }
+    let Some(quota) = account.quota else {
+        return checks.unknown("quota", "the reply does not say");
+    };
+    let a_second = quota.rate.map_or("any number".to_owned(), |rate| rate.to_string());
+    let sending = quota.rate.map_or(rate, |most| most.min(rate));
+    let speed = format!("{a_second} recipients/s (sending {sending})");
+    match (quota.daily, quota.left) {
+        (Some(daily), Some(0)) => {
+            let detail = format!("{speed}; all of the {daily} in 24 h are used up");
+            checks.warning("quota", detail, "wait, or ask for a higher quota");
+        }
+        (Some(daily), Some(left)) => {
+            checks.ok("quota", format!("{speed}; {left} of {daily} in 24 h left"));
+        }
+        _ => checks.ok("quota", format!("{speed}; any number in 24 h")),
+    }
+}
+
+fn clock(checks: &mut Checks, client: &Client) {
+    const NAME: &str = "SES clock";
+    let Some(ahead) = client.ahead() else {
+        return checks.unknown(NAME, "no reply told the time");
+    };
+    let seconds = ahead.as_seconds_f64();
+    let detail = apart("SES's", seconds);
+    match seconds.abs() {
+        // A date has whole seconds, and replies travel.
+        little if little <= APART.as_secs_f64() => {
+            checks.ok(NAME, if little < 2.5 { apart("SES's", 0.0) } else { detail });
+        }
+        much if much < TOLERATED.as_secs_f64() => {
+            checks.warning(NAME, detail, "set the clock by NTP: from 5 min SES refuses signatures");
+        }
+        _ => {
+            let detail = format!("{detail}: SES refuses signatures that are 5 min off");
+            checks.misconfigured(NAME, detail, "set the clock by NTP");
+        }
+    }
+}
+
+/// Whether SES lets this account send from the sender's address.
+fn verified(round: &mut Round, calls: &mut Calls) {
+    const NAME: &str = "identity";
+    if round.is_wrong("MAILROOM_SES_SOURCE") {
+        return round.checks.unknown(NAME, "MAILROOM_SES_SOURCE is wrong");
+    }
+    let (_, address) = address::split(&round.config.source);
+    let mut unverified = None;
+    let mut asked = Vec::new();
+    for name in sender::identities(address) {
+        match calls.make(|client| sender::identity(client, &name)) {
+            Ok(Some(true)) => return round.checks.ok(NAME, format!("{name} is verified")),
+            Ok(Some(false)) => unverified = unverified.or(Some(name)),
+            Ok(None) => asked.push(name),
+            Err(refused) => return unasked(round, NAME, "ses:GetEmailIdentity", &refused),
+        }
+    }
+    let detail = match unverified {
+        Some(name) => format!("{name} is not verified yet"),
+        None => format!("SES knows none of {} here", asked.join(", ")),
+    };
+    let advice = "verify the address or its domain in this region, or set MAILROOM_SES_SOURCE";
+    round.checks.misconfigured(NAME, detail, advice);
+}
+
+/// Whether the configuration set is there.
+fn configuration_set(round: &mut Round, calls: &mut Calls) {
+    const NAME: &str = "configuration set";
+    if round.is_wrong("MAILROOM_SES_CONFIG_SET") {
+        return round.checks.unknown(NAME, "MAILROOM_SES_CONFIG_SET is wrong");
+    }
+    let set = round.config.config_set.as_str();
+    if set.is_empty() {
+        return round.checks.ok(NAME, "none is used");
+    }
+    match calls.make(|client| sender::configuration_set(client, set)) {
+        Ok(Some(true)) => round.checks.ok(NAME, set),
+        Ok(Some(false)) => {
+            let detail = format!("sending with {set} is turned off");
+            round.checks.misconfigured(NAME, detail, "turn it on in the SES console");
+        }
+        Ok(None) => {
+            let detail = format!("there is none called {set} here: all mail would be held");
+            let advice = "create it, or set MAILROOM_SES_CONFIG_SET: empty for none";
+            round.checks.misconfigured(NAME, detail, advice);
+        }
+        Err(refused) => unasked(round, NAME, "ses:GetConfigurationSet", &refused),
+    }
+}
+
+/// What could not be asked is no fault by itself: sending needs no right to ask.
+fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
+    let advice = match refused.code.starts_with("AccessDenied") {
+        true => format!("allow {right}, or see to it by hand"),
+        false => "see to it by hand".to_owned(),
+    };
+    round.checks.warning(name, format!("not checked: {refused}"), &advice);
+}
+
+fn templates(round: &mut Round, calls: &mut Calls) {
+    if round.is_wrong("MAILROOM_TEMPLATES") {
+        return round.checks.unknown("templates", "MAILROOM_TEMPLATES is wrong");
+    }
+    for (action, template) in names(round.config) {
+        let name = format!("template {template}");
+        let of = used_by(round.config, template);
+        match examine(calls, action, template) {
+            Ok(None) => round.checks.ok(&name, format!("{of}: renders")),
+            Ok(Some(problem)) => {
+                let advice = "its mails are held, or lost, until this is changed";
+                round.checks.misconfigured(&name, format!("{of}: {problem}"), advice);
+            }
+            Err(refused) if refused.code.starts_with("AccessDenied") => {
+                let detail = format!("{of}: not checked: {refused}");
+                let advice = "allow ses:TestRenderEmailTemplate (and ses:GetEmailTemplate)";
+                round.checks.warning(&name, detail, advice);
+            }
+            Err(refused) if refused.status.is_some_and(|status| status < 500) => {
+                round.checks.warning(&name, format!("{of}: not checked: {refused}"), "try again");
+            }
+            Err(refused) => {
+                round.checks.unreachable(&name, format!("{of}: {refused}"), "try again");
+            }
+        }
+    }
+}

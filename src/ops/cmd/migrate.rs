@@ -1,0 +1,116 @@
+//! `mailroom migrate`: the schema.
+
+use crate::edges::pg as db;
+use crate::edges::pg::migrate;
+use crate::edges::pg::migrate::{Change, Status, Step};
+use crate::edges::pg::session::Session;
+use crate::edges::stop::Stop;
+use crate::mail::error::Error;
+use crate::ops::cli::Migrate;
+use crate::ops::cmd::{print, target, unusable};
+use crate::ops::config::Config;
+use crate::queue::grants;
+use crate::queue::grants::Given;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A migration of a large table takes its time.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Changes or shows the schema.
+pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
+    let target = target(config)?;
+    let mut session = db::connect(&target, stop).map_err(unusable)?;
+    if !matches!(what, Migrate::Status) {
+        refuse_pool(&mut session, &target, stop)?;
+    }
+    // The limits of the daemons' statements are not for migrations.
+    let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
+                     SET idle_in_transaction_session_timeout = 0";
+    session.call(LIMIT, |client| client.batch_execute(unlimited)).map_err(unusable)?;
+    if let Migrate::Grants { role, operator } = &what {
+        return grant(&mut session, role, *operator);
+    }
+    let text = session
+        .call(LIMIT, |client| {
+            Ok(match what {
+                Migrate::Grants { .. } => Ok(String::new()),
+                Migrate::Up => migrate::up(client).map(|steps| told(&steps)),
+                Migrate::Down { steps, yes } => down(client, steps, yes),
+                Migrate::Status => migrate::status(client).map(|status| shown(&status)),
+                Migrate::Force(version) => migrate::force(client, version)
+                    .map(|()| format!("recorded version {version} as applied and clean\n")),
+            })
+        })
+        .map_err(unusable)??;
+    print(&text)
+}
+
+/// The lock of a migration would stay behind on a connection that is lent to somebody else.
+fn refuse_pool(session: &mut Session, target: &db::Target, stop: &Stop) -> Result<(), Error> {
+    let Ok(mut other) = db::connect(target, stop) else { return Ok(()) };
+    match session.is_pooled_with(&mut other).map_err(unusable)? {
+        false => Ok(()),
+        true => Err(Error::config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+    }
+}
+
+fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {
+    if let Some(lost) = migrate::loss(client, steps)?
+        && !yes
+    {
+        return Err(Error::usage(format!(
+            "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
+        )));
+    }
+    migrate::down(client, Some(steps)).map(|steps| told(&steps))
+}
+
+fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {
+    session.call(LIMIT, |client| Ok(migrate::require_current(client))).map_err(unusable)??;
+    match session.call(LIMIT, |client| grants::give(client, role, operator)).map_err(unusable)? {
+        Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
+        Given::NotOurs(missing) => Err(Error::config(format!(
+            "only the owner of the tables can give these: {}",
+            missing.join(", ")
+        ))),
+        Given::NoRole => Err(Error::config(format!(
+            "there is no role {role:?}: make it first (CREATE ROLE … LOGIN)"
+        ))),
+    }
+}
+
+fn told(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        let done = match step.change {
+            Change::Applied => "applied",
+            Change::Reverted => "reverted",
+            Change::Recorded => "found and recorded",
+        };
+        let _ = writeln!(out, "{}_{} {done}", step.version, step.name);
+    }
+    if steps.is_empty() {
+        out.push_str("nothing to do\n");
+    }
+    out
+}
+
+fn shown(status: &Status) -> String {
+    let mut out = String::new();
+    let version = status.version.map_or("none".to_owned(), |version| version.to_string());
+    let _ = writeln!(out, "schema {}, version {version} of {}", status.schema, status.newest);
+    if status.dirty {
+        out.push_str("dirty: a migration broke off; see `mailroom help migrate` for force\n");
+    }
+    if status.version.is_some() && !status.recorded {
+        out.push_str(
+            "not recorded: the tables were made by hand; `mailroom migrate up` takes them over\n",
+        );
+    }
+    for (version, name, applied) in &status.known {
+        let state = if *applied { "applied" } else { "pending" };
+        let _ = writeln!(out, "  {version}_{name}  {state}");
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! `mailroom run`: the queue, to the provider, settling every outcome.
+
+use crate::edges::stop::Stop;
+use crate::mail::error::Error;
+use crate::ops::cmd::{
+    become_daemon, link, log_configured, metrics, pace, queue_settings, transport,
+    warn_of_short_lease,
+};
+use crate::ops::config::Config;
+use crate::pump::{Pump, system_clock};
+use crate::queue::source::{OnAccept, QueueSource, Settings};
+
+/// Runs until it is asked to stop.
+pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
+    let Some(key) = config.secret_key.clone() else { return Ok(()) };
+    let metrics = metrics(config, "run");
+    let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
+    become_daemon(stop, 0)?;
+    log_configured(config);
+    warn_of_short_lease(config);
+    let transport = transport(config, stop)?;
+    let clock = system_clock();
+    let settings = Settings {
+        daily_limit: config.daily_limit,
+        ..queue_settings(config, "run", OnAccept::Settle)
+    };
+    Pump {
+        source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
+        transport,
+        pace: pace(config, config.batch_limit),
+        stop: stop.clone(),
+        clock,
+        metrics,
+        unit: "RUN",
+    }
+    .run()
+}

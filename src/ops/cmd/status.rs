@@ -1,0 +1,91 @@
+//! `mailroom status`: whether mail moves, once or again and again.
+
+use crate::edges::pg::session::Session;
+use crate::edges::signal;
+use crate::edges::stop::Stop;
+use crate::mail::error::{Error, Kind};
+use crate::ops::cmd::{STEP, look, print, session, size, unusable};
+use crate::ops::config::Config;
+use crate::ops::screen;
+use crate::queue::snapshot::Snapshot;
+use crate::queue::status::snapshot;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+/// Between two screens of `--watch`.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// As JSON.
+    pub json: bool,
+    /// Again and again.
+    pub watch: bool,
+    /// Say it in the exit status too.
+    pub exit_code: bool,
+}
+
+/// Shows how the queue is.
+pub fn run(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
+    if wanted.watch {
+        return watch(config, wanted, stop);
+    }
+    let found = read(config, &mut None, stop)?;
+    print(&shown(config, wanted, &found))?;
+    let late = found.oldest_due.is_some_and(|age| age > config.max_age.as_secs_f64());
+    if wanted.exit_code && (found.failed > 0 || late) {
+        return Err(Error::new(Kind::No, ""));
+    }
+    Ok(())
+}
+
+/// Reads on a connection that stays for the next time.
+fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snapshot, Error> {
+    let mut session = match kept.take() {
+        Some(session) => session,
+        None => session(config, "status", stop)?,
+    };
+    let found = session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)?;
+    *kept = Some(session);
+    found.ok_or_else(|| Error::config(format!("the queue {:?} is gone", config.queue)))
+}
+
+/// Shows it again and again, in place on a terminal, until the process is asked to stop. A
+/// database that is away is no reason to end.
+fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
+    signal::install(stop, 0)?;
+    let in_place = std::io::stdout().is_terminal() && !wanted.json;
+    if in_place {
+        print("\u{1b}[2J")?;
+    }
+    let mut kept = None;
+    while !stop.requested() {
+        let text = match read(config, &mut kept, stop) {
+            Ok(found) => shown(config, wanted, &found),
+            Err(_) if stop.requested() => break,
+            Err(error) if wanted.json => {
+                format!("{}\n", serde_json::json!({"error": error.message}))
+            }
+            Err(error) => {
+                let text = format!("the database cannot be asked: {}", error.message);
+                screen::note(&text, look())
+            }
+        };
+        match in_place {
+            true => print(&screen::redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
+            false if wanted.json => print(&text)?,
+            false => print(&format!("{text}\n"))?,
+        }
+        stop.sleep(AGAIN);
+    }
+    // The last line may have no end yet.
+    if in_place { print("\n") } else { Ok(()) }
+}
+
+fn shown(config: &Config, wanted: Wanted, found: &Snapshot) -> String {
+    match wanted.json {
+        true => format!("{}\n", found.json()),
+        false => screen::status(found, look(), config.max_age),
+    }
+}

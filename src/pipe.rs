@@ -1,0 +1,5 @@
+//! The pipe between `collect` and `send`: a transport at one end, a source at the other.
+
+pub mod read;
+pub mod undelivered;
+pub mod write;

@@ -1,0 +1,11 @@
+//! The queue in the database: one end of the pump.
+
+pub mod grants;
+pub mod link;
+pub mod operate;
+pub mod preflight;
+pub mod settle;
+pub mod snapshot;
+pub mod source;
+pub mod status;
+pub mod store;

@@ -1,0 +1,154 @@
+//! The privileges that each kind of role needs: one table, from which they are given and checked.
+//!
+//! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
+//! <https://www.postgresql.org/docs/current/ddl-priv.html>
+
+use crate::edges::pg::statement;
+use postgres::{Client, Error, GenericClient};
+
+/// A privilege on a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// `SELECT`, `INSERT`, `UPDATE` or `DELETE`.
+    pub privilege: &'static str,
+    /// The table.
+    pub table: &'static str,
+    /// The columns; none: all, also those that a later version adds.
+    pub columns: &'static [&'static str],
+}
+
+const fn grant(
+    privilege: &'static str,
+    table: &'static str,
+    columns: &'static [&'static str],
+) -> Grant {
+    Grant { privilege, table, columns }
+}
+
+/// What the daemons, `status` and `health` need. The columns of [`Grant`]s on `deliveries` and
+/// `jobs` are those that mailroom's statements write.
+#[rustfmt::skip]
+pub const COLLECTOR: &[Grant] = &[
+    grant("SELECT", "schema_migrations", &[]),
+    grant("SELECT", "jobs", &[]),
+    grant("UPDATE", "jobs", &["last_seq"]),
+    grant("SELECT", "actions", &[]),
+    grant("SELECT", "accounts", &["id", "email", "login", "status"]),
+    grant("SELECT", "tokens", &["id", "action", "secret", "code", "account", "expires_at", "consumed_at"]),
+    grant("SELECT", "deliveries", &[]),
+    grant("UPDATE", "deliveries", &["state", "attempts", "due_at", "lease", "provider_id", "error", "settled_at"]),
+    grant("SELECT", "tallies", &[]),
+    grant("INSERT", "tallies", &[]),
+    grant("UPDATE", "tallies", &["sent"]),
+    grant("DELETE", "tallies", &[]),
+    DELETE,
+];
+
+/// Needed only where settled deliveries are removed, which `MAILROOM_RETENTION=forever` turns off.
+const DELETE: Grant = grant("DELETE", "deliveries", &[]);
+
+/// What `mailroom queue pause` and `resume` need besides.
+pub const OPERATOR: &[Grant] = &[grant("UPDATE", "jobs", &["paused_at", "paused_reason"])];
+
+/// What is missing for working on `queue`: `None` if the queue does not exist, else the grants.
+/// `deletes`: whether settled deliveries will be removed.
+///
+/// # Errors
+/// As the statement.
+pub fn missing(
+    client: &mut Client,
+    queue: &str,
+    deletes: bool,
+) -> Result<Option<Vec<String>>, Error> {
+    let missing = lacked(client, deletes)?;
+    if !missing.is_empty() {
+        return Ok(Some(missing));
+    }
+    let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
+    let exists: bool = client.query_one(sql, &[&queue])?.try_get(0)?;
+    Ok(exists.then_some(missing))
+}
+
+/// What the current role lacks of what a collector needs. `deletes` is as for [`missing`].
+///
+/// # Errors
+/// As the statement.
+pub fn lacked(client: &mut Client, deletes: bool) -> Result<Vec<String>, Error> {
+    let is_delete =
+        |grant: &Grant| (grant.privilege, grant.table) == (DELETE.privilege, DELETE.table);
+    lacking(client, None, COLLECTOR.iter().filter(|grant| deletes || !is_delete(grant)))
+}
+
+/// Which of `needed` a role does not have; `None`: the current one.
+fn lacking<'a>(
+    client: &mut impl GenericClient,
+    role: Option<&str>,
+    needed: impl Iterator<Item = &'a Grant>,
+) -> Result<Vec<String>, Error> {
+    let (mut privileges, mut tables, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+    for grant in needed {
+        let parts: Vec<Option<&str>> = match grant.columns {
+            [] => vec![None],
+            columns => columns.iter().map(|column| Some(*column)).collect(),
+        };
+        for part in parts {
+            privileges.push(grant.privilege);
+            tables.push(grant.table);
+            columns.push(part);
+        }
+    }
+    let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
+    let rows = client.query(statement!("sql/missing.sql"), &values)?;
+    rows.iter().map(|row| row.try_get("missing")).collect()
+}
+
+/// What came of [`give`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// These statements ran, in one transaction.
+    Done(Vec<String>),
+    /// There is no such role.
+    NoRole,
+    /// Nothing: these may not be given by the current role.
+    NotOurs(Vec<String>),
+}
+
+/// Gives `role` what a collector needs and, if asked, what an operator needs. To be run by the
+/// owner of the tables. Takes nothing away, and changes nothing when run again.
+///
+/// # Errors
+/// As the statements.
+pub fn give(client: &mut Client, role: &str, operator: bool) -> Result<Given, Error> {
+    let found = client.query_opt(
+        "SELECT quote_ident($1), relnamespace::regnamespace::text AS home
+           FROM pg_class
+          WHERE oid = 'deliveries'::regclass
+            AND EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
+        &[&role],
+    )?;
+    let Some(row) = found else { return Ok(Given::NoRole) };
+    let name: String = row.try_get(0)?;
+    // The text of a regnamespace is quoted where it has to be.
+    let home: String = row.try_get("home")?;
+    let mut statements = vec![format!("GRANT USAGE ON SCHEMA {home} TO {name}")];
+    let more = if operator { OPERATOR } else { &[] };
+    for Grant { privilege, table, columns } in COLLECTOR.iter().chain(more) {
+        let columns = match columns {
+            [] => String::new(),
+            columns => format!(" ({})", columns.join(", ")),
+        };
+        statements.push(format!("GRANT {privilege}{columns} ON {home}.{table} TO {name}"));
+    }
+    let mut transaction = client.transaction()?;
+    for statement in &statements {
+        transaction.batch_execute(statement)?;
+    }
+    // To grant what is not ours to grant brings a warning only.
+    let needed = COLLECTOR.iter().chain(more);
+    let missing = lacking(&mut transaction, Some(role), needed)?;
+    if !missing.is_empty() {
+        return Ok(Given::NotOurs(missing));
+    }
+    transaction.commit()?;
+    Ok(Given::Done(statements))
+}

@@ -1,0 +1,358 @@
+//! A database connection that comes back.
+//!
+//! In scope: connecting, checking on the first connection that the database is set up, backing
+//! off and connecting again, running statements until they succeed or the process must end. Out
+//! of scope: what the statements say. <https://www.postgresql.org/docs/current/sql-listen.html>
+
+use crate::edges::clock::Clock;
+use crate::edges::log;
+use crate::edges::metrics::Metrics;
+use crate::edges::pg as db;
+use crate::edges::pg::session::Session;
+use crate::edges::pg::{Client, Fault, StatementError, migrate};
+use crate::edges::stop::{GRACE, Stop};
+use crate::edges::systemd as notify;
+use crate::mail::error::{Error, Kind};
+use crate::queue::grants;
+use crate::queue::store as queue;
+use crate::queue::store::Statements;
+use std::time::{Duration, Instant};
+
+/// The longest a statement of the normal loop may take.
+pub const STATEMENT: Duration = Duration::from_secs(20);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// A connection that was lost sooner is not replaced at once.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Makes a session; called for every attempt.
+pub type Open = Box<dyn FnMut() -> Result<Session, Fault>>;
+
+/// What a link is for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The queue that the statements work on.
+    pub queue: String,
+    /// The channel to listen on, if any.
+    pub channel: Option<String>,
+    /// Whether settled rows will be deleted, which needs a grant.
+    pub deletes: bool,
+    /// `host=… port=…`, for the log; no password.
+    pub target: String,
+}
+
+/// A connection with its prepared statements, made again when it is lost.
+pub struct Link {
+    open: Open,
+    settings: Settings,
+    live: Option<(Session, Statements)>,
+    stop: Stop,
+    clock: Clock,
+    metrics: Metrics,
+    /// The wait before the next attempt.
+    backoff: Duration,
+    /// Whether the database was found sound once.
+    proven: bool,
+    /// Whether a new connection was made and nobody asked yet.
+    fresh: bool,
+    /// Since when there is this connection.
+    since: Option<Instant>,
+    give_up_at: Option<Instant>,
+}
+
+impl Link {
+    /// A link that is not connected yet.
+    pub fn new(open: Open, settings: Settings, stop: Stop, clock: Clock) -> Link {
+        Link {
+            open,
+            settings,
+            live: None,
+            stop,
+            clock,
+            metrics: Metrics::default(),
+            backoff: BACKOFF_FIRST,
+            proven: false,
+            fresh: false,
+            since: None,
+            give_up_at: None,
+        }
+    }
+
+    /// Counts connections there, and writes the numbers while it waits.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Link {
+        metrics.disconnected();
+        self.metrics = metrics;
+        self
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether the connection is a new one since this was last asked: what was missed while
+    /// there was none must be looked for.
+    pub fn is_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Connects, if that is not done, however long it takes.
+    ///
+    /// Gives `false` if the process was asked to stop first.
+    ///
+    /// # Errors
+    /// On the first connection: what a person must change before this can work.
+    pub fn connect(&mut self) -> Result<bool, Error> {
+        while self.live.is_none() {
+            if self.must_give_up() {
+                return Ok(false);
+            }
+            let now = (self.clock.now)();
+            notify::progress(now);
+            notify::status(format_args!("connecting to {}", self.settings.target), now);
+            log::info("PG", format_args!("connecting to {}", self.settings.target));
+            match self.attempt() {
+                Ok(live) => {
+                    // A listener says so itself, after its first look at what it missed.
+                    if self.settings.channel.is_none() {
+                        log::info("PG", "connected");
+                    }
+                    self.live = Some(live);
+                    self.metrics.connected(self.proven);
+                    let now = (self.clock.now)();
+                    (self.proven, self.fresh, self.since) = (true, true, Some(now));
+                    notify::ready(now);
+                    notify::status(format_args!("connected to {}", self.settings.target), now);
+                }
+                Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
+                Err(Failure::Config(text)) | Err(Failure::Passing(text)) => {
+                    let wait = self.next_wait();
+                    let state = format_args!("no connection to {}", self.settings.target);
+                    notify::status(state, (self.clock.now)());
+                    log::error(
+                        "PG",
+                        format_args!(
+                            "connection failed: {text}; next try in {} ms",
+                            wait.as_millis()
+                        ),
+                    );
+                    self.metrics.tick((self.clock.now)());
+                    self.pause(wait);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn attempt(&mut self) -> Result<(Session, Statements), Failure> {
+        let mut session = (self.open)()?;
+        if !self.proven {
+            self.refuse_pool(&mut session)?;
+        }
+        // As early as can be: what comes from now on is heard.
+        if let Some(channel) = &self.settings.channel {
+            session.listen(channel)?;
+        }
+        let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
+        sound.map_err(|error| match error.kind {
+            Kind::Config => Failure::Config(error.message),
+            _ => Failure::Passing(error.message),
+        })?;
+        let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
+        let found = session.call(STATEMENT, |client| grants::missing(client, &queue, deletes))?;
+        match found {
+            None => {
+                return Err(Failure::Config(format!(
+                    "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
+                     job_type with a row in the table jobs"
+                )));
+            }
+            Some(missing) if !missing.is_empty() => {
+                return Err(Failure::Config(format!(
+                    "the database role lacks privileges: {}; grant them, or let the owner of the \
+                     tables run: mailroom migrate grants ROLE",
+                    missing.join(", ")
+                )));
+            }
+            Some(_) => {}
+        }
+        if self.settings.channel.is_some() {
+            session.call(STATEMENT, |client| queue::announce(client, &queue))?;
+        }
+        let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        Ok((session, statements))
+    }
+
+    /// Through a pool of transactions all would seem well, but no notification would ever come.
+    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Failure> {
+        // A role may be allowed a single connection: then it is not known.
+        let Ok(mut other) = (self.open)() else { return Ok(()) };
+        match session.is_pooled_with(&mut other)? {
+            false => Ok(()),
+            true => Err(Failure::Config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+        }
+    }
+
+    /// Runs one statement until it succeeds. Faults that pass are waited out.
+    ///
+    /// Gives `None` if the process had to give up first.
+    ///
+    /// # Errors
+    /// As [`Link::connect`].
+    pub fn run<T>(
+        &mut self,
+        what: &str,
+        mut work: impl FnMut(&Statements, &mut Client) -> Result<T, StatementError>,
+    ) -> Result<Option<T>, Error> {
+        loop {
+            if !self.connect()? {
+                return Ok(None);
+            }
+            let Some((session, statements)) = &mut self.live else { continue };
+            let done = session.call(STATEMENT, |client| work(statements, client));
+            notify::progress((self.clock.now)());
+            match done {
+                Ok(value) => {
+                    self.backoff = BACKOFF_FIRST;
+                    return Ok(Some(value));
+                }
+                Err(fault) => {
+                    if !self.failed(what, &fault) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs one statement, if there is a connection, and does without the answer if it fails:
+    /// what is only good to know does not hold up mail.
+    pub fn ask<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&Statements, &mut Client) -> Result<T, StatementError>,
+    ) -> Option<T> {
+        let (session, statements) = self.live.as_mut()?;
+        match session.call(STATEMENT, |client| work(statements, client)) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.note(what, &fault);
+                None
+            }
+        }
+    }
+
+    /// Waits for notifications until `until`; gives how many came. Returns early when there is
+    /// no connection, the process is asked to stop, or numbers are to be written. It does not
+    /// connect: whoever does must look at what it missed.
+    pub fn wait(&mut self, until: Instant) -> usize {
+        self.metrics.tick((self.clock.now)());
+        let until = self.metrics.before(until);
+        loop {
+            let now = (self.clock.now)();
+            notify::progress(now);
+            let end = notify::before(until, now);
+            let Some((session, _)) = &mut self.live else { return 0 };
+            match session.wait(end) {
+                Ok(0) if end < until && !self.stop.requested() => {}
+                Ok(heard) => return heard,
+                Err(fault) => {
+                    self.failed("waiting for notifications", &fault);
+                    return 0;
+                }
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life, and drops the connection if none comes.
+    pub fn probe(&mut self) {
+        let Some((session, _)) = &mut self.live else { return };
+        if let Err(fault) = session.probe() {
+            self.failed("healthcheck", &fault);
+        }
+    }
+
+    /// Drops a connection that nobody has read from for `unread`, without a fault: the next statement
+    /// connects again. All notifications that came meanwhile would be taken into memory before the
+    /// answer to that statement; a look finds what they tell.
+    pub fn drop_unread(&mut self, unread: Duration) {
+        if self.live.take().is_some() {
+            let seconds = unread.as_secs_f64();
+            log::info("PG", format_args!("nothing was read for {seconds:.1} s; connecting anew"));
+            self.metrics.disconnected();
+        }
+    }
+
+    /// Deals with a failed statement; gives whether to try again.
+    fn failed(&mut self, what: &str, fault: &Fault) -> bool {
+        let now = (self.clock.now)();
+        // One that is lost as soon as it is made would be lost again at once.
+        let soon = self.since.is_some_and(|since| now < since + SOON);
+        if !self.note(what, fault) || soon {
+            let wait = self.next_wait();
+            self.pause(wait);
+        }
+        !self.must_give_up()
+    }
+
+    /// Says what failed; gives whether the connection is gone with it.
+    fn note(&mut self, what: &str, fault: &Fault) -> bool {
+        log::warn("PG", format_args!("{what} failed: {fault}"));
+        let lost = matches!(fault, Fault::Lost(_));
+        if lost {
+            self.live = None;
+            self.metrics.disconnected();
+        }
+        lost
+    }
+
+    /// Whether the process was asked to stop so long ago that what is under way must end.
+    fn must_give_up(&mut self) -> bool {
+        if !self.stop.requested() {
+            return false;
+        }
+        let now = (self.clock.now)();
+        // With nothing to finish there is nothing to connect for.
+        let limit = if self.proven { GRACE / 2 } else { Duration::ZERO };
+        now >= *self.give_up_at.get_or_insert(now + limit)
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = self.backoff.mul_f64(0.5 + (self.clock.chance)() / 2.0);
+        self.backoff = (self.backoff * 2).min(BACKOFF_CAP);
+        wait
+    }
+
+    /// Waits between tries; shortly once the process was asked to stop.
+    fn pause(&self, wait: Duration) {
+        if self.stop.requested() {
+            std::thread::sleep(wait.min(Duration::from_millis(200)));
+        } else {
+            let end = (self.clock.now)() + wait;
+            while let now = (self.clock.now)()
+                && now < end
+                && !self.stop.requested()
+            {
+                notify::progress(now);
+                self.stop.sleep(notify::before(end, now) - now);
+            }
+        }
+    }
+}
+
+/// Why an attempt to connect failed.
+enum Failure {
+    /// A person must change something.
+    Config(String),
+    /// It may work later.
+    Passing(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        match fault {
+            Fault::Denied(text) => Failure::Config(text),
+            Fault::Lost(text) | Fault::Statement(text) => Failure::Passing(text),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What people do with a queue: look at deliveries, let them be tried again, give them up, pause.
+//!
+//! In scope: one statement for each. Out of scope: asking whether that is meant.
+
+use crate::edges::pg::statement;
+use crate::mail::model::mask;
+use crate::queue::snapshot::Entry;
+use postgres::{Client, Error, Row};
+use std::time::SystemTime;
+
+/// Rows that one statement changes at most.
+pub const CHUNK: i64 = 5000;
+
+/// Which deliveries are meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'a> {
+    /// These; `None`: all.
+    pub ids: Option<&'a [i64]>,
+    /// Only those whose reason begins so.
+    pub reason: Option<&'a str>,
+}
+
+/// The states that deliveries can be in, in the order of lists.
+pub const STATES: [&str; 5] = ["leased", "pending", "failed", "expired", "sent"];
+
+/// The first `limit` deliveries of `queue` in these states.
+///
+/// # Errors
+/// As the statement.
+pub fn list(
+    client: &mut Client,
+    queue: &str,
+    states: &[&str],
+    limit: i64,
+    reveal: bool,
+) -> Result<Vec<Entry>, Error> {
+    let rows = client.query(statement!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
+    rows.iter().map(|row| entry(row, reveal)).collect()
+}
+
+/// Those of these deliveries that there are, of any queue.
+///
+/// # Errors
+/// As the statement.
+pub fn show(client: &mut Client, ids: &[i64], reveal: bool) -> Result<Vec<Entry>, Error> {
+    let rows = client.query(statement!("sql/operate/show.sql"), &[&ids])?;
+    rows.iter().map(|row| entry(row, reveal)).collect()
+}
+
+fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
+    let email: String = row.try_get("email")?;
+    Ok(Entry {
+        id: row.try_get("id")?,
+        queue: row.try_get("queue")?,
+        state: row.try_get("state")?,
+        attempts: row.try_get("attempts")?,
+        priority: row.try_get("priority")?,
+        action: row.try_get("action")?,
+        account: row.try_get("account")?,
+        status: row.try_get("status")?,
+        address: if reveal { email } else { mask(&email) },
+        login: if reveal { Some(row.try_get("login")?) } else { None },
+        lease: row.try_get("lease")?,
+        provider_id: row.try_get("provider_id")?,
+        error: row.try_get("error")?,
+        created: row.try_get("created")?,
+        due: row.try_get("due")?,
+        settled: row.try_get("settled")?,
+        expires: row.try_get("expires")?,
+        consumed: row.try_get("consumed")?,
+    })
+}
+
+/// Lets failed deliveries be tried again; gives which, at most [`CHUNK`].
+///
+/// # Errors
+/// As the statement.
+pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
+    let rows = client
+        .query(statement!("sql/operate/retry.sql"), &[&queue, &which.ids, &which.reason, &CHUNK])?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// How many failed deliveries [`retry`] of all leaves as they are, because their tokens expired or
+/// were used.
+///
+/// # Errors
+/// As the statement.
+pub fn beyond_retry(client: &mut Client, queue: &str, reason: Option<&str>) -> Result<i64, Error> {
+    client.query_one(statement!("sql/operate/beyond_retry.sql"), &[&queue, &reason])?.try_get(0)
+}
+
+/// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
+/// [`CHUNK`].
+///
+/// # Errors
+/// As the statement.
+pub fn drop(
+    client: &mut Client,
+    queue: &str,
+    which: Which<'_>,
+    who: &str,
+    until: SystemTime,
+) -> Result<Vec<i64>, Error> {
+    let rows = client.query(
+        statement!("sql/operate/drop.sql"),
+        &[&queue, &which.ids, &which.reason, &CHUNK, &who, &until],
+    )?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The time of the database.
+///
+/// # Errors
+/// As the statement.
+pub fn now(client: &mut Client) -> Result<SystemTime, Error> {
+    client.query_one("SELECT now()", &[])?.try_get(0)
+}
+
+/// Pauses `queue` for a reason, or lets it go on (`None`). Gives whether it was paused before;
+/// `None`: there is no such queue.
+///
+/// # Errors
+/// As the statement.
+pub fn pause(
+    client: &mut Client,
+    queue: &str,
+    reason: Option<&str>,
+) -> Result<Option<bool>, Error> {
+    let row = client
+        .query_opt(statement!("sql/operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
+/// Wakes those who listen on `channel`, and on the channel that the database's triggers notify.
+///
+/// # Errors
+/// As the statement.
+pub fn wake(client: &mut Client, channel: &str) -> Result<(), Error> {
+    client.query(statement!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
+}
+
+/// Whether there is such a queue.
+///
+/// # Errors
+/// As the statement.
+pub fn exists(client: &mut Client, queue: &str) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
+    client.query_one(sql, &[&queue])?.try_get(0)
+}

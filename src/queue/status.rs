@@ -1,0 +1,91 @@
+//! A queue at one moment, read in one transaction that writes nothing.
+//!
+//! In scope: the statements, none of which reads settled rows that were sent, so that the answer
+//! costs the same whatever was sent before. Out of scope: what it looks like.
+
+use crate::edges::pg::statement;
+use crate::edges::pg::{LISTENER, SCHEMA_VERSION};
+use crate::queue::snapshot::{Listener, Pause, Reason, Snapshot};
+use postgres::{Client, Error, IsolationLevel, Row, Transaction};
+
+/// The latest failures whose reasons are counted.
+const LATEST: i64 = 5000;
+
+/// What is known of `queue` now; `None`: there is no such queue.
+///
+/// # Errors
+/// As the statements.
+pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Error> {
+    let level = IsolationLevel::RepeatableRead;
+    let mut reading = client.build_transaction().isolation_level(level).read_only(true).start()?;
+    // Whatever the statistics say: a plan that reads the whole table is never the better one.
+    reading.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")?;
+    let Some(row) = reading.query_opt(statement!("sql/status/queue.sql"), &[&queue])? else {
+        return Ok(None);
+    };
+    let mut found = Snapshot {
+        queue: queue.to_owned(),
+        time: row.try_get("now")?,
+        schema_version: SCHEMA_VERSION,
+        last_seq: row.try_get("last_seq")?,
+        ..Snapshot::default()
+    };
+    if row.try_get("paused")? {
+        let seconds = row.try_get("paused_for")?;
+        found.pause = Some(Pause { reason: row.try_get("reason")?, seconds });
+    }
+    waiting(&mut reading, queue, &mut found)?;
+    ended(&mut reading, queue, &mut found)?;
+    found.listeners = reading
+        .query(statement!("sql/status/listeners.sql"), &[&LISTENER, &queue])?
+        .iter()
+        .map(listener)
+        .collect::<Result<_, Error>>()?;
+    reading.commit()?;
+    Ok(Some(found))
+}
+
+fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
+    for row in reading.query(statement!("sql/status/waiting.sql"), &[&queue])? {
+        let pending: i64 = row.try_get("pending")?;
+        found.pending += pending;
+        found.due += row.try_get::<_, i64>("due")?;
+        found.retrying += row.try_get::<_, i64>("retrying")?;
+        found.leased += row.try_get::<_, i64>("leased")?;
+        found.oldest_pending = older(found.oldest_pending, row.try_get("oldest_pending")?);
+        found.oldest_due = older(found.oldest_due, row.try_get("oldest_due")?);
+        if let Some(text) = row.try_get("why")? {
+            found.waiting.push(Reason { text, count: pending });
+        }
+    }
+    Ok(())
+}
+
+fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
+}
+
+fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
+    let row = reading.query_one(statement!("sql/status/ended.sql"), &[&queue])?;
+    found.failed = row.try_get("open")?;
+    found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
+    found.expired = row.try_get("expired")?;
+    for row in reading.query(statement!("sql/status/failures.sql"), &[&queue, &LATEST])? {
+        found.failures.push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });
+    }
+    let row = reading.query_one(statement!("sql/status/sent.sql"), &[&queue])?;
+    found.sent = row.try_get("ever")?;
+    found.sent_last_24h = row.try_get("day")?;
+    found.sent_by_five_minutes = row.try_get("hour")?;
+    Ok(())
+}
+
+fn listener(row: &Row) -> Result<Listener, Error> {
+    Ok(Listener {
+        pid: row.try_get("pid")?,
+        role: row.try_get::<_, Option<String>>("role")?.unwrap_or_default(),
+        name: row.try_get::<_, Option<String>>("name")?.unwrap_or_default(),
+        address: row.try_get("address")?,
+        seconds: row.try_get("since")?,
+    })
+}

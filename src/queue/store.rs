@@ -1,0 +1,335 @@
+//! The statements that work the queue, prepared once a connection.
+//!
+//! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
+//! reconnecting. Every function can fail with the error of the statement.
+
+mod claim;
+mod later;
+mod levels;
+
+pub use claim::{Claimed, Want};
+pub use levels::{Found, Levels};
+
+use crate::edges::metrics::Depth;
+use crate::edges::pg::statement;
+use crate::mail::model::{Settlement, Ticket};
+use later::Later;
+use postgres::{Client, Error, Statement};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows that one statement of maintenance touches at most.
+pub const CHUNK: i64 = 1000;
+
+/// Characters of a provider's id or of a reason that are kept.
+const TEXT: usize = 1000;
+
+/// How far the rows of one state are counted.
+const COUNTED: i64 = 100_000;
+
+/// Slots of ten minutes in a day.
+const SLOTS: usize = 144;
+
+/// Claims must use their indexes whatever the statistics said when they were planned: a plan
+/// made while the tables were empty would read them whole later. (Compiling them just in time,
+/// which the cost of what is turned off would cause, takes longer than they do.) Dates as a role
+/// has them may not be read as they were written. Who waits for a lock keeps other mail waiting.
+const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; \
+    SET enable_incremental_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
+    SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '2s'";
+
+/// The prepared statements of one connection, for one queue.
+pub struct Statements {
+    queue: String,
+    levels: Statement,
+    claim: Statement,
+    look: Statement,
+    settle: Statement,
+    adopt: Later,
+    rescue: Statement,
+    expire: Later,
+    prune: Later,
+    record: Later,
+    sent: Later,
+    room: Later,
+    fold: Later,
+}
+
+/// A delivery that was to be taken over.
+pub struct Adopted {
+    /// The secret of its token.
+    pub secret: Vec<u8>,
+    /// If it was taken.
+    pub ticket: Option<Ticket>,
+    /// It stands as sent, but no provider has taken it.
+    pub unsent: bool,
+}
+
+/// What became of settlements.
+#[derive(Debug)]
+pub struct Settled {
+    /// The deliveries that were written, in ascending order.
+    pub written: Vec<i64>,
+    /// Those whose rows others have locked.
+    pub locked: Vec<i64>,
+}
+
+/// Deliveries that were put back.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescued {
+    /// How many.
+    pub count: usize,
+    /// How many of them `collect` had leased.
+    pub of_collectors: usize,
+}
+
+/// What waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Due deliveries, counted up to what was asked for.
+    pub due: usize,
+    /// How long the oldest of them has been due.
+    pub age: Duration,
+    /// When the first of their tokens expires.
+    pub expires: Option<Duration>,
+    /// When the next one comes due.
+    pub next: Option<Duration>,
+    /// The queue is paused, for this reason: then nothing is due, and nothing comes.
+    pub paused: Option<String>,
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
+/// <https://www.postgresql.org/docs/current/datatype-character.html>
+fn storable(text: &str) -> String {
+    text.chars().filter(|&c| c != '\0').take(TEXT).collect()
+}
+
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Lets others see that this connection listens for `queue`, as long as it stands.
+///
+/// # Errors
+/// As the statement.
+pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
+    client.query(statement!("sql/announce.sql"), &[&crate::edges::pg::LISTENER, &queue]).map(drop)
+}
+
+impl Statements {
+    /// Prepares what starting and sending need on a new connection.
+    ///
+    /// # Errors
+    /// As the statements.
+    pub fn prepare(client: &mut Client, queue: &str) -> Result<Statements, Error> {
+        client.batch_execute(SETTINGS)?;
+        Ok(Statements {
+            queue: queue.to_owned(),
+            levels: client.prepare(statement!("sql/levels.sql"))?,
+            claim: client.prepare(statement!("sql/claim.sql"))?,
+            look: client.prepare(statement!("sql/look.sql"))?,
+            settle: client.prepare(statement!("sql/settle.sql"))?,
+            adopt: Later::new(statement!("sql/adopt.sql")),
+            rescue: client.prepare(statement!("sql/rescue.sql"))?,
+            expire: Later::new(statement!("sql/expire.sql")),
+            prune: Later::new(statement!("sql/prune.sql")),
+            record: Later::new(statement!("sql/record.sql")),
+            sent: Later::new(statement!("sql/sent.sql")),
+            room: Later::new(statement!("sql/room.sql")),
+            fold: Later::new(statement!("sql/fold.sql")),
+        })
+    }
+
+    /// Looks at what waits, without taking it; counts up to `limit`.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn look(
+        &self,
+        client: &mut Client,
+        limit: usize,
+        levels: &Levels,
+    ) -> Result<Waiting, Error> {
+        let Levels { priorities, floors } = levels;
+        let row =
+            client.query_one(&self.look, &[&self.queue, &count(limit), priorities, floors])?;
+        Ok(Waiting {
+            due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
+            age: seconds(row.try_get("age")?),
+            expires: row.try_get::<_, Option<f64>>("expires")?.map(seconds),
+            next: row.try_get::<_, Option<f64>>("next")?.map(seconds),
+            paused: match row.try_get("paused")? {
+                true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
+                false => None,
+            },
+        })
+    }
+
+    /// Counts what waits, each state up to a bound.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
+        let row = client.query_one(statement!("sql/depth.sql"), &[&self.queue, &COUNTED])?;
+        let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(Depth {
+            due: number("due")?,
+            later: number("later")?,
+            leased: number("leased")?,
+            oldest: seconds(row.try_get("oldest")?),
+        })
+    }
+
+    /// Settles deliveries: all whose lease still stands. `again`: this was tried before without an
+    /// answer; what was written then counts too. `pass_over`: rows that others have locked are not
+    /// waited for.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn settle(
+        &self,
+        client: &mut Client,
+        settled: &[(Ticket, Settlement)],
+        again: bool,
+        pass_over: bool,
+    ) -> Result<Settled, Error> {
+        let tokens: Vec<i64> = settled.iter().map(|(ticket, _)| ticket.delivery).collect();
+        let leases: Vec<&str> = settled.iter().map(|(ticket, _)| ticket.lease.as_ref()).collect();
+        let mut states = Vec::with_capacity(settled.len());
+        let mut texts = Vec::with_capacity(settled.len());
+        let mut delays = Vec::with_capacity(settled.len());
+        let mut counted = Vec::with_capacity(settled.len());
+        for (_, settlement) in settled {
+            let (state, text, delay, counts) = match settlement {
+                Settlement::Sent { provider_id } => ("sent", provider_id, 0.0, true),
+                Settlement::Failed { why } => ("failed", why, 0.0, true),
+                Settlement::Again { delay, why, counts } => {
+                    ("pending", why, delay.as_secs_f64(), *counts)
+                }
+            };
+            states.push(state);
+            texts.push(storable(text));
+            delays.push(delay);
+            counted.push(counts);
+        }
+        let row = client.query_one(
+            &self.settle,
+            &[&tokens, &leases, &states, &texts, &delays, &counted, &again, &pass_over],
+        )?;
+        let mut written: Vec<i64> = row.try_get(0)?;
+        written.sort_unstable();
+        Ok(Settled { written, locked: row.try_get(1)? })
+    }
+
+    /// Takes over deliveries by the secrets of their tokens and the addresses, one for each, that
+    /// they are to go to; tells of each that exists what it found. `pass_over`: as with
+    /// [`Statements::settle`].
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn adopt(
+        &self,
+        client: &mut Client,
+        secrets: &[&[u8]],
+        addresses: &[&str],
+        lease: &Arc<str>,
+        lease_for: Duration,
+        pass_over: bool,
+    ) -> Result<Vec<Adopted>, Error> {
+        let lease_for = lease_for.as_secs_f64();
+        let rows = self
+            .adopt
+            .query(client, &[&secrets, &lease.as_ref(), &lease_for, &addresses, &pass_over])?;
+        let adopted = |row: &postgres::Row| {
+            let ticket = |attempts: i32| {
+                Ok(Ticket {
+                    delivery: row.try_get("token")?,
+                    lease: Arc::clone(lease),
+                    attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
+                })
+            };
+            let attempts: Option<i32> = row.try_get("attempts")?;
+            Ok(Adopted {
+                secret: row.try_get("secret")?,
+                ticket: attempts.map(ticket).transpose()?,
+                unsent: row.try_get("unsent")?,
+            })
+        };
+        rows.iter().map(adopted).collect()
+    }
+
+    /// Puts back deliveries whose lease ran out, but for these, and, if asked, lets held ones be
+    /// tried now; at most [`CHUNK`] of each.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn rescue(
+        &self,
+        client: &mut Client,
+        held_too: bool,
+        but: &[i64],
+    ) -> Result<Rescued, Error> {
+        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK, &but])?;
+        let collector =
+            |row: &postgres::Row| Ok(row.try_get::<_, Option<&str>>("holder")? == Some("collect"));
+        let of_collectors: Result<Vec<bool>, Error> = rows.iter().map(collector).collect();
+        let of_collectors = of_collectors?.into_iter().filter(|of_collector| *of_collector).count();
+        Ok(Rescued { count: rows.len(), of_collectors })
+    }
+
+    /// Ends deliveries whose token expired. Gives how many there were, at most [`CHUNK`].
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn expire(&self, client: &mut Client) -> Result<usize, Error> {
+        Ok(self.expire.query(client, &[&self.queue, &CHUNK])?.len())
+    }
+
+    /// Deletes deliveries that were settled `retention` ago or earlier. Gives how many there
+    /// were, at most [`CHUNK`].
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn prune(&self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
+        let retention = retention.as_secs_f64();
+        Ok(self.prune.query(client, &[&self.queue, &retention, &CHUNK])?.len())
+    }
+
+    /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn sent(&self, client: &mut Client) -> Result<Vec<u64>, Error> {
+        let mut slots = vec![0; SLOTS];
+        for row in self.sent.query(client, &[])? {
+            let (slot, sent): (i32, i64) = (row.try_get("slot")?, row.try_get("sent")?);
+            let place = usize::try_from(slot).ok().and_then(|slot| slots.get_mut(slot));
+            if let Some(place) = place {
+                *place = u64::try_from(sent).unwrap_or(0);
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Records the highest token that was handed out.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn record(&self, client: &mut Client, token: i64) -> Result<(), Error> {
+        self.record.query(client, &[&self.queue, &token]).map(drop)
+    }
+
+    /// Adds up old tallies of what was sent.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn fold(&self, client: &mut Client) -> Result<(), Error> {
+        self.fold.query(client, &[&self.queue]).map(drop)
+    }
+}
