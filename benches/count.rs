@@ -14,7 +14,7 @@ use mailroom::edges::aws::Credentials;
 use mailroom::edges::aws::sign::sign;
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::window::Window;
-use mailroom::mail::{policy as verdict, wire};
+use mailroom::mail::wire;
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use zeroize::Zeroizing;

@@ -1,41 +1,43 @@
-//! The house keeps its floors: who may import whom, and who may do what.
+//! The house keeps its rooms: who may import whom, and who may do what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floor of each module at the top of `src/`; the table in `src/lib.rs` says the same.
-const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["model", "snapshot", "checks", "error", "stop", "clock"]),
-    (
-        1,
-        &[
-            "token", "wire", "window", "pace", "verdict", "template", "address", "proxy", "screen",
-            "metrics",
-        ],
-    ),
-    (2, &["net", "db", "http", "log", "notify", "signal", "undelivered", "statsd", "textfile"]),
-    (3, &["link", "aws"]),
-    (4, &["ses", "settling"]),
-    (5, &["source", "transport"]),
-    (6, &["pump"]),
-    (7, &["config"]),
-    (8, &["cli"]),
-    (9, &["cmd"]),
-    (10, &["main", "lib"]),
+/// What each room may import besides itself; the table in `src/lib.rs` says the same.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("mail", &[]),
+    ("edges", &[]),
+    ("queue", &["mail", "edges"]),
+    ("pipe", &["mail", "edges"]),
+    ("send", &["mail", "edges"]),
+    ("pump", &["mail", "edges"]),
+    ("ops", &["mail", "edges", "queue", "pipe", "send", "pump"]),
+    ("main", &["mail", "edges", "queue", "pipe", "send", "pump", "ops"]),
+    ("lib", &[]),
 ];
 
-/// Imports that look sideways, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    // What is written on the wire is a token; its shape has one definition.
-    ("wire", "token"),
-    // A reason that is read is known by what begins it when it is written.
-    ("snapshot", "model"),
-    // Requests wait on a connection as an SMTP conversation does; how is said once.
-    ("http", "net"),
-];
+/// The most lines of code in the product: comments, blank lines, tests and SQL apart.
+const PRODUCT: usize = 5000;
 
-fn source_files() -> Vec<(String, String)> {
+/// A source file: its path below `src/`, and its code.
+struct File {
+    path: String,
+    code: String,
+}
+
+impl File {
+    /// `queue/store.rs` is `queue::store`.
+    fn module(&self) -> String {
+        self.path.trim_end_matches(".rs").replace('/', "::")
+    }
+
+    fn room(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap()
+    }
+}
+
+fn files() -> Vec<File> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).unwrap().flatten() {
             let path = entry.path();
@@ -50,68 +52,98 @@ fn source_files() -> Vec<(String, String)> {
     let mut paths = Vec::new();
     walk(&root, &mut paths);
     paths.sort();
-    let name = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+    let file = |path: &PathBuf| File {
+        path: path.strip_prefix(&root).unwrap().display().to_string(),
+        code: code(&fs::read_to_string(path).unwrap()),
+    };
+    paths.iter().map(file).collect()
 }
 
-/// The text without its unit tests and without comments.
+/// The text without its unit tests, comments and blank lines.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
 }
 
-fn module(file: &str) -> &str {
-    file.split(['/', '.']).next().unwrap()
-}
-
-fn floor(module: &str) -> u8 {
-    let found = FLOORS.iter().find(|(_, modules)| modules.contains(&module));
-    found.unwrap_or_else(|| panic!("{module} has no floor: add it here and in src/lib.rs")).0
-}
-
-/// The modules at the top of `src/` that a file names: `crate::NAME`, `crate::{NAME, …}`, and in
-/// `main.rs` the same behind `mailroom::`.
-fn imported(text: &str) -> Vec<String> {
+/// The paths that a text names behind `crate::` or `mailroom::`; lists in braces are taken apart.
+fn imports(code: &str) -> Vec<String> {
+    fn list(prefix: &str, text: &str, found: &mut Vec<String>) {
+        let mut depth = 0;
+        let mut part = String::new();
+        for c in text.chars().chain([',']) {
+            match c {
+                ',' if depth == 0 => {
+                    let part = std::mem::take(&mut part);
+                    let part = part.trim();
+                    match part.split_once('{') {
+                        Some((head, rest)) => {
+                            list(
+                                &format!("{prefix}{head}"),
+                                rest.trim_end().trim_end_matches('}'),
+                                found,
+                            );
+                        }
+                        None if !part.is_empty() => {
+                            let name = part.split(" as ").next().unwrap();
+                            found.push(format!("{prefix}{}", name.trim_end_matches("::self")));
+                        }
+                        None => {}
+                    }
+                    continue;
+                }
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            part.push(c);
+        }
+    }
     let mut found = Vec::new();
     for marker in ["crate::", "mailroom::"] {
-        for (at, _) in text.match_indices(marker) {
-            let rest = &text[at + marker.len()..];
-            let names = match rest.strip_prefix('{') {
-                None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap(),
-                Some(list) => list.split("};").next().unwrap(),
-            };
-            let mut depth = 0;
-            let mut name = String::new();
-            for c in names.chars().chain([',']) {
-                match c {
-                    '{' => depth += 1,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => {
-                        let first = name.split("::").next().unwrap().trim().to_owned();
-                        found.extend((!first.is_empty()).then_some(first));
-                        name.clear();
-                    }
-                    c if depth == 0 => name.push(c),
-                    _ => {}
-                }
+        for (at, _) in code.match_indices(marker) {
+            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let rest = &code[at + marker.len()..];
+            let end = rest
+                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                .unwrap_or(rest.len());
+            if rest[end..].starts_with('{') {
+                let close = rest.find(';').unwrap_or(rest.len());
+                let inner = rest[end + 1..close].trim_end().trim_end_matches('}');
+                list(&rest[..end], inner, &mut found);
+            } else {
+                found.push(rest[..end].trim_end_matches(':').to_owned());
             }
         }
     }
     found
 }
 
+/// The file that a path leads to: the longest part of it that is one.
+fn target<'a>(modules: &'a BTreeSet<String>, path: &str) -> Option<&'a String> {
+    let mut path = path;
+    loop {
+        if let Some(found) = modules.get(path) {
+            return Some(found);
+        }
+        path = path.rsplit_once("::")?.0;
+    }
+}
+
 #[test]
-fn every_file_imports_only_from_lower_floors() {
+fn every_file_imports_only_what_its_room_may() {
     let mut breaches = Vec::new();
-    for (file, text) in source_files() {
-        let own = module(&file);
-        for other in imported(&code(&text)) {
-            let fine = other == own
-                || floor(&other) < floor(own)
-                || EXCEPTIONS.contains(&(own, other.as_str()));
-            if !fine {
-                breaches.push(format!("{file} (floor {}) imports {other}", floor(own)));
+    for file in files() {
+        let (_, allowed) =
+            ROOMS.iter().find(|(room, _)| *room == file.room()).unwrap_or_else(|| {
+                panic!("{} is in no room: add it here and in src/lib.rs", file.path)
+            });
+        for path in imports(&file.code) {
+            let other = path.split("::").next().unwrap();
+            if other != file.room() && !allowed.contains(&other) {
+                breaches.push(format!("{} imports {path}", file.path));
             }
         }
     }
@@ -119,27 +151,26 @@ fn every_file_imports_only_from_lower_floors() {
 }
 
 #[test]
-fn within_a_folder_only_mod_is_shared() {
+fn no_file_reaches_a_sibling_through_their_parent() {
+    let files = files();
+    let by_module: BTreeMap<String, &File> =
+        files.iter().map(|file| (file.module(), file)).collect();
     let mut breaches = Vec::new();
-    let files = source_files();
-    for (file, text) in &files {
-        let Some((folder, own)) = file.rsplit_once('/') else { continue };
-        if own == "mod.rs" {
-            continue;
-        }
-        let text = code(text);
-        let siblings =
-            files.iter().filter_map(|(other, _)| other.strip_prefix(folder)?.strip_prefix('/'));
-        for sibling in siblings.filter(|other| *other != own && *other != "mod.rs") {
-            let name = sibling.trim_end_matches(".rs").split('/').next().unwrap();
-            if own.trim_end_matches(".rs") == name {
-                continue;
-            }
-            let path = format!("{}::{name}::", folder.replace('/', "::"));
-            if text.contains(&format!("super::{name}::"))
-                || text.contains(&format!("crate::{path}"))
-            {
-                breaches.push(format!("{file} imports its sibling {name}"));
+    for file in &files {
+        assert!(!file.code.contains("super::"), "{} says super: name the path", file.path);
+        for path in imports(&file.code) {
+            let Some((module, name)) = path.rsplit_once("::") else { continue };
+            let is_parent = file.module().starts_with(&format!("{module}::"));
+            let Some(parent) = by_module.get(module).filter(|_| is_parent) else { continue };
+            let handed_on = parent.code.lines().any(|line| {
+                let line = line.trim_start().trim_start_matches("pub ");
+                line.starts_with("use ")
+                    && line
+                        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                        .any(|word| word == name)
+            });
+            if handed_on {
+                breaches.push(format!("{} gets {name} through {module}", file.path));
             }
         }
     }
@@ -147,59 +178,118 @@ fn within_a_folder_only_mod_is_shared() {
 }
 
 #[test]
-fn the_floor_map_in_lib_names_every_module_on_its_floor() {
+fn imports_go_round_in_no_circle() {
+    let files = files();
+    let modules: BTreeSet<String> = files.iter().map(File::module).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        let own = file.module();
+        let mut found: BTreeSet<String> =
+            imports(&file.code).iter().filter_map(|path| target(&modules, path).cloned()).collect();
+        // A parent names its children without the way to them.
+        for child in modules.iter().filter_map(|module| module.strip_prefix(&format!("{own}::"))) {
+            let named = file.code.match_indices(&format!("{child}::")).any(|(at, _)| {
+                !file.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+            });
+            if named && !child.contains("::") {
+                found.insert(format!("{own}::{child}"));
+            }
+        }
+        found.remove(&own);
+        uses.insert(own, found);
+    }
+    // What imports nothing that is left is taken away until nothing can be.
+    loop {
+        let left: BTreeSet<String> = uses.keys().cloned().collect();
+        let free = |(module, used): (&String, &BTreeSet<String>)| {
+            used.is_disjoint(&left).then(|| module.clone())
+        };
+        let free: Vec<String> = uses.iter().filter_map(free).collect();
+        if free.is_empty() {
+            break;
+        }
+        uses.retain(|module, _| !free.contains(module));
+    }
+    // Who only imports those that go round is not part of it.
+    loop {
+        let used: BTreeSet<String> = uses.values().flatten().cloned().collect();
+        let before = uses.len();
+        uses.retain(|module, _| used.contains(module));
+        if uses.len() == before {
+            break;
+        }
+    }
+    let left: BTreeSet<String> = uses.keys().cloned().collect();
+    let lines: Vec<String> = uses
+        .iter()
+        .map(|(module, used)| {
+            let round: Vec<&String> = used.intersection(&left).collect();
+            format!("{module} imports {round:?}")
+        })
+        .collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
+
+#[test]
+fn the_table_in_lib_names_every_room() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    let mut rows = BTreeMap::new();
-    for line in lib.lines().filter_map(|line| line.strip_prefix("//! | ")) {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        if let Ok(number) = cells[0].parse::<u8>() {
-            rows.insert(number, cells[2].to_owned());
-        }
+    for (room, _) in ROOMS.iter().filter(|(room, _)| !["main", "lib"].contains(room)) {
+        assert!(lib.contains(&format!("//! | `{room}` |")), "src/lib.rs does not name {room}");
     }
-    for (number, modules) in FLOORS {
-        for module in modules.iter().filter(|module| **module != "lib") {
-            let row = rows.get(number).unwrap_or_else(|| panic!("no floor {number} in src/lib.rs"));
-            assert!(row.contains(&format!("`{module}`")), "floor {number} does not name {module}");
-        }
-    }
+}
+
+#[test]
+fn the_product_keeps_its_size() {
+    let product = ["mail", "queue", "pipe", "send", "pump"];
+    let lines = |file: &File| file.code.lines().count();
+    let files = files();
+    let total: usize = files.iter().filter(|file| product.contains(&file.room())).map(lines).sum();
+    assert!(total <= PRODUCT, "the product has {total} lines of code, and may have {PRODUCT}");
 }
 
 /// Only the files that begin with one of `allowed` may hold `word`.
 fn only(allowed: &[&str], word: &str) {
-    for (file, text) in source_files() {
-        let fine = allowed.iter().any(|start| file.starts_with(start));
-        assert!(fine || !code(&text).contains(word), "{file} holds {word:?}");
+    for file in files() {
+        let fine = allowed.iter().any(|start| file.path.starts_with(start));
+        assert!(fine || !file.code.contains(word), "{} holds {word:?}", file.path);
     }
 }
 
 #[test]
 fn each_outside_thing_has_one_place() {
-    only(&["db/"], "postgres::");
-    only(&["http", "transport/", "aws/"], "ureq::");
-    only(&["token.rs"], "hmac::");
+    only(&["edges/pg", "queue/"], "postgres::");
+    only(&["edges/http"], "ureq::");
+    only(&["mail/token.rs"], "hmac::");
     only(&["main.rs"], "process::exit");
-    only(&["cmd/", "config.rs", "cli.rs", "main.rs"], "crate::config");
-    only(&["cmd/", "main.rs"], "env::var");
-    only(&["signal.rs"], "unsafe ");
+    only(&["ops/"], "crate::ops::config");
+    only(&["ops/cmd", "main.rs"], "env::var");
+    only(&["edges/signal.rs"], "unsafe ");
 }
 
 #[test]
-fn only_the_pump_the_log_and_the_deadlines_of_edges_read_the_clock() {
-    // The log stamps its lines; a session, an HTTP call and a credential process must end their
-    // own waits.
+fn what_is_pure_does_nothing() {
+    let words = [
+        "std::fs",
+        "std::io",
+        "std::net",
+        "std::env",
+        "std::os",
+        "std::process",
+        "Instant::now",
+        "SystemTime::now",
+        "getrandom",
+    ];
+    for file in files().iter().filter(|file| file.room() == "mail") {
+        for word in words {
+            assert!(!file.code.contains(word), "{} holds {word:?}", file.path);
+        }
+    }
+}
+
+#[test]
+fn only_the_process_the_log_and_the_deadlines_of_edges_read_the_clock() {
     for word in ["Instant::now", "SystemTime::now", "now_utc"] {
-        only(
-            &[
-                "pump.rs",
-                "cmd/",
-                "log.rs",
-                "db/session",
-                "http",
-                "db/conninfo",
-                "aws/credentials/process",
-            ],
-            word,
-        );
+        only(&["ops/cmd", "edges/"], word);
     }
 }
 
@@ -212,10 +302,11 @@ fn nothing_starts_a_thread() {
 }
 
 #[test]
-fn no_file_is_long_and_every_module_says_what_it_owns() {
-    for (file, text) in source_files() {
-        let lines = text.split("#[cfg(test)]").next().unwrap().lines().count();
-        assert!(lines <= 420, "{file} has {lines} lines before its tests");
-        assert!(text.starts_with("//!"), "{file} does not begin with what it owns");
+fn every_module_says_what_it_owns_and_is_of_one_style() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in files() {
+        let text = fs::read_to_string(root.join(&file.path)).unwrap();
+        assert!(text.starts_with("//!"), "{} does not begin with what it owns", file.path);
+        assert!(!file.path.ends_with("mod.rs"), "{}: a module is name.rs, with name/", file.path);
     }
 }

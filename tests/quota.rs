@@ -129,11 +129,11 @@ fn the_count_of_a_day_is_the_same_whatever_rows_are_kept_and_reads_few() {
         "INSERT INTO tallies SELECT 'mailroom', now() - n * interval '1 minute', 1, 1 \
            FROM generate_series(1, 5000) AS n",
     );
-    let sql = include_str!("../src/db/sent.sql");
+    let sql = include_str!("../src/queue/sql/sent.sql");
     let counted = database.number(&format!("SELECT sum(sent)::bigint FROM ({sql}) AS counted"));
     // Never fewer, and at most those of one minute too many.
     assert!((30 + 1440..=30 + 1441).contains(&counted), "{counted}");
-    let room = include_str!("../src/db/room.sql").replace("$1", "2000");
+    let room = include_str!("../src/queue/sql/room.sql").replace("$1", "2000");
     assert_eq!(database.number(&room), 2000 - counted);
 
     let mut client = database.client();

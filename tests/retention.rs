@@ -28,7 +28,8 @@ fn what_another_queue_keeps_is_not_passed_over() {
     let database = Database::migrated();
     let mut client = database.client();
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").unwrap();
-    let sql = include_str!("../src/db/prune.sql").replace("$1", "'mailroom'").replace("$2", "0");
+    let sql =
+        include_str!("../src/queue/sql/prune.sql").replace("$1", "'mailroom'").replace("$2", "0");
     let rows = client.query(&format!("EXPLAIN {}", sql.replace("$3", "9")), &[]).unwrap();
     let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
     let (_, index) = plan.split_once("deliveries_settled_idx").expect(&plan);

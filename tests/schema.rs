@@ -232,7 +232,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
     change.batch_execute("BEGIN").unwrap();
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     // As it stands, but its snapshot is taken a while before its locks.
-    let sql = include_str!("../src/db/claim.sql");
+    let sql = include_str!("../src/queue/sql/claim.sql");
     let held = sql.replace(
         "SELECT paused_at FROM jobs",
         "SELECT paused_at FROM pg_advisory_xact_lock(1), jobs",

@@ -367,11 +367,15 @@ fn a_terminal_gets_colours_and_its_own_width_unless_no_color_is_set() {
 fn statements() -> Vec<(&'static str, String)> {
     let all = "ARRAY['leased','pending','failed','expired','sent']";
     [
-        ("waiting", include_str!("../src/db/status/waiting.sql"), vec!["'mailroom'"]),
-        ("ended", include_str!("../src/db/status/ended.sql"), vec!["'mailroom'"]),
-        ("failures", include_str!("../src/db/status/failures.sql"), vec!["'mailroom'", "10000"]),
-        ("sent", include_str!("../src/db/status/sent.sql"), vec!["'mailroom'"]),
-        ("list", include_str!("../src/db/operate/list.sql"), vec!["'mailroom'", all, "50"]),
+        ("waiting", include_str!("../src/queue/sql/status/waiting.sql"), vec!["'mailroom'"]),
+        ("ended", include_str!("../src/queue/sql/status/ended.sql"), vec!["'mailroom'"]),
+        (
+            "failures",
+            include_str!("../src/queue/sql/status/failures.sql"),
+            vec!["'mailroom'", "10000"],
+        ),
+        ("sent", include_str!("../src/queue/sql/status/sent.sql"), vec!["'mailroom'"]),
+        ("list", include_str!("../src/queue/sql/operate/list.sql"), vec!["'mailroom'", all, "50"]),
     ]
     .into_iter()
     .map(|(name, sql, values)| {

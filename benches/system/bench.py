@@ -181,7 +181,7 @@ class Bench:
             yield from log
 
     def took(self, mark, statement="claim.sql"):
-        """Milliseconds that the server logged since, of each run of a statement in src/db."""
+        """Milliseconds that the server logged since, of each run of a statement in src/queue/sql."""
         line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(first_words(statement)))
         return self.any(statement, [float(match.group(1)) for match in
                                     map(line.search, self.logged(mark)) if match])

@@ -18,16 +18,16 @@ KEY = "deadbeef" * 8
 
 
 def planning():
-    """What src/db/queue.rs sets on its connection, so that pgbench plans the same way."""
-    found = re.search(r"const SETTINGS: &str = \"(.*?)\";", (ROOT / "src/db/queue.rs").read_text(), re.S)
+    """What src/queue/store.rs sets on its connection, so that pgbench plans the same way."""
+    found = re.search(r"const SETTINGS: &str = \"(.*?)\";", (ROOT / "src/queue/store.rs").read_text(), re.S)
     if not found:
-        raise SystemExit("bench: there is no SETTINGS in src/db/queue.rs")
+        raise SystemExit("bench: there is no SETTINGS in src/queue/store.rs")
     return re.findall(r"SET (\w+) = '?(\w+)'?", found.group(1))
 
 
 def first_words(name):
-    """How the server's log shows a statement of src/db: by its first line."""
-    return (ROOT / "src/db" / name).read_text().splitlines()[0]
+    """How the server's log shows a statement of src/queue/sql: by its first line."""
+    return (ROOT / "src/queue/sql" / name).read_text().splitlines()[0]
 
 
 def programs():
@@ -128,13 +128,13 @@ class Cluster:
     def statements(self, limit):
         """The claim and the settlement as a pgbench script: rows come in the order of tokens."""
         def text(name):
-            lines = (ROOT / "src/db" / name).read_text().splitlines()
+            lines = (ROOT / "src/queue/sql" / name).read_text().splitlines()
             return "\n".join(line for line in lines if not line.startswith("--"))
 
         def put(sql, values):
             unknown = set(re.findall(r"\$\d+", sql)) - set(values)
             if unknown:
-                raise SystemExit(f"bench: what is {', '.join(sorted(unknown))} of a statement in src/db?")
+                raise SystemExit(f"bench: what is {', '.join(sorted(unknown))} of a statement in src/queue/sql?")
             return re.sub(r"\$\d+", lambda found: values[found.group()], sql)
 
         def array(what):

@@ -65,7 +65,7 @@ fn the_answers_of_ses_lead_to_what_the_tables_say() {
         }
     }
     // And nothing that the program knows is left out.
-    let source = std::fs::read_to_string(root().join("src/verdict/ses.rs")).unwrap();
+    let source = std::fs::read_to_string(root().join("src/send/ses/causes.rs")).unwrap();
     let source = source.split("#[cfg(test)]").next().unwrap();
     let known = source.split('"').skip(1).step_by(2).filter(|text| {
         text.starts_with(|first: char| first.is_ascii_uppercase()) && !text.contains(' ')

@@ -5,7 +5,6 @@ use crate::support::batches::{TOKEN, batch};
 use crate::support::endpoint::Reply;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Outcome, Scope};
-use mailroom::mail::policy as verdict;
 use mailroom::mail::policy::{CallVerdict, Refusal, Remedies};
 use std::time::Duration;
 
@@ -116,7 +115,11 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
 #[test]
 fn each_entry_status_has_the_outcome_of_the_table() {
     for (status, say) in ENTRIES {
-        assert_eq!(said(&verdict::ses::entry(status, "because", "id", 1)), *say, "{status}");
+        assert_eq!(
+            said(&mailroom::send::ses::causes::entry(status, "because", "id", 1)),
+            *say,
+            "{status}"
+        );
     }
 }
 
@@ -129,14 +132,18 @@ fn each_call_error_has_the_verdict_of_the_table() {
             message: (*message).into(),
             after: None,
         };
-        let verdict = verdict::ses::call(&refusal, 1, Remedies::default());
+        let verdict = mailroom::send::ses::causes::call(&refusal, 1, Remedies::default());
         assert_eq!(said_of_call(&verdict), *say, "{status} {code} {message}");
         let both = Remedies { refreshed: true, corrected: true };
         let after = match say {
             Say::Refresh | Say::Clock => Say::HoldAll,
             other => *other,
         };
-        assert_eq!(said_of_call(&verdict::ses::call(&refusal, 1, both)), after, "{code}, again");
+        assert_eq!(
+            said_of_call(&mailroom::send::ses::causes::call(&refusal, 1, both)),
+            after,
+            "{code}, again"
+        );
     }
 }
 
