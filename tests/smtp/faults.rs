@@ -301,6 +301,12 @@ fn a_server_without_a_login_we_know_holds_everything() {
     let url = format!("smtp://user:hunter2@localhost:{}?tls=none", rig.server.port());
     let outcomes = rig.smtp_at(&url).send(&batch(1));
     assert_eq!(said(&outcomes[0]), Said::HoldAll, "{outcomes:?}");
+    let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+    let lines = "250-mail.mailroom.test\n250-STARTTLS\n250 auth CRAM-MD5 XOAUTH2";
+    rig.server.set(Step::Ehlo, Some(Act::Say(lines)));
+    let outcomes = rig.smtp_at(&rig.url("user:hunter2@")).send(&batch(1));
+    let Outcome::Hold { scope: Scope::All, why } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(why.ends_with("it offers AUTH CRAM-MD5 XOAUTH2"), "{why}");
 }
 
 #[test]
@@ -309,6 +315,32 @@ fn auth_login_is_spoken_where_plain_is_not_offered() {
     let lines = "250-mail.mailroom.test\n250-STARTTLS\n250 AUTH LOGIN";
     rig.server.set(Step::Ehlo, Some(Act::Say(lines)));
     assert!(rig.smtp_at(&rig.url("user:hunter2@")).send(&batch(1)).iter().all(accepted));
+}
+
+#[test]
+fn a_server_that_writes_its_keywords_in_another_case_gets_the_mail_encrypted() {
+    for (tls, keyword) in
+        [("opportunistic", "StartTLS"), ("opportunistic", "starttls"), ("required", "StartTLS")]
+    {
+        let rig = Rig::with(MailServer::start(Tls::Offered, None));
+        let lines = format!("250-mail.mailroom.test\n250-{keyword}\n250 8bitmime");
+        rig.server.set(Step::Ehlo, Some(Act::Say(lines.leak())));
+        let url = rig.url("").replace("required", tls);
+        assert!(rig.smtp_at(&url).send(&batch(1)).iter().all(accepted), "{tls} {keyword}");
+        assert!(rig.server.mails()[0].encrypted, "{tls} {keyword}");
+    }
+}
+
+#[test]
+fn a_login_is_found_in_whatever_case_and_in_its_old_form() {
+    for auth in ["auth LOGIN PLAIN", "Auth Plain", "AUTH=LOGIN PLAIN", "AUTH Login"] {
+        let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+        let lines = format!("250-mail.mailroom.test\n250-STARTTLS\n250 {auth}");
+        rig.server.set(Step::Ehlo, Some(Act::Say(lines.leak())));
+        let outcomes = rig.smtp_at(&rig.url("user:hunter2@")).send(&batch(1));
+        assert!(outcomes.iter().all(accepted), "{auth}: {outcomes:?}");
+        assert_eq!(rig.server.mails()[0].user.as_deref(), Some("user"), "{auth}");
+    }
 }
 
 #[test]

@@ -8,12 +8,13 @@
 //! so that a request to stop would not be seen, and it does not say whether the final dot left.
 
 use crate::edges::net::Watch;
+use crate::edges::smtp::offers::Offers;
 use crate::edges::smtp::server::{Encryption, Server};
 use crate::edges::smtp::socket::Socket;
 use lettre::Address;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
-use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use std::fmt::Display;
@@ -86,7 +87,7 @@ impl Fault {
 /// An open conversation.
 pub(crate) struct Session {
     socket: Socket,
-    info: ServerInfo,
+    offers: Offers,
     /// Whether a mail was begun and not ended.
     begun: bool,
     /// Whether a mail was tried on it.
@@ -105,8 +106,7 @@ impl Session {
     ) -> Result<Session, Fault> {
         let socket = Socket::connect(&server.host, server.port, CONNECT, OPEN, watch)
             .map_err(|error| Fault::NotReached(format!("{}: {error}", server.host)))?;
-        let mut session =
-            Session { socket, info: ServerInfo::default(), begun: false, used: false };
+        let mut session = Session { socket, offers: Offers::default(), begun: false, used: false };
         if server.encryption == Encryption::Immediate {
             session.encrypt(server, tls)?;
         }
@@ -182,14 +182,12 @@ impl Session {
             Some(name) => ClientId::Domain(name.clone()),
             None => ClientId::default(),
         };
-        let reply = self.ask(Stage::Hello, Ehlo::new(name))?;
-        self.info = ServerInfo::from_response(&reply)
-            .map_err(|error| Fault::Lost(Stage::Hello, error.to_string()))?;
+        self.offers = Offers::read(&self.ask(Stage::Hello, Ehlo::new(name))?);
         Ok(())
     }
 
     fn start_tls(&mut self, server: &Server, tls: &Arc<ClientConfig>) -> Result<(), Fault> {
-        let offered = self.info.supports_feature(Extension::StartTls);
+        let offered = self.offers.encryption();
         match server.encryption {
             Encryption::Immediate | Encryption::Never => return Ok(()),
             Encryption::Opportunistic if !offered && server.login.is_none() => return Ok(()),
@@ -221,9 +219,10 @@ impl Session {
 
     fn log_in(&mut self, credentials: Credentials) -> Result<(), Fault> {
         let insecure = |why: String| Fault::Insecure(why);
-        let mechanism = self.info.get_auth_mechanism(DEFAULT_MECHANISMS).ok_or_else(|| {
+        let mechanism = self.offers.login().map_err(|offered| {
             let how = if self.socket.is_encrypted() { "" } else { " without encryption" };
-            insecure(format!("the server offers neither AUTH PLAIN nor AUTH LOGIN{how}"))
+            let neither = "the server offers neither AUTH PLAIN nor AUTH LOGIN";
+            insecure(format!("{neither}{how}: it offers {offered}"))
         })?;
         let mut command = Auth::new(mechanism, credentials.clone(), None);
         for _ in 0..CHALLENGES {
