@@ -11,7 +11,7 @@ pub mod smtp;
 use crate::edges::log;
 use crate::edges::log::{Field, Level, Lines};
 use crate::mail::kind::Templates;
-use crate::mail::model::{Message, Outcome, mask};
+use crate::mail::model::{Message, Outcome, mask, shown};
 use crate::mail::{policy as verdict, recipient as address};
 pub use calls::{BUDGET, WORST};
 use calls::{Budget, Calls, Item};
@@ -49,7 +49,7 @@ fn scrub<'a>(text: &str, messages: impl IntoIterator<Item = &'a Message>) -> Str
 /// Adds the line of an attempt; `took` is the time of the call that it was part of. Which delivery
 /// and which attempt it was is known if the message came from a database.
 fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duration) {
-    let to = log::address(&message.email);
+    let to = shown(&message.email, log::is_debug());
     let (level, status, what, why, id) = match outcome {
         Outcome::Accepted { provider_id } => {
             (Level::Info, "sent", ": accepted", "", provider_id.as_str())

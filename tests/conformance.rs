@@ -91,6 +91,7 @@ impl Web {
             wall: Box::new(SystemTime::now),
             now: Box::new(Instant::now),
             stop: Stop::new(),
+            clean: mailroom::mail::policy::clean,
         });
         Box::new(Ses::new(settings, http, keeper))
     }

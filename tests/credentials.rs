@@ -77,6 +77,7 @@ impl Place {
                 Instant::now() + Duration::from_secs(gone.load(Ordering::SeqCst))
             }),
             stop: self.stop.clone(),
+            clean: mailroom::mail::policy::clean,
         })
     }
 

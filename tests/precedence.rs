@@ -68,6 +68,7 @@ fn outside(variables: Vec<(String, String)>) -> Outside {
         wall: Box::new(SystemTime::now),
         now: Box::new(Instant::now),
         stop,
+        clean: mailroom::mail::policy::clean,
     }
 }
 

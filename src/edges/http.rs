@@ -13,7 +13,6 @@ mod socket;
 
 use crate::edges::http::proxy::Proxies;
 use crate::edges::stop::Stop;
-use crate::mail::policy::Fault as Class;
 use socket::{Dial, Later, Marker, Watch};
 use std::io::Read;
 use std::sync::Arc;
@@ -61,8 +60,8 @@ impl Reply {
 /// A request without a whole reply.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Whether anything was sent.
-    pub class: Class,
+    /// Whether the request, or a part of it, left: then it may have been acted on.
+    pub sent: bool,
     /// What happened, for people.
     pub why: String,
     /// What was read of the reply before it broke off.
@@ -155,7 +154,7 @@ impl Http {
     fn run(&self, agent: &Agent, request: Request<Vec<u8>>, limit: u64) -> Result<Reply, Fault> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let fault = |error: &Error, partial| Fault {
-            class: if self.watch.sent() { Class::Unknown } else { Class::NothingSent },
+            sent: self.watch.sent(),
             why: format!("{host}: {}", told(error)),
             partial,
         };

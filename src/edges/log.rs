@@ -1,6 +1,6 @@
 //! The log: one line an event on standard error, in UTC, as text or JSON.
 //!
-//! In scope: levels, masking of addresses, a reader that is slow or gone. What a line looks like is in
+//! In scope: levels, a reader that is slow or gone. What a line looks like is in
 //! `log/line.rs`. Out of scope: deciding what is worth a line. A line never holds a secret, token,
 //! code, key, password or the body of a mail; callers see to that, and the tests search for them.
 
@@ -29,8 +29,7 @@ fn settings() -> (Level, Format) {
     SETTINGS.get().copied().unwrap_or((Level::Info, Format::Text))
 }
 
-/// Whether lines of `level` are written.
-pub fn enabled(level: Level) -> bool {
+fn enabled(level: Level) -> bool {
     level <= settings().0
 }
 
@@ -119,9 +118,9 @@ fn plain(text: &str) -> String {
     line
 }
 
-/// An address as it may be logged now: masked, or in full when debugging.
-pub fn address(email: &str) -> String {
-    if enabled(Level::Debug) { email.to_owned() } else { crate::mail::model::mask(email) }
+/// Whether debug lines are written, and with them what is masked otherwise.
+pub fn is_debug() -> bool {
+    enabled(Level::Debug)
 }
 
 fn write(level: Level, unit: &str, text: &dyn Display) {

@@ -5,7 +5,6 @@
 //! error of the write; so is a file that may not grow (SIGXFSZ).
 
 use crate::edges::stop::Stop;
-use crate::mail::error::{Error, Kind};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level};
@@ -23,7 +22,7 @@ const LAST_RESORT: u32 = 7;
 ///
 /// # Errors
 /// The system refused a handler.
-pub fn install(stop: &Stop, overdue: u8) -> Result<(), Error> {
+pub fn install(stop: &Stop, overdue: u8) -> Result<(), String> {
     // A signal that came between the first handler and the second would be lost: it waits.
     let asked: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     let refused = |error: nix::Error| refuse(&error.into());
@@ -33,8 +32,8 @@ pub fn install(stop: &Stop, overdue: u8) -> Result<(), Error> {
     installed.map_err(|error| refuse(&error))
 }
 
-fn refuse(error: &std::io::Error) -> Error {
-    Error::new(Kind::Bug, format!("cannot handle signals: {error}"))
+fn refuse(error: &std::io::Error) -> String {
+    format!("cannot handle signals: {error}")
 }
 
 fn handle(stop: &Stop, overdue: i32) -> Result<(), std::io::Error> {

@@ -189,6 +189,11 @@ pub fn mask(email: &str) -> String {
     }
 }
 
+/// An address as it may be logged: in full when debugging.
+pub fn shown(email: &str, in_full: bool) -> String {
+    if in_full { email.to_owned() } else { mask(email) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,13 @@ pub enum Fault {
     Unknown,
 }
 
+impl Fault {
+    /// What is known of a call; `sent`: something of it left.
+    pub fn of(sent: bool) -> Fault {
+        if sent { Fault::Unknown } else { Fault::NothingSent }
+    }
+}
+
 /// What was done already about this call, so that it is done once only.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Remedies {

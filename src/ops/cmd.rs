@@ -179,7 +179,7 @@ fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
     if let Err(why) = notify::configure(&env) {
         log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
     }
-    signal::install(stop, overdue)
+    signal::install(stop, overdue).map_err(|why| Error::new(Kind::Bug, why))
 }
 
 /// Where the database is.
@@ -313,6 +313,7 @@ fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
         wall: Box::new(system_clock().wall),
         now: Box::new(system_clock().now),
         stop: stop.clone(),
+        clean: crate::mail::policy::clean,
     });
     Ok((http, keeper))
 }

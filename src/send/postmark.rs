@@ -71,7 +71,9 @@ impl Postmark {
         let reply = match self.http.call(request) {
             Ok(reply) if reply.status.is_success() => return Ok(results(&reply, items)),
             Ok(reply) => reply,
-            Err(fault) => return Err(CallVerdict::Each(verdict::fault(fault.class, &fault.why))),
+            Err(fault) => {
+                return Err(CallVerdict::Each(verdict::fault(Fault::of(fault.sent), &fault.why)));
+            }
         };
         let now = OffsetDateTime::from((self.settings.clock.wall)());
         let refusal = refusal(&reply, items, now);

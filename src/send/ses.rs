@@ -172,7 +172,7 @@ impl Ses {
                 if let Some(partial) = &fault.partial {
                     self.keep(partial, *action);
                 }
-                Err(CallVerdict::Each(verdict::fault(fault.class, &fault.why)))
+                Err(CallVerdict::Each(verdict::fault(Fault::of(fault.sent), &fault.why)))
             }
         }
     }

@@ -41,6 +41,8 @@ pub struct Outside {
     pub now: Box<dyn Fn() -> Instant>,
     /// Ends the wait for a credential process.
     pub stop: Stop,
+    /// Takes addresses and secrets out of what others say.
+    pub clean: fn(&str) -> String,
 }
 
 /// Why there are no credentials. Shows nothing of any.

@@ -1,6 +1,5 @@
 //! Which SMTP server, and how it is spoken to: what MAILROOM_SMTP_URL says.
 
-use crate::mail::recipient as address;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::PathBuf;
@@ -193,8 +192,17 @@ fn is_name(text: &str) -> bool {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(bare) => bare.trim_start_matches("IPv6:").parse::<std::net::IpAddr>().is_ok(),
-        None => address::check(&format!("x@{text}")).is_ok(),
+        None => text.len() <= 252 && text.split('.').all(is_label),
     }
+}
+
+/// Letters, digits and hyphens inside; underscores, which some hosts have, are let through.
+fn is_label(label: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=63).contains(&label.len())
+        && label.bytes().all(fits)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 #[cfg(test)]

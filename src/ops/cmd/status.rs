@@ -54,7 +54,7 @@ fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snap
 /// Shows it again and again, in place on a terminal, until the process is asked to stop. A
 /// database that is away is no reason to end.
 fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
-    signal::install(stop, 0)?;
+    signal::install(stop, 0).map_err(|why| Error::new(Kind::Bug, why))?;
     let in_place = std::io::stdout().is_terminal() && !wanted.json;
     if in_place {
         print("\u{1b}[2J")?;

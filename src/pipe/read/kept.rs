@@ -6,7 +6,7 @@
 
 use crate::edges::log;
 use crate::mail::error::{Error, Kind};
-use crate::mail::model::Message;
+use crate::mail::model::{Message, shown};
 use crate::pipe::read::encode;
 use crate::pipe::undelivered::Undelivered;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Kept {
         let mut raw = Vec::new();
         let mut reasons = Vec::with_capacity(messages.len());
         for (message, why) in messages {
-            reasons.push((log::address(&message.email), why));
+            reasons.push((shown(&message.email, log::is_debug()), why));
             raw.extend(encode(message));
         }
         let kept = self.keep(&raw, reasons.len(), now);

@@ -7,7 +7,7 @@ use crate::edges::log;
 use crate::edges::pg::is_locked_out;
 use crate::mail::ends::new_lease;
 use crate::mail::error::Error;
-use crate::mail::model::Message;
+use crate::mail::model::{Message, shown};
 use crate::mail::token::Parsed;
 use crate::mail::wire::Bad;
 use crate::pipe::read::{Place, Sorted, encode};
@@ -70,7 +70,7 @@ pub fn take_over(
                 "SEND",
                 format_args!(
                     "left out {}: its delivery is settled, expired, locked, or waits for another claim",
-                    log::address(&message.email)
+                    shown(&message.email, log::is_debug())
                 ),
             ),
         }

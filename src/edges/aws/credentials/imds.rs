@@ -7,8 +7,7 @@
 //! then it may not be up yet. What connects and then fails is one: it may have credentials soon.
 
 use crate::edges::aws::credentials::{Answer, Failure, Look, document};
-use crate::edges::http::{Reply, is_plain};
-use crate::mail::policy::Fault;
+use crate::edges::http::{Fault, Reply, is_plain};
 use http::header::HeaderValue;
 use http::{Request, Uri};
 use serde_json::Value;
@@ -40,13 +39,13 @@ fn fetch(look: &Look, asked_for: bool) -> Result<Answer, Failure> {
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600");
     let reply = match ask(look, put) {
         Ok(reply) => reply,
-        Err((Fault::NothingSent, why)) if asked_for => return Err(Failure::Passing(why)),
-        Err((Fault::NothingSent, why)) => return Ok(Answer::Nothing(why)),
-        Err((Fault::Unknown, why)) => {
+        Err(Fault { sent: true, why, .. }) => {
             return Err(Failure::Passing(format!(
                 "{why} (in a container, the instance's metadata hop limit must be 2 or more)"
             )));
         }
+        Err(Fault { why, .. }) if asked_for => return Err(Failure::Passing(why)),
+        Err(Fault { why, .. }) => return Ok(Answer::Nothing(why)),
     };
     let token = match reply.status.as_u16() {
         200 => Zeroizing::new(reply.body),
@@ -59,7 +58,7 @@ fn fetch(look: &Look, asked_for: bool) -> Result<Answer, Failure> {
     let get = |path: &str| {
         let request = Request::get(format!("{base}{path}"));
         ask(look, request.header("x-aws-ec2-metadata-token", &token))
-            .map_err(|(_, why)| Failure::Passing(why))
+            .map_err(|fault| Failure::Passing(fault.why))
     };
     let roles = get(ROLES)?;
     let name = match roles.status.as_u16() {
@@ -105,9 +104,10 @@ fn answered(status: u16) -> String {
     format!("the metadata service answered with HTTP {status}")
 }
 
-fn ask(look: &Look, request: http::request::Builder) -> Result<Reply, (Fault, String)> {
-    let request = request.body(Vec::new()).map_err(|e| (Fault::NothingSent, e.to_string()))?;
-    look.outside.http.near(request).map_err(|fault| (fault.class, fault.why))
+fn ask(look: &Look, request: http::request::Builder) -> Result<Reply, Fault> {
+    let unusable =
+        |error: http::Error| Fault { sent: false, why: error.to_string(), partial: None };
+    look.outside.http.near(request.body(Vec::new()).map_err(unusable)?)
 }
 
 /// The first line: the name of the role, which becomes a part of a path.

@@ -10,7 +10,6 @@ use crate::edges::aws::Credentials;
 use crate::edges::aws::credentials::{Failure, Found, Look};
 use crate::edges::aws::{Endpoint, Service, sign};
 use crate::edges::http::Reply;
-use crate::mail::policy as verdict;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -65,7 +64,7 @@ fn call(
         if status == 200 {
             return read(&body, role).map_err(Failure::Passing);
         }
-        let (code, failure) = refusal(&body, status, role);
+        let (code, failure) = refusal(look, &body, status, role);
         let skewed = matches!(
             code.as_str(),
             "SignatureDoesNotMatch"
@@ -144,10 +143,10 @@ fn read(body: &str, role: &Role) -> Result<Found, String> {
 }
 
 /// The error code, and what it means for us.
-fn refusal(body: &str, status: u16, role: &Role) -> (String, Failure) {
+fn refusal(look: &Look, body: &str, status: u16, role: &Role) -> (String, Failure) {
     let text = |name| leaf(body, name).map(|text| plain(text.trim())).unwrap_or_default();
     // It may quote the token that it was sent.
-    let (code, message) = (text("Code"), verdict::clean(&text("Message")));
+    let (code, message) = (text("Code"), (look.outside.clean)(&text("Message")));
     let shown = if code.is_empty() { format!("HTTP {status}") } else { code.clone() };
     let why = format!("STS refuses the role {}: {shown}: {message}", role.arn);
     let why = why.trim_end_matches(": ").to_owned();
