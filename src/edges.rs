@@ -10,7 +10,5 @@ pub mod pg;
 pub mod signal;
 #[cfg(feature = "smtp")]
 pub mod smtp;
-pub mod statsd;
 pub mod stop;
 pub mod systemd;
-pub mod textfile;

@@ -1,6 +1,7 @@
 //! What mailroom is about: pure values and decisions. No I/O, no clock, no environment; it imports
 //! nothing else of ours.
 
+pub mod counts;
 pub mod ends;
 pub mod error;
 pub mod kind;

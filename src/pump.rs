@@ -4,9 +4,9 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::metrics::Metrics;
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
+use crate::mail::counts::Metrics;
 use crate::mail::ends::Transport;
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
@@ -124,7 +124,8 @@ impl Pump<'_> {
                         let actions = batch.messages.iter().map(|message| message.action);
                         let changes = self.pace.learn(actions.zip(&outcomes), now);
                         self.tell(&changes);
-                        self.metrics.holding(self.pace.holds().len());
+                        let holds = self.pace.holds().len();
+                        self.metrics.count(|numbers| numbers.holding = holds);
                     }
                     // Who ends keeps nothing from those who go on.
                     let probe = if broken.is_some() || self.stop.requested() {
@@ -167,13 +168,14 @@ impl Pump<'_> {
     }
 
     fn progressed(&self) {
-        self.metrics.progressed((self.clock.now)(), (self.clock.wall)());
+        let now = ((self.clock.now)(), (self.clock.wall)());
+        self.metrics.count(|numbers| numbers.progress = Some(now));
     }
 
     fn tell(&self, changes: &[Change]) {
         for change in changes {
             if let Change::Held(_, _, Duration::ZERO, _) = change {
-                self.metrics.hold_began();
+                self.metrics.count(|numbers| numbers.holds += 1);
             }
             let text = in_words(change);
             match change {

@@ -2,8 +2,8 @@
 //! waiting moves: holds, and what becomes of the mails meanwhile.
 
 use mailroom::edges::clock::Clock;
-use mailroom::edges::metrics::Metrics;
 use mailroom::edges::stop::Stop;
+use mailroom::mail::counts::Metrics;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::ends::{Ask, Next, Source};
 use mailroom::mail::error::Error;

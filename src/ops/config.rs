@@ -9,7 +9,7 @@ mod values;
 mod vars;
 
 use crate::edges::log;
-use crate::edges::statsd::Place;
+use crate::edges::metrics::statsd::Place;
 use crate::mail::kind::Templates;
 use crate::mail::token::SigningKey;
 use crate::queue::source::Retention;

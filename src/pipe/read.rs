@@ -16,9 +16,9 @@ use self::kept::Kept;
 use self::takeover::take_over;
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::metrics::Metrics;
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
+use crate::mail::counts::Metrics;
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
@@ -128,7 +128,7 @@ impl StdinSource {
         let kept = self.keep(&raw.concat(), raw.len());
         for (record, Bad { message, why, raw }) in bad {
             self.bad += 1;
-            self.metrics.bad_input();
+            self.metrics.count(|numbers| numbers.bad_input += 1);
             let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
             let kept = if raw.is_empty() { String::new() } else { format!("; {kept}") };
             let place = format_args!("{} {record}{message}", self.input.counts());
@@ -334,7 +334,7 @@ impl Source for StdinSource {
             match settlement {
                 Settlement::Sent { .. } => {}
                 Settlement::Failed { why } => {
-                    self.metrics.failed(&why);
+                    self.metrics.count(|numbers| numbers.failed.add(&why));
                     undelivered.push((message, why));
                 }
                 Settlement::Again { delay, counts, .. } => {

@@ -6,12 +6,12 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::metrics::Metrics;
 use crate::edges::pg as db;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, Fault, StatementError, migrate};
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
+use crate::mail::counts::Metrics;
 use crate::mail::error::{Error, Kind};
 use crate::queue::grants;
 use crate::queue::store as queue;
@@ -80,7 +80,7 @@ impl Link {
 
     /// Counts connections there, and writes the numbers while it waits.
     pub fn with_metrics(mut self, metrics: Metrics) -> Link {
-        metrics.disconnected();
+        metrics.count(|numbers| numbers.connected = Some(false));
         self.metrics = metrics;
         self
     }
@@ -118,7 +118,10 @@ impl Link {
                         log::info("PG", "connected");
                     }
                     self.live = Some(live);
-                    self.metrics.connected(self.proven);
+                    self.metrics.count(|numbers| {
+                        numbers.connected = Some(true);
+                        numbers.reconnects += u64::from(self.proven);
+                    });
                     let now = (self.clock.now)();
                     (self.proven, self.fresh, self.since) = (true, true, Some(now));
                     notify::ready(now);
@@ -279,7 +282,7 @@ impl Link {
         if self.live.take().is_some() {
             let seconds = unread.as_secs_f64();
             log::info("PG", format_args!("nothing was read for {seconds:.1} s; connecting anew"));
-            self.metrics.disconnected();
+            self.metrics.count(|numbers| numbers.connected = Some(false));
         }
     }
 
@@ -301,7 +304,7 @@ impl Link {
         let lost = matches!(fault, Fault::Lost(_));
         if lost {
             self.live = None;
-            self.metrics.disconnected();
+            self.metrics.count(|numbers| numbers.connected = Some(false));
         }
         lost
     }

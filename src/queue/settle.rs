@@ -5,8 +5,8 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::metrics::Metrics;
 use crate::edges::pg::is_locked_out;
+use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
 use crate::mail::pace;
@@ -147,7 +147,7 @@ fn report(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &M
         let id = ticket.delivery;
         match (written, settlement) {
             (Some(written), Settlement::Failed { why }) if has(written, id) => {
-                metrics.failed(why);
+                metrics.count(|numbers| numbers.failed.add(why));
             }
             (None, Settlement::Sent { .. }) => log::warn(
                 "PG",

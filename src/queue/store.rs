@@ -10,8 +10,8 @@ mod levels;
 pub use claim::{Claimed, Want};
 pub use levels::{Found, Levels};
 
-use crate::edges::metrics::Depth;
 use crate::edges::pg::statement;
+use crate::mail::counts::Depth;
 use crate::mail::model::{Settlement, Ticket};
 use later::Later;
 use postgres::{Client, Error, Statement};

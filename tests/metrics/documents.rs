@@ -1,6 +1,6 @@
 //! The documents say what the program writes.
 
-use mailroom::edges::metrics::{FAMILIES, Family, Kind};
+use mailroom::mail::counts::{FAMILIES, Family};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,13 +12,9 @@ fn document(name: &str) -> String {
 
 fn row(family: &Family) -> String {
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-    let kind = match family.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
-    };
     let (name, statsd, label) = (code(family.name), code(family.statsd), code(family.label));
-    format!("| {name} | {statsd} | {kind} | {} | {label} | {} |", family.unit, family.help)
+    let Family { kind, unit, help, .. } = family;
+    format!("| {name} | {statsd} | {kind} | {unit} | {label} | {help} |")
 }
 
 #[test]
@@ -35,7 +31,7 @@ fn names_follow_the_conventions_of_both() {
     for family in FAMILIES {
         let name = family.name;
         assert!(name.starts_with("mailroom_"), "{name}");
-        assert_eq!(name.ends_with("_total"), family.kind == Kind::Counter, "{name}");
+        assert_eq!(name.ends_with("_total"), family.kind == "counter", "{name}");
         assert_eq!(name.ends_with("_seconds"), family.unit == "seconds", "{name}");
         assert!(family.help.ends_with('.') && !family.help.contains(['\n', '\\']), "{name}");
         let legal = |c: char| c.is_ascii_lowercase() || c == '_';
@@ -50,7 +46,7 @@ fn named(text: &str) -> BTreeSet<String> {
     let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let histogram = |name: &str| {
         let known = FAMILIES.iter().find(|family| family.name == name);
-        known.is_some_and(|family| family.kind == Kind::Histogram)
+        known.is_some_and(|family| family.kind == "histogram")
     };
     text.match_indices("mailroom_")
         .map(|(at, _)| text[at..].split(|c| !of_name(c)).next().unwrap())

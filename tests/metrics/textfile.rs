@@ -5,13 +5,12 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, wait_until};
 use crate::support::records::activations;
-use mailroom::edges::metrics::{FAMILIES, Metrics, prometheus};
-use mailroom::edges::textfile::Textfile;
-use std::cell::RefCell;
+use mailroom::edges::metrics::prometheus::Text;
+use mailroom::edges::metrics::textfile;
+use mailroom::mail::counts::FAMILIES;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn every_outcome_is_counted_once_and_every_number_is_there() {
@@ -242,15 +241,10 @@ fn a_database_that_is_away_is_told_meanwhile() {
 #[test]
 fn odd_names_in_labels_are_read_as_they_are() {
     let odd = "a\"b\\c\nd{e},f=g é";
-    let text = Rc::new(RefCell::new(String::new()));
-    let shared = Rc::clone(&text);
-    let metrics = Metrics::new(vec![Box::new(move |numbers, now| {
-        let labels = [("command", "run"), ("queue", odd)];
-        *shared.borrow_mut() = prometheus::text(numbers, &labels, now);
-    })]);
-    metrics.failed("say \"no\\way\": x");
-    metrics.flush(Instant::now());
-    let numbers = Numbers::parse(&text.borrow(), "run", odd);
+    let mut text = Text::new(&[("command", "run"), ("queue", odd)]);
+    text.family("mailroom_failed_by_reason_total", "counter", "Deliveries given up, by reason.");
+    text.number(("reason", "say \"no\\way\""), 1);
+    let numbers = Numbers::parse(&text.finish(), "run", odd);
     numbers.has(&[("failed_by_reason_total reason=say \"no\\way\"", 1.0)]);
 }
 
@@ -258,14 +252,13 @@ fn odd_names_in_labels_are_read_as_they_are() {
 fn a_reader_never_sees_a_part_and_a_killed_process_leaves_a_whole_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.prom");
-    let textfile = Textfile::new(&path);
-    textfile.write("a").unwrap();
+    textfile::write(&path, "a").unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for size in (1..400).map(|n| n * 1000) {
                 for letter in ["a", "b"] {
-                    textfile.write(&letter.repeat(size)).unwrap();
+                    textfile::write(&path, &letter.repeat(size)).unwrap();
                 }
             }
             stop.store(true, Ordering::SeqCst);
@@ -309,15 +302,14 @@ fn what_a_killed_process_left_is_replaced_and_no_link_is_followed() {
     let (path, victim) = (dir.path().join("x.prom"), dir.path().join("victim"));
     std::fs::write(&victim, "precious").unwrap();
     symlink(&victim, dir.path().join("x.prom.tmp")).unwrap();
-    let textfile = Textfile::new(&path);
-    textfile.write("first").unwrap();
+    textfile::write(&path, "first").unwrap();
     std::fs::write(dir.path().join("x.prom.tmp"), "half a li").unwrap();
-    textfile.write("second").unwrap();
+    textfile::write(&path, "second").unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "second");
     // Nor is what is no file replaced, such as a device.
     std::fs::remove_file(&path).unwrap();
     symlink(&victim, &path).unwrap();
-    assert!(textfile.write("third").is_err());
+    assert!(textfile::write(&path, "third").is_err());
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
 }
 

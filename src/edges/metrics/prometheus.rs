@@ -1,67 +1,68 @@
-//! The numbers as Prometheus reads them, version 0.0.4 of its text format.
+//! Numbers as Prometheus reads them, version 0.0.4 of its text format.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
-use crate::edges::metrics::{Family, Kind, Numbers, Value};
-use std::fmt::Write as _;
-use std::time::Instant;
+use std::fmt::{Display, Write as _};
 
-/// Writes the numbers; `labels` stand on each of them.
-pub fn text(numbers: &Numbers, labels: &[(&str, &str)], now: Instant) -> String {
-    let mut common = String::new();
-    for (name, value) in labels {
-        push_label(&mut common, name, value);
-    }
-    let mut out = String::with_capacity(8 * 1024);
-    let mut last = "";
-    numbers.each(now, &mut |family, label, value| {
-        if std::mem::replace(&mut last, family.name) != family.name {
-            let kind = match family.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-                Kind::Histogram => "histogram",
-            };
-            let (name, help) = (family.name, family.help);
-            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        }
-        push(&mut out, family, &common, label, value);
-    });
-    out
+/// A text that grows number by number. Those of one family must come together.
+pub struct Text {
+    out: String,
+    /// The labels that stand on each number.
+    common: String,
+    /// The family that was begun last.
+    family: String,
 }
 
-fn push(out: &mut String, family: &Family, common: &str, label: &str, value: Value<'_>) {
-    let mut labels = common.to_owned();
-    if !family.label.is_empty() {
-        push_label(&mut labels, family.label, label);
-    }
-    let name = family.name;
-    let _ = match value {
-        Value::Count(count) => writeln!(out, "{name}{{{labels}}} {count}"),
-        Value::Level(level) => writeln!(out, "{name}{{{labels}}} {level}"),
-        Value::Moment(unix, _) => writeln!(out, "{name}{{{labels}}} {unix:.3}"),
-        Value::Info => writeln!(out, "{name}{{{labels}}} 1"),
-        Value::Spread(spread) => {
-            for (bound, count) in spread.buckets() {
-                let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
-            }
-            let (count, sum) = spread.total();
-            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-            writeln!(out, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}")
+impl Text {
+    /// Nothing yet; `labels` stand on each number.
+    pub fn new(labels: &[(&str, &str)]) -> Text {
+        let mut common = String::new();
+        for (name, value) in labels {
+            push_label(&mut common, name, value);
         }
-    };
+        Text { out: String::with_capacity(8 * 1024), common, family: String::new() }
+    }
+
+    /// What follows is of this family; `kind` is `counter`, `gauge` or `histogram`. The same one
+    /// again is not begun again.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        if self.family != name {
+            name.clone_into(&mut self.family);
+            let _ = write!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        }
+    }
+
+    /// A counter or a gauge. A label without a name is none.
+    pub fn number(&mut self, label: (&str, &str), value: impl Display) {
+        self.line("", label, value);
+    }
+
+    /// A histogram: its buckets, each with its upper bound and how many were not above it, how many
+    /// there were at all, and their sum.
+    pub fn histogram(&mut self, buckets: impl Iterator<Item = (f64, u64)>, count: u64, sum: f64) {
+        for (bound, below) in buckets {
+            self.line("_bucket", ("le", &bound.to_string()), below);
+        }
+        self.line("_bucket", ("le", "+Inf"), count);
+        self.line("_sum", ("", ""), sum);
+        self.line("_count", ("", ""), count);
+    }
+
+    fn line(&mut self, part: &str, label: (&str, &str), value: impl Display) {
+        let mut labels = self.common.clone();
+        if !label.0.is_empty() {
+            push_label(&mut labels, label.0, label.1);
+        }
+        let _ = writeln!(self.out, "{}{part}{{{labels}}} {value}", self.family);
+    }
+
+    /// The text.
+    pub fn finish(self) -> String {
+        self.out
+    }
 }
 
 fn push_label(out: &mut String, name: &str, value: &str) {
-    if !out.is_empty() {
-        out.push(',');
-    }
-    let _ = write!(out, "{name}=\"");
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
+    let comma = if out.is_empty() { "" } else { "," };
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let _ = write!(out, "{comma}{name}=\"{value}\"");
 }

@@ -1,12 +1,14 @@
 //! Where the numbers of a daemon go: to DogStatsD, into a file, or nowhere.
 
 use crate::edges::log;
-use crate::edges::metrics::{Metrics, Sink, prometheus, statsd};
-use crate::edges::statsd::{Place, Sender};
-use crate::edges::textfile::Textfile;
+use crate::edges::metrics::prometheus::Text;
+use crate::edges::metrics::statsd::{Encoder, Place, Sender};
+use crate::edges::metrics::textfile;
+use crate::mail::counts::{FAMILIES, Metrics, Numbers, Sink, Value};
 use crate::ops::cmd::env;
 use crate::ops::config::Config;
 use std::path::Path;
+use std::time::Instant;
 
 /// Numbers that go where the settings say. Nothing is opened yet.
 pub(crate) fn metrics(config: &Config, command: &'static str) -> Metrics {
@@ -49,28 +51,63 @@ fn datagrams(place: &Place, queue: &str, command: &str) -> Sink {
     // Names the pod to an agent that is reached over UDP.
     tags.extend(entity.as_deref().map(|entity| ("dd.internal.entity_id", entity)));
     tags.extend([("queue", queue), ("command", command)]);
-    let mut encoder = statsd::Encoder::new(&tags, place.limit());
+    let mut encoder = Encoder::new(&tags, place.limit());
     let what = format!("sending to DogStatsD at {place}");
     let mut sender = Sender::new(place.clone());
     let mut trouble = Trouble(None);
     Box::new(move |numbers, now| {
+        encode(&mut encoder, numbers, now);
         let mut done = Ok(());
-        encoder.encode(numbers, now, &mut |datagram| {
-            if let Err(error) = sender.send(datagram, now) {
+        for datagram in encoder.take() {
+            if let Err(error) = sender.send(datagram.as_bytes(), now) {
                 done = Err(error.to_string());
             }
-        });
+        }
         trouble.heed(&what, done);
     })
 }
 
 fn file(path: &Path, queue: String, command: &'static str) -> Sink {
     let what = format!("writing {}", path.display());
-    let textfile = Textfile::new(path);
+    let path = path.to_owned();
     let mut trouble = Trouble(None);
     Box::new(move |numbers, now| {
         let labels = [("command", command), ("queue", queue.as_str())];
-        let text = prometheus::text(numbers, &labels, now);
-        trouble.heed(&what, textfile.write(&text).map_err(|error| error.to_string()));
+        let text = text(numbers, &labels, now);
+        trouble.heed(&what, textfile::write(&path, &text).map_err(|error| error.to_string()));
     })
+}
+
+/// Adds the numbers that DogStatsD is sent.
+fn encode(encoder: &mut Encoder, numbers: &Numbers, now: Instant) {
+    for family in FAMILIES.iter().filter(|family| !family.statsd.is_empty()) {
+        let name = family.statsd;
+        family.each(numbers, now, &mut |label, value| {
+            let label = (family.label, label);
+            match value {
+                Value::Count(count) => encoder.count(name, label, count),
+                Value::Level(level) => encoder.level(name, label, level),
+                Value::Moment(_, ago) => encoder.level(name, label, format_args!("{ago:.1}")),
+                Value::Spread(spread) => encoder.durations(name, &spread.recent),
+            }
+        });
+    }
+}
+
+/// The numbers as Prometheus reads them; `labels` stand on each of them.
+fn text(numbers: &Numbers, labels: &[(&str, &str)], now: Instant) -> String {
+    let mut text = Text::new(labels);
+    for family in FAMILIES {
+        family.each(numbers, now, &mut |label, value| {
+            text.family(family.name, family.kind, family.help);
+            let label = (family.label, label);
+            match value {
+                Value::Count(count) => text.number(label, count),
+                Value::Level(level) => text.number(label, level),
+                Value::Moment(unix, _) => text.number(label, format_args!("{unix:.3}")),
+                Value::Spread(of) => text.histogram(of.buckets(), of.count, of.sum),
+            }
+        });
+    }
+    text.finish()
 }

@@ -1,6 +1,6 @@
 //! How standard input is read.
 
-use crate::edges::metrics::Metrics;
+use crate::mail::counts::Metrics;
 use crate::mail::wire::Reader;
 use crate::queue::link::Link;
 use nix::fcntl::Flock;

@@ -96,13 +96,13 @@ impl QueueSource {
 
     pub(crate) fn report_expired(&self, count: usize) {
         log::info("PG", format_args!("{count} expired before they could be sent"));
-        self.link.metrics().expired(count);
+        self.link.metrics().count(|numbers| numbers.expired += count as u64);
     }
 
     /// The database answered: that is progress, and what waits may have changed.
     pub(crate) fn answered(&mut self) {
         let (metrics, now) = (self.link.metrics(), self.now());
-        metrics.progressed(now, (self.clock.wall)());
+        metrics.count(|numbers| numbers.progress = Some((now, (self.clock.wall)())));
         if metrics.is_on() {
             let next = self.count_after.map_or(now, |at| now.max(at));
             self.count_at.get_or_insert(next);
@@ -119,7 +119,8 @@ impl QueueSource {
         let depth =
             self.link.ask("counting what waits", |statements, client| statements.depth(client));
         if let Some(depth) = depth {
-            self.link.metrics().depth(depth, self.now());
+            let now = self.now();
+            self.link.metrics().count(|numbers| numbers.depth = Some((depth, now)));
         }
         let done = self.now();
         let took = done.saturating_duration_since(begun);
@@ -144,7 +145,7 @@ impl QueueSource {
     /// Gives whether it goes on.
     pub(crate) fn heed_pause(&mut self, paused: Option<&str>) -> Result<bool, Error> {
         let before = std::mem::replace(&mut self.paused, paused.is_some());
-        self.link.metrics().paused(self.paused);
+        self.link.metrics().count(|numbers| numbers.paused = Some(self.paused));
         match paused {
             Some(reason) if !before => {
                 let why = if reason.is_empty() { "" } else { ": " };

@@ -1,0 +1,513 @@
+//! What is counted while mail moves, and the names under which others read it.
+//!
+//! In scope: the numbers, what adds to them, the table of their names, and when it is time to write
+//! them. Out of scope: formats, files and sockets. docs/METRICS.md shows the table; a test holds the
+//! two together.
+
+use crate::mail::model::{Message, Outcome};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The numbers are written this often; also when nothing happens, without a query.
+pub const INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many durations are kept at most; then the numbers are written at once.
+const SAMPLES: usize = 4096;
+
+/// What an attempt may come to, in the words of the label `outcome`.
+pub const OUTCOMES: [&str; 6] = ["accepted", "retry", "ambiguous", "unreached", "rejected", "held"];
+
+/// Takes the numbers somewhere. It never fails and never waits.
+pub type Sink = Box<dyn FnMut(&Numbers, Instant)>;
+
+/// The numbers of one process since its start.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// Messages handed over, by what was said of them, in the order of [`OUTCOMES`].
+    pub attempts: [u64; OUTCOMES.len()],
+    /// Messages that were not accepted, by reason.
+    pub errors: Reasons,
+    /// Deliveries given up, by reason.
+    pub failed: Reasons,
+    /// Deliveries whose token expired first.
+    pub expired: u64,
+    /// Holds that began.
+    pub holds: u64,
+    /// Holds in force.
+    pub holding: usize,
+    /// Bad messages and records on standard input.
+    pub bad_input: u64,
+    /// Connections that replaced one that was lost.
+    pub reconnects: u64,
+    /// Whether there is a connection to the database; `None`: none is wanted.
+    pub connected: Option<bool>,
+    /// Whether the queue is paused; `None`: not known.
+    pub paused: Option<bool>,
+    /// What waits, and when that was counted.
+    pub depth: Option<(Depth, Instant)>,
+    /// Seconds that handing over a batch took.
+    pub send: Histogram,
+    /// Seconds from a delivery's creation until it was accepted.
+    pub latency: Histogram,
+    /// When the loop last got something done.
+    pub progress: Option<(Instant, SystemTime)>,
+}
+
+impl Numbers {
+    /// Nothing is counted yet.
+    fn new() -> Numbers {
+        Numbers {
+            send: Histogram::new(&[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+            // Up to a day.
+            latency: Histogram::new(&[
+                0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
+            ]),
+            ..Numbers::default()
+        }
+    }
+}
+
+/// How many deliveries are in which state of waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Depth {
+    /// Pending and due.
+    pub due: u64,
+    /// Pending, for later.
+    pub later: u64,
+    /// Leased.
+    pub leased: u64,
+    /// How long the oldest of those that are due has been; zero if there are none.
+    pub oldest: Duration,
+}
+
+/// A handle on the numbers of this process; clones share them.
+///
+/// The default one counts and writes nothing.
+#[derive(Clone, Default)]
+pub struct Metrics(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    numbers: RefCell<Numbers>,
+    sinks: RefCell<Vec<Sink>>,
+    on: bool,
+    due: Cell<Option<Instant>>,
+}
+
+impl Metrics {
+    /// Numbers that are written to each of `sinks`.
+    pub fn new(sinks: Vec<Sink>) -> Metrics {
+        let on = !sinks.is_empty();
+        let numbers = RefCell::new(Numbers::new());
+        Metrics(Rc::new(Inner { numbers, sinks: RefCell::new(sinks), on, due: Cell::default() }))
+    }
+
+    /// Whether anybody wants the numbers.
+    pub fn is_on(&self) -> bool {
+        self.0.on
+    }
+
+    /// When [`Metrics::tick`] should be called again; a wait should not go on beyond that.
+    pub fn due(&self) -> Option<Instant> {
+        self.0.due.get()
+    }
+
+    /// `until`, or when [`Metrics::tick`] should be called, if that is earlier.
+    pub fn before(&self, until: Instant) -> Instant {
+        self.due().map_or(until, |due| due.min(until))
+    }
+
+    /// Writes the numbers, if it is time.
+    pub fn tick(&self, now: Instant) {
+        let samples = |numbers: &Numbers| numbers.send.recent.len() + numbers.latency.recent.len();
+        let full = self.0.numbers.try_borrow().is_ok_and(|numbers| samples(&numbers) >= SAMPLES);
+        if full || self.due().is_none_or(|due| due <= now) {
+            self.flush(now);
+        }
+    }
+
+    /// Writes the numbers.
+    pub fn flush(&self, now: Instant) {
+        if self.0.on {
+            self.0.due.set(Some(now + INTERVAL));
+        }
+        self.count(|numbers| {
+            if let Ok(mut sinks) = self.0.sinks.try_borrow_mut() {
+                sinks.iter_mut().for_each(|sink| sink(numbers, now));
+            }
+            numbers.send.recent.clear();
+            numbers.latency.recent.clear();
+        });
+    }
+
+    /// Changes the numbers, if anybody wants them.
+    pub fn count(&self, change: impl FnOnce(&mut Numbers)) {
+        if self.0.on
+            && let Ok(mut numbers) = self.0.numbers.try_borrow_mut()
+        {
+            change(&mut numbers);
+        }
+    }
+
+    /// A batch was handed over, which took so long.
+    pub fn attempted(&self, messages: &[Message], outcomes: &[Outcome], took: Duration) {
+        self.count(|numbers| {
+            numbers.send.add(took);
+            for (message, outcome) in messages.iter().zip(outcomes) {
+                let (place, why) = place(outcome);
+                numbers.attempts[place] += 1;
+                match why {
+                    Some(why) => numbers.errors.add(why),
+                    None => {
+                        let age = message.ticket.as_ref().and_then(|ticket| ticket.age);
+                        age.into_iter().for_each(|age| numbers.latency.add(age + took));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Its place in [`OUTCOMES`], and the reason if it is not good.
+fn place(outcome: &Outcome) -> (usize, Option<&str>) {
+    match outcome {
+        Outcome::Accepted { .. } => (0, None),
+        Outcome::Retry { why, ambiguous: true, .. } => (2, Some(why)),
+        Outcome::Retry { why, away: true, .. } => (3, Some(why)),
+        Outcome::Retry { why, .. } => (1, Some(why)),
+        Outcome::Reject { why } => (4, Some(why)),
+        Outcome::Hold { why, .. } => (5, Some(why)),
+    }
+}
+
+/// Durations, counted by buckets.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    bounds: &'static [f64],
+    counts: Vec<u64>,
+    /// How many there were.
+    pub count: u64,
+    /// Their sum in seconds.
+    pub sum: f64,
+    /// Those since the numbers were last written, in seconds.
+    pub recent: Vec<f32>,
+}
+
+impl Histogram {
+    /// No durations yet; the buckets end at these seconds, in order.
+    fn new(bounds: &'static [f64]) -> Histogram {
+        let counts = vec![0; bounds.len()];
+        Histogram { bounds, counts, ..Histogram::default() }
+    }
+
+    fn add(&mut self, time: Duration) {
+        let seconds = time.as_secs_f64();
+        if let Some(place) = self.bounds.iter().position(|bound| seconds <= *bound) {
+            self.counts[place] += 1;
+        }
+        self.count += 1;
+        self.sum += seconds;
+        self.recent.push(time.as_secs_f32());
+    }
+
+    /// The upper bounds of the buckets, and how many durations were not above them.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.bounds.iter().zip(&self.counts).scan(0, |below, (bound, count)| {
+            *below += count;
+            Some((*bound, *below))
+        })
+    }
+}
+
+/// The most reasons that are told apart.
+const REASONS: usize = 32;
+/// The longest reason that is a code and not a story, in bytes.
+const REASON_LEN: usize = 80;
+/// A word of this many letters and digits may be a secret.
+const WORD_LEN: usize = 40;
+/// What reasons beyond these limits are called.
+const OTHER: &str = "other";
+
+/// Counts by reason: not many, and without what names a person or could be a secret.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons(Vec<(String, u64)>);
+
+impl Reasons {
+    /// Counts one more of this reason.
+    pub fn add(&mut self, why: &str) {
+        let mut code = code(why);
+        if self.0.len() >= REASONS && !self.0.iter().any(|(known, _)| known == code) {
+            code = OTHER;
+        }
+        match self.0.iter_mut().find(|(known, _)| known == code) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((code.to_owned(), 1)),
+        }
+    }
+
+    /// How many there were of all reasons.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    fn each(&self, give: &mut Give) {
+        self.0.iter().for_each(|(reason, count)| give(reason, Value::Count(*count)));
+    }
+}
+
+/// The part of a reason that is the same for all of its kind: what stands before the first `:`.
+fn code(why: &str) -> &str {
+    let code = why.split(": ").next().unwrap_or_default();
+    let code = code.split(" (attempt ").next().unwrap_or_default().trim();
+    let plain = |word: &str| {
+        let own = word.bytes().filter(|byte| byte.is_ascii_alphanumeric()).count();
+        own < WORD_LEN && (word == "@" || !word.contains('@'))
+    };
+    let fits = (1..=REASON_LEN).contains(&code.len())
+        && code.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && code.split(' ').all(plain);
+    if fits { code } else { OTHER }
+}
+
+/// One number.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Only grows.
+    Count(u64),
+    /// Goes up and down.
+    Level(f64),
+    /// A moment: seconds since 1970, and how many seconds ago it was.
+    Moment(f64, f64),
+    /// Durations.
+    Spread(&'a Histogram),
+}
+
+/// Takes a number and the value of its label.
+type Give<'a> = dyn FnMut(&str, Value<'_>) + 'a;
+
+/// What is counted under one name.
+pub struct Family {
+    /// The name for Prometheus. <https://prometheus.io/docs/practices/naming/>
+    pub name: &'static str,
+    /// The name for DogStatsD; empty: it is not sent there.
+    pub statsd: &'static str,
+    /// How it behaves, in the word of Prometheus: a histogram is a distribution for DogStatsD.
+    pub kind: &'static str,
+    /// What is counted or measured.
+    pub unit: &'static str,
+    /// The label that tells its numbers apart, if any.
+    pub label: &'static str,
+    /// What it means, in one line.
+    pub help: &'static str,
+    read: fn(&Numbers, Instant, &mut Give),
+}
+
+impl Family {
+    /// Gives each of its numbers that is known at `now`.
+    pub fn each(&self, numbers: &Numbers, now: Instant, give: &mut Give) {
+        (self.read)(numbers, now, give);
+    }
+}
+
+const fn family(
+    [name, statsd, kind, unit, label]: [&'static str; 5],
+    help: &'static str,
+    read: fn(&Numbers, Instant, &mut Give),
+) -> Family {
+    Family { name, statsd, kind, unit, label, help, read }
+}
+
+use Value::{Count, Level, Moment, Spread};
+
+fn flag(flag: Option<bool>, give: &mut Give) {
+    flag.into_iter().for_each(|flag| give("", Level(f64::from(u8::from(flag)))));
+}
+
+/// All of them, in the order in which they are written.
+#[rustfmt::skip]
+pub const FAMILIES: &[Family] = &[
+    family(["mailroom_build_info", "", "gauge", "", "version"],
+        "Always 1; the version of the program is in the label.",
+        |_, _, give| give(env!("CARGO_PKG_VERSION"), Level(1.0))),
+    family(["mailroom_attempts_total", "mailroom.attempts", "counter", "messages", "outcome"],
+        "Messages handed over, by what was said of them.",
+        |of, _, give| OUTCOMES.iter().zip(of.attempts).for_each(|(name, n)| give(name, Count(n)))),
+    family(["mailroom_sent_total", "mailroom.sent", "counter", "messages", ""],
+        "Messages that the next holder accepted: the provider, or the reader of collect.",
+        |of, _, give| give("", Count(of.attempts[0]))),
+    family(["mailroom_attempt_errors_total", "mailroom.attempt_errors", "counter", "messages", "reason"],
+        "Messages handed over and not accepted, by reason.",
+        |of, _, give| of.errors.each(give)),
+    family(["mailroom_failed_total", "mailroom.failed", "counter", "deliveries", ""],
+        "Deliveries given up.",
+        |of, _, give| give("", Count(of.failed.total()))),
+    family(["mailroom_failed_by_reason_total", "mailroom.failed_by_reason", "counter", "deliveries", "reason"],
+        "Deliveries given up, by reason.",
+        |of, _, give| of.failed.each(give)),
+    family(["mailroom_expired_total", "mailroom.expired", "counter", "deliveries", ""],
+        "Deliveries whose token expired before they could be sent.",
+        |of, _, give| give("", Count(of.expired))),
+    family(["mailroom_holds_total", "mailroom.holds", "counter", "holds", ""],
+        "Holds that began: the account, a template or the credentials were at fault.",
+        |of, _, give| give("", Count(of.holds))),
+    family(["mailroom_holds_active", "mailroom.holds.active", "gauge", "holds", ""],
+        "Holds in force now.",
+        |of, _, give| give("", Level(of.holding as f64))),
+    family(["mailroom_bad_input_total", "mailroom.bad_input", "counter", "messages", ""],
+        "Bad messages and records on standard input.",
+        |of, _, give| give("", Count(of.bad_input))),
+    family(["mailroom_database_reconnects_total", "mailroom.database.reconnects", "counter", "connections", ""],
+        "Connections to the database that replaced one that was lost.",
+        |of, _, give| give("", Count(of.reconnects))),
+    family(["mailroom_database_up", "mailroom.database.up", "gauge", "", ""],
+        "Whether there is a connection to the database: 1 or 0.",
+        |of, _, give| flag(of.connected, give)),
+    family(["mailroom_queue_paused", "mailroom.queue.paused", "gauge", "", ""],
+        "Whether the queue was found paused: 1 or 0.",
+        |of, _, give| flag(of.paused, give)),
+    family(["mailroom_queue_depth", "mailroom.queue.depth", "gauge", "deliveries", "state"],
+        "Deliveries that are not settled: due, later (due later) or leased; each counted up to 100000.",
+        |of, _, give| if let Some((depth, _)) = of.depth {
+            give("due", Level(depth.due as f64));
+            give("later", Level(depth.later as f64));
+            give("leased", Level(depth.leased as f64));
+        }),
+    family(["mailroom_queue_oldest_age_seconds", "mailroom.queue.oldest_age", "gauge", "seconds", ""],
+        "How long the oldest due delivery has been due; 0 if none is.",
+        |of, now, give| if let Some((depth, counted)) = of.depth {
+            // It has aged since it was counted.
+            let age = depth.oldest + now.saturating_duration_since(counted);
+            give("", Level(if depth.due > 0 { age.as_secs_f64() } else { 0.0 }));
+        }),
+    family(["mailroom_send_duration_seconds", "mailroom.send.duration", "histogram", "seconds", ""],
+        "Time that handing over one batch took.",
+        |of, _, give| give("", Spread(&of.send))),
+    family(["mailroom_queue_latency_seconds", "mailroom.queue.latency", "histogram", "seconds", ""],
+        "Time from the creation of a delivery until its message was accepted.",
+        |of, _, give| give("", Spread(&of.latency))),
+    family(["mailroom_last_progress_timestamp_seconds", "mailroom.last_progress.age", "gauge", "seconds", ""],
+        "When the loop last got something done, if only the answer that there is nothing to do: seconds since 1970; for DogStatsD, how long ago.",
+        |of, now, give| if let Some((at, wall)) = of.progress {
+            let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let ago = now.saturating_duration_since(at);
+            give("", Moment(unix.as_secs_f64(), ago.as_secs_f64()));
+        }),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_at_once_then_at_intervals_and_when_many_came() {
+        let written = Rc::new(RefCell::new(Vec::new()));
+        let shared = Rc::clone(&written);
+        let sink: Sink = Box::new(move |numbers, _| {
+            shared.borrow_mut().push((numbers.failed.total(), numbers.send.recent.len()));
+        });
+        let metrics = Metrics::new(vec![sink]);
+        let mut now = Instant::now();
+        metrics.tick(now);
+        metrics.count(|numbers| numbers.failed.add("x"));
+        metrics.attempted(&[], &[], Duration::from_secs(1));
+        metrics.tick(now);
+        assert_eq!(metrics.before(now + INTERVAL * 2), now + INTERVAL);
+        now += INTERVAL;
+        metrics.tick(now);
+        for _ in 0..SAMPLES {
+            metrics.attempted(&[], &[], Duration::from_secs(1));
+        }
+        metrics.tick(now);
+        metrics.tick(now);
+        assert_eq!(*written.borrow(), [(0, 0), (1, 1), (1, SAMPLES)]);
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_told_as_ambiguous_wherever_the_provider_was() {
+        for (ambiguous, away, name) in [
+            (true, true, "ambiguous"),
+            (true, false, "ambiguous"),
+            (false, true, "unreached"),
+            (false, false, "retry"),
+        ] {
+            let why = "why".to_owned();
+            let outcome = Outcome::Retry { after: None, why, ambiguous, throttled: false, away };
+            assert_eq!(OUTCOMES[place(&outcome).0], name);
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nobody_wants_it() {
+        let metrics = Metrics::default();
+        metrics.attempted(&[], &[], Duration::from_secs(1));
+        metrics.tick(Instant::now());
+        assert_eq!((metrics.is_on(), metrics.due()), (false, None));
+        assert_eq!(metrics.0.numbers.borrow().send.count, 0);
+    }
+
+    #[test]
+    fn every_family_has_a_number_once_everything_is_known() {
+        let now = Instant::now();
+        let depth = Depth { due: 1, oldest: Duration::from_secs(2), ..Depth::default() };
+        let mut numbers = Numbers::new();
+        numbers.failed.add("x");
+        numbers.errors.add("x");
+        (numbers.connected, numbers.paused) = (Some(false), Some(false));
+        numbers.progress = Some((now, SystemTime::now()));
+        numbers.depth = Some((depth, now));
+        for family in FAMILIES {
+            let mut given = Vec::new();
+            family.each(&numbers, now + Duration::from_secs(3), &mut |_, value| {
+                given.push(format!("{value:?}"));
+            });
+            assert!(!given.is_empty(), "{}", family.name);
+            if family.name == "mailroom_queue_oldest_age_seconds" {
+                assert_eq!(given, ["Level(5.0)"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_is_told_by_its_code_and_names_nobody() {
+        for (why, wanted) in [
+            ("MESSAGE_REJECTED: Address j***@example.com is bad", "MESSAGE_REJECTED"),
+            ("HTTP 503", "HTTP 503"),
+            ("HTTP 503 (attempt 5, the last)", "HTTP 503"),
+            ("InternalFailure: no luck (attempt 2, the last)", "InternalFailure"),
+            ("550 at recipient: <x> unknown", "550 at recipient"),
+            ("the address has no @", "the address has no @"),
+            ("john@example.com is unknown", "other"),
+            ("two\nlines", "other"),
+            ("", "other"),
+            ("é", "other"),
+        ] {
+            assert_eq!(code(why), wanted, "{why:?}");
+        }
+        assert_eq!(code(&"a".repeat(43)), "other");
+        assert_eq!(code(&"a ".repeat(43)), "other");
+    }
+
+    #[test]
+    fn reasons_are_few_however_many_a_provider_invents() {
+        let mut reasons = Reasons::default();
+        for n in 0..1000 {
+            reasons.add(&format!("Code{n}: x"));
+        }
+        reasons.add("Code3");
+        assert_eq!((reasons.0.len(), reasons.total()), (REASONS + 1, 1001));
+        assert!(reasons.0.contains(&("Code3".to_owned(), 2)));
+        assert_eq!(reasons.0.last(), Some(&("other".to_owned(), 968)));
+    }
+
+    #[test]
+    fn buckets_hold_all_that_is_not_above_their_bound() {
+        let Numbers { mut send, .. } = Numbers::new();
+        for millis in [10, 11, 500, 40_000] {
+            send.add(Duration::from_millis(millis));
+        }
+        let of = |bound: f64| send.buckets().find(|(own, _)| *own == bound).unwrap().1;
+        assert_eq!([of(0.01), of(0.05), of(0.25), of(0.5), of(30.0)], [1, 2, 2, 3, 3]);
+        assert_eq!((send.count, send.sum, send.recent.len()), (4, 40.521, 4));
+    }
+}
