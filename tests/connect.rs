@@ -5,9 +5,10 @@ mod encrypted;
 mod session;
 mod strings;
 
-use crate::support::cluster::CONNECTING;
+use mailroom::edges::pg::conninfo;
+use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::pg::session::Session;
-use mailroom::edges::pg::{Fault, Target, conninfo};
+use mailroom::edges::pg::target::Target;
 use mailroom::edges::stop::Stop;
 
 /// Parses with an environment that holds only what is given.
@@ -24,7 +25,6 @@ fn open(text: &str) -> Result<Session, Fault> {
 
 fn open_with(text: &str, env: &[(&str, &str)]) -> Result<Session, Fault> {
     let target = parse_with(text, env).expect("a sound connection string");
-    let _one = CONNECTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     mailroom::edges::pg::connect(&target, &Stop::new())
 }
 

@@ -18,8 +18,10 @@ use crate::edges::aws::credentials::{Failure, Keeper, Outside};
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::http::Http;
 use crate::edges::log;
+use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Fault, conninfo, migrate as migrate_schema};
+use crate::edges::pg::target::Target;
+use crate::edges::pg::{conninfo, migrate as migrate_schema};
 use crate::edges::stop::Stop;
 use crate::edges::{pg as db, signal, systemd as notify};
 use crate::mail::counts::Metrics;
@@ -183,7 +185,7 @@ fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
 }
 
 /// Where the database is.
-fn target(config: &Config) -> Result<db::Target, Error> {
+fn target(config: &Config) -> Result<Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
     conninfo::parse(url, &env).map_err(|error| {
         let of_the_string = error.message.starts_with("connection string");

@@ -6,9 +6,10 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::pg as db;
+use crate::edges::pg::fault;
+use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Client, Fault, StatementError, migrate};
+use crate::edges::pg::{Client, StatementError, migrate};
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
@@ -192,7 +193,7 @@ impl Link {
         let Ok(mut other) = (self.open)() else { return Ok(()) };
         match session.is_pooled_with(&mut other)? {
             false => Ok(()),
-            true => Err(Failure::Config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+            true => Err(Failure::Config(format!("{}; {}", fault::POOLED, fault::UNPOOLED))),
         }
     }
 

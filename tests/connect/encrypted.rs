@@ -3,7 +3,7 @@
 use super::{ask, denied, open, open_with};
 use crate::support::cluster::shared;
 use crate::support::tls::{Authority, NAME, Secured, self_signed};
-use mailroom::edges::pg::Fault;
+use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::pg::session::Session;
 
 /// What `pg_stat_ssl` says of this session: `off`, or the version of TLS.

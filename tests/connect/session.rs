@@ -2,7 +2,8 @@
 
 use super::{ask, denied, open, open_with, parse_with};
 use crate::support::cluster::{Cluster, Database, shared};
-use mailroom::edges::pg::{Fault, conninfo};
+use mailroom::edges::pg::conninfo;
+use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::stop::Stop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! Connection strings, read as libpq reads them. Nothing is connected to.
 
 use super::parse_with;
-use mailroom::edges::pg::{Place, Roots, Target, TlsMode, conninfo};
+use mailroom::edges::pg::conninfo;
+use mailroom::edges::pg::target::{Place, Roots, Target, TlsMode};
 use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 use proptest::prelude::*;
 use std::path::PathBuf;

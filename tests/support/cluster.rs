@@ -45,13 +45,8 @@ pub fn bin_dir() -> PathBuf {
         .expect("PostgreSQL's initdb is not installed: run scripts/setup")
 }
 
-/// A session tells its own socket by its being new. The program has one thread; here another one
-/// may be connecting at the same moment, so only one at a time does.
-pub static CONNECTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
 /// A connection, without TLS.
 pub fn connect(url: &str) -> Result<postgres::Client, postgres::Error> {
-    let _one = CONNECTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     postgres::Client::connect(url, postgres::NoTls)
 }
 

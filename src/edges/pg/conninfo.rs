@@ -9,7 +9,8 @@ mod passfile;
 mod text;
 mod words;
 
-use crate::edges::pg::{Fault, Place, Roots, Target, TlsMode};
+use crate::edges::pg::fault::Fault;
+use crate::edges::pg::target::{NAME, Place, Roots, Target, TlsMode};
 use crate::mail::error::Error;
 use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -75,7 +76,7 @@ impl Words<'_> {
     fn describe(&self, base: &mut postgres::Config) -> Result<(), Error> {
         let name = self.filled("application_name");
         let name = name.or_else(|| self.filled("fallback_application_name"));
-        base.application_name(name.as_ref().map_or(crate::edges::pg::NAME, |word| &word.value));
+        base.application_name(name.as_ref().map_or(NAME, |word| &word.value));
         if let Some(word) = self.filled("options") {
             base.options(&word.value);
         }
@@ -148,16 +149,7 @@ impl Words<'_> {
             let system = matches!(roots, Roots::System(_));
             return Ok((if system { TlsMode::VerifyFull } else { TlsMode::Prefer }, roots));
         };
-        let mode = word.choose(
-            &[
-                ("disable", TlsMode::Disable),
-                ("prefer", TlsMode::Prefer),
-                ("require", TlsMode::Require),
-                ("verify-ca", TlsMode::VerifyCa),
-                ("verify-full", TlsMode::VerifyFull),
-            ],
-            " (allow is not supported: use prefer)",
-        )?;
+        let mode = word.choose(&TlsMode::NAMES, " (allow is not supported: use prefer)")?;
         let strict = matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
         match roots {
             Roots::System(_) if mode != TlsMode::VerifyFull => {

@@ -4,21 +4,17 @@
 //! a [`Fault`]. Out of scope: when to connect again, and what is asked of the server. No thread is
 //! started; an idle session sends nothing and wakes at most twice a second.
 
-mod fault;
-mod inbox;
-mod watchdog;
-
-use crate::edges::pg::Fault;
-use crate::edges::stop::{SLICE, Stop};
+use crate::edges::pg::fault;
+use crate::edges::pg::fault::Fault;
+use crate::edges::pg::watchdog::Watchdog;
+use crate::edges::stop::Stop;
 use fallible_iterator::FallibleIterator as _;
-use inbox::Inbox;
 use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, Notifications, SimpleQueryMessage};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use watchdog::Watchdog;
 
 /// The server ends a statement after this time: `statement_timeout`. A statement that may take
 /// longer sets its own.
@@ -29,6 +25,10 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// the queue's connections (`db/queue.rs`), whose statements are prepared.
 pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest a wait goes without a look at the stop flag, which ends none. The client's timer
+/// wakes the process twice for each, now and then three times, and an idle process is to wake at
+/// most twice a second.
+const SLICE: Duration = Duration::from_millis(1200);
 /// How long [`Session::probe`] and [`Session::listen`] wait.
 const SHORT: Duration = Duration::from_secs(5);
 /// How often [`Session::is_pooled_with`] looks.
@@ -41,8 +41,6 @@ const PROCESS: &str =
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
 const CONNECT_SLICE: Duration = Duration::from_secs(2);
-/// The time to read what has arrived already; its rest is read when it comes.
-const READ: Duration = Duration::from_millis(1);
 /// Used if the configuration names none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,11 +48,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Session {
     // Dropped first, while the watchdog still watches.
     client: Client,
-    inbox: Inbox,
     watchdog: Watchdog,
     stop: Stop,
     label: String,
-    /// Notifications that arrived during calls and have not been told.
+    /// Notifications that arrived during calls and that no wait has given yet.
     heard: usize,
 }
 
@@ -69,7 +66,7 @@ impl Session {
     /// `Lost` with what each said, or `Denied`.
     pub fn open(
         configs: &[Config],
-        tls: Option<&MakeRustlsConnect>,
+        tls: &MakeRustlsConnect,
         stop: &Stop,
     ) -> Result<Session, Fault> {
         let mut failures: Vec<String> = Vec::new();
@@ -107,55 +104,36 @@ impl Session {
 
     /// Waits for a notification, the stop flag or `until`, whichever is first. Gives how many
     /// notifications there were: all that have arrived are taken together. Their number is a hint:
-    /// one may stand for many rows, or for none. A signal ends the sleep at once, so the flag
-    /// it raises is seen at once too.
+    /// one may stand for many rows, or for none.
     ///
     /// # Errors
     /// `Lost` as soon as the connection is.
     pub fn wait(&mut self, until: Instant) -> Result<usize, Fault> {
-        let mut heard = std::mem::take(&mut self.heard);
-        loop {
-            if heard == 0 {
-                heard = self.receive()?;
-            }
-            if heard > 0 {
-                return Ok(heard);
-            }
-            // Until something arrives the client has nothing to say.
-            loop {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() || self.stop.requested() {
-                    return Ok(0);
+        while self.heard == 0 {
+            let begun = Instant::now();
+            let left = until.saturating_duration_since(begun);
+            let slice = if self.stop.requested() { Duration::ZERO } else { left.min(SLICE) };
+            let mut arrived = self.client.notifications();
+            // One at a time: it gives nothing both for a timeout and for a lost connection.
+            let first = arrived.timeout_iter(slice).next();
+            self.heard += usize::from(matches!(first, Ok(Some(_)))) + buffered(&mut arrived);
+            drop(arrived);
+            match first {
+                Err(error) => return Err(self.lost(&error, begun)),
+                Ok(None) if self.client.is_closed() => {
+                    return Err(Fault::Lost(format!("{}: connection closed", self.label)));
                 }
-                let arrived = self.inbox.sleep(left.min(SLICE));
-                if arrived.map_err(|cause| Fault::Lost(format!("{}: {cause}", self.label)))? {
-                    break;
-                }
+                Ok(None) if slice == left || self.stop.requested() => break,
+                Ok(_) => {}
             }
         }
+        Ok(std::mem::take(&mut self.heard))
     }
 
     /// Takes the notifications that came with the answers of a call: who has always something to
     /// call for never waits, and they would pile up.
     fn take_buffered(&mut self) {
         self.heard += buffered(&mut self.client.notifications());
-    }
-
-    /// Takes what has arrived: how many notifications there were.
-    fn receive(&mut self) -> Result<usize, Fault> {
-        let begun = Instant::now();
-        let mut arrived = self.client.notifications();
-        // Gives nothing both for a timeout and for a closed connection.
-        let first = arrived.timeout_iter(READ).next();
-        let more = buffered(&mut arrived);
-        drop(arrived);
-        match first {
-            Err(error) => Err(self.lost(&error, begun)),
-            Ok(None) if self.client.is_closed() => {
-                Err(Fault::Lost(format!("{}: connection closed", self.label)))
-            }
-            Ok(first) => Ok(usize::from(first.is_some()) + more),
-        }
     }
 
     /// Listens on a channel; its name is taken as it is, capitals and all.
@@ -271,16 +249,12 @@ fn label(config: &Config) -> String {
 
 /// As libpq does, `sslmode=prefer` tries once more without TLS where TLS, or a rule of the server
 /// about it, was in the way.
-fn open_preferred(
-    config: &Config,
-    tls: Option<&MakeRustlsConnect>,
-    stop: &Stop,
-) -> Result<Session, Fault> {
+fn open_preferred(config: &Config, tls: &MakeRustlsConnect, stop: &Stop) -> Result<Session, Fault> {
     match open_one(config, tls, stop) {
         Err(failed) if failed.over_tls && config.get_ssl_mode() == SslMode::Prefer => {
             let mut plain = config.clone();
             plain.ssl_mode(SslMode::Disable);
-            open_one(&plain, None, stop).map_err(|second| {
+            open_one(&plain, tls, stop).map_err(|second| {
                 let both = |text| format!("{}; without TLS: {text}", failed.fault);
                 match second.fault {
                     Fault::Lost(text) => Fault::Lost(both(text)),
@@ -312,31 +286,19 @@ fn enough_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-fn open_one(
-    config: &Config,
-    tls: Option<&MakeRustlsConnect>,
-    stop: &Stop,
-) -> Result<Session, Unopened> {
+fn open_one(config: &Config, tls: &MakeRustlsConnect, stop: &Stop) -> Result<Session, Unopened> {
     let label = label(config);
     let begun = Instant::now();
     let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-    let port = config.get_ports().first().copied().unwrap_or(5432);
     loop {
         enough_descriptors().map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
-        if tls.is_none() {
-            config.ssl_mode(SslMode::Disable);
-        }
-        let (watchdog, tls) = Watchdog::new(tls.cloned(), left, port, stop);
+        let (watchdog, tls) = Watchdog::new(tls, left, stop);
         let error = match config.connect(tls) {
             Ok(client) => {
-                let socket = watchdog.socket().ok_or(io::ErrorKind::NotFound.into());
-                let inbox = socket.and_then(Inbox::new);
-                let inbox = inbox.map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
-                let mut session =
-                    Session { client, inbox, watchdog, stop: stop.clone(), label, heard: 0 };
+                let mut session = Session { client, watchdog, stop: stop.clone(), label, heard: 0 };
                 session.introduce()?;
                 return Ok(session);
             }

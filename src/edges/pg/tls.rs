@@ -4,7 +4,8 @@
 //! asked for at all, which the configuration of the connection says.
 //! <https://www.postgresql.org/docs/current/libpq-ssl.html>
 
-use crate::edges::pg::{Fault, Roots, Target, TlsMode};
+use crate::edges::pg::fault::Fault;
+use crate::edges::pg::target::{Roots, Target, TlsMode};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -20,15 +21,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// What encrypts connections to `target`; nothing for `sslmode=disable`.
+/// What encrypts connections to `target`, if they are to be encrypted.
 ///
 /// # Errors
 /// `Denied` if the file of authorities is missing, empty or no PEM.
-pub fn connector(target: &Target) -> Result<Option<MakeRustlsConnect>, Fault> {
+pub(crate) fn connector(target: &Target) -> Result<MakeRustlsConnect, Fault> {
     let check = match target.tls {
-        TlsMode::Disable => return Ok(None),
         // No protection against an active attacker either way, so encrypting is all it is for.
-        TlsMode::Prefer | TlsMode::Require => Check::Nothing,
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Check::Nothing,
         TlsMode::VerifyCa => Check::Chain,
         TlsMode::VerifyFull => Check::ChainAndName,
     };
@@ -44,7 +44,7 @@ pub fn connector(target: &Target) -> Result<Option<MakeRustlsConnect>, Fault> {
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    Ok(Some(MakeRustlsConnect::new(config)))
+    Ok(MakeRustlsConnect::new(config))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

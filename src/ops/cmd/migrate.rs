@@ -1,9 +1,11 @@
 //! `mailroom migrate`: the schema.
 
 use crate::edges::pg as db;
+use crate::edges::pg::fault;
 use crate::edges::pg::migrate;
 use crate::edges::pg::migrate::{Change, Status, Step};
 use crate::edges::pg::session::Session;
+use crate::edges::pg::target::Target;
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::ops::cli::Migrate;
@@ -47,11 +49,11 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
 }
 
 /// The lock of a migration would stay behind on a connection that is lent to somebody else.
-fn refuse_pool(session: &mut Session, target: &db::Target, stop: &Stop) -> Result<(), Error> {
+fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<(), Error> {
     let Ok(mut other) = db::connect(target, stop) else { return Ok(()) };
     match session.is_pooled_with(&mut other).map_err(unusable)? {
         false => Ok(()),
-        true => Err(Error::config(format!("{}; {}", db::POOLED, db::UNPOOLED))),
+        true => Err(Error::config(format!("{}; {}", fault::POOLED, fault::UNPOOLED))),
     }
 }
 

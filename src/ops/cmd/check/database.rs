@@ -1,8 +1,10 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg as db;
+use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Fault, Place, Target, TlsMode, migrate};
+use crate::edges::pg::target::{Place, Target, TlsMode};
+use crate::edges::pg::{fault, migrate};
 use crate::ops::cmd::check::{APART, Round, ahead, apart};
 use crate::ops::cmd::{STEP, target};
 use crate::ops::screen::clean;
@@ -270,14 +272,14 @@ fn notify(round: &mut Round, target: &Target, mut ear: Session, facts: &Facts) {
         let heard = ear.wait(begun + HEARD)?;
         Ok::<_, Fault>((heard > 0, true, now().saturating_duration_since(begun)))
     })();
-    let advice = db::UNPOOLED;
+    let advice = fault::UNPOOLED;
     match heard {
         Ok((true, true, took)) => {
             let detail = format!("a notification came within {} ms", took.as_millis());
             round.checks.ok(NAME, detail);
         }
         Ok((_, false, _)) => {
-            round.checks.misconfigured(NAME, db::POOLED, advice);
+            round.checks.misconfigured(NAME, fault::POOLED, advice);
         }
         Ok((false, true, _)) => {
             let detail = format!("no notification came within {} s", HEARD.as_secs());

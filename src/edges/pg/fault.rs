@@ -1,14 +1,43 @@
-//! What an error of the client means: which [`Fault`] it is, and how it is told.
+//! What can go wrong with a connection, by what can be done about it, and what the client's errors
+//! mean.
 //!
-//! The server's DETAIL is never told: it may quote a row, and rows hold secrets.
+//! The server's DETAIL is left out: it may quote a row, and rows hold secrets.
 
-use crate::edges::pg::{Fault, UNPOOLED};
 use postgres::error::DbError;
 use std::error::Error as _;
+use std::fmt;
 
-/// The fault behind `error`, met while doing `what` at `label`. While a session is being opened
-/// (`opening`), whatever the server does not excuse as passing must be changed by a person.
-pub fn classify(error: &postgres::Error, label: &str, opening: bool) -> Fault {
+/// What is wrong with a pooler that lends connections for a transaction.
+pub const POOLED: &str = "connections share server processes: there is a transaction pooler \
+    between, through which LISTEN does not work";
+
+/// What to do about a pooler that lends connections for a transaction.
+pub const UNPOOLED: &str = "connect to the server itself, or let the pooler keep one connection \
+    for each client (pool_mode = session): mailroom listens, prepares statements and holds a lock \
+    on its own";
+
+/// What went wrong with the database. The text holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is gone or cannot be had now: connect again later.
+    Lost(String),
+    /// The server answered, and a person must change something: a password, a grant, the schema.
+    Denied(String),
+    /// This statement failed and the connection stands; it may work later (a timeout, a deadlock).
+    Statement(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The fault behind `error`, met at `label`. While a session is being opened (`opening`), whatever
+/// the server does not excuse as passing must be changed by a person.
+pub(crate) fn classify(error: &postgres::Error, label: &str, opening: bool) -> Fault {
     if let Some(refusal) = error.as_db_error() {
         return by_state(refusal, label, opening);
     }
@@ -44,7 +73,7 @@ pub fn classify(error: &postgres::Error, label: &str, opening: bool) -> Fault {
 
 /// Whether a connection without TLS might have been taken: the handshake failed, or no line of
 /// the server's `pg_hba.conf` fits (SQLSTATE 28000; a wrong password is 28P01).
-pub fn concerns_tls(error: &postgres::Error) -> bool {
+pub(crate) fn concerns_tls(error: &postgres::Error) -> bool {
     let handshake = error
         .source()
         .and_then(|cause| cause.downcast_ref::<std::io::Error>())
