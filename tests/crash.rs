@@ -5,7 +5,7 @@
 //! not read, so that the kill strikes exactly there.
 
 use crate::support::cluster::Database;
-use crate::support::pipe::{Stalled, stalled};
+use crate::support::pipe::{Stalled, stalled, stuck};
 use crate::support::program::{Program, Running, addresses, wait_until, whole_lines};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,27 +16,13 @@ const SETTLE: &str = "-- Writes down what became";
 const LOOK: &str = "-- How many deliveries";
 const RESCUE: &str = "-- Puts back deliveries";
 
-/// A collector whose leases are short and whose batches do not fit into a narrow pipe.
-fn collect(database: &Database) -> Program {
-    Program::collect(database).env("MAILROOM_BATCH_LIMIT", "50").env("MAILROOM_LEASE", "300")
-}
-
-/// A collector with one batch of fifty claimed and half written: its reader does not read.
-fn stuck(program: Program, database: &Database) -> (Running, Stalled) {
-    let (reader, output) = stalled();
-    let running = program.stdout(output).start();
-    wait_until("a batch is claimed", || database.in_state("leased") == 50);
-    reader.wait_full();
-    (running, reader)
-}
-
 /// Lets another collector finish the work and gives what it wrote.
 fn finish(database: &Database, rows: i64) -> Vec<String> {
-    let next = collect(database).start();
+    let next = Program::collect(database).limit(50).lease(300).start();
     wait_until("all are sent", || database.in_state("sent") == rows);
     let finished = next.stop();
     assert_eq!(finished.code, Some(0));
-    addresses(&whole_lines(&finished.out))
+    finished.written()
 }
 
 /// Each of these rows was written, and so many were written once more.
@@ -55,7 +41,7 @@ fn kill_in(statement: &str, table: &str) {
     let database = Database::migrated();
     database.accounts("user", 120);
     database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
-    let killed = collect(&database).start();
+    let killed = Program::collect(&database).limit(50).lease(300).start();
     killed.wait_log("connected");
     // No notification: it does not know yet.
     database.run("UPDATE deliveries SET due_at = now()");
@@ -88,7 +74,7 @@ fn killed_in_the_rescue_nothing_is_lost() {
         "UPDATE deliveries SET state = 'leased', lease = 'gone', \
                 due_at = now() + interval '1 second'",
     );
-    let killed = collect(&database).start();
+    let killed = Program::collect(&database).limit(50).lease(300).start();
     killed.wait_log("connected");
     let mut client = database.client();
     let mut lock = client.transaction().unwrap();
@@ -103,7 +89,7 @@ fn killed_in_the_rescue_nothing_is_lost() {
 fn killed_in_the_middle_of_a_write_nothing_is_lost_and_half_a_line_is_no_line() {
     let database = Database::migrated();
     database.accounts("user", 120);
-    let (killed, reader) = stuck(collect(&database), &database);
+    let (killed, reader) = stuck(Program::collect(&database).lease(300), &database);
     killed.kill();
     let out = reader.read();
     out.wait_end();
@@ -117,7 +103,7 @@ fn killed_in_the_middle_of_a_write_nothing_is_lost_and_half_a_line_is_no_line() 
 fn kill_in_settle(told: bool) -> Vec<String> {
     let database = Database::migrated();
     database.accounts("user", 120);
-    let (killed, reader) = stuck(collect(&database), &database);
+    let (killed, reader) = stuck(Program::collect(&database).lease(300), &database);
     let mut client = database.client();
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
@@ -157,7 +143,7 @@ fn killed_twenty_times_while_draining_nothing_is_lost_and_a_batch_a_kill_is_repe
     database.accounts("user", 3000);
     let mut written = Vec::new();
     for n in 0..20 {
-        let killed = collect(&database).env("MAILROOM_BATCH_LIMIT", "10").start();
+        let killed = Program::collect(&database).limit(10).lease(300).start();
         // Anywhere from connecting to many batches later.
         killed.wait_log(if n % 2 == 0 { "connecting" } else { "connected" });
         std::thread::sleep(Duration::from_millis(n * 37 % 60));
@@ -173,12 +159,12 @@ fn killed_twenty_times_while_draining_nothing_is_lost_and_a_batch_a_kill_is_repe
 fn a_lease_that_runs_out_is_rescued_by_another_collector() {
     let database = Database::migrated();
     database.accounts("user", 50);
-    let (killed, _reader) = stuck(collect(&database), &database);
-    let other = collect(&database).start();
+    let (killed, _reader) = stuck(Program::collect(&database).lease(300), &database);
+    let other = Program::collect(&database).limit(50).lease(300).start();
     killed.kill();
     wait_until("all are sent", || database.in_state("sent") == 50);
     let finished = other.stop();
-    assert_eq!(addresses(&whole_lines(&finished.out)).len(), 50);
+    assert_eq!(finished.written().len(), 50);
     assert!(finished.log.contains("leases that ran out: 50"), "{}", finished.log);
 }
 
@@ -211,7 +197,7 @@ fn a_lease_that_ran_out_while_nobody_looked_is_rescued_at_the_next_look() {
     let database = Database::migrated();
     database.accounts("lost", 1);
     database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).limit(50).lease(300).start();
     collect.wait_log("connected");
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'gone', \
@@ -227,10 +213,10 @@ fn a_lease_that_ran_out_while_nobody_looked_is_rescued_at_the_next_look() {
 /// over, with its reader.
 fn taken_over(database: &Database) -> [(Running, Stalled); 2] {
     database.accounts("user", 50);
-    let slow = stuck(collect(database), database);
+    let slow = stuck(Program::collect(database).lease(300), database);
     let first = lease(database);
     let (reader, output) = stalled();
-    let other = collect(database).env("MAILROOM_LEASE", "60000").stdout(output).start();
+    let other = Program::collect(database).limit(50).lease(60_000).stdout(output).start();
     wait_until("the batch is taken over", || {
         database.in_state("leased") == 50 && lease(database) != first
     });

@@ -29,21 +29,30 @@ fn unit(key: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
-#[test]
-fn systemd_finds_the_unit_sound_and_little_exposed() {
-    let Some(mut verify) = tool("systemd-analyze") else { return };
-    // The program is not installed here; in the unit it must be where the package puts it.
+/// What systemd has to say about this text as our unit. It reads the units that ours names too, and
+/// what it finds in another package's is left out.
+fn complaints(text: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("mailroom.service");
+    std::fs::write(&copy, text).unwrap();
+    let mut verify = tool("systemd-analyze").unwrap();
+    let output = verify.args(["verify", "--man=no"]).arg(copy).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    log.lines().filter(|line| line.contains("mailroom.service")).map(str::to_owned).collect()
+}
+
+#[test]
+fn systemd_finds_the_unit_sound_and_little_exposed() {
+    let Some(mut security) = tool("systemd-analyze") else { return };
     let text = std::fs::read_to_string(path("mailroom.service")).unwrap();
-    let here = text.replace(
-        "ExecStart=/usr/bin/mailroom ",
-        concat!("ExecStart=", env!("CARGO_BIN_EXE_mailroom"), " "),
-    );
+    // The program is not installed here; in the unit it must be where the package puts it.
+    let start = concat!("ExecStart=", env!("CARGO_BIN_EXE_mailroom"), " ");
+    let here = text.replace("ExecStart=/usr/bin/mailroom ", start);
     assert_ne!(here, text);
-    std::fs::write(&copy, here).unwrap();
-    assert_silent(verify.args(["verify", "--man=no"]).arg(copy));
-    let mut security = tool("systemd-analyze").unwrap();
+    assert_eq!(complaints(&here), [""; 0]);
+    for (right, wrong) in [("Type=", "Typo="), (start, "ExecStart=/nowhere ")] {
+        assert_eq!(complaints(&here.replace(right, wrong)).len(), 1, "it finds what is wrong");
+    }
     let said = run(security.args(["security", "--offline=true"]).arg(path("mailroom.service")));
     let level = said.split("Overall exposure level for mailroom.service: ").nth(1).unwrap();
     let level: f32 = level.split(' ').next().unwrap().parse().unwrap();

@@ -5,11 +5,6 @@ use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, addresses, messages, wait_until};
 use std::time::{Duration, Instant};
 
-/// A collector whose healthcheck is minutes away, so that nothing here depends on it.
-fn collect(database: &Database) -> Program {
-    Program::collect(database).env("MAILROOM_BATCH_TIMEOUT", "100")
-}
-
 #[test]
 fn rows_whose_account_is_gone_or_hidden_stand_in_nobodys_way_and_say_so() {
     let database = Database::migrated();
@@ -47,7 +42,7 @@ fn who_is_suspended_and_unsuspended_before_expiry_gets_the_mail() {
     database.recovery("known");
     database.run("UPDATE accounts SET activated_at = 1 WHERE login = 'known'");
     database.run("UPDATE accounts SET status = 'suspended'");
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     wait_until("both were looked at", || {
         let sql = "SELECT count(*) FROM deliveries \
                     WHERE state = 'pending' AND error = 'waits: its account is suspended'";
@@ -73,7 +68,7 @@ fn a_token_that_expires_while_it_waits_becomes_expired() {
         "UPDATE accounts SET status = 'suspended'; \
          UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint + 2",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     wait_until("they were looked at", || {
         database.number("SELECT count(*) FROM deliveries WHERE error LIKE 'waits: %'") == 2
     });
@@ -93,7 +88,7 @@ fn a_token_that_expires_between_two_tries_becomes_expired_and_keeps_the_reason()
          UPDATE deliveries SET attempts = 1, error = 'the provider was busy', \
                 due_at = to_timestamp(extract(epoch FROM now())::bigint + 2)",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     collect.wait_log("connected");
     assert_eq!(database.in_state("pending"), 1);
     wait_until("it is expired", || database.in_state("expired") == 1);
@@ -112,7 +107,7 @@ fn a_retry_goes_when_it_is_due_without_a_notification() {
         "UPDATE deliveries SET attempts = 1, error = 'the provider was busy', \
                 due_at = now() + interval '1500 milliseconds'",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     collect.wait_log("connected");
     assert_eq!(collect.wait_lines(1).len(), 1);
     wait_until("it is sent", || database.in_state("sent") == 1);
@@ -125,7 +120,8 @@ fn a_retry_goes_when_it_is_due_without_a_notification() {
 #[test]
 fn a_batch_that_is_not_full_does_not_wait_until_its_tokens_have_expired() {
     let database = Database::migrated();
-    let collect = collect(&database).env("MAILROOM_BATCH_TIMEOUT", "60000").start();
+    let collect =
+        Program::collect(&database).window(100).env("MAILROOM_BATCH_TIMEOUT", "60000").start();
     collect.wait_log("connected");
     // A machine that stands still for a second misses it, but not always.
     let sent = (1..=5).any(|n| {
@@ -151,7 +147,8 @@ fn rows_that_somebody_has_locked_are_not_asked_for_all_the_time() {
         let mut client = database.client();
         let mut lock = client.transaction().unwrap();
         lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
-        let collect = collect(&database)
+        let collect = Program::collect(&database)
+            .window(100)
             .env("MAILROOM_BATCH_TIMEOUT", "1")
             .env("MAILROOM_BATCH_LIMIT", limit)
             .start();
@@ -178,7 +175,7 @@ fn a_list_of_statuses_with_a_hole_lets_nobody_through_it() {
         "UPDATE actions SET account_status = '{provisioned,NULL}'; \
          UPDATE accounts SET status = 'suspended' WHERE login = 'user1'",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     assert_eq!(addresses(&collect.wait_lines(1)), ["user2@example.com"]);
     wait_until("it is said why", || {
         let sql = "SELECT count(*) FROM deliveries WHERE error = 'waits: its account is suspended'";
@@ -197,7 +194,7 @@ fn a_token_that_was_used_is_not_sent() {
          UPDATE tokens SET consumed_at = extract(epoch FROM now())::bigint WHERE id = 2; \
          ALTER TABLE tokens ENABLE TRIGGER after_token_consumed",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     let sent = addresses(&collect.wait_lines(1));
     assert_eq!(sent, ["user1@example.com", "user3@example.com"]);
     wait_until("it is said why", || {
@@ -225,7 +222,7 @@ fn ineligible_rows_in_front_do_not_slow_claims() {
         database.number(sql)
     };
     let before = commits();
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     assert_eq!(addresses(&collect.wait_lines(1)).len(), 10);
     wait_until("they are settled", || database.in_state("sent") == 10);
     // Twenty-one looks of a thousand rows and some of ten, not two thousand of ten; the rest is
@@ -253,7 +250,7 @@ fn rows_that_cannot_be_signed_fail_with_the_reason_and_the_others_go() {
     // An activation signs no code, so a bad one does no harm and is not handed on.
     database.accounts("plain", 1);
     database.run("UPDATE tokens SET code = '#####' WHERE action = 'activation'");
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     let lines = collect.wait_lines(1);
     let sent: Vec<(String, bool)> = messages(&lines[0])
         .into_iter()
@@ -293,7 +290,7 @@ fn a_batch_of_nothing_but_bad_rows_does_not_stop_those_behind_it() {
         database.recovery(&format!("user{n}"));
     }
     database.run("UPDATE tokens SET code = NULL WHERE id <= 21");
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     assert_eq!(addresses(&collect.wait_lines(1)).len(), 4);
     wait_until("they are settled", || database.in_state("sent") == 4);
     assert_eq!(database.in_state("failed"), 21);
@@ -310,7 +307,7 @@ fn an_action_that_is_missing_from_the_table_waits_until_it_is_there_and_spoils_n
          UPDATE deliveries SET priority = 1 WHERE token = 2",
     );
     database.recovery("second");
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     let sent = addresses(&collect.wait_lines(1));
     assert_eq!(sent, ["first@example.com", "second@example.com"]);
     let waits = "SELECT count(*) FROM deliveries WHERE token = 2 AND state = 'pending' \
@@ -337,7 +334,7 @@ fn infinity_in_a_delivery_stops_no_other() {
          UPDATE accounts SET status = 'suspended' WHERE login = 'user3'; \
          UPDATE deliveries SET created_at = '-infinity', due_at = now() WHERE token = 3",
     );
-    let collect = collect(&database).start();
+    let collect = Program::collect(&database).window(100).start();
     wait_until("all that are due are sent", || database.in_state("sent") == 2);
     assert_eq!(database.in_state("pending"), 2);
     assert_eq!(Program::new(&["status"]).on(&database).output().code, Some(0));

@@ -76,10 +76,7 @@ fn while_it_tries_again_nothing_more_is_read_and_what_was_read_is_kept_at_the_en
     assert_eq!(endpoint.requests().len(), 1);
 
     // It must stop, and the writer has handed over all of this.
-    let started = Instant::now();
-    let finished = send.stop();
-    assert_eq!(finished.code, Some(0), "{}", finished.log);
-    assert!(started.elapsed() < Duration::from_secs(8));
+    let finished = send.stop_in_time();
     let kept = std::fs::read_to_string(dir.path().join("undelivered.csv")).unwrap();
     let whole = written / line.len();
     assert!(whole > 5, "{written}");

@@ -1,6 +1,7 @@
 //! Pipes that are full: a reader of the program's output that reads only when it is told to.
 
-use super::program::{Text, wait_until};
+use super::cluster::Database;
+use super::program::{Program, Running, Text, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{PipeReader, PipeWriter, pipe};
@@ -19,6 +20,16 @@ pub fn stalled() -> (Stalled, PipeWriter) {
     let (reader, writer) = pipe().unwrap();
     fcntl(&reader, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
     (Stalled { reader, writer: writer.try_clone().unwrap() }, writer)
+}
+
+/// Starts a collector and waits until it has claimed one batch of fifty, and has written half of it:
+/// its reader does not read.
+pub fn stuck(collect: Program, database: &Database) -> (Running, Stalled) {
+    let (reader, output) = stalled();
+    let running = collect.limit(50).stdout(output).start();
+    wait_until("a batch is claimed", || database.in_state("leased") == 50);
+    reader.wait_full();
+    (running, reader)
 }
 
 impl Stalled {

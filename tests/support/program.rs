@@ -20,6 +20,10 @@ pub const KEY: &str = "cafebabecafebabecafebabecafebabecafebabecafebabecafebabec
 /// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a test waits for the end of a process that was asked to stop. Eight seconds are promised;
+/// a machine that is busy with other tests gets as many more.
+const ENDED: Duration = Duration::from_secs(16);
+
 /// A command line and environment that will be run.
 pub struct Program {
     command: Command,
@@ -143,6 +147,26 @@ impl Program {
             .env("MAILROOM_SEND_RATE", "100000")
     }
 
+    /// Sets how many messages a batch has.
+    pub fn limit(self, messages: u32) -> Program {
+        self.env("MAILROOM_BATCH_LIMIT", messages.to_string())
+    }
+
+    /// Sets how long a batch that is not full waits, in milliseconds.
+    pub fn window(self, millis: u32) -> Program {
+        self.env("MAILROOM_BATCH_TIMEOUT", millis.to_string())
+    }
+
+    /// Sets how long what was claimed belongs to whoever claimed it, in milliseconds.
+    pub fn lease(self, millis: u32) -> Program {
+        self.env("MAILROOM_LEASE", millis.to_string())
+    }
+
+    /// Sets how often the database is asked for what no notification told of, in milliseconds.
+    pub fn healthcheck(self, millis: u32) -> Program {
+        self.env("MAILROOM_HEALTHCHECK_INTERVAL", millis.to_string())
+    }
+
     /// Sets a variable.
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Program {
         self.command.env(name, value);
@@ -232,6 +256,13 @@ pub struct Finished {
     pub undelivered: String,
 }
 
+impl Finished {
+    /// The addresses of all messages in whole lines of standard output.
+    pub fn written(&self) -> Vec<String> {
+        addresses(&whole_lines(&self.out))
+    }
+}
+
 impl Running {
     /// Its process id.
     pub fn pid(&self) -> i32 {
@@ -285,6 +316,23 @@ impl Running {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
+    /// Waits until all signals that it was sent were delivered. Two of a kind are one before.
+    pub fn wait_delivered(&self) {
+        let path = format!("/proc/{}/status", self.pid());
+        wait_until("its signals are delivered", || {
+            let status = std::fs::read_to_string(&path).unwrap();
+            let mut lines = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:"));
+            lines.all(|mask| mask.trim().bytes().all(|digit| digit == b'0'))
+        });
+    }
+
+    /// Waits until it has slept and has been woken so many times more: it had its turn, and did not
+    /// do what it must not do.
+    pub fn wait_turns(&self, turns: u64) {
+        let before = self.status("voluntary_ctxt_switches");
+        wait_until("it had its turn", || self.status("voluntary_ctxt_switches") >= before + turns);
+    }
+
     /// A value from /proc/PID/status, such as `Threads` or `VmHWM` (in kB).
     pub fn status(&self, name: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -304,6 +352,15 @@ impl Running {
         self.finish()
     }
 
+    /// Asks it to stop, and sees that it ends well and in time.
+    pub fn stop_in_time(self) -> Finished {
+        assert_eq!(self.status("Threads"), 1, "a thread was started");
+        self.signal(Signal::SIGTERM);
+        let finished = self.finish_within(ENDED);
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+        finished
+    }
+
     /// Kills it and waits until it is gone.
     pub fn kill(self) -> Finished {
         self.signal(Signal::SIGKILL);
@@ -311,8 +368,12 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub fn finish(mut self) -> Finished {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn finish(self) -> Finished {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(mut self, limit: Duration) -> Finished {
+        let deadline = Instant::now() + limit;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

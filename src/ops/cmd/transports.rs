@@ -16,11 +16,13 @@ use crate::send::dry;
 use crate::send::dry::Dry;
 #[cfg(feature = "postmark")]
 use crate::send::postmark;
+#[cfg(feature = "postmark")]
 use crate::send::postmark::Postmark;
 use crate::send::ses;
 use crate::send::ses::Ses;
 #[cfg(feature = "smtp")]
 use crate::send::smtp;
+#[cfg(feature = "smtp")]
 use crate::send::smtp::Smtp;
 use std::os::fd::AsFd as _;
 
