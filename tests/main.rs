@@ -1,6 +1,8 @@
 //! All tests that need more than one module: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+// Some of it is for the providers that this build may not have.
+#[cfg_attr(not(all(feature = "postmark", feature = "smtp")), allow(dead_code))]
 mod support;
 
 mod acknowledge;
@@ -8,6 +10,7 @@ mod architecture;
 mod batching;
 mod check;
 mod config;
+#[cfg(all(feature = "postmark", feature = "smtp"))]
 mod conformance;
 mod connect;
 mod crash;
@@ -28,6 +31,7 @@ mod operate;
 mod order;
 mod pacing;
 mod pooler;
+#[cfg(feature = "postmark")]
 mod postmark;
 mod precedence;
 mod privacy;
@@ -41,6 +45,7 @@ mod send;
 mod service;
 mod ses;
 mod signature;
+#[cfg(feature = "smtp")]
 mod smtp;
 mod status;
 mod survey;
