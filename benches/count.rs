@@ -81,13 +81,11 @@ fn main() {
                 black_box("SUCCESS"),
                 "",
                 "0102018f-0001",
-                1,
             ));
             let _ = black_box(mailroom::send::ses::causes::entry(
                 black_box("MESSAGE_REJECTED"),
                 "no",
                 "",
-                1,
             ));
         }),
         other => panic!("there is no hot path {other}"),

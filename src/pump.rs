@@ -10,7 +10,7 @@ use crate::mail::counts::Metrics;
 use crate::mail::ends::Transport;
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
-use crate::mail::model::{Outcome, Scope};
+use crate::mail::model::Scope;
 use crate::mail::pace::{Change, Pace, Permit, Quota};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -113,16 +113,16 @@ impl Pump<'_> {
                     let took = now.saturating_duration_since(begun);
                     self.metrics.attempted(&batch.messages, &outcomes, took);
                     let broken = self.transport.broken();
-                    let accepted = outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
+                    let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted()).count();
                     if accepted > 0 {
                         told.accepted += accepted;
                         let so_far = told.accepted;
                         notify::status(format_args!("{so_far} messages handed over"), now);
                     }
                     // With nobody to hand over to there is nothing to learn of a pace.
+                    let kinds = batch.messages.iter().map(|message| message.action);
                     if broken.is_none() {
-                        let actions = batch.messages.iter().map(|message| message.action);
-                        let changes = self.pace.learn(actions.zip(&outcomes), now);
+                        let changes = self.pace.learn(kinds.clone().zip(&outcomes), now);
                         self.tell(&changes);
                         let holds = self.pace.holds().len();
                         self.metrics.count(|numbers| numbers.holding = holds);
@@ -131,7 +131,7 @@ impl Pump<'_> {
                     let probe = if broken.is_some() || self.stop.requested() {
                         Duration::ZERO
                     } else {
-                        self.pace.probe_delay(&outcomes, now)
+                        self.pace.probe_delay(kinds.zip(&outcomes), now)
                     };
                     self.source.settle(batch, outcomes, probe)?;
                     self.progressed();
@@ -226,10 +226,6 @@ fn whole_seconds(wait: Duration) -> u128 {
     wait.as_millis().div_ceil(1000)
 }
 
-fn is_accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted { .. })
-}
-
 /// `14 recipients/s and 50000 in 24 h, 49000 of them left`.
 fn told(quota: Quota) -> String {
     let rate = quota.rate.map_or("any number of".to_owned(), |rate| rate.to_string());
@@ -243,6 +239,6 @@ fn told(quota: Quota) -> String {
 fn name(scope: Scope) -> String {
     match scope {
         Scope::All => "everything is".to_owned(),
-        Scope::Action(number) => format!("action {number} is"),
+        Scope::Kind(number) => format!("action {number} is"),
     }
 }

@@ -11,8 +11,9 @@ pub mod smtp;
 use crate::edges::log;
 use crate::edges::log::{Field, Level, Lines};
 use crate::mail::kind::Templates;
-use crate::mail::model::{Message, Outcome, mask, shown};
-use crate::mail::{policy as verdict, recipient as address};
+use crate::mail::model::{Cause, Message, Outcome, mask, shown};
+use crate::mail::policy::Fate;
+use crate::mail::{policy, recipient};
 pub use calls::{BUDGET, WORST};
 use calls::{Budget, Calls, Item};
 use std::time::Duration;
@@ -20,12 +21,14 @@ use std::time::Duration;
 /// The template of a message that a provider may be asked to send, or the outcome of one that
 /// needs no provider.
 fn ready<'a>(message: &Message, templates: &'a Templates) -> Result<&'a str, Outcome> {
-    let template =
-        templates.name(message.action).ok_or_else(|| verdict::no_template(message.action))?;
-    match address::check(&message.email) {
-        Ok(()) => Ok(template),
-        Err(why) => Err(Outcome::Reject { why: why.to_owned() }),
-    }
+    let template = templates.name(message.action).ok_or_else(|| no_template(message.action))?;
+    recipient::check(&message.email).map_err(|why| Outcome::refused(Cause::Rejected, why))?;
+    Ok(template)
+}
+
+fn no_template(kind: u16) -> Outcome {
+    let why = format!("no template for action {kind} in MAILROOM_TEMPLATES");
+    Outcome::refused(Cause::Template, why)
 }
 
 /// A provider's text without what it may quote of ours.
@@ -54,12 +57,18 @@ fn report(lines: &mut Lines, message: &Message, outcome: &Outcome, took: Duratio
         Outcome::Accepted { provider_id } => {
             (Level::Info, "sent", ": accepted", "", provider_id.as_str())
         }
-        Outcome::Retry { why, ambiguous: true, .. } => {
-            (Level::Warn, "ambiguous", ": ambiguous, it may have been sent: ", why.as_str(), "")
+        Outcome::Refused(refusal) => {
+            let policy = policy::of(refusal.cause);
+            let (level, status, what) = match policy.fate {
+                _ if policy.ambiguous => {
+                    (Level::Warn, "ambiguous", ": ambiguous, it may have been sent: ")
+                }
+                Fate::Retry | Fate::Wait => (Level::Warn, "retry", ": not now: "),
+                Fate::Fail => (Level::Error, "rejected", ": rejected: "),
+                Fate::HoldAll | Fate::HoldKind => (Level::Warn, "held", ": held: "),
+            };
+            (level, status, what, refusal.why.as_str(), "")
         }
-        Outcome::Retry { why, .. } => (Level::Warn, "retry", ": not now: ", why.as_str(), ""),
-        Outcome::Reject { why } => (Level::Error, "rejected", ": rejected: ", why.as_str(), ""),
-        Outcome::Hold { why, .. } => (Level::Warn, "held", ": held: ", why.as_str(), ""),
     };
     let mut fields = Vec::with_capacity(6);
     fields.push(("status", Field::Text(status)));

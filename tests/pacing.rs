@@ -1,7 +1,7 @@
 //! Hours and days of sending on a clock of our own: never more than is allowed, and nearly all of
 //! it. `cargo test pacing -- --nocapture` prints the figures.
 
-use mailroom::mail::model::Outcome;
+use mailroom::mail::model::{Cause, Outcome};
 use mailroom::mail::pace::{Change, Pace, Permit, Quota};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -48,13 +48,7 @@ impl Sent {
 
 fn outcomes(accepted: u64, throttled: u64) -> Vec<Outcome> {
     let good = Outcome::Accepted { provider_id: "id".into() };
-    let slow = Outcome::Retry {
-        after: None,
-        why: "too fast".into(),
-        ambiguous: false,
-        throttled: true,
-        away: false,
-    };
+    let slow = Outcome::refused(Cause::Throttled, "too fast");
     let good = std::iter::repeat_n(good, usize::try_from(accepted).unwrap());
     good.chain(std::iter::repeat_n(slow, usize::try_from(throttled).unwrap())).collect()
 }
@@ -412,13 +406,7 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     assert!(!pace.wants_quota(start + 70 * MINUTE) && pace.wants_quota(start + 71 * MINUTE));
 
     let now = start + 12 * MINUTE;
-    let away = Outcome::Retry {
-        after: None,
-        why: "not sent".into(),
-        ambiguous: false,
-        throttled: false,
-        away: true,
-    };
+    let away = Outcome::refused(Cause::Away, "not sent");
     let good = Outcome::Accepted { provider_id: String::new() };
     let _ = pace.learn([(1, &away)].into_iter(), now);
     assert!(!pace.wants_quota(now));

@@ -1,13 +1,14 @@
 //! The Postmark transport against a scripted endpoint.
 
-use crate::support::batches::{TOKEN, accepted, ids, message};
+use crate::support::batches::{TOKEN, accepted, cause, ids, message, why};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::postmark::API_TOKEN;
 use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::kind::Templates;
-use mailroom::mail::model::{Batch, Outcome, Scope};
+use mailroom::mail::model::{Batch, Cause, Outcome, Scope};
+use mailroom::mail::policy::held;
 use mailroom::pump::system_clock;
 use mailroom::send::postmark::{Postmark, Settings};
 use serde_json::json;
@@ -52,26 +53,25 @@ enum Said {
 fn said(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted { .. } => Said::Accept,
-        Outcome::Retry { ambiguous: false, away: true, .. } => Said::Away,
-        Outcome::Retry { ambiguous: true, away: true, .. } => Said::AwayAmbiguous,
-        Outcome::Retry { ambiguous: false, away: false, throttled, .. } => {
-            if *throttled {
-                Said::Throttled
-            } else {
-                Said::Retry
+        Outcome::Refused(refusal) => match refusal.cause {
+            Cause::Away => Said::Away,
+            Cause::Gateway => Said::AwayAmbiguous,
+            Cause::Throttled => Said::Throttled,
+            Cause::Busy | Cause::Fault => Said::Retry,
+            Cause::Rejected => Said::Reject,
+            Cause::Template => Said::HoldAction,
+            cause => {
+                assert_eq!(held(cause, 1), Some(Scope::All), "{outcome:?}");
+                Said::HoldAll
             }
-        }
-        Outcome::Reject { .. } => Said::Reject,
-        Outcome::Hold { scope: Scope::All, .. } => Said::HoldAll,
-        Outcome::Hold { scope: Scope::Action(2), .. } => Said::HoldAction,
-        other => panic!("{other:?}"),
+        },
     }
 }
 
 const MESSAGES: &[(&str, &str, Said)] = &[
     ("0", "OK", Said::Accept),
     ("10", "Bad or missing API token", Said::HoldAll),
-    ("100", "Maintenance", Said::Retry),
+    ("100", "Maintenance", Said::Away),
     ("300", "Error parsing 'To': Illegal email address", Said::Reject),
     ("300", "Invalid 'From' address", Said::HoldAll),
     ("400", "Sender Signature not found", Said::HoldAll),
@@ -210,8 +210,7 @@ fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
         let endpoint = Endpoint::start();
         endpoint.push(reply.clone());
         let outcomes = to(&endpoint).send(&batch(2));
-        let ambiguous =
-            |outcome: &Outcome| matches!(outcome, Outcome::Retry { ambiguous: true, .. });
+        let ambiguous = |outcome: &Outcome| cause(outcome) == Cause::Unknown;
         assert!(outcomes.iter().all(ambiguous), "{reply:?}: {outcomes:?}");
         assert_eq!(endpoint.requests().len(), 1, "it is not sent again by itself");
     }
@@ -230,8 +229,8 @@ fn a_result_that_names_another_recipient_is_ambiguous_and_never_a_success() {
     ));
     let outcomes = to(&endpoint).send(&batch(6));
     for outcome in &outcomes[..2] {
-        let Outcome::Retry { ambiguous: true, why, .. } = outcome else { panic!("{outcome:?}") };
-        assert!(why.contains("names another recipient"), "{why}");
+        assert_eq!(cause(outcome), Cause::Unknown);
+        assert!(why(outcome).contains("names another recipient"), "{outcome:?}");
     }
     assert_eq!(ids(&outcomes[2..]), ["c", "d", "e", "f"]);
 }
@@ -241,6 +240,6 @@ fn the_wait_that_was_asked_for_is_passed_on() {
     let endpoint = Endpoint::start();
     endpoint.push(Reply::Full(429, vec![("retry-after", "7".into())], String::new()));
     let outcomes = to(&endpoint).send(&batch(1));
-    let Outcome::Retry { after, throttled: true, .. } = &outcomes[0] else { panic!() };
-    assert_eq!(*after, Some(Duration::from_secs(7)));
+    let Outcome::Refused(refusal) = &outcomes[0] else { panic!() };
+    assert_eq!((refusal.cause, refusal.after), (Cause::Throttled, Some(Duration::from_secs(7))));
 }

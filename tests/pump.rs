@@ -7,10 +7,10 @@ use mailroom::mail::counts::Metrics;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::ends::{Ask, Next, Source};
 use mailroom::mail::error::Error;
-use mailroom::mail::model::{Batch, Message, Outcome, Scope, Settlement, Ticket};
+use mailroom::mail::model::{Batch, Cause, Message, Outcome, Settlement, Ticket};
 use mailroom::mail::pace;
 use mailroom::mail::pace::{Pace, Quota};
-use mailroom::mail::policy as verdict;
+use mailroom::mail::policy;
 use mailroom::pump::Pump;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ impl Source for List {
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let row = self.rows.get_mut(&message.ticket.unwrap().delivery).unwrap();
             let backoff = |attempt| pace::backoff(attempt, 0.5);
-            match verdict::settlement(outcome, row.attempts, 5, backoff, probe) {
+            match policy::settlement(outcome, row.attempts, 5, backoff, probe) {
                 Settlement::Sent { .. } => row.sent_at = Some(seconds()),
                 Settlement::Failed { .. } => row.failed = true,
                 Settlement::Again { delay, counts, .. } => {
@@ -195,8 +195,8 @@ fn accepted() -> Outcome {
     Outcome::Accepted { provider_id: "id".into() }
 }
 
-fn hold(scope: Scope) -> Outcome {
-    Outcome::Hold { scope, why: "paused".into() }
+fn refused(cause: Cause) -> Outcome {
+    Outcome::refused(cause, "why")
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn what_is_held_moves_within_one_probe_after_the_cause_is_gone_and_uses_no_attem
         PASSED.set(Duration::ZERO);
         let list = List::new(&[1; 25], Duration::from_secs(20_000));
         let says = move |_: &Message, at| {
-            if at < pause { hold(Scope::All) } else { accepted() }
+            if at < pause { refused(Cause::Account) } else { accepted() }
         };
         let (list, calls) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
         // While it is held, one message at a time asks whether it still is.
@@ -230,7 +230,7 @@ fn a_held_action_waits_and_the_others_go_on() {
     let actions: Vec<u16> = (0..40).map(|n| 1 + n % 2).collect();
     let list = List::new(&actions, Duration::from_secs(5000));
     let says = |message: &Message, at| match message.action {
-        2 if at < 300 => hold(Scope::Action(2)),
+        2 if at < 300 => refused(Cause::Template),
         _ => accepted(),
     };
     let (list, _) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
@@ -251,8 +251,8 @@ fn a_new_hold_on_everything_does_not_wait_for_the_probe_of_an_old_one_on_an_acti
     let mut list = List::new(&[2, 1], Duration::from_secs(20_000));
     list.rows.get_mut(&2).unwrap().due += Duration::from_secs(2000);
     let says = |message: &Message, at| match (message.action, at) {
-        (2, _) => hold(Scope::Action(2)),
-        (_, 2000..2010) => hold(Scope::All),
+        (2, _) => refused(Cause::Template),
+        (_, 2000..2010) => refused(Cause::Account),
         _ => accepted(),
     };
     let (list, calls) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
@@ -265,8 +265,8 @@ fn a_cause_that_changes_while_it_is_held_does_not_start_over() {
     PASSED.set(Duration::ZERO);
     let list = List::new(&[1; 3], Duration::from_secs(5000));
     let says = |_: &Message, at| match at {
-        0..100 => hold(Scope::All),
-        100..500 => Outcome::Hold { scope: Scope::All, why: "another cause".into() },
+        0..100 => refused(Cause::Account),
+        100..500 => refused(Cause::Quota),
         _ => accepted(),
     };
     let (list, calls) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
@@ -277,16 +277,9 @@ fn a_cause_that_changes_while_it_is_held_does_not_start_over() {
 #[test]
 fn throttling_and_outages_use_no_attempts_and_failures_do() {
     PASSED.set(Duration::ZERO);
-    let retry = |throttled, away| Outcome::Retry {
-        after: None,
-        why: "later".into(),
-        ambiguous: false,
-        throttled,
-        away,
-    };
     let says = move |message: &Message, at| match (message.action, at) {
-        (1, 0..120) => retry(true, false),
-        (2, 0..120) => retry(false, false),
+        (1, 0..120) => refused(Cause::Throttled),
+        (2, 0..120) => refused(Cause::Busy),
         _ => accepted(),
     };
     let list = List::new(&[1, 2], Duration::from_secs(5000));
@@ -295,7 +288,7 @@ fn throttling_and_outages_use_no_attempts_and_failures_do() {
     assert!(list.rows[&2].failed, "its attempts are bounded");
 
     PASSED.set(Duration::ZERO);
-    let says = move |_: &Message, at| if at < 600 { retry(false, true) } else { accepted() };
+    let says = move |_: &Message, at| if at < 600 { refused(Cause::Away) } else { accepted() };
     let list = List::new(&[1; 20], Duration::from_secs(5000));
     let (list, calls) = run(list, Pace::new(10, 50.0, None), None, Box::new(says));
     assert!(list.rows.values().all(|row| row.attempts == 0 && row.sent_at.is_some()));

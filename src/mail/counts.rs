@@ -5,6 +5,8 @@
 //! two together.
 
 use crate::mail::model::{Message, Outcome};
+use crate::mail::policy;
+use crate::mail::policy::{Fate, Speed};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -173,11 +175,17 @@ impl Metrics {
 fn place(outcome: &Outcome) -> (usize, Option<&str>) {
     match outcome {
         Outcome::Accepted { .. } => (0, None),
-        Outcome::Retry { why, ambiguous: true, .. } => (2, Some(why)),
-        Outcome::Retry { why, away: true, .. } => (3, Some(why)),
-        Outcome::Retry { why, .. } => (1, Some(why)),
-        Outcome::Reject { why } => (4, Some(why)),
-        Outcome::Hold { why, .. } => (5, Some(why)),
+        Outcome::Refused(refusal) => {
+            let policy = policy::of(refusal.cause);
+            let place = match policy.fate {
+                _ if policy.ambiguous => 2,
+                Fate::Wait if policy.speed == Speed::Pause => 3,
+                Fate::Retry | Fate::Wait => 1,
+                Fate::Fail => 4,
+                Fate::HoldAll | Fate::HoldKind => 5,
+            };
+            (place, Some(&refusal.why))
+        }
     }
 }
 
@@ -425,14 +433,14 @@ mod tests {
 
     #[test]
     fn what_may_have_been_sent_is_told_as_ambiguous_wherever_the_provider_was() {
-        for (ambiguous, away, name) in [
-            (true, true, "ambiguous"),
-            (true, false, "ambiguous"),
-            (false, true, "unreached"),
-            (false, false, "retry"),
+        use crate::mail::model::Cause;
+        for (cause, name) in [
+            (Cause::Gateway, "ambiguous"),
+            (Cause::Unknown, "ambiguous"),
+            (Cause::Away, "unreached"),
+            (Cause::Busy, "retry"),
         ] {
-            let why = "why".to_owned();
-            let outcome = Outcome::Retry { after: None, why, ambiguous, throttled: false, away };
+            let outcome = Outcome::refused(cause, "why");
             assert_eq!(OUTCOMES[place(&outcome).0], name);
         }
     }

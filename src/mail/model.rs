@@ -83,22 +83,118 @@ pub struct Batch {
     pub messages: Vec<Message>,
 }
 
+/// Why a message was not accepted, and why its delivery waits or ended. What follows from each is
+/// one row of [`crate::mail::policy::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The provider says that mail comes too fast.
+    Throttled,
+    /// The provider was not reached, or cannot serve; nothing was sent.
+    Away,
+    /// Who stands before the provider had the request, and no answer of the provider came of it.
+    Gateway,
+    /// No answer, or none that can be read: it may have been sent.
+    Unknown,
+    /// An error inside the provider, or an answer that nobody knows.
+    Fault,
+    /// This message not now.
+    Busy,
+    /// This message never.
+    Rejected,
+    /// The provider lets this account send nothing.
+    Account,
+    /// The provider refuses the credentials, or there are none.
+    Credentials,
+    /// What may be sent in a day or a month is used up.
+    Quota,
+    /// The sender's address may not be used.
+    Sender,
+    /// A setting is at fault: endpoint, encryption, configuration set, message stream, relaying.
+    Setup,
+    /// The template of this kind of mail is at fault.
+    Template,
+    /// Our own output takes nothing any more.
+    Output,
+    /// The row holds nothing that can be signed.
+    Unsigned,
+    /// The account or the token is not of the kind that gets this mail now.
+    Ineligible,
+    /// The token expired first.
+    Expired,
+    /// A person gave it up.
+    Dropped,
+    /// A newer mail stands in its place.
+    Superseded,
+    /// The recipient gets no more of these for now.
+    Limited,
+    /// It does not fit the format of the output.
+    Format,
+    /// The process that had it stopped.
+    Stopped,
+}
+
+impl Cause {
+    /// Each with its name, in the order of the enum type `delivery_cause` of the database.
+    const NAMES: [(Cause, &'static str); 22] = [
+        (Cause::Throttled, "throttled"),
+        (Cause::Away, "away"),
+        (Cause::Gateway, "gateway"),
+        (Cause::Unknown, "unknown"),
+        (Cause::Fault, "fault"),
+        (Cause::Busy, "busy"),
+        (Cause::Rejected, "rejected"),
+        (Cause::Account, "account"),
+        (Cause::Credentials, "credentials"),
+        (Cause::Quota, "quota"),
+        (Cause::Sender, "sender"),
+        (Cause::Setup, "setup"),
+        (Cause::Template, "template"),
+        (Cause::Output, "output"),
+        (Cause::Unsigned, "unsigned"),
+        (Cause::Ineligible, "ineligible"),
+        (Cause::Expired, "expired"),
+        (Cause::Dropped, "dropped"),
+        (Cause::Superseded, "superseded"),
+        (Cause::Limited, "limited"),
+        (Cause::Format, "format"),
+        (Cause::Stopped, "stopped"),
+    ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Cause> {
+        Cause::NAMES.into_iter().map(|(cause, _)| cause)
+    }
+
+    /// Its name in the database, in the log and in metrics.
+    pub fn name(self) -> &'static str {
+        Cause::NAMES[self as usize].1
+    }
+
+    /// The cause of this name.
+    pub fn named(name: &str) -> Option<Cause> {
+        Cause::all().find(|cause| cause.name() == name)
+    }
+}
+
 /// What a hold stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Everything: the account, the credentials, the sender address are at fault.
     All,
-    /// The messages of one action: its template is at fault.
-    Action(u16),
+    /// The messages of one kind: its template is at fault.
+    Kind(u16),
 }
 
-/// How the reason begins that stands at a delivery which a hold keeps back. `claim.sql` writes it
-/// too; `rescue.sql` and `waiting.sql` look for it.
-pub const HELD: &str = "held: ";
-
-/// How the reason begins that stands at a delivery whose try used no attempt, because the provider
-/// was not reached or took no more. `waiting.sql` looks for it.
-pub const PUT_OFF: &str = "put off: ";
+/// Why a message was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What everything that is done about it follows from.
+    pub cause: Cause,
+    /// The same for people: one line without addresses and secrets.
+    pub why: String,
+    /// The shortest wait that was asked for.
+    pub after: Option<Duration>,
+}
 
 /// What the transport says of one message. Only a source may consume it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,45 +205,19 @@ pub enum Outcome {
         /// The provider's id of the message; empty where it has none (a pipe).
         provider_id: String,
     },
-    /// Not now; later it may work.
-    Retry {
-        /// The shortest wait that the provider asked for.
-        after: Option<Duration>,
-        /// The reason, for people.
-        why: String,
-        /// Whether the provider may have accepted the message all the same.
-        ambiguous: bool,
-        /// Whether the provider said that we are too fast.
-        throttled: bool,
-        /// Whether the provider was not there for anybody: it was not reached, or it said of the
-        /// whole call that it cannot serve now.
-        away: bool,
-    },
-    /// This message will never be accepted.
-    Reject {
-        /// The reason, for people.
-        why: String,
-    },
-    /// The message is not at fault: everything in `scope` waits for a person or a change.
-    Hold {
-        /// What waits.
-        scope: Scope,
-        /// The reason, for people.
-        why: String,
-    },
+    /// It has not.
+    Refused(Refusal),
 }
 
 impl Outcome {
-    /// The pause that the provider asked for on its own account: it cannot serve, or we are too
-    /// fast. (A wait for one message is not one, nor is what a gateway says in its place.)
-    pub fn pause_asked(&self) -> Option<Duration> {
-        match self {
-            Outcome::Retry { after, throttled: true, .. }
-            | Outcome::Retry { after, away: true, ambiguous: false, .. } => {
-                after.filter(|pause| !pause.is_zero())
-            }
-            _ => None,
-        }
+    /// Not accepted, for this cause and with this reason for people.
+    pub fn refused(cause: Cause, why: impl Into<String>) -> Outcome {
+        Outcome::Refused(Refusal { cause, why: why.into(), after: None })
+    }
+
+    /// Whether the next holder has taken responsibility.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Outcome::Accepted { .. })
     }
 }
 
@@ -164,6 +234,8 @@ pub enum Settlement {
     Again {
         /// From now, on the clock of whoever writes it down.
         delay: Duration,
+        /// Why.
+        cause: Cause,
         /// The reason, for people.
         why: String,
         /// Whether this used up an attempt.
@@ -171,6 +243,8 @@ pub enum Settlement {
     },
     /// Given up.
     Failed {
+        /// Why.
+        cause: Cause,
         /// The reason, for people.
         why: String,
     },
@@ -197,6 +271,15 @@ pub fn shown(email: &str, in_full: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_cause_has_its_name_in_lower_case() {
+        for cause in Cause::all() {
+            assert_eq!(cause.name(), format!("{cause:?}").to_lowercase());
+            assert_eq!(Cause::named(cause.name()), Some(cause));
+        }
+        assert_eq!(Cause::named("else"), None);
+    }
 
     #[test]
     fn a_masked_address_keeps_its_first_character_and_its_domain() {

@@ -13,6 +13,8 @@ pub use backoff::{BACKOFF_CAP, backoff};
 pub use hold::Hold;
 
 use crate::mail::model::{Outcome, Scope};
+use crate::mail::policy;
+use crate::mail::policy::{Fate, Speed};
 use absence::{Absence, Met};
 use day::{Allowance, Limit};
 use hold::Holds;
@@ -169,12 +171,16 @@ impl Pace {
 
     /// How long what was held in a batch with these outcomes should wait. Other holds do not
     /// count: they may be probed much later.
-    pub fn probe_delay(&self, outcomes: &[Outcome], now: Instant) -> Duration {
-        let scope = |outcome: &Outcome| match outcome {
-            Outcome::Hold { scope, .. } => Some(*scope),
-            _ => None,
+    pub fn probe_delay<'a>(
+        &self,
+        outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
+        now: Instant,
+    ) -> Duration {
+        let scope = |(kind, outcome): (u16, &Outcome)| match outcome {
+            Outcome::Refused(refusal) => policy::held(refusal.cause, kind),
+            Outcome::Accepted { .. } => None,
         };
-        let met: Vec<Scope> = outcomes.iter().filter_map(scope).collect();
+        let met: Vec<Scope> = outcomes.filter_map(scope).collect();
         self.holds.probe_delay(&met, now)
     }
 
@@ -243,18 +249,21 @@ impl Pace {
         let (mut met, mut taken) = (Met::default(), 0);
         for (action, outcome) in outcomes {
             met.add(outcome);
-            if let Outcome::Accepted { .. } | Outcome::Retry { ambiguous: true, .. } = outcome {
+            let Outcome::Refused(refusal) = outcome else {
                 taken += 1;
+                accepted.push(action);
+                continue;
+            };
+            let policy = policy::of(refusal.cause);
+            taken += u64::from(policy.ambiguous);
+            throttled |= policy.speed == Speed::Slower;
+            if policy.fate == Fate::Fail {
+                accepted.push(action);
             }
-            match outcome {
-                Outcome::Hold { scope, why } => {
-                    if !held.iter().any(|(known, _)| known == scope) {
-                        held.push((*scope, why.clone()));
-                    }
-                }
-                Outcome::Retry { throttled: true, .. } => throttled = true,
-                Outcome::Retry { .. } => {}
-                Outcome::Accepted { .. } | Outcome::Reject { .. } => accepted.push(action),
+            if let Some(scope) = policy::held(refusal.cause, action)
+                && !held.iter().any(|(known, _)| *known == scope)
+            {
+                held.push((scope, refusal.why.clone()));
             }
         }
         if let Some(day) = &mut self.day {
@@ -291,6 +300,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::model::Cause;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -298,13 +308,8 @@ mod tests {
         Outcome::Accepted { provider_id: "id".into() }
     }
 
-    fn held(scope: Scope) -> Outcome {
-        Outcome::Hold { scope, why: "paused".into() }
-    }
-
-    fn retry(throttled: bool, away: bool) -> Outcome {
-        let why = "later".to_owned();
-        Outcome::Retry { after: None, why, ambiguous: false, throttled, away }
+    fn refused(cause: Cause) -> Outcome {
+        Outcome::refused(cause, "why")
     }
 
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
@@ -318,7 +323,7 @@ mod tests {
         let mut now = start;
         let mut waits = Vec::new();
         for _ in 0..7 {
-            assert_eq!(learn(&mut pace, 1, &held(Scope::All), now).len(), 1);
+            assert_eq!(learn(&mut pace, 1, &refused(Cause::Account), now).len(), 1);
             let Permit::Wait(at) = pace.permit(now) else { panic!("not held") };
             waits.push((at - now).as_secs());
             now = at;
@@ -334,7 +339,7 @@ mod tests {
     fn a_hold_on_one_action_lets_the_others_go() {
         let now = Instant::now();
         let mut pace = Pace::unlimited(10);
-        let _ = learn(&mut pace, 2, &held(Scope::Action(2)), now);
+        let _ = learn(&mut pace, 2, &refused(Cause::Template), now);
         let Permit::Go { held, until, .. } = pace.permit(now) else { panic!("all held") };
         assert_eq!((held, until), (vec![2], Some(now + 30 * SECOND)));
         let _ = learn(&mut pace, 1, &accepted(), now);
@@ -347,7 +352,7 @@ mod tests {
     fn throttling_halves_the_rate_and_quiet_gives_it_back() {
         let mut now = Instant::now();
         let mut pace = Pace::new(10, 40.0, None);
-        assert_eq!(learn(&mut pace, 1, &retry(true, false), now), [Change::Slowed(20.0)]);
+        assert_eq!(learn(&mut pace, 1, &refused(Cause::Throttled), now), [Change::Slowed(20.0)]);
         pace.spent(10, now);
         assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 2));
         let wait = |pace: &mut Pace, now: Instant| {
@@ -374,7 +379,7 @@ mod tests {
         let mut pace = Pace::new(10, 64.0, None);
         let mut rates = Vec::new();
         for _ in 0..8 {
-            rates.extend(learn(&mut pace, 1, &retry(true, false), now));
+            rates.extend(learn(&mut pace, 1, &refused(Cause::Throttled), now));
             now += SECOND;
         }
         let expected = [32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0].map(Change::Slowed);
@@ -397,8 +402,8 @@ mod tests {
         let mut now = Instant::now();
         let mut pace = Pace::new(10, 1000.0, Some(15));
         let full = |pace: &mut Pace, now| pace.news(now).is_some();
-        let refused = Outcome::Reject { why: "no such user".into() };
-        for outcome in [retry(false, true), retry(true, false), held(Scope::All), refused] {
+        for cause in [Cause::Away, Cause::Throttled, Cause::Account, Cause::Rejected] {
+            let outcome = refused(cause);
             for _ in 0..20 {
                 pace.spent(1, now);
                 let _ = learn(&mut pace, 1, &outcome, now);
@@ -406,12 +411,7 @@ mod tests {
                 now += SECOND;
             }
         }
-        let why = "no answer".to_owned();
-        let unknown = |away| {
-            let why = why.clone();
-            Outcome::Retry { after: None, why, ambiguous: true, throttled: false, away }
-        };
-        for outcome in [unknown(false), unknown(true), accepted()] {
+        for outcome in [refused(Cause::Unknown), refused(Cause::Gateway), accepted()] {
             for _ in 0..5 {
                 assert!(!full(&mut pace, now), "{outcome:?}");
                 let _ = learn(&mut pace, 1, &outcome, now);

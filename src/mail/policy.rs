@@ -1,11 +1,143 @@
-//! The failure policy: every answer of a provider, and what is done about it.
+//! The failure policy: what follows from each cause, in one table.
 //!
-//! In scope: plain facts in, a verdict out. Out of scope: reading replies, sending again, waiting,
-//! writing outcomes down. Here: what holds for every provider. Below: what the answers of each
-//! mean.
+//! A transport says of each message that it was accepted, or why not; each provider has a table of
+//! its own that makes causes of its answers. Here stands what is done about a cause: to the
+//! message, to what is left of its batch, and to the pace. Out of scope: reading answers, waiting,
+//! writing outcomes down.
 
-use crate::mail::model::{HELD, Outcome, PUT_OFF, Scope, Settlement};
+use crate::mail::model::{Cause, Outcome, Refusal, Scope, Settlement};
 use std::time::Duration;
+
+/// What happens to the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is tried again and uses an attempt; after the last one it has failed.
+    Retry,
+    /// It is tried again and uses no attempt: it is not at fault.
+    Wait,
+    /// It waits with everything else until a probe finds that the cause is gone.
+    HoldAll,
+    /// It waits with all mail of its kind, as above.
+    HoldKind,
+    /// It has failed.
+    Fail,
+}
+
+/// What happens to the pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speed {
+    /// Nothing.
+    Same,
+    /// The rate is halved; a pause that the provider asks for is kept.
+    Slower,
+    /// Where a whole batch met nothing else, nothing goes for a while.
+    Pause,
+    /// Nothing of what is held goes but a probe now and then.
+    Probes,
+}
+
+/// What follows from a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// To the message.
+    pub fate: Fate,
+    /// To the messages of the batch that were not tried yet: `None`: they are tried; else they are
+    /// not, and this is their cause.
+    pub rest: Option<Cause>,
+    /// To the pace.
+    pub speed: Speed,
+    /// The shortest wait until the next try, in seconds.
+    pub least: u64,
+    /// Whether the message may have been sent all the same.
+    pub ambiguous: bool,
+}
+
+/// The table.
+pub fn of(cause: Cause) -> Policy {
+    use Cause::{
+        Account, Away, Busy, Credentials, Dropped, Expired, Fault, Format, Gateway, Ineligible,
+        Limited, Output, Quota, Rejected, Sender, Setup, Stopped, Superseded, Template, Throttled,
+        Unknown, Unsigned,
+    };
+    let row = |fate, rest, speed| Policy { fate, rest, speed, least: 0, ambiguous: false };
+    match cause {
+        // Those behind it would hear the same.
+        Throttled => row(Fate::Wait, Some(Throttled), Speed::Slower),
+        // An outage must not fail what waits for its end.
+        Away => row(Fate::Wait, Some(Away), Speed::Pause),
+        // It may have been passed on, so attempts bound it: nobody is to get it over and over. The
+        // rest was not passed on.
+        Gateway => {
+            Policy { ambiguous: true, least: 30, ..row(Fate::Retry, Some(Away), Speed::Pause) }
+        }
+        // A lost answer says nothing of the next call.
+        Unknown => Policy { ambiguous: true, ..row(Fate::Retry, None, Speed::Same) },
+        // It may be of this message's making, so attempts bound it, far enough apart to outlast a
+        // short fault.
+        Fault => Policy { least: 30, ..row(Fate::Retry, None, Speed::Same) },
+        Busy => row(Fate::Retry, None, Speed::Same),
+        Rejected | Unsigned | Expired | Dropped | Superseded | Format => {
+            row(Fate::Fail, None, Speed::Same)
+        }
+        // No message is at fault: a person must change something, or a day must pass.
+        Account | Credentials | Quota | Sender | Setup | Output => {
+            row(Fate::HoldAll, Some(cause), Speed::Probes)
+        }
+        // Mail of other kinds has other templates.
+        Template => row(Fate::HoldKind, None, Speed::Probes),
+        // They wait in the queue, and no provider has heard of them.
+        Ineligible | Limited | Stopped => row(Fate::Wait, None, Speed::Same),
+    }
+}
+
+/// What a cause holds, where the message is of this kind; `None`: nothing.
+pub fn held(cause: Cause, kind: u16) -> Option<Scope> {
+    match of(cause).fate {
+        Fate::HoldAll => Some(Scope::All),
+        Fate::HoldKind => Some(Scope::Kind(kind)),
+        Fate::Retry | Fate::Wait | Fate::Fail => None,
+    }
+}
+
+/// The causes that hold mail; what waits for them is tried at a start.
+pub fn holds() -> impl Iterator<Item = Cause> {
+    Cause::all().filter(|cause| held(*cause, 0).is_some())
+}
+
+/// What is written down about a message.
+///
+/// `attempts` is the number of tries before this one. The wait until the next try is the longest of
+/// what the provider asked for, what the cause wants, and `backoff(this try's number)`; what is held
+/// waits for the next `probe`.
+pub fn settlement(
+    outcome: Outcome,
+    attempts: u32,
+    max_attempts: u32,
+    backoff: impl FnOnce(u32) -> Duration,
+    probe: Duration,
+) -> Settlement {
+    let Refusal { cause, why, after } = match outcome {
+        Outcome::Accepted { provider_id } => return Settlement::Sent { provider_id },
+        Outcome::Refused(refusal) => refusal,
+    };
+    let attempt = attempts.saturating_add(1);
+    let policy = of(cause);
+    let wait = || {
+        let least = after.unwrap_or_default().max(Duration::from_secs(policy.least));
+        least.max(backoff(attempt))
+    };
+    match policy.fate {
+        Fate::Fail => Settlement::Failed { cause, why },
+        Fate::HoldAll | Fate::HoldKind => {
+            Settlement::Again { delay: probe, cause, why, counts: false }
+        }
+        Fate::Wait => Settlement::Again { delay: wait(), cause, why, counts: false },
+        Fate::Retry if attempt >= max_attempts => {
+            Settlement::Failed { cause, why: format!("{why} (attempt {attempt}, the last)") }
+        }
+        Fate::Retry => Settlement::Again { delay: wait(), cause, why, counts: true },
+    }
+}
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
 const WHY_LIMIT: usize = 300;
@@ -18,7 +150,7 @@ const SECRET_LEN: usize = 43;
 
 /// A call that was answered with anything but a success.
 #[derive(Clone, Debug, Default)]
-pub struct Refusal {
+pub struct ErrorReply {
     /// HTTP status.
     pub status: u16,
     /// The error code; empty if there was none.
@@ -27,22 +159,6 @@ pub struct Refusal {
     pub message: String,
     /// The wait that the provider asked for.
     pub after: Option<Duration>,
-}
-
-/// A call that got no readable answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// No byte of the request left: resolving, connecting or the TLS handshake failed.
-    NothingSent,
-    /// The request, or a part of it, left; whether it was acted on is not known.
-    Unknown,
-}
-
-impl Fault {
-    /// What is known of a call; `sent`: something of it left.
-    pub fn of(sent: bool) -> Fault {
-        if sent { Fault::Unknown } else { Fault::NothingSent }
-    }
 }
 
 /// What was done already about this call, so that it is done once only.
@@ -58,8 +174,8 @@ pub struct Remedies {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum CallVerdict {
-    /// This is the outcome of every message of the call.
-    Each(Outcome),
+    /// This is why every message of the call is refused.
+    Each(Refusal),
     /// Some message is at fault: call again with each half. A message alone is rejected with this
     /// reason.
     Split(String),
@@ -69,38 +185,9 @@ pub enum CallVerdict {
     CorrectClock(String),
 }
 
-/// The verdict on a call without a readable answer, for each of its messages.
-pub fn fault(fault: Fault, why: &str) -> Outcome {
-    match fault {
-        Fault::NothingSent => away(reason("not sent", why), None),
-        Fault::Unknown => retry(reason("no answer", why), None, true, false),
-    }
-}
-
-/// The verdict on messages of an action that has no template.
-pub fn no_template(action: u16) -> Outcome {
-    Outcome::Hold {
-        scope: Scope::Action(action),
-        why: format!("no template for action {action} in MAILROOM_TEMPLATES"),
-    }
-}
-
-/// The verdict when a mail cannot be made from its template.
-pub fn unrendered(action: u16, why: &str) -> Outcome {
-    Outcome::Hold { scope: Scope::Action(action), why: reason("template", why) }
-}
-
-/// The verdict when there are no credentials to sign with.
-pub fn no_credentials(why: &str) -> Outcome {
-    Outcome::Hold { scope: Scope::All, why: reason("no credentials", why) }
-}
-
 /// The longest wait that is heeded: who asks for hours may be back long before, and tokens do not
 /// live so long.
 const WAIT_LIMIT: Duration = Duration::from_secs(300);
-
-/// The shortest wait after an error inside the provider.
-const FAULTY: Duration = Duration::from_secs(30);
 
 /// The wait that a reply asks for, at most five minutes: `x-amz-retry-after` in milliseconds, else
 /// `Retry-After` in seconds; `until` reads the other form of `Retry-After`, an HTTP date, as a wait
@@ -125,80 +212,12 @@ fn whole(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// What is written down about a message.
-///
-/// `attempts` is the number of tries before this one. A retry uses an attempt and waits the longer
-/// of what the provider asked for and `backoff(this try's number)`; after `max_attempts` tries the
-/// message has failed. A try that met no provider, or that came too fast for it, uses no attempt:
-/// the message is not at fault, and an outage must not fail what waits for its end. It does if the
-/// message may have been sent all the same: nobody is to get it over and over. A hold uses none
-/// either and waits for the next `probe`.
-pub fn settlement(
-    outcome: Outcome,
-    attempts: u32,
-    max_attempts: u32,
-    backoff: impl FnOnce(u32) -> Duration,
-    probe: Duration,
-) -> Settlement {
-    match outcome {
-        Outcome::Accepted { provider_id } => Settlement::Sent { provider_id },
-        Outcome::Reject { why } => Settlement::Failed { why },
-        Outcome::Hold { why, .. } => {
-            Settlement::Again { delay: probe, why: format!("{HELD}{why}"), counts: false }
-        }
-        Outcome::Retry { after, why, throttled, away, ambiguous } => {
-            let attempt = attempts.saturating_add(1);
-            let delay = after.unwrap_or_default().max(backoff(attempt));
-            if throttled || away && !ambiguous {
-                return Settlement::Again { delay, why: format!("{PUT_OFF}{why}"), counts: false };
-            }
-            if attempt >= max_attempts {
-                return Settlement::Failed { why: format!("{why} (attempt {attempt}, the last)") };
-            }
-            Settlement::Again { delay, why, counts: true }
-        }
-    }
-}
-
 /// A provider's id of a message, if it is one: it is logged and stored, and whoever answers might
 /// quote what it was sent.
 pub(crate) fn identifier(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let is_id = text.len() <= ID_LIMIT && text.chars().all(is_plain);
     if is_id { text.to_owned() } else { "(no id)".to_owned() }
-}
-
-/// The provider cannot serve, whatever it is asked.
-pub(crate) fn away(why: String, after: Option<Duration>) -> Outcome {
-    Outcome::Retry { after, why, ambiguous: false, throttled: false, away: true }
-}
-
-/// The verdict on a call that was answered with a status of 408 or 5xx. Who stands in front of the
-/// service says that it is not there; an error inside may be of this call's making, so attempts
-/// bound it, far enough apart to outlast a short fault. A gateway (502, 504) had the request, and
-/// may have passed it on: whether it was acted on is not known, so attempts bound that too.
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.6>
-pub(crate) fn by_server_error(refusal: &Refusal, why: String) -> Outcome {
-    match refusal.status {
-        408 | 503 => away(why, refusal.after),
-        502 | 504 => Outcome::Retry {
-            after: Some(refusal.after.unwrap_or_default().max(FAULTY)),
-            why,
-            ambiguous: true,
-            throttled: false,
-            away: true,
-        },
-        _ => retry(why, Some(refusal.after.unwrap_or_default().max(FAULTY)), false, false),
-    }
-}
-
-pub(crate) fn retry(
-    why: String,
-    after: Option<Duration>,
-    ambiguous: bool,
-    throttled: bool,
-) -> Outcome {
-    Outcome::Retry { after, why, ambiguous, throttled, away: false }
 }
 
 /// A provider's text on one line, of bounded length, and with addresses and secrets masked.
@@ -235,6 +254,30 @@ fn without_secrets(word: &str) -> String {
     }
 }
 
+/// Not accepted, for this cause.
+pub(crate) fn refusal(cause: Cause, why: String, after: Option<Duration>) -> Refusal {
+    Refusal { cause, why, after }
+}
+
+/// A call without a readable answer, for each of its messages; `sent`: something of it left.
+pub fn fault(sent: bool, why: &str) -> Refusal {
+    match sent {
+        false => refusal(Cause::Away, reason("not sent", why), None),
+        true => refusal(Cause::Unknown, reason("no answer", why), None),
+    }
+}
+
+/// A call that was answered with a status of 408 or 5xx: who stands in front of the service says
+/// that it is not there (503), had the request (502, 504), or it is an error inside.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.6>
+pub(crate) fn by_server_error(status: u16) -> Cause {
+    match status {
+        408 | 503 => Cause::Away,
+        502 | 504 => Cause::Gateway,
+        _ => Cause::Fault,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,66 +301,85 @@ mod tests {
         }
     }
 
-    fn settled(outcome: Outcome, attempts: u32) -> Settlement {
+    fn settled(cause: Cause, after: Option<u64>, attempts: u32) -> Settlement {
+        let after = after.map(Duration::from_secs);
+        let outcome = Outcome::Refused(Refusal { cause, why: "why".to_owned(), after });
         let backoff = |attempt| Duration::from_secs(10 * u64::from(attempt));
-        settlement(outcome, attempts, 5, backoff, Duration::from_secs(30))
+        settlement(outcome, attempts, 5, backoff, Duration::from_secs(99))
     }
 
     #[test]
-    fn a_retry_waits_the_longer_of_what_was_asked_for_and_the_backoff() {
-        for (asked, attempts, delay) in [(None, 0, 10), (Some(7), 0, 10), (Some(70), 2, 70)] {
-            let after = asked.map(Duration::from_secs);
-            let delay = Duration::from_secs(delay);
-            let why = "busy".to_owned();
-            assert_eq!(
-                settled(retry(why.clone(), after, false, false), attempts),
-                Settlement::Again { delay, why, counts: true }
-            );
+    fn a_retry_waits_the_longest_of_what_was_asked_for_what_the_cause_wants_and_the_backoff() {
+        for (cause, asked, attempts, delay) in [
+            (Cause::Busy, None, 0, 10),
+            (Cause::Busy, Some(7), 0, 10),
+            (Cause::Busy, Some(70), 2, 70),
+            (Cause::Fault, None, 0, 30),
+            (Cause::Gateway, Some(7), 0, 30),
+            (Cause::Gateway, None, 3, 40),
+            (Cause::Unknown, None, 1, 20),
+        ] {
+            let (delay, why) = (Duration::from_secs(delay), "why".to_owned());
+            let again = Settlement::Again { delay, cause, why, counts: true };
+            assert_eq!(settled(cause, asked, attempts), again);
         }
     }
 
     #[test]
-    fn the_last_attempt_fails_with_the_reason() {
-        let busy = || retry("busy".to_owned(), None, true, false);
-        assert!(matches!(settled(busy(), 3), Settlement::Again { .. }));
+    fn the_last_attempt_fails_with_its_cause() {
+        assert!(matches!(settled(Cause::Unknown, None, 3), Settlement::Again { .. }));
         for attempts in [4, 5, u32::MAX] {
-            let Settlement::Failed { why } = settled(busy(), attempts) else { panic!() };
-            assert!(why.starts_with("busy (attempt "), "{why}");
+            let Settlement::Failed { cause: Cause::Unknown, why } =
+                settled(Cause::Unknown, None, attempts)
+            else {
+                panic!()
+            };
+            assert!(why.starts_with("why (attempt "), "{why}");
         }
     }
 
     #[test]
-    fn a_provider_that_is_away_or_throttles_uses_no_attempt() {
-        let throttled = retry("too fast".to_owned(), None, false, true);
-        for outcome in [throttled, fault(Fault::NothingSent, "connection refused")] {
-            let settled = settled(outcome, 100);
+    fn what_is_not_the_messages_fault_uses_no_attempt_however_often_it_is_met() {
+        for cause in [Cause::Away, Cause::Throttled, Cause::Stopped] {
+            let settled = settled(cause, None, 100);
             assert!(matches!(settled, Settlement::Again { counts: false, .. }), "{settled:?}");
         }
-    }
-
-    #[test]
-    fn a_hold_uses_no_attempt_however_often_it_is_met() {
-        let hold = Outcome::Hold { scope: Scope::All, why: "paused".into() };
-        let (delay, why) = (Duration::from_secs(30), "held: paused".to_owned());
-        assert_eq!(settled(hold, 100), Settlement::Again { delay, why, counts: false });
+        for cause in holds() {
+            let (delay, why) = (Duration::from_secs(99), "why".to_owned());
+            let again = Settlement::Again { delay, cause, why, counts: false };
+            assert_eq!(settled(cause, Some(200), 100), again);
+        }
     }
 
     #[test]
     fn acceptance_and_rejection_are_final() {
         let sent = Outcome::Accepted { provider_id: "id".into() };
-        assert_eq!(settled(sent, 9), Settlement::Sent { provider_id: "id".into() });
-        let rejected = Outcome::Reject { why: "bad".into() };
-        assert_eq!(settled(rejected, 0), Settlement::Failed { why: "bad".into() });
+        let settled_at_once =
+            |outcome| settlement(outcome, 9, 5, |_| Duration::ZERO, Duration::ZERO);
+        assert_eq!(settled_at_once(sent), Settlement::Sent { provider_id: "id".into() });
+        let rejected = Outcome::refused(Cause::Rejected, "bad");
+        let failed = Settlement::Failed { cause: Cause::Rejected, why: "bad".into() };
+        assert_eq!(settled_at_once(rejected), failed);
+    }
+
+    #[test]
+    fn a_template_holds_its_kind_and_other_holds_hold_everything() {
+        assert_eq!(held(Cause::Template, 7), Some(Scope::Kind(7)));
+        assert_eq!(held(Cause::Account, 7), Some(Scope::All));
+        assert_eq!(held(Cause::Busy, 7), None);
+        for cause in Cause::all() {
+            let policy = of(cause);
+            assert_eq!(policy.speed == Speed::Probes, held(cause, 1).is_some(), "{cause:?}");
+            // What was not tried was not sent, and is not at fault.
+            let rest = policy.rest.map(of);
+            assert!(rest.is_none_or(|rest| !rest.ambiguous && rest.fate != Fate::Fail));
+        }
     }
 
     #[test]
     fn a_reason_is_one_short_line_without_the_address() {
         let text = format!("Address <john@example.com>\n is bad {}", "x ".repeat(1000));
-        let Outcome::Reject { why } =
-            crate::send::ses::causes::entry("MESSAGE_REJECTED", &text, "", 1)
-        else {
-            panic!()
-        };
+        let why = reason("MESSAGE_REJECTED", &text);
         assert!(why.starts_with("MESSAGE_REJECTED: Address "), "{why}");
         assert!(!why.contains("john") && !why.contains('\n'));
         assert_eq!(why.chars().count(), WHY_LIMIT + 1);
@@ -325,15 +387,11 @@ mod tests {
 
     #[test]
     fn an_id_that_quotes_what_was_sent_is_none() {
-        let id = |text: &str| match crate::send::ses::causes::entry("SUCCESS", "", text, 1) {
-            Outcome::Accepted { provider_id } => provider_id,
-            other => panic!("{other:?}"),
-        };
         let real = "0107018f2c5b3a4d-1f0e8c5e-7a0b-4d7c-9a55-3d1c2b6f9e10-000000";
-        assert_eq!(id(real), real);
-        assert_eq!(id(""), "");
+        assert_eq!(identifier(real), real);
+        assert_eq!(identifier(""), "");
         for quoted in ["ann@example.com", "{\"code\":\"12345\"}", &"aZ-_".repeat(22), "a\nb"] {
-            assert_eq!(id(quoted), "(no id)");
+            assert_eq!(identifier(quoted), "(no id)");
         }
     }
 
@@ -342,12 +400,7 @@ mod tests {
         let secrets = ["aZ-_".repeat(22), "5a".repeat(32), format!("{}=", "A".repeat(43))];
         for secret in secrets {
             let text = format!("bad data {{\"secret\":\"{secret}\"}} here");
-            let Outcome::Reject { why } =
-                crate::send::ses::causes::entry("MESSAGE_REJECTED", &text, "", 1)
-            else {
-                panic!()
-            };
-            assert_eq!(why, "MESSAGE_REJECTED: bad data *** here");
+            assert_eq!(reason("MESSAGE_REJECTED", &text), "MESSAGE_REJECTED: bad data *** here");
         }
     }
 }

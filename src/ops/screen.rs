@@ -8,8 +8,8 @@ mod checks;
 pub use checks::checks;
 use checks::wrapped;
 
-use crate::mail::model::{HELD, PUT_OFF};
 use crate::queue::snapshot::{Entry, Listener, Snapshot, WAITS};
+use crate::queue::store::{HELD, PUT_OFF};
 use std::fmt::Write as _;
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::{Error, Kind};
-use crate::mail::model::{Batch, HELD, Message, Outcome, Scope, Settlement};
+use crate::mail::model::{Batch, Cause, Message, Outcome, Scope, Settlement};
+use crate::mail::policy;
 use crate::mail::wire;
 use crate::mail::wire::{Bad, Record};
 use crate::pipe::undelivered::Undelivered;
@@ -202,13 +203,14 @@ impl StdinSource {
         &mut self,
         which: impl Fn(&Message) -> bool,
         delay: Duration,
+        cause: Cause,
         why: &str,
     ) -> Result<(), Error> {
         let Acknowledge::Database(link, _) = &mut self.acknowledge else { return Ok(()) };
         let (back, kept): (VecDeque<_>, VecDeque<_>) =
             self.waiting.drain(..).partition(|held| which(&held.message));
         self.waiting = kept;
-        let again = || Settlement::Again { delay, why: why.to_owned(), counts: false };
+        let again = || Settlement::Again { delay, cause, why: why.to_owned(), counts: false };
         let back: Vec<_> = back
             .into_iter()
             .filter_map(|held| held.message.ticket.map(|ticket| (ticket, again())))
@@ -253,7 +255,7 @@ impl Source for StdinSource {
                 if let Some(until) = ask.until.filter(|_| !ask.held.is_empty()) {
                     let delay = until.saturating_duration_since(now);
                     let held = |message: &Message| ask.held.contains(&message.action);
-                    self.put_back(held, delay, &format!("{HELD}its action is held"))?;
+                    self.put_back(held, delay, Cause::Template, "its action is held")?;
                 }
                 let batch = self.due(ask, now);
                 if !batch.messages.is_empty() {
@@ -322,8 +324,12 @@ impl Source for StdinSource {
         let attempts = std::mem::take(&mut self.under_way);
         let mut settled = Vec::new();
         let mut undelivered = Vec::new();
-        let held = |outcome: &Outcome| matches!(outcome, Outcome::Hold { scope: Scope::All, .. });
-        let all_held = outcomes.iter().any(held);
+        let holds = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Refused(refusal) => policy::held(refusal.cause, 0)
+                .is_some_and(|scope| scope == Scope::All)
+                .then_some(refusal.cause),
+            Outcome::Accepted { .. } => None,
+        });
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
             let settlement = self.settling.of(outcome, attempts, probe);
@@ -333,7 +339,7 @@ impl Source for StdinSource {
             }
             match settlement {
                 Settlement::Sent { .. } => {}
-                Settlement::Failed { why } => {
+                Settlement::Failed { why, .. } => {
                     self.metrics.count(|numbers| numbers.failed.add(&why));
                     undelivered.push((message, why));
                 }
@@ -350,10 +356,9 @@ impl Source for StdinSource {
             self.settling.write(link, "settling", settled)?;
         }
         self.kept.give_up(undelivered, (self.clock.now)());
-        if all_held {
-            self.put_back(|_| true, probe, &format!("{HELD}everything is held"))
-        } else {
-            Ok(())
+        match holds {
+            Some(cause) => self.put_back(|_| true, probe, cause, "everything is held"),
+            None => Ok(()),
         }
     }
 
@@ -383,7 +388,12 @@ impl Source for StdinSource {
         }
         let unread = matches!(self.acknowledge, Acknowledge::Here) && self.input.holds_more();
         self.input.close();
-        let released = self.put_back(|_| true, Duration::ZERO, "released: the sender was stopped");
+        let released = self.put_back(
+            |_| true,
+            Duration::ZERO,
+            Cause::Stopped,
+            "released: the sender was stopped",
+        );
         let settled = match &mut self.acknowledge {
             Acknowledge::Database(link, _) => self.settling.close(link),
             Acknowledge::Here => Ok(()),

@@ -11,7 +11,7 @@ use crate::edges::stop::{GRACE, SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Outcome, Scope};
+use crate::mail::model::{Batch, Cause, Outcome};
 use crate::mail::wire;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -161,7 +161,7 @@ impl Transport for Pipe {
                     self.broken =
                         Some(Error::io("writing the batch to standard output failed", error));
                 }
-                Outcome::Hold { scope: Scope::All, why }
+                Outcome::refused(Cause::Output, why)
             }
         };
         vec![outcome; batch.messages.len()]

@@ -10,7 +10,7 @@ use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
 use crate::mail::pace;
-use crate::mail::policy as verdict;
+use crate::mail::policy;
 use crate::queue::link::Link;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ impl Settling {
     /// held waits.
     pub fn of(&self, outcome: Outcome, attempts: u32, probe: Duration) -> Settlement {
         let backoff = |attempt| pace::backoff(attempt, (self.clock.chance)());
-        verdict::settlement(outcome, attempts, self.max_attempts, backoff, probe)
+        policy::settlement(outcome, attempts, self.max_attempts, backoff, probe)
     }
 
     /// When [`Settling::retry`] has something to do.
@@ -146,7 +146,7 @@ fn report(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &M
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
         match (written, settlement) {
-            (Some(written), Settlement::Failed { why }) if has(written, id) => {
+            (Some(written), Settlement::Failed { why, .. }) if has(written, id) => {
                 metrics.count(|numbers| numbers.failed.add(why));
             }
             (None, Settlement::Sent { .. }) => log::warn(

@@ -4,7 +4,7 @@
 //! In scope: the facts, what they mean for whether mail moves, their names in JSON, which are
 //! documented and stay. Out of scope: finding them out, and how they look to people.
 
-use crate::mail::model::{HELD, PUT_OFF};
+use crate::queue::store::{HELD, PUT_OFF};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -338,9 +338,7 @@ impl Source for QueueSource {
         let mut settled = Vec::with_capacity(outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
-            if matches!(outcome, Outcome::Accepted { .. })
-                && self.settings.on_accept == OnAccept::Leave
-            {
+            if outcome.is_accepted() && self.settings.on_accept == OnAccept::Leave {
                 continue;
             }
             let settlement = self.settling.of(outcome, ticket.attempts, probe);

@@ -12,7 +12,9 @@ pub use levels::{Found, Levels};
 
 use crate::edges::pg::statement;
 use crate::mail::counts::Depth;
-use crate::mail::model::{Settlement, Ticket};
+use crate::mail::model::{Cause, Settlement, Ticket};
+use crate::mail::policy;
+use crate::mail::policy::Fate;
 use later::Later;
 use postgres::{Client, Error, Statement};
 use std::sync::Arc;
@@ -101,6 +103,22 @@ pub struct Waiting {
 
 fn seconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// How the reason begins that stands at a delivery which a hold keeps back, and at one whose try
+/// used no attempt.
+pub const HELD: &str = "held: ";
+/// See above.
+pub const PUT_OFF: &str = "put off: ";
+
+/// The cause as the beginning of the text, for the statements that look for it there.
+fn with_prefix(cause: Cause, why: &str) -> String {
+    let prefix = match policy::of(cause).fate {
+        Fate::HoldAll | Fate::HoldKind => HELD,
+        Fate::Wait if cause != Cause::Stopped => PUT_OFF,
+        _ => "",
+    };
+    format!("{prefix}{why}")
 }
 
 /// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
@@ -206,14 +224,15 @@ impl Statements {
         let mut counted = Vec::with_capacity(settled.len());
         for (_, settlement) in settled {
             let (state, text, delay, counts) = match settlement {
-                Settlement::Sent { provider_id } => ("sent", provider_id, 0.0, true),
-                Settlement::Failed { why } => ("failed", why, 0.0, true),
-                Settlement::Again { delay, why, counts } => {
-                    ("pending", why, delay.as_secs_f64(), *counts)
+                Settlement::Sent { provider_id } => ("sent", storable(provider_id), 0.0, true),
+                Settlement::Failed { why, .. } => ("failed", storable(why), 0.0, true),
+                Settlement::Again { delay, cause, why, counts } => {
+                    let text = storable(&with_prefix(*cause, why));
+                    ("pending", text, delay.as_secs_f64(), *counts)
                 }
             };
             states.push(state);
-            texts.push(storable(text));
+            texts.push(text);
             delays.push(delay);
             counted.push(counts);
         }

@@ -5,9 +5,9 @@
 
 use crate::edges::log::Lines;
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Message, Outcome, Scope};
-use crate::mail::policy as verdict;
-use crate::mail::policy::{CallVerdict, Fault};
+use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
+use crate::mail::policy;
+use crate::mail::policy::CallVerdict;
 use crate::send::{ready, report};
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ impl Budget {
     }
 
     /// What becomes of a message that did not begin.
-    pub fn outcome() -> Outcome {
-        verdict::fault(Fault::NothingSent, "what came before it took too long")
+    pub fn refusal() -> Refusal {
+        policy::fault(false, "what came before it took too long")
     }
 }
 
@@ -83,23 +83,22 @@ impl Calls {
     ) -> Vec<Outcome> {
         let mut answers: Answers = vec![None; batch.messages.len()];
         let mut parts = self.parts(batch, templates, &mut answers);
-        let mut held: Option<Outcome> = None;
+        let mut rest: Option<Refusal> = None;
         let budget = Budget::new(self.now);
         while let Some(mut part) = parts.pop() {
             let begun = (self.now)();
-            let result = match &held {
-                Some(hold) => Err(CallVerdict::Each(hold.clone())),
-                None if budget.is_over() => Err(CallVerdict::Each(Budget::outcome())),
+            let result = match &rest {
+                Some(refusal) => Err(CallVerdict::Each(refusal.clone())),
+                None if budget.is_over() => Err(CallVerdict::Each(Budget::refusal())),
                 None => call(&part, budget),
             };
             let took = (self.now)().saturating_duration_since(begun);
             let outcomes = match result {
                 Ok(outcomes) => outcomes,
-                Err(CallVerdict::Each(outcome)) => {
-                    held = for_the_rest(&outcome);
-                    vec![outcome; part.len()]
+                Err(CallVerdict::Each(refusal)) => vec![Outcome::Refused(refusal); part.len()],
+                Err(CallVerdict::Split(why)) if part.len() < 2 => {
+                    vec![Outcome::refused(Cause::Rejected, why)]
                 }
-                Err(CallVerdict::Split(why)) if part.len() < 2 => vec![Outcome::Reject { why }],
                 Err(CallVerdict::Split(_)) => {
                     let right = part.split_off(part.len() / 2);
                     parts.extend([right, part]);
@@ -111,15 +110,17 @@ impl Calls {
                 }
             };
             for (item, outcome) in part.iter().zip(outcomes) {
+                rest = rest.or_else(|| for_the_rest(&outcome));
                 put(&mut answers, item.index, outcome, took);
             }
         }
         let mut lines = Lines::new(self.tag);
         let mut outcomes = Vec::with_capacity(answers.len());
         for (message, answer) in batch.messages.iter().zip(answers) {
-            let missing =
-                || (verdict::fault(Fault::NothingSent, "it was left out"), Duration::ZERO);
-            let (outcome, took) = answer.unwrap_or_else(missing);
+            let (outcome, took) = answer.unwrap_or_else(|| {
+                let left_out = policy::fault(false, "it was left out");
+                (Outcome::Refused(left_out), Duration::ZERO)
+            });
             report(&mut lines, message, &outcome, took);
             outcomes.push(outcome);
         }
@@ -156,15 +157,12 @@ impl Calls {
     }
 }
 
-/// What an answer to one call means for the calls after it, if they need not be made: everything is
-/// held, or the provider asked for a pause.
-fn for_the_rest(outcome: &Outcome) -> Option<Outcome> {
-    let is_hold = matches!(outcome, Outcome::Hold { scope: Scope::All, .. });
-    let mut rest = (is_hold || outcome.pause_asked().is_some()).then(|| outcome.clone())?;
-    if let Outcome::Retry { ambiguous, .. } = &mut rest {
-        *ambiguous = false;
-    }
-    Some(rest)
+/// What the answer to one message means for those that were not tried yet, if they need not be: the
+/// policy says it, for every provider alike.
+pub(crate) fn for_the_rest(outcome: &Outcome) -> Option<Refusal> {
+    let Outcome::Refused(refusal) = outcome else { return None };
+    let cause = policy::of(refusal.cause).rest?;
+    Some(Refusal { cause, ..refusal.clone() })
 }
 
 fn put(answers: &mut Answers, index: usize, outcome: Outcome, took: Duration) {

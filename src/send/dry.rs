@@ -6,7 +6,7 @@
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::mail::kind::{Templates, data};
-use crate::mail::model::{Batch, Message, Outcome, Scope};
+use crate::mail::model::{Batch, Cause, Message, Outcome};
 use crate::send::ready;
 use std::io::Write;
 
@@ -80,7 +80,7 @@ impl<W: Write> Transport for Dry<W> {
             // What was not printed was not handed over.
             for outcome in &mut outcomes {
                 if matches!(outcome, Outcome::Accepted { .. }) {
-                    *outcome = Outcome::Hold { scope: Scope::All, why: why.clone() };
+                    *outcome = Outcome::refused(Cause::Output, why.clone());
                 }
             }
             self.broken = Some(Error::io(what, error));

@@ -12,10 +12,10 @@ use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Outcome};
-use crate::mail::policy as verdict;
-use crate::mail::policy::{CallVerdict, Fault, Refusal};
-use crate::mail::recipient as address;
+use crate::mail::model::{Batch, Cause, Outcome};
+use crate::mail::policy;
+use crate::mail::policy::{CallVerdict, ErrorReply};
+use crate::mail::recipient;
 use crate::send::{BUDGET, Calls, Item, WORST, scrub};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ pub struct Postmark {
 impl Postmark {
     /// Opens nothing yet.
     pub fn new(mut settings: Settings, http: Http) -> Postmark {
-        settings.source = address::from(&settings.source, false);
+        settings.source = recipient::from(&settings.source, false);
         Postmark { settings, http }
     }
 
@@ -65,22 +65,18 @@ impl Postmark {
                 .body(body(&self.settings.source, items))
                 .map_err(|_| {
                     // The error could quote the token.
-                    let why = "the token cannot stand in a header";
-                    CallVerdict::Each(verdict::no_credentials(why))
+                    let why = "the token cannot stand in a header".to_owned();
+                    CallVerdict::Each(policy::refusal(Cause::Credentials, why, None))
                 })?;
         let reply = match self.http.call(request) {
             Ok(reply) if reply.status.is_success() => return Ok(results(&reply, items)),
             Ok(reply) => reply,
-            Err(fault) => {
-                return Err(CallVerdict::Each(verdict::fault(Fault::of(fault.sent), &fault.why)));
-            }
+            Err(fault) => return Err(CallVerdict::Each(policy::fault(fault.sent, &fault.why))),
         };
         let now = OffsetDateTime::from((self.settings.clock.wall)());
         let refusal = refusal(&reply, items, now);
         Err(match (causes::call(&refusal), items) {
-            (CallVerdict::Split(_), [one]) => {
-                CallVerdict::Each(alone(&refusal, one.message.action))
-            }
+            (CallVerdict::Split(_), [_]) => return Ok(vec![alone(&refusal)]),
             (verdict, _) => verdict,
         })
     }
@@ -95,10 +91,10 @@ impl Transport for Postmark {
 }
 
 /// The verdict on a message that was refused alone, by the refusal of its call.
-fn alone(refusal: &Refusal, action: u16) -> Outcome {
+fn alone(refusal: &ErrorReply) -> Outcome {
     match refusal.code.parse() {
-        Ok(code) if code != 0 => causes::message(code, &refusal.message, "", action),
-        _ => Outcome::Reject { why: format!("HTTP {}", refusal.status) },
+        Ok(code) if code != 0 => causes::message(code, &refusal.message, ""),
+        _ => Outcome::refused(Cause::Rejected, format!("HTTP {}", refusal.status)),
     }
 }
 
@@ -123,7 +119,8 @@ fn body(source: &str, items: &[Item]) -> Vec<u8> {
 /// The outcomes that a reply with a success status tells: matched by order, and held against the
 /// addresses where it names them.
 fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
-    let unknown = |why: &str| vec![verdict::fault(Fault::Unknown, why); items.len()];
+    let lost = |why: &str| Outcome::Refused(policy::fault(true, why));
+    let unknown = |why: &str| vec![lost(why); items.len()];
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
         return unknown("the reply is not JSON");
     };
@@ -140,14 +137,13 @@ fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
     let outcome = |(entry, Item { message, .. }): (&Value, &Item)| {
         // A result without a code says nothing of its message.
         let Some(code) = entry.get("ErrorCode").and_then(Value::as_u64) else {
-            return verdict::fault(Fault::Unknown, "the reply has a result without ErrorCode");
+            return lost("the reply has a result without ErrorCode");
         };
         if is_of_another(&text(entry, "To"), &message.email) {
-            let why = "the reply names another recipient in this place";
-            return verdict::fault(Fault::Unknown, why);
+            return lost("the reply names another recipient in this place");
         }
         let said = scrub(&text(entry, "Message"), items.iter().map(|item| item.message));
-        causes::message(code, &said, &text(entry, "MessageID"), message.action)
+        causes::message(code, &said, &text(entry, "MessageID"))
     };
     results.iter().zip(items).map(outcome).collect()
 }
@@ -161,15 +157,15 @@ fn is_of_another(named: &str, ours: &str) -> bool {
 }
 
 /// The facts of a reply with another status.
-fn refusal(reply: &Reply, items: &[Item], now: OffsetDateTime) -> Refusal {
+fn refusal(reply: &Reply, items: &[Item], now: OffsetDateTime) -> ErrorReply {
     let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
     let text = body.get("Message").and_then(Value::as_str).unwrap_or_default();
     let code = body.get("ErrorCode").and_then(Value::as_u64);
-    Refusal {
+    ErrorReply {
         status: reply.status.as_u16(),
         code: code.map(|code| code.to_string()).unwrap_or_default(),
         message: scrub(text, items.iter().map(|item| item.message)),
-        after: verdict::wait_asked(None, reply.header("retry-after"), |text| {
+        after: policy::wait_asked(None, reply.header("retry-after"), |text| {
             (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok()
         }),
     }

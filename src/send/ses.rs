@@ -20,11 +20,11 @@ use crate::edges::http::{Http, Reply};
 use crate::edges::log;
 use crate::mail::ends::Transport;
 use crate::mail::kind::{Templates, empty_data, quote, quote_data};
-use crate::mail::model::{Batch, Message, Outcome};
+use crate::mail::model::{Batch, Cause, Message, Outcome};
 use crate::mail::pace::Quota;
-use crate::mail::policy as verdict;
-use crate::mail::policy::{CallVerdict, Fault, Remedies};
-use crate::mail::recipient as address;
+use crate::mail::policy;
+use crate::mail::policy::{CallVerdict, Remedies};
+use crate::mail::recipient;
 use crate::send::ses::client::{Client, Failure, refusal};
 use crate::send::{BUDGET, Budget, Calls, Item, WORST, scrub};
 use ::http::Method;
@@ -95,7 +95,7 @@ impl Ses {
         let Settings { endpoint, templates, source, config_set, output, clock } = settings;
         let client = Client::new(endpoint, http, keeper, Box::new(clock.wall));
         // SES takes ASCII alone.
-        let source = address::from(&source, true);
+        let source = recipient::from(&source, true);
         let settings = Said { templates: Rc::new(templates), source, config_set, output };
         Ses { settings, client, now: clock.now, told: false, saved: 0 }
     }
@@ -145,34 +145,32 @@ impl Ses {
         let credentials = self.client.credentials();
         // They may have taken long to come.
         if credentials.is_ok() && budget.is_over() {
-            return Err(CallVerdict::Each(Budget::outcome()));
+            return Err(CallVerdict::Each(Budget::refusal()));
         }
         let sent = credentials
             .and_then(|credentials| self.client.call_as(&credentials, Method::POST, PATH, body));
         match sent {
             Ok(reply) if reply.status.is_success() => {
-                let results = results(&reply, &messages, *action);
-                let plain = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
-                if !results.iter().all(plain) {
+                let results = results(&reply, &messages);
+                if !results.iter().all(Outcome::is_accepted) {
                     self.keep(&reply, *action);
                 }
                 Ok(results)
             }
             Ok(reply) => {
                 self.keep(&reply, *action);
-                Err(self.refused(&reply, &messages, *action, tried))
+                Err(self.refused(&reply, &messages, tried))
             }
             Err(Failure::NoCredentials(why)) => {
-                Err(CallVerdict::Each(verdict::no_credentials(&why)))
+                let why = policy::reason("no credentials", &why);
+                Err(CallVerdict::Each(policy::refusal(Cause::Credentials, why, None)))
             }
-            Err(Failure::Malformed(why)) => {
-                Err(CallVerdict::Each(verdict::fault(Fault::NothingSent, &why)))
-            }
+            Err(Failure::Malformed(why)) => Err(CallVerdict::Each(policy::fault(false, &why))),
             Err(Failure::Lost(fault)) => {
                 if let Some(partial) = &fault.partial {
                     self.keep(partial, *action);
                 }
-                Err(CallVerdict::Each(verdict::fault(Fault::of(fault.sent), &fault.why)))
+                Err(CallVerdict::Each(policy::fault(fault.sent, &fault.why)))
             }
         }
     }
@@ -182,7 +180,6 @@ impl Ses {
         &mut self,
         reply: &Reply,
         messages: &[&Message],
-        action: u16,
         tried: &mut Remedies,
     ) -> CallVerdict {
         if reply.status == 403 {
@@ -191,7 +188,7 @@ impl Ses {
         }
         let refusal =
             refusal(reply, self.client.now(), |text| scrub(text, messages.iter().copied()));
-        let verdict = causes::call(&refusal, action, *tried);
+        let verdict = causes::call(&refusal, *tried);
         match &verdict {
             CallVerdict::RefreshCredentials(why) => {
                 log::info(TAG, format_args!("fetching the credentials anew: {why}"));
@@ -264,13 +261,13 @@ type Plain<'a> = BTreeMap<&'a str, Vec<BTreeMap<&'a str, Option<&'a str>>>>;
 const RESULTS: &str = "BulkEmailEntryResults";
 
 /// The outcomes that a reply with a success status tells.
-fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
+fn results(reply: &Reply, messages: &[&Message]) -> Vec<Outcome> {
     // A tree of the whole reply would take more than all else that is done with it.
     if let Ok(body) = serde_json::from_slice::<Plain>(&reply.body)
         && let Some(entries) = body.get(RESULTS)
     {
         let text = |index, name| *entries.get::<usize>(index)?.get(name)?;
-        return told(entries.len(), text, messages, action);
+        return told(entries.len(), text, messages);
     }
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
         return unknown("the reply is not JSON", messages);
@@ -279,11 +276,11 @@ fn results(reply: &Reply, messages: &[&Message], action: u16) -> Vec<Outcome> {
         return unknown("the reply has no results", messages);
     };
     let text = |index, name| entries.get::<usize>(index)?.get(name)?.as_str();
-    told(entries.len(), text, messages, action)
+    told(entries.len(), text, messages)
 }
 
 fn unknown(why: &str, messages: &[&Message]) -> Vec<Outcome> {
-    vec![verdict::fault(Fault::Unknown, why); messages.len()]
+    vec![Outcome::Refused(policy::fault(true, why)); messages.len()]
 }
 
 /// What so many entries tell; `text` gives a member of one of them, if it is there and is text.
@@ -291,7 +288,6 @@ fn told<'a>(
     count: usize,
     text: impl Fn(usize, &'static str) -> Option<&'a str>,
     messages: &[&Message],
-    action: u16,
 ) -> Vec<Outcome> {
     if count != messages.len() {
         let why = format!("the reply has {count} results for {} messages", messages.len());
@@ -300,7 +296,7 @@ fn told<'a>(
     let text = |index, name| text(index, name).unwrap_or_default();
     let outcome = |index| {
         let error = scrub(text(index, "Error"), messages.iter().copied());
-        causes::entry(text(index, "Status"), &error, text(index, "MessageId"), action)
+        causes::entry(text(index, "Status"), &error, text(index, "MessageId"))
     };
     (0..count).map(outcome).collect()
 }

@@ -18,8 +18,9 @@ use crate::edges::smtp::session::Session;
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Message, Outcome, Scope};
-use crate::mail::policy as verdict;
+use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
+use crate::mail::policy;
+use crate::send::calls::for_the_rest;
 use crate::send::{BUDGET, Budget, WORST, ready, report, scrub};
 use lettre::Address;
 use mail::{Sender, Template};
@@ -99,12 +100,13 @@ impl Smtp {
             Ok(mail) => mail,
             Err(why) => {
                 self.loaded.remove(&message.action);
-                return verdict::unrendered(message.action, &scrub(&why, [message]));
+                let why = policy::reason("template", &scrub(&why, [message]));
+                return Outcome::refused(Cause::Template, why);
             }
         };
         match self.deliver(message, &mail, budget) {
             Ok(()) => Outcome::Accepted { provider_id: id },
-            Err(fault) => causes::outcome(&scrubbed(fault, message)),
+            Err(fault) => Outcome::Refused(causes::outcome(&scrubbed(fault, message))),
         }
     }
 
@@ -166,21 +168,17 @@ impl Transport for Smtp {
         let now = self.settings.clock.now;
         let budget = Budget::new(now);
         // What one message taught that holds for the others too.
-        let mut all: Option<Outcome> = None;
+        let mut all: Option<Refusal> = None;
         let mut outcomes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
             let begun = now();
             let outcome = match (ready(message, &templates), &all) {
                 (Err(outcome), _) => outcome,
-                (Ok(_), Some(outcome)) => outcome.clone(),
-                (Ok(_), None) if budget.is_over() => Budget::outcome(),
+                (Ok(_), Some(refusal)) => Outcome::Refused(refusal.clone()),
+                (Ok(_), None) if budget.is_over() => Outcome::Refused(Budget::refusal()),
                 (Ok(name), None) => self.one(message, name, budget),
             };
-            if let Outcome::Hold { scope: Scope::All, .. } | Outcome::Retry { away: true, .. } =
-                &outcome
-            {
-                all = Some(outcome.clone());
-            }
+            all = all.or_else(|| for_the_rest(&outcome));
             let mut line = Lines::new(TAG);
             report(&mut line, message, &outcome, now().saturating_duration_since(begun));
             line.write();

@@ -1,8 +1,9 @@
 //! docs/TRANSPORTS.md: what the answers of SES lead to.
 
 use super::{read, root, section};
-use mailroom::mail::model::{Outcome, Scope};
-use mailroom::mail::policy::{CallVerdict, Refusal, Remedies};
+use mailroom::mail::model::{Cause, Outcome};
+use mailroom::mail::policy;
+use mailroom::mail::policy::{CallVerdict, ErrorReply, Fate, Remedies};
 use mailroom::send::ses::causes as ses;
 use std::collections::BTreeSet;
 
@@ -19,14 +20,13 @@ fn rows(document: &str, head: &str) -> Vec<(Vec<String>, String)> {
     rows
 }
 
-fn words(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted { .. } => "accepted",
-        Outcome::Reject { .. } => "never",
-        Outcome::Hold { scope: Scope::All, .. } => "hold all",
-        Outcome::Hold { .. } => "hold that action",
-        Outcome::Retry { throttled: true, .. } => "again, no attempt used, everything slows",
-        Outcome::Retry { .. } => "again",
+fn words(cause: Cause) -> &'static str {
+    match policy::of(cause).fate {
+        Fate::Fail => "never",
+        Fate::HoldAll => "hold all",
+        Fate::HoldKind => "hold that action",
+        Fate::Wait => "again, no attempt used, everything slows",
+        Fate::Retry => "again",
     }
 }
 
@@ -36,7 +36,10 @@ fn the_answers_of_ses_lead_to_what_the_tables_say() {
     let mut told = BTreeSet::new();
     for (names, outcome) in rows(&document, "| status of a message") {
         for name in names {
-            let words = words(&ses::entry(&name, "because", "id", 1));
+            let words = match ses::entry(&name, "because", "id") {
+                Outcome::Accepted { .. } => "accepted",
+                Outcome::Refused(refusal) => words(refusal.cause),
+            };
             assert!(outcome.split([';']).next().unwrap().starts_with(words), "{name}: {words}");
             assert!(words != "again" || !outcome.contains("no attempt"), "{name}: {words}");
             told.insert(name);
@@ -44,10 +47,11 @@ fn the_answers_of_ses_lead_to_what_the_tables_say() {
     }
     for (names, outcome) in rows(&document, "| error code of a call") {
         for name in names {
-            let mut refusal = Refusal { status: 400, code: name.clone(), ..Refusal::default() };
-            let said = match ses::call(&refusal, 1, Remedies::default()) {
-                CallVerdict::Each(outcome) => {
-                    words(&outcome).replace("again,", "again after `Retry-After`,")
+            let mut refusal =
+                ErrorReply { status: 400, code: name.clone(), ..ErrorReply::default() };
+            let said = match ses::call(&refusal, Remedies::default()) {
+                CallVerdict::Each(refusal) => {
+                    words(refusal.cause).replace("again,", "again after `Retry-After`,")
                 }
                 CallVerdict::Split(_) => "halves are tried".to_owned(),
                 CallVerdict::RefreshCredentials(_) => "once more with new credentials".to_owned(),
@@ -56,10 +60,10 @@ fn the_answers_of_ses_lead_to_what_the_tables_say() {
             assert!(outcome.starts_with(&said), "{name}: {said}");
             for text in outcome.split('"').skip(1).step_by(2) {
                 refusal.message = format!("It was: {text}");
-                let CallVerdict::Each(held) = ses::call(&refusal, 1, Remedies::default()) else {
+                let CallVerdict::Each(held) = ses::call(&refusal, Remedies::default()) else {
                     panic!("{name} with {text:?} is not held");
                 };
-                assert_eq!(words(&held), "hold all", "{name} with {text:?}");
+                assert_eq!(words(held.cause), "hold all", "{name} with {text:?}");
             }
             told.insert(name);
         }

@@ -1,21 +1,23 @@
 //! Calls that go wrong: halves, lost replies, clocks, stopping, and what is kept of the replies.
 
 use super::Rig;
-use crate::support::batches::{TOKEN, accepted, batch, message, twenty_seconds_later};
+use crate::support::batches::{TOKEN, accepted, batch, cause, message, twenty_seconds_later, why};
 use crate::support::endpoint::Reply;
 use mailroom::edges::clock::Clock;
 use mailroom::mail::ends::Transport;
-use mailroom::mail::model::Outcome;
+use mailroom::mail::model::{Cause, Outcome};
+use mailroom::mail::policy;
+use mailroom::mail::policy::Fate;
 use mailroom::pump::system_clock;
 use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant, SystemTime};
 
+/// Whether it may have been sent, and why it was not accepted.
 fn retry(outcome: &Outcome) -> (bool, &str) {
-    match outcome {
-        Outcome::Retry { ambiguous, why, .. } => (*ambiguous, why),
-        other => panic!("{other:?}"),
-    }
+    let policy = policy::of(cause(outcome));
+    assert!(matches!(policy.fate, Fate::Retry | Fate::Wait), "{outcome:?}");
+    (policy.ambiguous, why(outcome))
 }
 
 #[test]
@@ -31,7 +33,7 @@ fn halves_find_the_message_at_fault_and_the_others_go() {
         rig.endpoint.push(reply);
     }
     let outcomes = rig.ses().send(&batch(4));
-    assert_eq!(outcomes[2], Outcome::Reject { why: "MessageRejected: Bad recipient".into() });
+    assert_eq!(outcomes[2], Outcome::refused(Cause::Rejected, "MessageRejected: Bad recipient"));
     assert!([0, 1, 3].iter().all(|index| accepted(&outcomes[*index])));
     assert_eq!(rig.endpoint.requests().len(), 5);
     assert_eq!(rig.endpoint.accepted().len(), 3);
@@ -42,7 +44,7 @@ fn fifty_refused_together_and_alone_end_rejected_in_under_a_hundred_calls() {
     let rig = Rig::new();
     rig.endpoint.set(Reply::error(400, "BadRequestException", "Bad"));
     let outcomes = rig.ses().send(&batch(50));
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Reject { .. })));
+    assert!(outcomes.iter().all(|outcome| cause(outcome) == Cause::Rejected));
     assert_eq!(rig.endpoint.requests().len(), 99);
 }
 
@@ -53,14 +55,14 @@ fn a_hold_of_everything_ends_the_calls_of_the_batch() {
     let mut batch = batch(2);
     batch.messages[1] = message(2, 1);
     let outcomes = rig.ses().send(&batch);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Hold { .. })));
+    assert!(outcomes.iter().all(|outcome| cause(outcome) == Cause::Account));
     assert_eq!(rig.endpoint.requests().len(), 1);
 }
 
 #[test]
-fn a_pause_that_is_asked_for_ends_the_calls_of_the_batch() {
+fn a_provider_that_is_away_or_throttles_ends_the_calls_of_the_batch() {
     for (status, after, calls) in
-        [(503, "5", 1), (504, "5", 2), (429, "5", 1), (503, "0", 2), (500, "5", 2)]
+        [(503, "5", 1), (504, "5", 1), (429, "5", 1), (503, "0", 1), (500, "5", 2)]
     {
         let rig = Rig::new();
         let busy = vec![("retry-after", after.to_owned())];
@@ -69,8 +71,6 @@ fn a_pause_that_is_asked_for_ends_the_calls_of_the_batch() {
         batch.messages[1] = message(2, 1);
         let outcomes = rig.ses().send(&batch);
         assert_eq!(rig.endpoint.requests().len(), calls, "{status}, {after} s");
-        let after = |outcome: &Outcome| matches!(outcome, Outcome::Retry { after: Some(_), .. });
-        assert_eq!(after(&outcomes[0]) && after(&outcomes[1]), calls == 1, "{outcomes:?}");
         // What was not asked for was not sent.
         assert!(accepted(&outcomes[1]) || !retry(&outcomes[1]).0, "{outcomes:?}");
         assert_eq!(retry(&outcomes[0]).0, status == 504, "{outcomes:?}");
@@ -250,7 +250,7 @@ fn a_key_that_was_refused_is_looked_for_again_at_the_next_try() {
     });
     let mut ses = rig.ses_with(keeper);
     let outcomes = ses.send(&batch(1));
-    assert!(matches!(outcomes[0], Outcome::Hold { .. }), "{outcomes:?}");
+    assert!(cause(&outcomes[0]) == Cause::Credentials, "{outcomes:?}");
     std::fs::write(&path, keys("AKID2")).unwrap();
     assert!(ses.send(&batch(1)).iter().all(accepted));
     let signed = rig.endpoint.requests()[1].header("authorization").unwrap().to_owned();
@@ -307,7 +307,7 @@ fn a_reply_that_cannot_be_kept_changes_no_outcome() {
     std::fs::write(rig.output.path().join("a"), "a file is in the way").unwrap();
     rig.endpoint.push(Reply::Statuses(vec![("MESSAGE_REJECTED", "bad")]));
     let outcomes = rig.ses().send(&batch(2));
-    assert!(matches!(outcomes[0], Outcome::Reject { .. }) && accepted(&outcomes[1]));
+    assert!(cause(&outcomes[0]) == Cause::Rejected && accepted(&outcomes[1]));
 }
 
 #[test]
@@ -344,6 +344,6 @@ fn credentials_that_take_too_long_leave_the_batch_for_later() {
     });
     let outcomes =
         rig.build(Clock { now: twenty_seconds_later, ..system_clock() }, keeper).send(&batch(2));
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry { away: true, .. })));
+    assert!(outcomes.iter().all(|outcome| cause(outcome) == Cause::Away));
     assert_eq!(rig.endpoint.requests().len(), 0);
 }

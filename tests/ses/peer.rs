@@ -1,10 +1,10 @@
 //! The transport against a local SES that others wrote.
 
 use super::Rig;
-use crate::support::batches::{TOKEN, accepted, batch, message};
+use crate::support::batches::{TOKEN, accepted, batch, cause, message};
 use crate::support::peer::Peer;
 use mailroom::mail::ends::Transport;
-use mailroom::mail::model::{Outcome, Scope};
+use mailroom::mail::model::Cause;
 
 #[test]
 fn a_local_ses_renders_our_mails_from_its_templates() {
@@ -19,7 +19,7 @@ fn a_local_ses_renders_our_mails_from_its_templates() {
     let outcomes = rig.ses().send(&both);
     assert!(accepted(&outcomes[0]) && accepted(&outcomes[1]));
     // It has no second template yet.
-    assert!(matches!(&outcomes[2], Outcome::Hold { scope: Scope::All, .. }), "{outcomes:?}");
+    assert_eq!(cause(&outcomes[2]), Cause::Setup, "{outcomes:?}");
 
     peer.template("passwordrecoveryv1", "Recover", text);
     both.messages.drain(..2);

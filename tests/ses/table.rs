@@ -1,11 +1,11 @@
 //! The two outcome tables, row by row: as pure functions, and over HTTP.
 
 use super::Rig;
-use crate::support::batches::{TOKEN, batch};
+use crate::support::batches::{TOKEN, batch, why};
 use crate::support::endpoint::Reply;
 use mailroom::mail::ends::Transport;
-use mailroom::mail::model::{Outcome, Scope};
-use mailroom::mail::policy::{CallVerdict, Refusal, Remedies};
+use mailroom::mail::model::{Cause, Outcome, Scope};
+use mailroom::mail::policy::{CallVerdict, ErrorReply, Remedies, held};
 use std::time::Duration;
 
 /// What a row of the tables asks for.
@@ -28,21 +28,24 @@ enum Say {
 fn said(outcome: &Outcome) -> Say {
     match outcome {
         Outcome::Accepted { .. } => Say::Accept,
-        Outcome::Retry { ambiguous: true, away: true, .. } => Say::AwayAmbiguous,
-        Outcome::Retry { ambiguous: true, .. } => panic!("ambiguous: {outcome:?}"),
-        Outcome::Retry { throttled: true, .. } => Say::Throttled,
-        Outcome::Retry { away: true, .. } => Say::Away,
-        Outcome::Retry { .. } => Say::Retry,
-        Outcome::Reject { .. } => Say::Reject,
-        Outcome::Hold { scope: Scope::All, .. } => Say::HoldAll,
-        Outcome::Hold { scope: Scope::Action(1), .. } => Say::HoldAction,
-        Outcome::Hold { .. } => panic!("another action is held: {outcome:?}"),
+        Outcome::Refused(refusal) => match refusal.cause {
+            Cause::Throttled => Say::Throttled,
+            Cause::Away => Say::Away,
+            Cause::Gateway => Say::AwayAmbiguous,
+            Cause::Busy | Cause::Fault => Say::Retry,
+            Cause::Rejected => Say::Reject,
+            Cause::Template => Say::HoldAction,
+            cause => {
+                assert_eq!(held(cause, 1), Some(Scope::All), "{outcome:?}");
+                Say::HoldAll
+            }
+        },
     }
 }
 
 fn said_of_call(verdict: &CallVerdict) -> Say {
     match verdict {
-        CallVerdict::Each(outcome) => said(outcome),
+        CallVerdict::Each(refusal) => said(&Outcome::Refused(refusal.clone())),
         CallVerdict::Split(_) => Say::Split,
         CallVerdict::RefreshCredentials(_) => Say::Refresh,
         CallVerdict::CorrectClock(_) => Say::Clock,
@@ -116,7 +119,7 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
 fn each_entry_status_has_the_outcome_of_the_table() {
     for (status, say) in ENTRIES {
         assert_eq!(
-            said(&mailroom::send::ses::causes::entry(status, "because", "id", 1)),
+            said(&mailroom::send::ses::causes::entry(status, "because", "id")),
             *say,
             "{status}"
         );
@@ -126,13 +129,13 @@ fn each_entry_status_has_the_outcome_of_the_table() {
 #[test]
 fn each_call_error_has_the_verdict_of_the_table() {
     for (status, code, message, say) in CALLS {
-        let refusal = Refusal {
+        let refusal = ErrorReply {
             status: *status,
             code: (*code).into(),
             message: (*message).into(),
             after: None,
         };
-        let verdict = mailroom::send::ses::causes::call(&refusal, 1, Remedies::default());
+        let verdict = mailroom::send::ses::causes::call(&refusal, Remedies::default());
         assert_eq!(said_of_call(&verdict), *say, "{status} {code} {message}");
         let both = Remedies { refreshed: true, corrected: true };
         let after = match say {
@@ -140,7 +143,7 @@ fn each_call_error_has_the_verdict_of_the_table() {
             other => *other,
         };
         assert_eq!(
-            said_of_call(&mailroom::send::ses::causes::call(&refusal, 1, both)),
+            said_of_call(&mailroom::send::ses::causes::call(&refusal, both)),
             after,
             "{code}, again"
         );
@@ -216,8 +219,8 @@ fn the_code_is_also_found_in_the_body() {
         let rig = Rig::new();
         rig.endpoint.push(Reply::Full(400, Vec::new(), body.into()));
         let outcomes = rig.ses().send(&batch(1));
-        let Outcome::Hold { scope: Scope::All, why } = &outcomes[0] else { panic!() };
-        assert_eq!(why, "SendingPausedException: paused");
+        assert_eq!(said(&outcomes[0]), Say::HoldAll);
+        assert_eq!(why(&outcomes[0]), "SendingPausedException: paused");
     }
 }
 
@@ -235,11 +238,10 @@ fn the_wait_that_was_asked_for_is_passed_on() {
         let rig = Rig::new();
         rig.endpoint.push(Reply::Full(503, vec![(name, value.clone())], String::new()));
         let outcomes = rig.ses().send(&batch(1));
-        let Outcome::Retry { after: Some(after), .. } = &outcomes[0] else {
-            panic!("{value}: {outcomes:?}")
-        };
+        let Outcome::Refused(refusal) = &outcomes[0] else { panic!("{value}: {outcomes:?}") };
+        let after = refusal.after.unwrap();
         let range = Duration::from_millis(low)..=Duration::from_millis(high);
-        assert!(range.contains(after), "{value}: {after:?}");
+        assert!(range.contains(&after), "{value}: {after:?}");
     }
 }
 
@@ -251,6 +253,6 @@ fn a_reason_never_holds_what_the_provider_echoes_of_ours() {
     let mut batch = batch(1);
     batch.messages[0].code = "01234".into();
     let outcomes = rig.ses().send(&batch);
-    let Outcome::Reject { why } = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert_eq!(why, "MessageRejected: u***@example.com: bad data *** and ***");
+    assert_eq!(said(&outcomes[0]), Say::Reject);
+    assert_eq!(why(&outcomes[0]), "MessageRejected: u***@example.com: bad data *** and ***");
 }

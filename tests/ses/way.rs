@@ -1,10 +1,10 @@
 //! The way to the provider: TLS, private authorities, proxies.
 
 use super::Rig;
-use crate::support::batches::{accepted, batch};
+use crate::support::batches::{accepted, batch, cause, why};
 use crate::support::endpoint::{Endpoint, Proxy};
 use mailroom::mail::ends::Transport;
-use mailroom::mail::model::Outcome;
+use mailroom::mail::model::{Cause, Outcome};
 
 fn tls_rig() -> Rig {
     let mut rig = Rig::with(Endpoint::start_tls());
@@ -15,10 +15,8 @@ fn tls_rig() -> Rig {
 }
 
 fn not_sent(outcomes: &[Outcome]) -> &str {
-    match &outcomes[0] {
-        Outcome::Retry { ambiguous: false, why, .. } => why,
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(cause(&outcomes[0]), Cause::Away, "{outcomes:?}");
+    why(&outcomes[0])
 }
 
 #[test]

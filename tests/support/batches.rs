@@ -1,6 +1,6 @@
 //! Messages and batches for a transport alone, without a database.
 
-use mailroom::mail::model::{Batch, Message, Outcome};
+use mailroom::mail::model::{Batch, Cause, Message, Outcome};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,22 @@ pub fn batch(count: usize) -> Batch {
 
 pub fn accepted(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Accepted { .. })
+}
+
+/// Why a message was not accepted.
+pub fn cause(outcome: &Outcome) -> Cause {
+    match outcome {
+        Outcome::Refused(refusal) => refusal.cause,
+        Outcome::Accepted { .. } => panic!("{outcome:?}"),
+    }
+}
+
+/// The same for people.
+pub fn why(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Refused(refusal) => &refusal.why,
+        Outcome::Accepted { .. } => panic!("{outcome:?}"),
+    }
 }
 
 /// The provider's ids of a batch that was accepted.

@@ -5,6 +5,8 @@
 
 use crate::mail::model::Outcome;
 use crate::mail::pace::{Change, backoff};
+use crate::mail::policy;
+use crate::mail::policy::Speed;
 use std::time::Duration;
 
 /// The longest pause that nobody asked for.
@@ -21,11 +23,19 @@ pub(crate) struct Met {
 
 impl Met {
     pub(crate) fn add(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Retry { away: true, .. } => self.away = true,
+        let Outcome::Refused(refusal) = outcome else {
+            self.reached = true;
+            return;
+        };
+        let policy = policy::of(refusal.cause);
+        match policy.speed {
+            Speed::Pause => self.away = true,
             _ => self.reached = true,
         }
-        self.asked = self.asked.max(outcome.pause_asked().unwrap_or_default());
+        // A wait for one message is none for all, nor is what a gateway says in another's place.
+        if matches!(policy.speed, Speed::Pause | Speed::Slower) && !policy.ambiguous {
+            self.asked = self.asked.max(refusal.after.unwrap_or_default());
+        }
     }
 }
 
@@ -56,6 +66,7 @@ impl Absence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::model::{Cause, Refusal};
     use crate::mail::pace::{Pace, Permit};
     use std::time::Instant;
 
@@ -66,13 +77,12 @@ mod tests {
     }
 
     fn away() -> Outcome {
-        let why = "later".to_owned();
-        Outcome::Retry { after: None, why, ambiguous: false, throttled: false, away: true }
+        Outcome::refused(Cause::Away, "later")
     }
 
-    fn asks(after: u32, throttled: bool, away: bool) -> Outcome {
+    fn asks(after: u32, cause: Cause) -> Outcome {
         let (after, why) = (Some(after * SECOND), "later".to_owned());
-        Outcome::Retry { after, why, ambiguous: false, throttled, away }
+        Outcome::Refused(Refusal { cause, why, after })
     }
 
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
@@ -98,14 +108,14 @@ mod tests {
         for (asked, pause) in [(0, 1), (1, 1), (120, 120), (300, 300)] {
             let now = Instant::now();
             let mut pace = Pace::new(10, 50.0, None);
-            let changes = learn(&mut pace, 1, &asks(asked, false, true), now);
+            let changes = learn(&mut pace, 1, &asks(asked, Cause::Away), now);
             assert_eq!(changes, [Change::Unreached(pause * SECOND)], "{asked}");
             assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
             assert!(pace.holds().is_empty());
             let Permit::Go { limit: 10, .. } = pace.permit(now + pause * SECOND) else { panic!() };
         }
         let mut pace = Pace::new(10, 50.0, None);
-        let (short, long) = (asks(7, false, true), asks(9, false, true));
+        let (short, long) = (asks(7, Cause::Away), asks(9, Cause::Away));
         let outcomes = [(1, &long), (2, &short)].into_iter();
         assert_eq!(pace.learn(outcomes, Instant::now()), [Change::Unreached(9 * SECOND)]);
     }
@@ -114,11 +124,11 @@ mod tests {
     fn a_throttling_provider_that_asks_for_a_pause_gets_it_and_half_the_rate() {
         let now = Instant::now();
         let mut pace = Pace::new(10, 40.0, None);
-        let changes = learn(&mut pace, 1, &asks(120, true, false), now);
+        let changes = learn(&mut pace, 1, &asks(120, Cause::Throttled), now);
         assert_eq!(changes, [Change::Slowed(20.0), Change::Asked(120 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 120 * SECOND));
         // Some of the batch went before it was said.
-        let throttled = asks(120, true, false);
+        let throttled = asks(120, Cause::Throttled);
         let good = accepted();
         let outcomes = [(1, &good), (2, &throttled)].into_iter();
         let changes = pace.learn(outcomes, now + 200 * SECOND);
@@ -129,7 +139,7 @@ mod tests {
     fn a_wait_that_is_asked_for_one_message_keeps_no_other_from_going() {
         let now = Instant::now();
         let mut pace = Pace::new(10, 50.0, None);
-        assert_eq!(learn(&mut pace, 1, &asks(120, false, false), now), []);
+        assert_eq!(learn(&mut pace, 1, &asks(120, Cause::Busy), now), []);
         assert!(matches!(pace.permit(now), Permit::Go { .. }));
     }
 
@@ -138,7 +148,7 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(10, 0.5, None);
         pace.spent(10, now);
-        let changes = learn(&mut pace, 1, &asks(5, false, true), now);
+        let changes = learn(&mut pace, 1, &asks(5, Cause::Away), now);
         assert_eq!(changes, [Change::Unreached(20 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 20 * SECOND));
     }

@@ -48,7 +48,7 @@ impl Holds {
     pub(crate) fn actions(&self, now: Instant) -> (Vec<u16>, Option<Instant>) {
         let held = self.0.iter().filter(|hold| now < hold.probe_at);
         let held = held.filter_map(|hold| match hold.scope {
-            Scope::Action(number) => Some((number, hold.probe_at)),
+            Scope::Kind(number) => Some((number, hold.probe_at)),
             Scope::All => None,
         });
         let until = held.clone().map(|(_, probe_at)| probe_at).min();
@@ -70,7 +70,7 @@ impl Holds {
             let over = !held.iter().any(|(scope, _)| *scope == hold.scope)
                 && match hold.scope {
                     Scope::All => !passed.is_empty(),
-                    Scope::Action(number) => passed.contains(&number),
+                    Scope::Kind(number) => passed.contains(&number),
                 };
             if over {
                 let lasted = now.saturating_duration_since(hold.since);

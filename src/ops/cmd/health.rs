@@ -2,12 +2,12 @@
 
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::model::{HELD, PUT_OFF};
 use crate::ops::cmd::{STEP, print, session};
 use crate::ops::config::Config;
 use crate::ops::screen::{clean, span};
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
+use crate::queue::store::{HELD, PUT_OFF};
 use std::time::Duration;
 
 /// Says in one line whether mail moves, and why not.

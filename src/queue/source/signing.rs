@@ -4,7 +4,7 @@
 
 use crate::edges::log;
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Claim, Message, Settlement};
+use crate::mail::model::{Batch, Cause, Claim, Message, Settlement};
 use crate::mail::token::is_code;
 use crate::mail::wire;
 use crate::queue::source::QueueSource;
@@ -31,7 +31,7 @@ impl QueueSource {
                 Err(why) => {
                     let id = claim.ticket.delivery;
                     log::warn("PG", format_args!("delivery {id} failed: {why}"));
-                    failed.push((claim.ticket, Settlement::Failed { why }));
+                    failed.push((claim.ticket, Settlement::Failed { cause: Cause::Unsigned, why }));
                 }
             }
         }

@@ -2,86 +2,76 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>
 
-use crate::mail::model::{Outcome, Scope};
+use crate::mail::model::{Cause, Outcome};
 use crate::mail::policy::{
-    CallVerdict, Refusal, Remedies, by_server_error, identifier, reason, retry,
+    CallVerdict, ErrorReply, Remedies, by_server_error, identifier, reason, refusal,
 };
 
 /// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
-///
-/// `action` is the action of the call, which is held if its template is at fault.
-pub fn entry(status: &str, error: &str, message_id: &str, action: u16) -> Outcome {
-    if status == "SUCCESS" {
-        return Outcome::Accepted { provider_id: identifier(message_id) };
-    }
-    let why = reason(if status.is_empty() { "no status" } else { status }, error);
-    match status {
-        "ACCOUNT_THROTTLED" => retry(why, None, false, true),
-        "TRANSIENT_FAILURE" => retry(why, None, false, false),
-        "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => {
-            Outcome::Reject { why }
-        }
-        "TEMPLATE_NOT_FOUND" | "TEMPLATE_DOES_NOT_EXIST" => {
-            Outcome::Hold { scope: Scope::Action(action), why }
-        }
+pub fn entry(status: &str, error: &str, message_id: &str) -> Outcome {
+    let cause = match status {
+        "SUCCESS" => return Outcome::Accepted { provider_id: identifier(message_id) },
+        "ACCOUNT_THROTTLED" => Cause::Throttled,
+        "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => Cause::Rejected,
+        "TEMPLATE_NOT_FOUND" | "TEMPLATE_DOES_NOT_EXIST" => Cause::Template,
         "CONFIGURATION_SET_NOT_FOUND"
         | "CONFIGURATION_SET_DOES_NOT_EXIST"
         | "CONFIGURATION_SET_SENDING_PAUSED"
-        | "INVALID_SENDING_POOL_NAME"
-        | "MAIL_FROM_DOMAIN_NOT_VERIFIED"
-        | "ACCOUNT_DAILY_QUOTA_EXCEEDED"
-        | "ACCOUNT_SUSPENDED"
-        | "ACCOUNT_SENDING_PAUSED" => Outcome::Hold { scope: Scope::All, why },
-        // FAILED, and whatever SES may say one day: the attempts bound it.
-        _ => retry(why, None, false, false),
-    }
+        | "INVALID_SENDING_POOL_NAME" => Cause::Setup,
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED" => Cause::Sender,
+        "ACCOUNT_DAILY_QUOTA_EXCEEDED" => Cause::Quota,
+        "ACCOUNT_SUSPENDED" | "ACCOUNT_SENDING_PAUSED" => Cause::Account,
+        // TRANSIENT_FAILURE, FAILED, and whatever SES may say of a message one day.
+        _ => Cause::Busy,
+    };
+    let status = if status.is_empty() { "no status" } else { status };
+    Outcome::Refused(refusal(cause, reason(status, error), None))
 }
 
 /// The verdict on a call that was answered with an error. A known code decides, else the status.
-pub fn call(refusal: &Refusal, action: u16, tried: Remedies) -> CallVerdict {
-    let status = format!("HTTP {}", refusal.status);
-    let code = if refusal.code.is_empty() { &status } else { &refusal.code };
-    let why = reason(code, &refusal.message);
-    by_code(refusal, action, tried, &why).unwrap_or_else(|| by_status(refusal, why))
+pub fn call(reply: &ErrorReply, tried: Remedies) -> CallVerdict {
+    let status = format!("HTTP {}", reply.status);
+    let code = if reply.code.is_empty() { &status } else { &reply.code };
+    let why = reason(code, &reply.message);
+    by_code(reply, tried, &why).unwrap_or_else(|| by_status(reply, why))
 }
 
-fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option<CallVerdict> {
+fn by_code(reply: &ErrorReply, tried: Remedies, why: &str) -> Option<CallVerdict> {
     let why = why.to_owned();
-    let message = refusal.message.to_lowercase();
-    let hold = |scope, why| Some(CallVerdict::Each(Outcome::Hold { scope, why }));
-    match refusal.code.as_str() {
+    let message = reply.message.to_lowercase();
+    let each = |cause, why| Some(CallVerdict::Each(refusal(cause, why, reply.after)));
+    match reply.code.as_str() {
         "TooManyRequestsException" | "ThrottlingException" | "Throttling" => {
             if message.contains("daily message quota exceeded") {
-                return hold(Scope::All, why);
+                return each(Cause::Quota, why);
             }
-            Some(CallVerdict::Each(retry(why, refusal.after, false, true)))
+            each(Cause::Throttled, why)
         }
-        "LimitExceededException"
-        | "AccountSuspendedException"
-        | "SendingPausedException"
-        | "MailFromDomainNotVerifiedException"
-        | "UnrecognizedClientException"
+        "LimitExceededException" => each(Cause::Quota, why),
+        "AccountSuspendedException" | "SendingPausedException" => each(Cause::Account, why),
+        "MailFromDomainNotVerifiedException" => each(Cause::Sender, why),
+        "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "MissingAuthenticationTokenException"
         | "MissingAuthenticationToken"
         | "IncompleteSignatureException"
         | "IncompleteSignature"
-        | "OptInRequired" => hold(Scope::All, why),
-        code if code.starts_with("AccessDenied") => hold(Scope::All, why),
-        "NotFoundException" => hold(missing(&message, action), why),
+        | "OptInRequired" => each(Cause::Credentials, why),
+        code if code.starts_with("AccessDenied") => each(Cause::Credentials, why),
+        "NotFoundException" => each(missing(&message), why),
         "MessageRejected" | "BadRequestException" => {
             if message.contains("not verified") {
-                return hold(Scope::All, why);
+                return each(Cause::Sender, why);
             }
             // No message is at fault here either, and to reject all would be final.
             if message.contains("not exist") {
-                return hold(missing(&message, action), why);
+                return each(missing(&message), why);
             }
             Some(CallVerdict::Split(why))
         }
         code if code.starts_with("ExpiredToken") => {
             if tried.refreshed {
-                return hold(Scope::All, why);
+                return each(Cause::Credentials, why);
             }
             Some(CallVerdict::RefreshCredentials(why))
         }
@@ -90,7 +80,7 @@ fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option
         | "RequestTimeTooSkewed"
         | "RequestExpired" => {
             if tried.corrected {
-                return hold(Scope::All, why);
+                return each(Cause::Credentials, why);
             }
             Some(CallVerdict::CorrectClock(why))
         }
@@ -98,35 +88,33 @@ fn by_code(refusal: &Refusal, action: u16, tried: Remedies, why: &str) -> Option
     }
 }
 
-fn by_status(refusal: &Refusal, why: String) -> CallVerdict {
-    match refusal.status {
+fn by_status(reply: &ErrorReply, why: String) -> CallVerdict {
+    let cause = match reply.status {
         // Not SES: it always gives a code. A proxy answers so, or a TLS port that is spoken to
         // without TLS. To look for the message at fault would reject them all.
-        400 if refusal.code.is_empty() => {
-            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
-        }
+        400 if reply.code.is_empty() => Cause::Setup,
         // The request is refused as it is; halves tell which message is at fault.
-        400 | 413 => CallVerdict::Split(why),
-        429 if refusal.message.to_lowercase().contains("daily message quota exceeded") => {
-            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
+        400 | 413 => return CallVerdict::Split(why),
+        429 if reply.message.to_lowercase().contains("daily message quota exceeded") => {
+            Cause::Quota
         }
-        429 => CallVerdict::Each(retry(why, refusal.after, false, true)),
+        429 => Cause::Throttled,
         // No message is at fault when a wrong endpoint or missing rights answer.
-        300..=399 | 401 | 403 | 404 | 405 => {
-            CallVerdict::Each(Outcome::Hold { scope: Scope::All, why })
-        }
-        408 | 500..=599 => CallVerdict::Each(by_server_error(refusal, why)),
+        401 | 403 => Cause::Credentials,
+        300..=399 | 404 | 405 => Cause::Setup,
+        408 | 500..=599 => by_server_error(reply.status),
         // It may pass, and the attempts bound it.
-        _ => CallVerdict::Each(retry(why, refusal.after, false, false)),
-    }
+        _ => Cause::Fault,
+    };
+    CallVerdict::Each(refusal(cause, why, reply.after))
 }
 
 /// What a `NotFoundException` found missing.
-fn missing(message: &str, action: u16) -> Scope {
+fn missing(message: &str) -> Cause {
     if message.contains("template") && !message.contains("configuration set") {
-        Scope::Action(action)
+        Cause::Template
     } else {
-        Scope::All
+        Cause::Setup
     }
 }
 

@@ -11,9 +11,9 @@ use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::aws::sign::sign;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
-use crate::mail::model::Outcome;
-use crate::mail::policy as verdict;
-use crate::mail::policy::{CallVerdict, Refusal, Remedies};
+use crate::mail::model::Cause;
+use crate::mail::policy;
+use crate::mail::policy::{CallVerdict, ErrorReply, Remedies};
 use ::http::{Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
@@ -147,8 +147,8 @@ impl Client {
             if reply.status.is_success() {
                 return read(&reply);
             }
-            let refusal = refusal(&reply, self.now(), verdict::clean);
-            match crate::send::ses::causes::call(&refusal, 0, tried) {
+            let refusal = refusal(&reply, self.now(), policy::clean);
+            match crate::send::ses::causes::call(&refusal, tried) {
                 CallVerdict::RefreshCredentials(_) => {
                     self.forget_credentials();
                     tried.refreshed = true;
@@ -182,9 +182,9 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn by(refusal: &Refusal, verdict: &CallVerdict) -> Refused {
+    fn by(refusal: &ErrorReply, verdict: &CallVerdict) -> Refused {
         let throttled =
-            matches!(verdict, CallVerdict::Each(Outcome::Retry { throttled: true, .. }));
+            matches!(verdict, CallVerdict::Each(refusal) if refusal.cause == Cause::Throttled);
         let text = refusal.message.chars().take(TEXT_LIMIT).collect();
         Refused { status: Some(refusal.status), code: refusal.code.clone(), text, throttled }
     }
@@ -237,14 +237,18 @@ fn read(reply: &Reply) -> Result<Value, Refused> {
 }
 
 /// The facts of a reply that is no success; `clean` takes out of its text what must not be shown.
-pub fn refusal(reply: &Reply, now: OffsetDateTime, clean: impl FnOnce(&str) -> String) -> Refusal {
+pub fn refusal(
+    reply: &Reply,
+    now: OffsetDateTime,
+    clean: impl FnOnce(&str) -> String,
+) -> ErrorReply {
     let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
     let message = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
-    Refusal {
+    ErrorReply {
         status: reply.status.as_u16(),
         code: crate::send::ses::causes::error_code(reply.header("x-amzn-errortype"), &body),
         message: clean(message.unwrap_or_default()),
-        after: verdict::wait_asked(
+        after: policy::wait_asked(
             reply.header("x-amz-retry-after"),
             reply.header("retry-after"),
             |text| (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok(),

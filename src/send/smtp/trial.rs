@@ -3,7 +3,8 @@
 use crate::edges::clock::Clock;
 use crate::edges::net::Watch;
 use crate::edges::stop::Stop;
-use crate::mail::model::{Outcome, Scope};
+use crate::mail::model::{Cause, Refusal};
+use crate::mail::policy;
 use crate::send::smtp::{Server, Session, Template, tls};
 use std::path::Path;
 
@@ -12,9 +13,9 @@ use std::path::Path;
 ///
 /// # Errors
 /// What would become of mails: held until a person changes something, or to be tried later.
-pub fn reach(server: &Server, clock: Clock, stop: &Stop) -> Result<bool, Outcome> {
+pub fn reach(server: &Server, clock: Clock, stop: &Stop) -> Result<bool, Refusal> {
     let tls = tls(server.ca.as_deref());
-    let tls = tls.map_err(|why| Outcome::Hold { scope: Scope::All, why })?;
+    let tls = tls.map_err(|why| policy::refusal(Cause::Setup, why, None))?;
     let session = Session::open(server, &tls, Watch::new(stop.clone(), clock.now));
     let session = session.map_err(|fault| crate::send::smtp::causes::outcome(&fault))?;
     let encrypted = session.is_encrypted();

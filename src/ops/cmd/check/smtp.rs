@@ -1,6 +1,6 @@
 //! What `send` and `run` need of an SMTP server.
 
-use crate::mail::model::Outcome;
+use crate::mail::policy;
 use crate::ops::cmd::check::Round;
 use crate::ops::cmd::{names, used_by};
 use crate::pump::system_clock;
@@ -26,16 +26,14 @@ pub(crate) fn check(round: &mut Round, server: &Server) {
             let advice = "use smtps:// or tls=required: mails hold secrets";
             round.checks.warning(NAME, detail, advice);
         }
-        Err(Outcome::Hold { why, .. } | Outcome::Reject { why }) => {
+        Err(refusal) if policy::held(refusal.cause, 0).is_some() => {
             let advice = "see MAILROOM_SMTP_URL: encryption, authorities (ca=FILE), user, password";
-            round.checks.misconfigured(NAME, format!("{place}: {why}"), advice);
+            round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
         }
-        Err(Outcome::Retry { why, .. }) => {
+        Err(refusal) => {
             let advice = "see that host, port and firewall are right, and that the server runs";
-            round.checks.unreachable(NAME, format!("{place}: {why}"), advice);
+            round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
         }
-        // No mail was spoken of.
-        Err(Outcome::Accepted { .. }) => {}
     }
     templates(round);
 }
