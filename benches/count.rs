@@ -14,7 +14,7 @@ use mailroom::edges::aws::Credentials;
 use mailroom::edges::aws::sign::sign;
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::window::Window;
-use mailroom::mail::wire;
+use mailroom::mail::wire::{Decode as _, csv};
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use zeroize::Zeroizing;
@@ -32,14 +32,14 @@ fn main() {
     let token = signer.sign(&action, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
-    wire::encode(&batch, &mut record);
+    csv::encode(&batch.messages, &mut record);
     match path.as_str() {
         "encode" => (0..times).for_each(|_| {
             record.clear();
-            wire::encode(black_box(&batch), &mut record);
+            csv::encode(black_box(&batch.messages), &mut record);
         }),
         "decode" => (0..times).for_each(|_| {
-            let read = wire::Decoder::new().push(black_box(&record)).1.unwrap();
+            let read = csv::Decoder::default().push(black_box(&record)).1.unwrap();
             assert_eq!(black_box(read).good.len(), 50);
         }),
         "sign" => (0..times).for_each(|_| {

@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixtures::{CODE, SECRET, batch, key, recovery};
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::window::Window;
-use mailroom::mail::wire;
+use mailroom::mail::wire::{Decode as _, csv};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -19,19 +19,19 @@ fn of_wire(criterion: &mut Criterion) {
     let token = key().signer().sign(&recovery(), &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
-    wire::encode(&batch, &mut record);
+    csv::encode(&batch.messages, &mut record);
     let mut group = criterion.benchmark_group("a record of 50");
     group.throughput(Throughput::Elements(50));
     let mut out = Vec::with_capacity(record.len());
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             out.clear();
-            wire::encode(black_box(&batch), &mut out);
+            csv::encode(black_box(&batch.messages), &mut out);
         });
     });
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
-            let read = wire::Decoder::new().push(black_box(&record)).1.unwrap();
+            let read = csv::Decoder::default().push(black_box(&record)).1.unwrap();
             assert_eq!(read.good.len(), 50);
             read
         });

@@ -1,6 +1,8 @@
 //! The queue in the database: one end of the pump.
 
+pub mod adopt;
 pub mod grants;
+pub mod lease;
 pub mod link;
 pub mod operate;
 pub mod preflight;

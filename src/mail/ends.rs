@@ -1,9 +1,8 @@
-//! Where messages come from, and where their outcomes go back to.
+//! Where messages come from, where they go to, and where their outcomes go back to.
 
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Outcome};
+use crate::mail::model::{Batch, Message, Outcome};
 use crate::mail::pace::Quota;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the pump wants next.
@@ -75,6 +74,67 @@ pub trait Source {
     fn close(&mut self) -> Result<(), Error>;
 }
 
+/// Where a message stood in the input: the number of its record, and its place in that, both from 1.
+pub type Place = (u64, usize);
+
+/// What becomes of messages that were read from a pipe, until they are settled.
+///
+/// All that was entered goes out in batches before more is: meanwhile the pipe fills, and its writer
+/// waits.
+pub trait Ledger {
+    /// Whether nobody else has what is entered here.
+    fn is_sole(&self) -> bool;
+
+    /// Enters messages. Gives those that are refused, with the reasons.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn enter(
+        &mut self,
+        messages: Vec<(Place, Message)>,
+    ) -> Result<Vec<(Place, Message, String)>, Error>;
+
+    /// How many messages wait to go out.
+    fn waiting(&self) -> usize;
+
+    /// Takes out what may go now; it may be nothing.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn next(&mut self, ask: &Ask) -> Result<Batch, Error>;
+
+    /// As [`Source::settle`]. Gives what is given up and must be kept for a person, with the reasons.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn settle(
+        &mut self,
+        batch: Batch,
+        outcomes: Vec<Outcome>,
+        probe: Duration,
+    ) -> Result<Vec<(Message, String)>, Error>;
+
+    /// Does what was put off, if it is time. Gives when there is something to do next.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn tend(&mut self) -> Result<Option<Instant>, Error>;
+
+    /// As [`Source::sent_by_slot`].
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        Ok(None)
+    }
+
+    /// Ends: nothing more goes out. Gives what waited and must be kept for a person.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn release(&mut self) -> Result<Vec<Message>, Error>;
+}
+
 /// The other end of the pump: hands a batch over and reports what was said of each message.
 pub trait Transport {
     /// Hands the batch over.
@@ -93,11 +153,4 @@ pub trait Transport {
     fn broken(&mut self) -> Option<Error> {
         None
     }
-}
-
-/// The text of a new lease: who, and a number that no other lease has. (The commands do not begin
-/// where there are no random numbers.)
-pub fn new_lease(holder: &str) -> Arc<str> {
-    let nonce = getrandom::u64().unwrap_or_default();
-    Arc::from(format!("{holder}:{}:{nonce:016x}", std::process::id()))
 }

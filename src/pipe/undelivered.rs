@@ -1,8 +1,12 @@
-//! `undelivered.csv`: what could not be delivered and has no database to wait in.
+//! `undelivered.csv`: what could not be delivered and has no database to wait in; in memory as long
+//! as the file cannot be written.
 //!
 //! In scope: appending records in the wire format, so that they can be read again with
-//! `mailroom send < undelivered.csv`. Out of scope: deciding what belongs here.
+//! `mailroom send < undelivered.csv`; trying again; saying what is kept where, and what could not
+//! be. Out of scope: deciding what belongs here.
 
+use crate::edges::log;
+use crate::mail::error::{Error, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
@@ -11,18 +15,31 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Name of the file in the output directory.
 pub const NAME: &str = "undelivered.csv";
+
+/// What waits in memory, in bytes, before nothing more is to be read.
+const LIMIT: usize = 1024 * 1024;
+
+/// Between two tries of a file that could not be written.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How often, and how long apart, the lock on the file is tried: two seconds in all.
 const TRIES: u32 = 40;
 const BETWEEN: Duration = Duration::from_millis(50);
 
-/// The file, which several processes may append to.
+/// The file, which several processes may append to, and what it did not take yet.
 pub struct Undelivered {
     path: PathBuf,
+    /// Whole records.
+    unwritten: Vec<u8>,
+    /// How many records those are.
+    count: usize,
+    retry_at: Option<Instant>,
+    /// Something belonged there.
+    used: bool,
 }
 
 impl Undelivered {
@@ -36,31 +53,104 @@ impl Undelivered {
     pub fn new(dir: &Path, input: impl AsFd, now: SystemTime) -> io::Result<Undelivered> {
         make_dir(dir)?;
         let path = dir.join(NAME);
-        let input = File::from(input.as_fd().try_clone_to_owned()?).metadata()?;
-        if let Ok(old) = fs::metadata(&path) {
+        let input = File::from(input.as_fd().try_clone_to_owned()?);
+        if path.exists() {
             let file = OpenOptions::new().append(true).open(&path).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", path.display()))
             })?;
-            if (old.dev(), old.ino()) == (input.dev(), input.ino()) {
+            if is_at(&input, &path)? {
                 // Who appends now has done so when the file has its new name.
                 let _alone = lock(file);
                 fs::rename(&path, free_name(dir, now))?;
             }
         }
-        Ok(Undelivered { path })
+        Ok(Undelivered { path, unwritten: Vec::new(), count: 0, retry_at: None, used: false })
     }
 
-    /// Appends whole records, ended by line feeds, and brings them to the disk. Those of other
-    /// processes stand before or behind them.
+    /// Keeps records for a person, each ended by its line feed and given with what the log is to say
+    /// of it; one that is empty is only spoken of. One write for all, as each waits for the disk.
+    pub fn keep(&mut self, records: Vec<(String, Vec<u8>)>, now: Instant) {
+        let before = self.count;
+        for (_, record) in records.iter().filter(|(_, record)| !record.is_empty()) {
+            self.unwritten.extend_from_slice(record);
+            self.count += 1;
+        }
+        let mut place = String::new();
+        if self.count > before {
+            self.used = true;
+            let written = self.write(before, now);
+            let path = self.path.display();
+            place = match written {
+                Ok(()) => format!("; kept in {path}"),
+                Err(error) => format!("; held in memory, for {path} cannot be written: {error}"),
+            };
+        }
+        for (what, record) in records {
+            let place = if record.is_empty() { "" } else { &place };
+            log::error("SEND", format_args!("{what}{place}"));
+        }
+    }
+
+    /// Tries the file again, if it is time. Gives when to do so next.
+    pub fn retry(&mut self, now: Instant) -> Option<Instant> {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            // It is tried again.
+            let _ = self.write(self.count, now);
+        }
+        self.retry_at
+    }
+
+    /// Whether no more may be read: there might be no place for it.
+    pub fn is_full(&self) -> bool {
+        self.unwritten.len() >= LIMIT
+    }
+
+    /// Where to look, if there is anything.
+    pub fn place(&self) -> Option<&Path> {
+        self.used.then_some(self.path.as_path())
+    }
+
+    /// Tries the file for the last time.
     ///
     /// # Errors
-    /// They were not all written.
-    pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
+    /// What is in memory is lost.
+    pub fn close(&mut self, now: Instant) -> Result<(), Error> {
+        let count = self.count;
+        let Err(error) = self.write(count, now) else { return Ok(()) };
+        // Said here, for the process may end with another error.
+        let path = self.path.display();
+        let what = format_args!("messages lost: {count}; {path} cannot be written: {error}");
+        log::error("SEND", what);
+        Err(Error::new(Kind::Io, "messages that could not be delivered could not be kept either"))
+    }
+
+    /// Writes what is in memory; says so of the first `waited` records.
+    fn write(&mut self, waited: usize, now: Instant) -> io::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        if let Err(error) = self.append() {
+            self.retry_at = Some(now + RETRY);
+            return Err(error);
+        }
+        (self.unwritten, self.count, self.retry_at) = (Vec::new(), 0, None);
+        if waited > 0 {
+            let path = self.path.display();
+            log::info("SEND", format_args!("messages from memory now kept in {path}: {waited}"));
+        }
+        Ok(())
+    }
+
+    /// Appends what is in memory and brings it to the disk. Records of other processes stand before
+    /// or behind.
+    fn append(&self) -> io::Result<()> {
         // Opened each time: it may have been given another name, to be read.
         let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
         for _ in 0..TRIES {
             match lock(open()?) {
-                Ok(mut file) if self.is_there(&file)? => return write(&mut file, records),
+                Ok(mut file) if is_at(&file, &self.path)? => {
+                    return append_whole(&mut file, &self.unwritten);
+                }
                 // It was given another name meanwhile, and nobody reads what comes at its end now.
                 Ok(_) => {}
                 // Whoever has the lock does not get on, or the file system has none. A mail kept
@@ -71,20 +161,14 @@ impl Undelivered {
                 Err(error) => return Err(error.into()),
             }
         }
-        write(&mut open()?, records)
+        append_whole(&mut open()?, &self.unwritten)
     }
+}
 
-    /// Whether the file still has its name.
-    fn is_there(&self, file: &File) -> io::Result<bool> {
-        let ours = file.metadata()?;
-        Ok(fs::metadata(&self.path)
-            .is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
-    }
-
-    /// The path, for messages.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
+/// Whether a file is the one that has this name now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
 }
 
 /// The lock on a file, which ends with it. Waits two seconds for somebody else who has it.
@@ -106,7 +190,7 @@ pub fn lock(mut file: File) -> Result<Flock<File>, Errno> {
 
 /// Appends these records, or takes off again what was written of them: half a record would spoil
 /// the next one.
-fn write(file: &mut File, records: &[u8]) -> io::Result<()> {
+fn append_whole(file: &mut File, records: &[u8]) -> io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(records).and_then(|()| file.sync_data());
     if written.is_err() {
@@ -122,8 +206,7 @@ fn write(file: &mut File, records: &[u8]) -> io::Result<()> {
 
 /// A name for a file that is to be read again, which no other file has.
 fn free_name(dir: &Path, now: SystemTime) -> PathBuf {
-    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut number = seconds;
+    let mut number = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     loop {
         let path = dir.join(format!("undelivered.{number}.csv"));
         if !path.exists() {

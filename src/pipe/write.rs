@@ -11,14 +11,13 @@ use crate::edges::stop::{GRACE, SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Cause, Outcome};
-use crate::mail::wire;
+use crate::mail::model::{Batch, Cause, Message, Outcome};
+use crate::pipe::poll::poll;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use rustix::io::ioctl_fionread;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 /// Bytes that POLLOUT promises a pipe has room for: PIPE_BUF of pipe(7).
@@ -27,19 +26,13 @@ const PIECE: usize = 4096;
 /// The first wait for a pipe to be empty; doubles to half a [`SLICE`].
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// The text that is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One CSV record a batch.
-    Csv,
-    /// One CloudEvents object a message; the name of the queue goes into their source.
-    CloudEvents(String),
-}
+/// Writes messages as text at the end of a buffer.
+pub type Encode = Box<dyn Fn(&[Message], &mut Vec<u8>)>;
 
 /// Batches go to a file, normally standard output.
 pub struct Pipe {
     output: File,
-    format: Format,
+    encode: Encode,
     stop: Stop,
     clock: Clock,
     is_file: bool,
@@ -52,19 +45,17 @@ pub struct Pipe {
 
 impl Pipe {
     /// Writes to `output`.
-    pub fn new(output: File, format: Format, stop: Stop, clock: Clock) -> Pipe {
-        let buffer = Vec::with_capacity(PIECE);
+    pub fn new(output: File, encode: Encode, stop: Stop, clock: Clock) -> Pipe {
         let is_file = output.metadata().is_ok_and(|found| found.is_file());
-        let capacity = fcntl(&output, FcntlArg::F_GETPIPE_SZ);
-        let capacity = capacity.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let capacity = fcntl(&output, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
         Pipe {
             output,
-            format,
+            encode,
             stop,
             clock,
             is_file,
-            capacity,
-            buffer,
+            capacity: usize::try_from(capacity).unwrap_or(0),
+            buffer: Vec::with_capacity(PIECE),
             stopped_at: None,
             broken: None,
         }
@@ -92,7 +83,7 @@ impl Pipe {
             self.wait_empty()?;
         }
         while *done < length {
-            if self.poll(SLICE)?.is_empty() {
+            if poll(&self.output, PollFlags::POLLOUT, SLICE)?.is_empty() {
                 self.waited()?;
                 continue;
             }
@@ -111,25 +102,13 @@ impl Pipe {
     fn wait_empty(&mut self) -> io::Result<()> {
         let mut glance = GLANCE;
         while ioctl_fionread(&self.output)? > 0 {
-            if self.poll(Duration::ZERO)?.contains(PollFlags::POLLERR) {
+            if poll(&self.output, PollFlags::empty(), glance)?.contains(PollFlags::POLLERR) {
                 break;
             }
             self.waited()?;
-            std::thread::sleep(glance);
             glance = (2 * glance).min(SLICE / 2);
         }
         Ok(())
-    }
-
-    /// What is ready within `time`: room for a piece, or an error.
-    fn poll(&self, time: Duration) -> io::Result<PollFlags> {
-        let mut fds = [PollFd::new(self.output.as_fd(), PollFlags::POLLOUT)];
-        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut fds, time) {
-            Ok(_) => Ok(fds[0].revents().unwrap_or(PollFlags::empty())),
-            Err(nix::errno::Errno::EINTR) => Ok(PollFlags::empty()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// A reader that does not read is no fault of ours, and a new process would not help.
@@ -147,20 +126,14 @@ impl Pipe {
 impl Transport for Pipe {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         self.buffer.clear();
-        match &self.format {
-            Format::Csv => wire::encode(batch, &mut self.buffer),
-            Format::CloudEvents(queue) => {
-                wire::events::encode(batch, queue, &mut self.buffer);
-            }
-        }
+        (self.encode)(&batch.messages, &mut self.buffer);
         let outcome = match self.write() {
             Ok(()) => Outcome::Accepted { provider_id: String::new() },
             Err(error) => {
-                let why = format!("writing the batch to standard output failed: {error}");
-                if !self.stop.requested() || error.kind() != io::ErrorKind::TimedOut {
-                    self.broken =
-                        Some(Error::io("writing the batch to standard output failed", error));
-                }
+                let stopped = self.stop.requested() && error.kind() == io::ErrorKind::TimedOut;
+                let error = Error::io("writing the batch to standard output failed", error);
+                let why = error.message.clone();
+                self.broken = (!stopped).then_some(error);
                 Outcome::refused(Cause::Output, why)
             }
         };

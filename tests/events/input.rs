@@ -5,9 +5,9 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Finished, Program};
 use crate::support::records::{activation, activations, record, token};
-use mailroom::mail::model::{Batch, Message, Ticket};
-use mailroom::mail::wire::events::{Decoder, encode};
-use mailroom::mail::wire::{RECORD_LIMIT, Record};
+use mailroom::mail::model::{Message, Ticket};
+use mailroom::mail::wire::cloudevents::{Decoder, encode};
+use mailroom::mail::wire::{Decode as _, RECORD_LIMIT, Record};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn lines(events: impl IntoIterator<Item = Value>) -> Vec<u8> {
 
 /// Reads `bytes` in pieces of these sizes, over and over, and then the end.
 fn read(bytes: &[u8], sizes: &[usize]) -> Vec<Record> {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::default();
     let mut records = Vec::new();
     let mut sizes = sizes.iter().copied().cycle();
     let mut rest = bytes;
@@ -60,10 +60,10 @@ proptest! {
             })
             .collect();
         let mut bytes = Vec::new();
-        encode(&Batch { messages: messages.clone() }, &queue, &mut bytes);
+        encode(&messages, &queue, &mut bytes);
         let records = read(&bytes, &sizes);
         prop_assert!(records.iter().all(|record| record.bad.is_empty()), "{records:?}");
-        let good: Vec<Message> = records.into_iter().flat_map(|record| record.good).collect();
+        let good: Vec<Message> = records.into_iter().flat_map(|record| record.good).map(|(_, message)| message).collect();
         prop_assert_eq!(good, messages);
     }
 
@@ -97,7 +97,7 @@ fn an_event_of_a_delivery_has_its_id_again_when_it_is_written_again() {
             ticket: Some(ticket),
         };
         let mut line = Vec::new();
-        encode(&Batch { messages: vec![message] }, "mailroom", &mut line);
+        encode(&[message], "mailroom", &mut line);
         line
     });
     assert_eq!(first, second);

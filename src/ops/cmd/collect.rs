@@ -3,10 +3,10 @@
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::mail::pace::Pace;
+use crate::mail::wire::{cloudevents, csv};
 use crate::ops::cmd::{become_daemon, link, log_configured, metrics, queue_settings, stream};
 use crate::ops::config::{Ack, Config, Format};
-use crate::pipe::write as pipe;
-use crate::pipe::write::Pipe;
+use crate::pipe::write::{Encode, Pipe};
 use crate::pump::{Pump, system_clock};
 use crate::queue::source::{OnAccept, QueueSource};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -29,14 +29,17 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         Ack::Written => OnAccept::Settle,
         Ack::Sent => OnAccept::Leave,
     };
-    let format = match config.format {
-        Format::Csv => pipe::Format::Csv,
-        Format::CloudEvents => pipe::Format::CloudEvents(config.queue.clone()),
+    let encode: Encode = match config.format {
+        Format::Csv => Box::new(csv::encode),
+        Format::CloudEvents => {
+            let queue = config.queue.clone();
+            Box::new(move |messages, out| cloudevents::encode(messages, &queue, out))
+        }
     };
     let settings = queue_settings(config, "collect", on_accept);
     Pump {
         source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
-        transport: Box::new(Pipe::new(output, format, stop.clone(), clock)),
+        transport: Box::new(Pipe::new(output, encode, stop.clone(), clock)),
         pace: Pace::unlimited(config.batch_limit),
         stop: stop.clone(),
         clock,

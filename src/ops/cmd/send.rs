@@ -1,16 +1,21 @@
 //! `mailroom send`: standard input, to the provider.
 
+use crate::edges::clock::Clock;
 use crate::edges::stop::Stop;
 use crate::edges::systemd as notify;
+use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
-use crate::mail::wire::{Reader, events};
+use crate::mail::wire::{Decode, cloudevents, csv};
 use crate::ops::cmd::{
     become_daemon, link, metrics, pace, stream, transport, unit, warn_of_short_lease,
 };
 use crate::ops::config::{Ack, Config, Format};
-use crate::pipe::read::{Acknowledge, Settings, StdinSource};
+use crate::pipe::read::PipeSource;
+use crate::pipe::read::input::Input;
+use crate::pipe::retry::MemoryLedger;
 use crate::pipe::undelivered::{Undelivered, lock};
 use crate::pump::{Pump, system_clock};
+use crate::queue::adopt::DatabaseLedger;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, OFlag};
 use std::fs::{File, OpenOptions};
@@ -24,22 +29,19 @@ const BATCH: usize = 50;
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let (input, alone) = input(config.ack)?;
     let metrics = metrics(config, "send");
-    let acknowledge = match config.ack {
-        Ack::Written => Acknowledge::Here,
+    let clock = system_clock();
+    let (ledger, overdue): (Box<dyn Ledger>, u8) = match config.ack {
+        // Nobody else has what it holds.
+        Ack::Written => (in_memory(config, clock), Kind::Io.exit_code()),
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
-            Acknowledge::Database(Box::new(link), config.lease)
+            let ledger = DatabaseLedger::new(link, config.lease, config.max_attempts, clock);
+            (Box::new(ledger), 0)
         }
-    };
-    let overdue = match config.ack {
-        // Nobody else has what it holds.
-        Ack::Written => Kind::Io.exit_code(),
-        Ack::Sent => 0,
     };
     become_daemon(stop, overdue)?;
     let transport = transport(config, stop)?;
-    let clock = system_clock();
     let undelivered =
         Undelivered::new(&config.output, input.as_fd(), (clock.wall)()).map_err(|error| {
             let what = "MAILROOM_SES_OUTPUT_PATH: cannot keep undelivered messages";
@@ -47,20 +49,15 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         })?;
     // A collector may bring its first batch in hours.
     notify::ready((clock.now)());
-    let templates = config.templates.clone();
-    let settings = Settings {
-        reader: match config.format {
-            Format::Csv => Reader::Records(Box::default()),
-            Format::CloudEvents => Reader::Events(events::Decoder::new()),
-        },
-        max_attempts: config.max_attempts,
-        acknowledge,
-        metrics: metrics.clone(),
-        alone,
-        known: Box::new(move |action| templates.name(action).is_some()),
+    let decoder: Box<dyn Decode> = match config.format {
+        Format::Csv => Box::<csv::Decoder>::default(),
+        Format::CloudEvents => Box::<cloudevents::Decoder>::default(),
     };
+    let input = Input::new(input, alone, decoder, stop.clone(), clock);
+    let source =
+        &mut PipeSource::new(input, ledger, undelivered, metrics.clone(), stop.clone(), clock);
     Pump {
-        source: &mut StdinSource::new(settings, input, undelivered, stop.clone(), clock),
+        source,
         transport,
         pace: pace(config, BATCH),
         stop: stop.clone(),
@@ -69,6 +66,13 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         unit: unit(config),
     }
     .run()
+}
+
+/// Without a database: a message of an action that has no template will never be sent.
+fn in_memory(config: &Config, clock: Clock) -> Box<dyn Ledger> {
+    let templates = config.templates.clone();
+    let known = Box::new(move |action| templates.name(action).is_some());
+    Box::new(MemoryLedger::new(known, config.max_attempts, clock))
 }
 
 /// Standard input as a file of our own, and no other of it: when that is closed, the writer is told.

@@ -2,8 +2,9 @@
 //!
 //! Out of scope: when to claim, and the statement (`db/queue/claim.rs`).
 
-use crate::mail::ends::{Ask, Next, new_lease};
+use crate::mail::ends::{Ask, Next};
 use crate::mail::error::Error;
+use crate::queue::lease::new_lease;
 use crate::queue::source::QueueSource;
 use crate::queue::store::{Claimed, Want};
 use std::time::Duration;

@@ -1,0 +1,252 @@
+//! Messages as CloudEvents 1.0 in JSON, one object a line; and back.
+//!
+//! In scope: what an event must have to be one of ours, and its message. A line is read as
+//! strictly as a CSV record, and one that is bad is kept as CSV. Out of scope: batches, for there
+//! are none here, and brokers.
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+
+use crate::mail::model::Message;
+use crate::mail::wire::csv::encode_fields;
+use crate::mail::wire::{CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_core::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// The attribute `type` of our events.
+pub const TYPE: &str = "mailroom.message";
+
+/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Writes each message as one event on a line of its own, at the end of `out`.
+///
+/// `id` is the delivery, so that an event that is written again can be told: the pair of `source`
+/// and `id` is the same.
+pub fn encode(messages: &[Message], queue: &str, out: &mut Vec<u8>) {
+    // `source` must be a URI reference.
+    let source = format!("/mailroom/{}", utf8_percent_encode(queue, UNRESERVED));
+    for message in messages {
+        let id = message.ticket.as_ref().map(|ticket| ticket.delivery).unwrap_or_default();
+        let event = json!({
+            "specversion": "1.0",
+            "id": id.to_string(),
+            "source": source,
+            "type": TYPE,
+            "subject": message.action.to_string(),
+            "datacontenttype": "application/json",
+            "data": {
+                "action": message.action,
+                "email": message.email,
+                "login": message.login,
+                "secret": message.token,
+                "code": message.code,
+            },
+        });
+        out.extend_from_slice(event.to_string().as_bytes());
+        out.push(b'\n');
+    }
+}
+
+/// Reads events from bytes as they come.
+#[derive(Default)]
+pub struct Decoder {
+    line: Vec<u8>,
+    /// Line feeds so far.
+    ended: u64,
+    /// Skipping to the next line feed, after a line that was too long.
+    skipping: bool,
+}
+
+impl Decode for Decoder {
+    /// Empty lines are no records.
+    fn push(&mut self, input: &[u8]) -> (usize, Option<Record>) {
+        let end = input.iter().position(|&byte| byte == b'\n');
+        let taken = end.map_or(input.len(), |end| end + 1);
+        let number = self.ended + 1;
+        self.ended += u64::from(end.is_some());
+        if self.skipping {
+            self.skipping = end.is_none();
+            return (taken, None);
+        }
+        let piece = &input[..end.unwrap_or(input.len())];
+        if self.line.len() + piece.len() > RECORD_LIMIT {
+            self.line = Vec::new();
+            self.skipping = end.is_none();
+            let why = format!("longer than {RECORD_LIMIT} bytes; skipped up to the next line feed");
+            return (taken, Some(Record::bad(number, why, Vec::new())));
+        }
+        self.line.extend_from_slice(piece);
+        if end.is_none() {
+            return (taken, None);
+        }
+        let line = self.line.trim_ascii();
+        let record = (!line.is_empty()).then(|| read(number, line));
+        self.line.clear();
+        (taken, record)
+    }
+
+    fn finish(&mut self) -> Option<Record> {
+        let cut = !std::mem::take(&mut self.line).trim_ascii().is_empty();
+        cut.then(|| Record::bad(self.ended + 1, CUT, Vec::new()))
+    }
+
+    fn counts(&self) -> &'static str {
+        "line"
+    }
+
+    fn is_batch(&self) -> bool {
+        false
+    }
+}
+
+/// Reads one line. A bad one is kept as CSV: of five fields, or of one, the line as it was.
+fn read(number: u64, line: &[u8]) -> Record {
+    let bad = |why, fields: &[&[u8]]| {
+        let mut raw = Vec::new();
+        encode_fields(fields.iter().copied(), &mut raw);
+        Record::bad(number, why, raw)
+    };
+    let fields = match fields(line) {
+        Ok(fields) => fields,
+        Err(why) => return bad(why, &[line]),
+    };
+    let fields = fields.each_ref().map(|field| field.as_bytes());
+    match message(fields) {
+        Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
+        Err(why) => bad(why, &fields),
+    }
+}
+
+/// The five fields of the message that an event holds.
+fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
+    let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
+    let Json(event) = serde_json::from_str(text).map_err(|error| match error.is_data() {
+        // Ours, but for its place in the line.
+        true => error.to_string().split(" at line").next().unwrap_or_default().to_owned(),
+        // Not in serde_json's own words: they may quote the line.
+        false => {
+            let hint = "; to read CSV: set MAILROOM_FORMAT=csv";
+            let hint = if text.starts_with('{') { "" } else { hint };
+            let (what, column) = (error.classify(), error.column());
+            format!("is not a JSON object: {what:?} at byte {column}{hint}")
+        }
+    })?;
+    let Value::Object(event) = event else { return Err("is not a JSON object".to_owned()) };
+    for name in ["specversion", "id", "source", "type"] {
+        match event.get(name) {
+            Some(Value::String(text)) if !text.is_empty() => {}
+            Some(_) => return Err(format!("the attribute {name} is not a text, or empty")),
+            None => return Err(format!("lacks {name}, which every CloudEvents event has")),
+        }
+    }
+    if event["specversion"] != "1.0" {
+        return Err("the specversion is not 1.0".to_owned());
+    }
+    if event["type"] != TYPE {
+        return Err(format!("the type is not {TYPE}"));
+    }
+    // An attribute that is null is as if it were not there.
+    let set = |name| event.get(name).filter(|value| !value.is_null());
+    if set("datacontenttype").is_some_and(|found| !found.as_str().is_some_and(is_json)) {
+        return Err("the datacontenttype is not application/json".to_owned());
+    }
+    if set("data_base64").is_some() {
+        let both = if event.contains_key("data") { "both data and " } else { "" };
+        return Err(format!("has {both}data_base64; the message must be an object in data alone"));
+    }
+    let Some(Value::Object(data)) = event.get("data") else {
+        return Err("its data is not an object".to_owned());
+    };
+    let action = match data.get("action") {
+        Some(Value::Number(number)) => number.to_string(),
+        _ => return Err("the action is not a number from 1 to 32767".to_owned()),
+    };
+    let text = |name: &str| match data.get(name) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("the {name} is not a text")),
+        None => Err(format!("its data lacks {name}")),
+    };
+    Ok([action, text("email")?, text("login")?, text("secret")?, text("code")?])
+}
+
+/// A JSON value without a key that stands twice in one object: readers differ in which value they
+/// take. <https://www.rfc-editor.org/rfc/rfc8259#section-4>
+struct Json(Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Json, D::Error> {
+        from.deserialize_any(Unique).map(Json)
+    }
+}
+
+struct Unique;
+
+impl<'de> Visitor<'de> for Unique {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Json(value))) = map.next_entry::<String, Json>()? {
+            if object.contains_key(&key) {
+                let what = format!("has the key {} twice in one object", named(&key));
+                return Err(A::Error::custom(what));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Json(value)) = seq.next_element()? {
+            array.push(value);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+/// A key as it may stand in the log: whole if it is a name, for it could be anything.
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#attribute-naming-convention>
+fn named(key: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if key.len() <= 20 && key.chars().all(plain) {
+        format!("{key:?}")
+    } else {
+        "\"…\"".to_owned()
+    }
+}
+
+/// Whether a media type, with or without parameters, is JSON's.
+fn is_json(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}

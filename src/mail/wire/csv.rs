@@ -1,0 +1,156 @@
+//! A batch as one CSV record, and back.
+//!
+//! [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180) with `,` and `"`, quoted only where needed,
+//! ended by a line feed; five fields a message: `action,email,login,secret,code`. In scope: bytes
+//! in, messages out, with positions in what is bad. Out of scope: reading and writing.
+
+use crate::mail::model::Message;
+use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
+use csv_core::ReadRecordResult;
+
+/// Most fields of a record: more messages than one batch may hold, so that it can be reported.
+const ENDS_LIMIT: usize = FIELDS * 1024;
+
+/// Writes messages as one CSV record at the end of `out`.
+pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
+    let numbers: Vec<String> = messages.iter().map(|m| m.action.to_string()).collect();
+    let fields = messages.iter().zip(&numbers).flat_map(|(message, action)| {
+        let Message { email, login, token, code, .. } = message;
+        [action, email, login, token, code].map(String::as_bytes)
+    });
+    encode_fields(fields, out);
+}
+
+/// Writes fields as one CSV record at the end of `out`.
+pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::Any(b'\n'))
+        .buffer_capacity(1024)
+        .from_writer(out);
+    // Writing into memory cannot fail, and records of any length are allowed one at a time.
+    let _ = writer.write_record(fields);
+    let _ = writer.flush();
+}
+
+/// Reads records from bytes as they come.
+pub struct Decoder {
+    reader: csv_core::Reader,
+    /// The fields of the record so far, without quotes and commas; `used` bytes of them are filled.
+    fields: Vec<u8>,
+    used: usize,
+    /// Where each field ends; `ended` of them are filled.
+    ends: Vec<usize>,
+    ended: usize,
+    number: u64,
+    /// After a record that was too long: the next line feed may stand within its quotes, and what
+    /// follows be a login that looks like a message.
+    lost: bool,
+}
+
+impl Default for Decoder {
+    /// A decoder that has seen nothing.
+    fn default() -> Decoder {
+        Decoder {
+            reader: csv_core::Reader::new(),
+            fields: vec![0; 4096],
+            used: 0,
+            ends: vec![0; 64 * FIELDS],
+            ended: 0,
+            number: 0,
+            lost: false,
+        }
+    }
+}
+
+impl Decoder {
+    fn read(&mut self, input: &[u8]) -> (ReadRecordResult, usize) {
+        let (fields, ends) = (&mut self.fields[self.used..], &mut self.ends[self.ended..]);
+        let (result, taken, used, ended) = self.reader.read_record(input, fields, ends);
+        (self.used, self.ended) = (self.used + used, self.ended + ended);
+        (result, taken)
+    }
+
+    /// Turns the record that just ended into messages.
+    fn take(&mut self) -> Record {
+        let ends = &self.ends[..self.ended];
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let fields = starts.zip(ends).map(|(start, &end)| &self.fields[start..end]);
+        let fields: Vec<&[u8]> = fields.collect();
+        let raw = |fields: &[&[u8]]| {
+            let mut raw = Vec::new();
+            encode_fields(fields.iter().copied(), &mut raw);
+            raw
+        };
+        let (messages, rest) = fields.as_chunks::<FIELDS>();
+        if !rest.is_empty() {
+            let mut why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
+            if fields[0].starts_with(b"{") {
+                why.push_str("; if it is a CloudEvents object: set MAILROOM_FORMAT=cloudevents");
+            }
+            return Record::bad(self.number, why, raw(&fields));
+        }
+        let mut record = Record { number: self.number, good: Vec::new(), bad: Vec::new() };
+        for (place, fields) in (1..).zip(messages) {
+            match message(*fields) {
+                Ok(message) => record.good.push((place, message)),
+                Err(why) => {
+                    record.bad.push(Bad { message: Some(place), why, raw: raw(fields) });
+                }
+            }
+        }
+        record
+    }
+}
+
+impl Decode for Decoder {
+    /// After a record that is too long all of `input` is taken, and nothing is read of it.
+    fn push(&mut self, input: &[u8]) -> (usize, Option<Record>) {
+        let mut done = 0;
+        while done < input.len() && !self.lost {
+            let (result, taken) = self.read(&input[done..]);
+            done += taken;
+            match result {
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
+                ReadRecordResult::OutputFull if self.used < RECORD_LIMIT => {
+                    self.fields.resize((self.fields.len() * 2).min(RECORD_LIMIT), 0);
+                }
+                ReadRecordResult::OutputEndsFull if self.ended < ENDS_LIMIT => {
+                    self.ends.resize((self.ends.len() * 2).min(ENDS_LIMIT), 0);
+                }
+                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                    self.number += 1;
+                    self.lost = true;
+                    let why = format!(
+                        "longer than {RECORD_LIMIT} bytes; where the next record begins cannot be \
+                         told, so nothing after it is read"
+                    );
+                    return (done, Some(Record::bad(self.number, why, Vec::new())));
+                }
+                ReadRecordResult::Record => {
+                    self.number += 1;
+                    let record = self.take();
+                    (self.used, self.ended) = (0, 0);
+                    return (done, Some(record));
+                }
+            }
+        }
+        (input.len(), None)
+    }
+
+    fn finish(&mut self) -> Option<Record> {
+        let whole = self.lost || matches!(self.read(&[]).0, ReadRecordResult::End);
+        (!whole).then(|| Record::bad(self.number + 1, CUT, Vec::new()))
+    }
+
+    fn counts(&self) -> &'static str {
+        "record"
+    }
+
+    fn is_batch(&self) -> bool {
+        true
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost
+    }
+}
