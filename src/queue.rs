@@ -6,6 +6,7 @@ pub mod lease;
 pub mod link;
 pub mod operate;
 pub mod preflight;
+pub mod schema;
 pub mod settle;
 pub mod snapshot;
 pub mod source;

@@ -34,7 +34,7 @@ fn collect(database: &Database) -> Program {
 #[test]
 fn the_sdk_of_cloudevents_reads_what_collect_writes() {
     let database = Database::empty();
-    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
+    mailroom::queue::schema::up(&mut database.client()).unwrap();
     let queue = "Post & Büro/1";
     database.run(&format!("ALTER TYPE job_type ADD VALUE '{queue}'"));
     database.run(&format!(

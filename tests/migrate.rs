@@ -3,9 +3,9 @@
 use crate::support::cluster::Database;
 use crate::support::dump;
 use crate::support::program::{Program, wait_until};
-use mailroom::edges::pg::migrate;
-use mailroom::edges::pg::migrate::Change;
+use mailroom::edges::pg::migrate::{Change, Step};
 use mailroom::mail::error::Kind;
+use mailroom::queue::schema as migrate;
 
 const ORIGINAL: &str = include_str!("fixtures/original.sql");
 
@@ -17,7 +17,7 @@ const ROWS: &str = "
     UPDATE tokens SET consumed_at = 1700000000 WHERE id IN (3, 6);
     UPDATE jobs SET last_seq = 2";
 
-fn versions(steps: &[migrate::Step], change: Change) -> Vec<i64> {
+fn versions(steps: &[Step], change: Change) -> Vec<i64> {
     steps.iter().filter(|step| step.change == change).map(|step| step.version).collect()
 }
 
@@ -298,7 +298,7 @@ fn a_collector_that_ends_after_going_down_does_not_move_the_cursor_past_what_was
     assert_eq!(down.code, Some(0), "{}", down.log);
     assert_eq!(collect.stop().code, Some(0));
     assert_eq!(database.number("SELECT last_seq FROM jobs"), 0);
-    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
+    mailroom::queue::schema::up(&mut database.client()).unwrap();
     assert_eq!(database.in_state("pending"), 3);
 }
 

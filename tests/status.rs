@@ -319,7 +319,7 @@ fn a_database_that_is_away_not_migrated_or_without_the_queue_is_told() {
 fn watching_goes_on_while_the_database_is_away() {
     let cluster = Cluster::start(&[]);
     let database = Database { name: "postgres".to_owned(), url: cluster.url("postgres") };
-    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
+    mailroom::queue::schema::up(&mut database.client()).unwrap();
     let watch = Program::new(&["status", "--watch", "--json"]).on(&database).start();
     watch.wait_lines(1);
     cluster.control(&["stop", "-m", "fast"]);

@@ -9,7 +9,6 @@ pub mod target;
 mod tls;
 mod watchdog;
 
-pub use migrate::NEWEST as SCHEMA_VERSION;
 pub use postgres::{Client, Error as StatementError};
 pub(crate) use sql::statement;
 
@@ -17,11 +16,6 @@ use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
 use crate::edges::stop::Stop;
-use postgres::error::SqlState;
-
-/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
-/// the queue's, so that whoever asks sees who listens, whatever their role.
-pub(crate) const LISTENER: i32 = 0x6d61_696c;
 
 /// Connects to the first place of `target` that takes us: looks names up, reads the certificates
 /// (so that renewed ones are seen), and opens a session. No step takes longer than the connect
@@ -31,10 +25,4 @@ pub(crate) const LISTENER: i32 = 0x6d61_696c;
 /// `Lost` if it may work later, `Denied` if a person must change something.
 pub fn connect(target: &Target, stop: &Stop) -> Result<Session, Fault> {
     Session::open(&conninfo::resolve(target)?, &tls::connector(target)?, stop)
-}
-
-/// Whether a statement waited for a lock longer than its connection waits: `lock_timeout`.
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-pub fn is_locked_out(error: &StatementError) -> bool {
-    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }

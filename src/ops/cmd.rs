@@ -18,10 +18,10 @@ use crate::edges::aws::credentials::{Failure, Keeper, Outside};
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::http::Http;
 use crate::edges::log;
+use crate::edges::pg::conninfo;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
-use crate::edges::pg::{conninfo, migrate as migrate_schema};
 use crate::edges::stop::Stop;
 use crate::edges::{pg as db, signal, systemd as notify};
 use crate::mail::counts::Metrics;
@@ -35,6 +35,7 @@ use crate::pump::system_clock;
 use crate::queue::link;
 use crate::queue::link::Link;
 use crate::queue::operate;
+use crate::queue::schema;
 use crate::queue::source::{OnAccept, Retention, Settings};
 use crate::send::WORST;
 use crate::send::ses::client::Client;
@@ -205,7 +206,7 @@ fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error
     let mut session = db::connect(&target, stop).map_err(unusable)?;
     let queue = config.queue.as_str();
     let sound = session.call(STEP, |client| {
-        let current = migrate_schema::require_current(client);
+        let current = schema::require_current(client);
         let exists = match &current {
             Ok(()) => operate::exists(client, queue)?,
             Err(_) => true,

@@ -5,7 +5,7 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::pg::is_locked_out;
+use crate::edges::pg::fault::is_locked_out;
 use crate::mail::ends::{Ask, Ledger, Place};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Scope, Settlement, shown};

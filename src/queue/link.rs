@@ -9,12 +9,13 @@ use crate::edges::log;
 use crate::edges::pg::fault;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Client, StatementError, migrate};
+use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::error::{Error, Kind};
 use crate::queue::grants;
+use crate::queue::schema;
 use crate::queue::store as queue;
 use crate::queue::store::Statements;
 use std::time::{Duration, Instant};
@@ -157,7 +158,7 @@ impl Link {
         if let Some(channel) = &self.settings.channel {
             session.listen(channel)?;
         }
-        let sound = session.call(STATEMENT, |client| Ok(migrate::require_current(client)))?;
+        let sound = session.call(STATEMENT, |client| Ok(schema::require_current(client)))?;
         sound.map_err(|error| match error.kind {
             Kind::Config => Failure::Config(error.message),
             _ => Failure::Passing(error.message),

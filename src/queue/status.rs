@@ -4,7 +4,7 @@
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
 use crate::edges::pg::statement;
-use crate::edges::pg::{LISTENER, SCHEMA_VERSION};
+use crate::queue::schema;
 use crate::queue::snapshot::{Listener, Pause, Reason, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
 
@@ -26,7 +26,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut found = Snapshot {
         queue: queue.to_owned(),
         time: row.try_get("now")?,
-        schema_version: SCHEMA_VERSION,
+        schema_version: schema::NEWEST,
         last_seq: row.try_get("last_seq")?,
         ..Snapshot::default()
     };
@@ -37,7 +37,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     waiting(&mut reading, queue, &mut found)?;
     ended(&mut reading, queue, &mut found)?;
     found.listeners = reading
-        .query(statement!("sql/status/listeners.sql"), &[&LISTENER, &queue])?
+        .query(statement!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
         .iter()
         .map(listener)
         .collect::<Result<_, Error>>()?;

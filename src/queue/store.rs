@@ -136,7 +136,9 @@ fn count(value: usize) -> i64 {
 /// # Errors
 /// As the statement.
 pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
-    client.query(statement!("sql/announce.sql"), &[&crate::edges::pg::LISTENER, &queue]).map(drop)
+    client
+        .query(statement!("sql/announce.sql"), &[&crate::queue::schema::LISTENER, &queue])
+        .map(drop)
 }
 
 impl Statements {

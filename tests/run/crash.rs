@@ -147,7 +147,7 @@ fn outcomes_that_cannot_be_written_down_now_are_written_when_the_database_is_bac
     // What was committed must outlast the crash of the server.
     let cluster = Cluster::start(&["synchronous_commit = on"]);
     let database = Database { name: "postgres".into(), url: cluster.url("postgres") };
-    mailroom::edges::pg::migrate::up(&mut database.client()).unwrap();
+    mailroom::queue::schema::up(&mut database.client()).unwrap();
     let endpoint = Endpoint::start();
     database.accounts("user", LIMIT as u32);
     let running = in_call(&endpoint, 1500, run(&database, &endpoint));

@@ -157,7 +157,7 @@ impl Cluster {
         let mut client = crate::support::cluster::connect(&self.url("postgres")).unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         let database = Database { name: name.to_owned(), url: self.url(name) };
-        mailroom::edges::pg::migrate::up(&mut database.client()).expect("the migrations run");
+        mailroom::queue::schema::up(&mut database.client()).expect("the migrations run");
         database
     }
 
@@ -216,7 +216,7 @@ impl Database {
         static TEMPLATE: OnceLock<String> = OnceLock::new();
         let template = TEMPLATE.get_or_init(|| {
             let database = Database::empty();
-            mailroom::edges::pg::migrate::up(&mut database.client()).expect("the migrations run");
+            mailroom::queue::schema::up(&mut database.client()).expect("the migrations run");
             database.name
         });
         Database::create(template)

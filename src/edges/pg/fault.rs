@@ -3,7 +3,7 @@
 //!
 //! The server's DETAIL is left out: it may quote a row, and rows hold secrets.
 
-use postgres::error::DbError;
+use postgres::error::{DbError, SqlState};
 use std::error::Error as _;
 use std::fmt;
 
@@ -25,6 +25,33 @@ pub enum Fault {
     Denied(String),
     /// This statement failed and the connection stands; it may work later (a timeout, a deadlock).
     Statement(String),
+}
+
+impl Fault {
+    /// A statement for people failed while `what` was done: for those that run under no deadline
+    /// and log no rows. A server that refuses is a matter of configuration; one that is gone is not.
+    pub(crate) fn failed(what: &str, error: &postgres::Error) -> Fault {
+        let Some(refusal) = error.as_db_error() else {
+            return Fault::Lost(format!("{what}: {error}"));
+        };
+        let state = refusal.code().code();
+        let mut text = format!("{what}: {} ({state})", refusal.message());
+        // That of a constraint quotes a row, and rows hold secrets.
+        let detail = refusal.detail().filter(|_| !state.starts_with("23"));
+        for more in [detail, refusal.hint()].into_iter().flatten() {
+            text += &format!("; {more}");
+        }
+        Fault::Denied(text)
+    }
+
+    /// The same, with more text.
+    pub(crate) fn and(self, more: &str) -> Fault {
+        match self {
+            Fault::Lost(text) => Fault::Lost(text + more),
+            Fault::Denied(text) => Fault::Denied(text + more),
+            Fault::Statement(text) => Fault::Statement(text + more),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -125,4 +152,10 @@ fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
         }
         _ => Fault::Statement(text),
     }
+}
+
+/// Whether a statement waited for a lock longer than its connection waits: `lock_timeout`.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub fn is_locked_out(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }

@@ -1,56 +1,40 @@
-//! The versions of the schema: the SQL, which of it a database has, and the way from one to
-//! another.
+//! The versions of a schema: which of them a database has, and the way from one to another.
 //!
-//! In scope: the files of `migrations/`, the table `schema_migrations` and the advisory lock, all
-//! three as golang-migrate has them, so that either tool can be used on the same database.
-//! Out of scope: connecting, and saying anything; a caller gets steps and errors.
+//! In scope: the table `schema_migrations` and the advisory lock, both as golang-migrate has them,
+//! so that either tool can be used on the same database. Out of scope: what the versions are,
+//! connecting, and saying anything; a caller gets steps and faults.
 //! <https://github.com/golang-migrate/migrate/blob/master/MIGRATIONS.md>
 
-mod alone;
-mod history;
-mod loss;
+mod lock;
+mod state;
 
-use crate::edges::pg::statement;
-use crate::mail::error::{Error, Kind};
-use alone::alone;
-use history::{Found, Home, ensure_table, is_at, read, record};
-pub use loss::loss;
+use crate::edges::pg::fault::{Fault, is_locked_out};
+use lock::alone;
 use postgres::Client;
-use postgres::error::{ErrorPosition, SqlState};
+use postgres::error::ErrorPosition;
+use state::{NOTHING, State};
 
-/// One version of the schema.
-struct Migration {
-    version: i64,
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
+/// One version of a schema.
+pub struct Migration {
+    /// From 0, without a gap.
+    pub version: i64,
+    /// Such as `init`.
+    pub name: &'static str,
+    /// The way up from the version before: SQL that is one transaction.
+    pub up: &'static str,
+    /// The way back to it: SQL that is one transaction.
+    pub down: &'static str,
 }
 
-macro_rules! migration {
-    ($version:literal, $name:literal) => {
-        Migration {
-            version: $version,
-            name: $name,
-            up: statement!(concat!("../../../migrations/", $version, "_", $name, ".up.sql")),
-            down: statement!(concat!("../../../migrations/", $version, "_", $name, ".down.sql")),
-        }
-    };
+/// A schema that is kept by migrations.
+pub struct Schema {
+    /// All versions, ascending.
+    pub migrations: &'static [Migration],
+    /// The tables and types by which an installation is known that has no record of its version:
+    /// then it has version 0. The search path finds it by the first, a table, whose owner owns the
+    /// record too.
+    pub signs: &'static [&'static str],
 }
-
-/// All versions, ascending. Each file is one transaction.
-const MIGRATIONS: &[Migration] = &[
-    migration!(0, "init"),
-    migration!(1, "harden"),
-    migration!(2, "deliveries"),
-    migration!(3, "operate"),
-    migration!(4, "upkeep"),
-];
-
-/// The version that this program works with.
-pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
-
-/// golang-migrate's number for "nothing applied": in the table only while it is dirty.
-const NOTHING: i64 = -1;
 
 /// What was done with one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +47,7 @@ pub enum Change {
     Recorded,
 }
 
-/// One step that [`up`] or [`down`] made.
+/// One step that [`Schema::up`] or [`Schema::down`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The version.
@@ -74,9 +58,11 @@ pub struct Step {
     pub change: Change,
 }
 
-/// What [`status`] found.
+/// What [`Schema::status`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// The database.
+    pub database: String,
     /// The schema that holds the tables, or would.
     pub schema: String,
     /// The version in force; `None`: nothing is applied.
@@ -91,155 +77,143 @@ pub struct Status {
     pub known: Vec<(i64, &'static str, bool)>,
 }
 
-/// Brings the schema to [`NEWEST`] and says which steps that took; none if it was there.
-///
-/// Tables of version 0 that were made without a tool are recognised and taken over.
-///
-/// # Errors
-/// The schema is dirty or newer than this program, a migration failed, or the server did not let
-/// us. What failed was rolled back.
-pub fn up(client: &mut Client) -> Result<Vec<Step>, Error> {
-    alone(client, |client, home| {
-        let found = prepare(client, home)?;
-        let mut steps = Vec::new();
-        if let (Some(version), false) = (found.version, found.recorded) {
-            record(client, home, version, false)?;
-            let name = name_of(version);
-            steps.push(Step { version, name, change: Change::Recorded });
-        }
-        let start = found.version.unwrap_or(NOTHING);
-        let mut current = start;
-        for migration in MIGRATIONS.iter().filter(|m| m.version > start) {
-            run(client, home, migration, Change::Applied, current, migration.version)?;
-            current = migration.version;
-            steps.push(migration.step(Change::Applied));
-        }
-        Ok(steps)
-    })
-}
-
-/// Takes the last `steps` versions back (`None`: one) and says which those were. Fewer when there
-/// are no more.
-///
-/// # Errors
-/// As [`up`].
-pub fn down(client: &mut Client, steps: Option<u32>) -> Result<Vec<Step>, Error> {
-    alone(client, |client, home| {
-        let found = prepare(client, home)?;
-        let start = found.version.unwrap_or(NOTHING);
-        let mut current = start;
-        let mut done = Vec::new();
-        let wanted = steps.unwrap_or(1) as usize;
-        for migration in MIGRATIONS.iter().rev().filter(|m| m.version <= start).take(wanted) {
-            let target = MIGRATIONS.iter().map(|m| m.version).rfind(|v| *v < migration.version);
-            let target = target.unwrap_or(NOTHING);
-            run(client, home, migration, Change::Reverted, current, target)?;
-            current = target;
-            done.push(migration.step(Change::Reverted));
-        }
-        Ok(done)
-    })
-}
-
-/// Says which version the database has. Changes nothing.
-///
-/// # Errors
-/// The database cannot be asked, or its `schema_migrations` is another tool's.
-pub fn status(client: &mut Client) -> Result<Status, Error> {
-    let home = Home::find(client)?;
-    let found = read(client, &home)?;
-    let applied = |version| found.version.is_some_and(|current| version <= current);
-    Ok(Status {
-        schema: home.schema,
-        version: found.version,
-        dirty: found.dirty,
-        recorded: found.recorded,
-        newest: NEWEST,
-        known: MIGRATIONS.iter().map(|m| (m.version, m.name, applied(m.version))).collect(),
-    })
-}
-
-/// Writes `version` down as the one in force, clean, without running anything; -1: nothing is
-/// applied.
-///
-/// # Errors
-/// The version is not one of ours (a usage error), or the server did not let us.
-pub fn force(client: &mut Client, version: i64) -> Result<(), Error> {
-    if version != NOTHING && !MIGRATIONS.iter().any(|m| m.version == version) {
-        return Err(Error::usage(format!(
-            "there is no version {version} of the schema: give one from 0 to {NEWEST}, \
-             or -1 for nothing applied"
-        )));
+impl Schema {
+    /// The version that this program works with.
+    pub fn newest(&self) -> i64 {
+        self.migrations.last().map_or(NOTHING, |migration| migration.version)
     }
-    alone(client, |client, home| {
-        ensure_table(client, home)?;
-        record(client, home, version, false)
-    })
-}
 
-/// Makes sure that this program and the database speak of the same schema. Changes nothing.
-///
-/// # Errors
-/// [`Kind::Config`] if they do not, with the version found, the version needed and what to do.
-pub fn require_current(client: &mut Client) -> Result<(), Error> {
-    if is_at(client, NEWEST) {
-        return Ok(());
+    /// Brings the schema to the newest version and says which steps that took; none if it was
+    /// there.
+    ///
+    /// Tables of version 0 that were made without a tool are recognised and taken over.
+    ///
+    /// # Errors
+    /// `Denied`: the schema is dirty or newer than this program, a migration failed, or the server
+    /// did not let us. `Statement`: somebody's lock was in the way. What failed was rolled back.
+    pub fn up(&self, client: &mut Client) -> Result<Vec<Step>, Fault> {
+        alone(client, self.signs, |client, found| {
+            self.prepare(client, found)?;
+            let start = found.number();
+            let mut steps = Vec::new();
+            if found.version.is_some() && !found.recorded {
+                found.record(client, start, false)?;
+                let original = self.migrations.iter().find(|one| one.version == start);
+                steps.extend(original.map(|one| one.step(Change::Recorded)));
+            }
+            for migration in self.migrations.iter().filter(|one| one.version > start) {
+                run(client, found, migration, Change::Applied)?;
+                steps.push(migration.step(Change::Applied));
+            }
+            Ok(steps)
+        })
     }
-    let home = Home::find(client)?;
-    let found = read(client, &home)?;
-    refuse_dirty_or_newer(&home, &found)?;
-    let have = match found.version {
-        Some(version) if version == NEWEST => return Ok(()),
-        Some(version) if found.recorded => format!("version {version}"),
-        Some(version) => format!("version {version}, made without a migration tool"),
-        None => "none".to_owned(),
-    };
-    Err(Error::config(format!(
-        "the mailroom schema in database \"{}\" (schema \"{}\") is not up to date: found {have}, \
-         version {NEWEST} is needed. Run: mailroom migrate up",
-        home.database, home.schema
-    )))
+
+    /// Takes the last `steps` versions back and says which those were. Fewer when there are no
+    /// more.
+    ///
+    /// # Errors
+    /// As [`Schema::up`].
+    pub fn down(&self, client: &mut Client, steps: u32) -> Result<Vec<Step>, Fault> {
+        alone(client, self.signs, |client, found| {
+            self.prepare(client, found)?;
+            let applied = self.migrations.iter().rev().filter(|one| one.version <= found.number());
+            let mut done = Vec::new();
+            for migration in applied.take(steps as usize) {
+                run(client, found, migration, Change::Reverted)?;
+                done.push(migration.step(Change::Reverted));
+            }
+            Ok(done)
+        })
+    }
+
+    /// Says which version the database has. Changes nothing.
+    ///
+    /// # Errors
+    /// The database cannot be asked, or its `schema_migrations` is another tool's.
+    pub fn status(&self, client: &mut Client) -> Result<Status, Fault> {
+        let found = State::read(client, self.signs)?;
+        let known = |one: &Migration| (one.version, one.name, one.version <= found.number());
+        Ok(Status {
+            known: self.migrations.iter().map(known).collect(),
+            database: found.database,
+            schema: found.schema,
+            version: found.version,
+            dirty: found.dirty,
+            recorded: found.recorded,
+            newest: self.newest(),
+        })
+    }
+
+    /// Writes `version` down as the one in force, clean, without running anything; -1: nothing is
+    /// applied.
+    ///
+    /// # Errors
+    /// The server did not let us.
+    pub fn force(&self, client: &mut Client, version: i64) -> Result<(), Fault> {
+        alone(client, self.signs, |client, found| {
+            found.ensure_table(client, self.neighbour())?;
+            found.record(client, version, false)
+        })
+    }
+
+    /// Makes sure that this program and the database speak of the same schema. Changes nothing.
+    ///
+    /// # Errors
+    /// `Denied` if they do not, with the version found, the version needed and what to do.
+    pub fn require_current(&self, client: &mut Client) -> Result<(), Fault> {
+        let found = State::read(client, self.signs)?;
+        self.refuse_dirty_or_newer(&found)?;
+        let newest = self.newest();
+        let have = match found.version {
+            Some(version) if version == newest => return Ok(()),
+            Some(version) if found.recorded => format!("version {version}"),
+            Some(version) => format!("version {version}, made without a migration tool"),
+            None => "none".to_owned(),
+        };
+        Err(Fault::Denied(format!(
+            "the mailroom schema in database \"{}\" (schema \"{}\") is not up to date: found \
+             {have}, version {newest} is needed. Run: mailroom migrate up",
+            found.database, found.schema
+        )))
+    }
+
+    fn neighbour(&self) -> &str {
+        self.signs.first().copied().unwrap_or_default()
+    }
+
+    /// Makes sure that what was found is sound, and that its version can be written down.
+    fn prepare(&self, client: &mut Client, found: &State) -> Result<(), Fault> {
+        self.refuse_dirty_or_newer(found)?;
+        found.ensure_table(client, self.neighbour())
+    }
+
+    fn refuse_dirty_or_newer(&self, found: &State) -> Result<(), Fault> {
+        let (version, newest, schema) = (found.number(), self.newest(), &found.schema);
+        if found.dirty {
+            return Err(Fault::Denied(format!(
+                "the schema \"{schema}\" is dirty at version {version} (version {newest} is \
+                 needed): a migration towards it broke off. Each migration is one transaction: if \
+                 its changes are there, run: mailroom migrate force {version}; if not, force the \
+                 version before it; then run: mailroom migrate up"
+            )));
+        }
+        if version > newest {
+            return Err(Fault::Denied(format!(
+                "the schema \"{schema}\" has version {version}, but this mailroom knows only up \
+                 to {newest}: install the newer mailroom, or take the schema back with that one \
+                 (mailroom migrate down {})",
+                version - newest
+            )));
+        }
+        Ok(())
+    }
 }
 
 impl Migration {
     fn step(&self, change: Change) -> Step {
         Step { version: self.version, name: self.name, change }
     }
-}
-
-fn name_of(version: i64) -> &'static str {
-    MIGRATIONS.iter().find(|m| m.version == version).map_or("", |m| m.name)
-}
-
-fn refuse_dirty_or_newer(home: &Home, found: &Found) -> Result<(), Error> {
-    let version = found.version.unwrap_or(NOTHING);
-    if found.dirty {
-        return Err(Error::config(format!(
-            "the schema \"{}\" is dirty at version {version} (version {NEWEST} is needed): a \
-             migration towards it broke off. Each migration is one transaction: if its changes \
-             are there, run: mailroom migrate force {version}; if not, force the version before \
-             it; then run: mailroom migrate up",
-            home.schema
-        )));
-    }
-    if version > NEWEST {
-        return Err(Error::config(format!(
-            "the schema \"{}\" has version {version}, but this mailroom knows only up to \
-             {NEWEST}: install the newer mailroom, or take the schema back with that one \
-             (mailroom migrate down {})",
-            home.schema,
-            version - NEWEST
-        )));
-    }
-    Ok(())
-}
-
-/// The state to start from, under the lock, once it is known to be sound.
-fn prepare(client: &mut Client, home: &Home) -> Result<Found, Error> {
-    let found = read(client, home)?;
-    refuse_dirty_or_newer(home, &found)?;
-    ensure_table(client, home)?;
-    Ok(found)
 }
 
 /// Runs one file between the two writes of the dirty flag.
@@ -249,96 +223,45 @@ fn prepare(client: &mut Client, home: &Home) -> Result<Found, Error> {
 /// lost connection, after which nobody knows, leaves the flag.
 fn run(
     client: &mut Client,
-    home: &Home,
+    home: &State,
     migration: &Migration,
     change: Change,
-    from: i64,
-    to: i64,
-) -> Result<(), Error> {
-    let (sql, way) = match change {
-        Change::Reverted => (migration.down, "down"),
-        Change::Applied | Change::Recorded => (migration.up, "up"),
+) -> Result<(), Fault> {
+    let version = migration.version;
+    let (sql, way, from, to) = match change {
+        Change::Reverted => (migration.down, "down", version, version - 1),
+        Change::Applied | Change::Recorded => (migration.up, "up", version - 1, version),
     };
-    record(client, home, to, true)?;
+    home.record(client, to, true)?;
     let Err(error) = client.batch_execute(sql) else {
-        return record(client, home, to, false);
+        return home.record(client, to, false);
     };
-    let file = format!("{}_{}.{way}.sql", migration.version, migration.name);
     let undone = error.as_db_error().is_some()
         && client.batch_execute("ROLLBACK").is_ok()
-        && record(client, home, from, false).is_ok();
-    let locked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
-    let what = if undone && locked {
-        "somebody's transaction has a lock on the tables; nothing was kept; run the same command \
-         again when it has ended"
-    } else if undone {
-        "nothing of it was kept; remove the cause and run the same command again"
-    } else {
-        "it is not known whether it was committed, and the schema is marked dirty; \
-         see: mailroom migrate status"
+        && home.record(client, from, false).is_ok();
+    let locked = is_locked_out(&error);
+    let what = match (undone, locked) {
+        (true, true) => {
+            "somebody's transaction has a lock on the tables; nothing was kept; run the same \
+             command again when it has ended"
+        }
+        (true, false) => "nothing of it was kept; remove the cause and run the same command again",
+        (false, _) => {
+            "it is not known whether it was committed, and the schema is marked dirty; \
+             see: mailroom migrate status"
+        }
     };
-    let mut said = failed(&format!("migration {file} failed"), &error);
-    if let Some(line) = line_of(sql, &error) {
-        said.message += &format!(", line {line}");
+    let file = format!("migration {version}_{}.{way}.sql failed", migration.name);
+    let line = line_of(sql, &error).map(|line| format!(", line {line}")).unwrap_or_default();
+    match Fault::failed(&file, &error).and(&format!("{line}; {what}")) {
+        Fault::Denied(text) if locked => Err(Fault::Statement(text)),
+        fault => Err(fault),
     }
-    said.message += &format!("; {what}");
-    if locked {
-        said.kind = Kind::Temporary;
-    }
-    Err(said)
 }
 
 /// The line of `sql` that the server complains about, from 1.
 fn line_of(sql: &str, error: &postgres::Error) -> Option<usize> {
-    match error.as_db_error()?.position()? {
-        ErrorPosition::Original(at) => {
-            let before = (*at as usize).saturating_sub(1);
-            Some(sql.chars().take(before).filter(|c| *c == '\n').count() + 1)
-        }
-        ErrorPosition::Internal { .. } => None,
-    }
-}
-
-/// What the server said, with what was being done. A server that refuses is a matter of
-/// configuration; one that is gone is not.
-fn failed(what: &str, error: &postgres::Error) -> Error {
-    match error.as_db_error() {
-        Some(db) => {
-            let mut message = format!("{what}: {} ({})", db.message(), db.code().code());
-            // That of a constraint quotes a row, and rows hold secrets.
-            if let Some(detail) = db.detail().filter(|_| !db.code().code().starts_with("23")) {
-                message += &format!("; {detail}");
-            }
-            if let Some(hint) = db.hint() {
-                message += &format!("; {hint}");
-            }
-            Error::config(message)
-        }
-        None => Error::new(Kind::Unavailable, format!("{what}: {error}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_is_one_transaction() {
-        for migration in MIGRATIONS {
-            for sql in [migration.up, migration.down] {
-                let lines: Vec<&str> =
-                    sql.lines().filter(|l| !l.is_empty() && !l.starts_with("--")).collect();
-                assert_eq!(lines.first(), Some(&"BEGIN ISOLATION LEVEL READ COMMITTED;"));
-                assert_eq!(lines.last(), Some(&"COMMIT;"));
-                assert_eq!(sql.matches("COMMIT;").count(), 1);
-            }
-        }
-    }
-
-    #[test]
-    fn versions_ascend_without_a_gap() {
-        for (expected, migration) in (0..).zip(MIGRATIONS) {
-            assert_eq!(migration.version, expected);
-        }
-    }
+    let ErrorPosition::Original(at) = error.as_db_error()?.position()? else { return None };
+    let before = sql.chars().take((*at as usize).saturating_sub(1));
+    Some(before.filter(|c| *c == '\n').count() + 1)
 }

@@ -2,7 +2,6 @@
 
 use crate::edges::pg as db;
 use crate::edges::pg::fault;
-use crate::edges::pg::migrate;
 use crate::edges::pg::migrate::{Change, Status, Step};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
@@ -13,6 +12,7 @@ use crate::ops::cmd::{print, target, unusable};
 use crate::ops::config::Config;
 use crate::queue::grants;
 use crate::queue::grants::Given;
+use crate::queue::schema;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -37,10 +37,10 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
         .call(LIMIT, |client| {
             Ok(match what {
                 Migrate::Grants { .. } => Ok(String::new()),
-                Migrate::Up => migrate::up(client).map(|steps| told(&steps)),
+                Migrate::Up => schema::up(client).map(|steps| told(&steps)),
                 Migrate::Down { steps, yes } => down(client, steps, yes),
-                Migrate::Status => migrate::status(client).map(|status| shown(&status)),
-                Migrate::Force(version) => migrate::force(client, version)
+                Migrate::Status => schema::status(client).map(|status| shown(&status)),
+                Migrate::Force(version) => schema::force(client, version)
                     .map(|()| format!("recorded version {version} as applied and clean\n")),
             })
         })
@@ -58,18 +58,18 @@ fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<()
 }
 
 fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {
-    if let Some(lost) = migrate::loss(client, steps)?
+    if let Some(lost) = schema::loss(client, steps)?
         && !yes
     {
         return Err(Error::usage(format!(
             "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
         )));
     }
-    migrate::down(client, Some(steps)).map(|steps| told(&steps))
+    schema::down(client, Some(steps)).map(|steps| told(&steps))
 }
 
 fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {
-    session.call(LIMIT, |client| Ok(migrate::require_current(client))).map_err(unusable)??;
+    session.call(LIMIT, |client| Ok(schema::require_current(client))).map_err(unusable)??;
     match session.call(LIMIT, |client| grants::give(client, role, operator)).map_err(unusable)? {
         Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
         Given::NotOurs(missing) => Err(Error::config(format!(

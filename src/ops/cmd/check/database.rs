@@ -1,10 +1,10 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg as db;
+use crate::edges::pg::fault;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Place, Target, TlsMode};
-use crate::edges::pg::{fault, migrate};
 use crate::ops::cmd::check::{APART, Round, ahead, apart};
 use crate::ops::cmd::{STEP, target};
 use crate::ops::screen::clean;
@@ -12,7 +12,7 @@ use crate::pump::system_clock;
 use crate::queue::preflight;
 use crate::queue::preflight::Facts;
 use crate::queue::source::Retention;
-use crate::queue::{grants, operate};
+use crate::queue::{grants, operate, schema};
 use std::time::Duration;
 
 /// How long a notification may take.
@@ -138,8 +138,8 @@ fn privacy(mode: TlsMode, tls: Option<&str>, near: bool) -> Result<String, Strin
 /// Schema, queue and grants: what a daemon looks at when it connects. Gives whether the schema is
 /// the one that is needed.
 fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
-    match session.call(STEP, |client| Ok(migrate::require_current(client))) {
-        Ok(Ok(())) => round.checks.ok("schema", format!("version {}", db::SCHEMA_VERSION)),
+    match session.call(STEP, |client| Ok(schema::require_current(client))) {
+        Ok(Ok(())) => round.checks.ok("schema", format!("version {}", schema::NEWEST)),
         Ok(Err(error)) => {
             let advice = match error.message.contains("mailroom migrate grants") {
                 true => "",

@@ -1,0 +1,170 @@
+//! Where the tables are, and what `schema_migrations` says of them.
+//!
+//! In scope: finding the schema of an installation, reading and writing the version. Out of
+//! scope: what a version means.
+
+use crate::edges::pg::fault::Fault;
+use postgres::Client;
+use postgres::error::SqlState;
+
+/// golang-migrate's number for "nothing applied": in the table only while it is dirty.
+pub(crate) const NOTHING: i64 = -1;
+
+/// An installation, or the place where one would be made.
+pub(crate) struct State {
+    pub(crate) database: String,
+    pub(crate) schema: String,
+    /// The schema's name as SQL wants it.
+    pub(crate) quoted: String,
+    /// `schema.schema_migrations`, as SQL wants it.
+    table: String,
+    exists: bool,
+    /// The version in force.
+    pub(crate) version: Option<i64>,
+    /// Whether a migration broke off and left its traces.
+    pub(crate) dirty: bool,
+    /// Whether the version is written down.
+    pub(crate) recorded: bool,
+}
+
+/// The schema is the one in which the search path finds `$1`, if everything of `$2` is beside it (each
+/// table is a type too); else the one where new tables go.
+const FIND: &str = "
+    SELECT current_database()::text, n.nspname::text, quote_ident(n.nspname),
+        m.oid IS NOT NULL,
+        2 = (SELECT count(*) FROM pg_attribute
+             WHERE attrelid = m.oid AND NOT attisdropped
+                AND (attname, atttypid) IN (('version', 'int8'::regtype), ('dirty', 'bool'::regtype))),
+        ours.oid IS NOT NULL,
+        current_setting('server_version_num')::int,
+        current_setting('server_encoding')
+    FROM (SELECT 1) one
+    LEFT JOIN LATERAL (
+        SELECT t.relnamespace AS oid FROM pg_class t
+        WHERE t.oid = to_regclass($1) AND cardinality($2::text[]) =
+            (SELECT count(*) FROM pg_type y
+             WHERE y.typnamespace = t.relnamespace AND y.typname::text = ANY ($2))
+    ) ours ON true
+    JOIN pg_namespace n ON n.oid = coalesce(ours.oid,
+        (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))
+    LEFT JOIN pg_class m ON m.relnamespace = n.oid AND m.relname = 'schema_migrations'";
+
+impl State {
+    /// Reads it; `signs` are the tables and types by which an installation is known.
+    pub(crate) fn read(client: &mut Client, signs: &[&str]) -> Result<State, Fault> {
+        let row = client
+            .query_opt(FIND, &[&signs.first(), &signs])
+            .map_err(|error| Fault::failed("cannot look for the mailroom schema", &error))?
+            .ok_or_else(|| {
+                Fault::Denied(
+                    "no schema of the search path exists, so there is nowhere to look for tables: \
+                     create the schema, or change search_path"
+                        .to_owned(),
+                )
+            })?;
+        let (server, encoding): (i32, String) = (row.get(6), row.get(7));
+        if server < 130_000 {
+            return Err(Fault::Denied(format!(
+                "the server is PostgreSQL {}; mailroom needs 13 or later",
+                server / 10_000
+            )));
+        }
+        let (database, quoted): (String, String) = (row.get(0), row.get(2));
+        // Others cannot hold every text that comes.
+        if encoding != "UTF8" {
+            return Err(Fault::Denied(format!(
+                "the database \"{database}\" is encoded in {encoding}; mailroom needs one in UTF8 \
+                 (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
+            )));
+        }
+        let (exists, sound, original): (bool, bool, bool) = (row.get(3), row.get(4), row.get(5));
+        let mut state = State {
+            database,
+            schema: row.get(1),
+            table: format!("{quoted}.schema_migrations"),
+            quoted,
+            exists,
+            version: original.then_some(0),
+            dirty: false,
+            recorded: false,
+        };
+        if exists && !sound {
+            return Err(Fault::Denied(format!(
+                "{} belongs to another migration tool (no version bigint and dirty boolean): give \
+                 mailroom a schema of its own, and name it in search_path",
+                state.table
+            )));
+        }
+        if exists {
+            state.read_version(client)?;
+        }
+        Ok(state)
+    }
+
+    fn read_version(&mut self, client: &mut Client) -> Result<(), Fault> {
+        let sql = format!("SELECT version, dirty FROM {} LIMIT 1", self.table);
+        let row = client.query_opt(&sql, &[]).map_err(|error| {
+            let right = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+            let advice = "; let the owner of the tables run: mailroom migrate grants ROLE";
+            Fault::failed(&format!("cannot read {}", self.table), &error).and(if right {
+                advice
+            } else {
+                ""
+            })
+        })?;
+        if let Some(row) = row {
+            self.version = Some(row.get(0)).filter(|version| *version != NOTHING);
+            self.dirty = row.get(1);
+            self.recorded = true;
+        }
+        Ok(())
+    }
+
+    /// The version in force as golang-migrate writes it.
+    pub(crate) fn number(&self) -> i64 {
+        self.version.unwrap_or(NOTHING)
+    }
+
+    /// Makes `schema_migrations` if it is not there; its owner is that of `neighbour`, if there is
+    /// such a table.
+    pub(crate) fn ensure_table(&self, client: &mut Client, neighbour: &str) -> Result<(), Fault> {
+        if self.exists {
+            return Ok(());
+        }
+        let table = &self.table;
+        let sql = format!(
+            "CREATE TABLE {table} (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
+             DO $$
+             DECLARE
+                owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class
+                               WHERE oid = to_regclass('{neighbour}'));
+             BEGIN
+                IF owner <> current_user AND current_setting('is_superuser') = 'on' THEN
+                    EXECUTE format('ALTER TABLE schema_migrations OWNER TO %I', owner);
+                END IF;
+             END $$"
+        );
+        let done = client.batch_execute(&sql);
+        done.map_err(|error| Fault::failed(&format!("cannot create {table}"), &error))
+    }
+
+    /// Replaces the row of `schema_migrations`; no row stands for a clean [`NOTHING`].
+    pub(crate) fn record(
+        &self,
+        client: &mut Client,
+        version: i64,
+        dirty: bool,
+    ) -> Result<(), Fault> {
+        let table = &self.table;
+        let mut sql = format!("BEGIN; DELETE FROM {table};");
+        if dirty || version != NOTHING {
+            sql += &format!("INSERT INTO {table} (version, dirty) VALUES ({version}, {dirty});");
+        }
+        sql += "COMMIT";
+        client.batch_execute(&sql).map_err(|error| {
+            // An open, failed transaction would refuse everything after it.
+            let _ = client.batch_execute("ROLLBACK");
+            Fault::failed(&format!("cannot write to {table}"), &error)
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! Our schema: its versions, and what they are known by.
+//!
+//! Out of scope: how a database gets from one to another.
+
+use crate::edges::pg::fault::Fault;
+use crate::edges::pg::migrate::{Migration, Schema, Status, Step};
+use crate::edges::pg::{Client, statement};
+use crate::mail::error::{Error, Kind};
+
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            up: statement!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
+            down: statement!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
+        }
+    };
+}
+
+/// The version that this program works with.
+pub const NEWEST: i64 = 4;
+
+const SCHEMA: Schema = Schema {
+    migrations: &[
+        migration!(0, "init"),
+        migration!(1, "harden"),
+        migration!(2, "deliveries"),
+        migration!(3, "operate"),
+        migration!(4, "upkeep"),
+    ],
+    signs: &["tokens", "accounts", "jobs", "job_type"],
+};
+
+/// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
+/// the queue's, so that whoever asks sees who listens, whatever their role.
+pub const LISTENER: i32 = 0x6d61_696c;
+
+/// Brings the schema to [`NEWEST`]; gives the steps that took.
+///
+/// # Errors
+/// As [`Schema::up`]; of kind `Temporary` if it can be done later.
+pub fn up(client: &mut Client) -> Result<Vec<Step>, Error> {
+    SCHEMA.up(client).map_err(error)
+}
+
+/// Takes the last `steps` versions back (`None`: one); gives the steps that took.
+///
+/// # Errors
+/// As [`up`].
+pub fn down(client: &mut Client, steps: Option<u32>) -> Result<Vec<Step>, Error> {
+    SCHEMA.down(client, steps.unwrap_or(1)).map_err(error)
+}
+
+/// Says which version the database has.
+///
+/// # Errors
+/// As [`Schema::status`].
+pub fn status(client: &mut Client) -> Result<Status, Error> {
+    SCHEMA.status(client).map_err(error)
+}
+
+/// Writes `version` down as the one in force; -1: nothing is applied.
+///
+/// # Errors
+/// Of kind `Usage` if it is not one of ours; else as [`Schema::force`].
+pub fn force(client: &mut Client, version: i64) -> Result<(), Error> {
+    if !(-1..=NEWEST).contains(&version) {
+        return Err(Error::usage(format!(
+            "there is no version {version} of the schema: give one from 0 to {NEWEST}, \
+             or -1 for nothing applied"
+        )));
+    }
+    SCHEMA.force(client, version).map_err(error)
+}
+
+/// Makes sure that this program and the database speak of the same schema.
+///
+/// # Errors
+/// Of kind `Config` if they do not, with what to do.
+pub fn require_current(client: &mut Client) -> Result<(), Error> {
+    SCHEMA.require_current(client).map_err(error)
+}
+
+/// What would be lost if the last `steps` versions were taken back, for people; `None`: no accounts
+/// and no tokens, because the first version, which made their tables, stays.
+///
+/// # Errors
+/// As [`status`], or the tables cannot be read.
+pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
+    let found = status(client)?;
+    let applied = found.known.iter().filter(|(_, _, applied)| *applied).count();
+    if applied == 0 || (steps as usize) < applied {
+        return Ok(None);
+    }
+    let sql = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM tokens)";
+    let row = client.query_one(sql, &[]);
+    let row =
+        row.map_err(|cause| error(Fault::failed("counting what would be dropped", &cause)))?;
+    let count = |index: usize| row.try_get::<_, i64>(index).unwrap_or_default();
+    let (accounts, tokens) = (count(0), count(1));
+    Ok(Some(format!(
+        "the tables accounts (rows: {accounts}), tokens (rows: {tokens}) and jobs of database \
+         \"{}\", schema \"{}\"",
+        found.database, found.schema
+    )))
+}
+
+fn error(fault: Fault) -> Error {
+    match fault {
+        Fault::Denied(text) => Error::config(text),
+        Fault::Lost(text) => Error::new(Kind::Unavailable, text),
+        Fault::Statement(text) => Error::new(Kind::Temporary, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_one_transaction() {
+        for migration in SCHEMA.migrations {
+            for sql in [migration.up, migration.down] {
+                let lines: Vec<&str> =
+                    sql.lines().filter(|l| !l.is_empty() && !l.starts_with("--")).collect();
+                assert_eq!(lines.first(), Some(&"BEGIN ISOLATION LEVEL READ COMMITTED;"));
+                assert_eq!(lines.last(), Some(&"COMMIT;"));
+                assert_eq!(sql.matches("COMMIT;").count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn versions_ascend_without_a_gap_to_the_newest() {
+        for (expected, migration) in (0..).zip(SCHEMA.migrations) {
+            assert_eq!(migration.version, expected);
+        }
+        assert_eq!(SCHEMA.newest(), NEWEST);
+    }
+}
