@@ -10,8 +10,8 @@ mod fixtures;
 
 use fixtures::{CODE, SECRET, batch, key, recovery};
 use http::Request;
-use mailroom::edges::aws::Credentials;
-use mailroom::edges::aws::sign::sign;
+
+use mailroom::edges::aws::sign::{Credentials, sign};
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::window::Window;
 use mailroom::mail::wire::{Decode as _, csv};

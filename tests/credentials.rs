@@ -8,7 +8,8 @@ mod roles;
 mod running;
 
 use crate::support::cloud::{Cloud, SECRET, SESSION};
-use mailroom::edges::aws::credentials::{Failure, Keeper, Outside};
+use mailroom::edges::aws::credentials::Keeper;
+use mailroom::edges::aws::credentials::source::{Failure, Outside};
 use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use std::sync::Arc;

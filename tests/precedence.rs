@@ -5,9 +5,10 @@ mod table;
 
 use crate::support::cloud::{Cloud, SECRET};
 use crate::support::python;
-use mailroom::edges::aws::Shared;
-use mailroom::edges::aws::credentials::{Failure, Keeper, Outside};
+use mailroom::edges::aws::credentials::Keeper;
+use mailroom::edges::aws::credentials::source::{Failure, Outside};
 use mailroom::edges::aws::endpoint::Endpoint;
+use mailroom::edges::aws::shared::Shared;
 use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use serde_json::{Value, json};
@@ -90,7 +91,7 @@ fn our_settings(variables: Vec<(String, String)>) -> String {
         Err(why) => return format!("error: {why}"),
     };
     let shared = Shared::read(&*outside.variables).unwrap();
-    let bundle = shared.variable(&*outside.variables, "AWS_CA_BUNDLE");
+    let bundle = shared.setting("AWS_CA_BUNDLE");
     format!("{} {} {}", endpoint.region, endpoint.url, bundle.as_deref().unwrap_or("-"))
 }
 

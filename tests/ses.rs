@@ -8,7 +8,8 @@ mod table;
 mod way;
 
 use crate::support::endpoint::Endpoint;
-use mailroom::edges::aws::credentials::{Keeper, Outside};
+use mailroom::edges::aws::credentials::Keeper;
+use mailroom::edges::aws::credentials::source::Outside;
 use mailroom::edges::aws::endpoint::Endpoint as Place;
 use mailroom::edges::clock::Clock;
 use mailroom::edges::http::Http;

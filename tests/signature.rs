@@ -2,8 +2,9 @@
 
 use crate::support::python;
 use mailroom::edges::aws::endpoint::{Endpoint, Service};
-use mailroom::edges::aws::sign::sign;
-use mailroom::edges::aws::{Credentials, Shared};
+use mailroom::edges::aws::shared::Shared;
+use mailroom::edges::aws::sign::{Credentials, sign};
+
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
@@ -153,7 +154,7 @@ fn our_endpoints_are_those_of_botocore() {
             _ => None,
         };
         let service = if case["service"] == "sts" { Service::Sts } else { Service::Ses };
-        let ours = Endpoint::of(service, &variables, &Shared::read(&variables).unwrap());
+        let ours = Endpoint::of(service, &Shared::read(&variables).unwrap());
         assert_eq!(Some(ours.unwrap().url.as_str()), theirs.as_str(), "{case}");
     }
 }

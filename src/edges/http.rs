@@ -79,6 +79,14 @@ pub fn is_plain(url: &Uri) -> bool {
     })
 }
 
+/// The start of URLs, without a slash at its end: http or https, plain as [`is_plain`] has it, and
+/// with no query.
+pub fn base(text: &str) -> Option<&str> {
+    let url: Uri = text.parse().ok()?;
+    let fits = matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none();
+    (fits && is_plain(&url)).then(|| text.trim_end_matches('/'))
+}
+
 /// Makes requests, one at a time; connections are kept and used again. Clones share them.
 #[derive(Clone)]
 pub struct Http {

@@ -13,9 +13,10 @@ mod template;
 mod transports;
 mod verify;
 
-use crate::edges::aws::Shared;
-use crate::edges::aws::credentials::{Failure, Keeper, Outside};
+use crate::edges::aws::credentials::Keeper;
+use crate::edges::aws::credentials::source::{Failure, Outside};
 use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::aws::shared::Shared;
 use crate::edges::http::Http;
 use crate::edges::log;
 use crate::edges::pg::conninfo;
@@ -308,7 +309,7 @@ fn log_configured(config: &Config) {
 /// The way to AWS, and who we are there.
 fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
     let shared = Shared::read(&env).map_err(Error::config)?;
-    let variables = |name: &str| shared.variable(&env, name);
+    let variables = |name: &str| shared.setting(name);
     let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
     let keeper = Keeper::new(Outside {
         variables: Box::new(env),

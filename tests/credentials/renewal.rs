@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::support::cloud::{Answer, Cloud, document};
-use mailroom::edges::aws::credentials::Failure;
+use mailroom::edges::aws::credentials::source::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

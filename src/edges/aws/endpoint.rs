@@ -4,8 +4,8 @@
 //! calling.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 
-use crate::edges::aws::{Shared, Variables, is_true, value};
-use crate::edges::http::is_plain;
+use crate::edges::aws::shared::{Shared, Variables};
+use crate::edges::http::base;
 
 /// Where to send requests and which region to sign them for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Endpoint {
     /// # Errors
     /// As of [`Endpoint::of`].
     pub fn read(variables: &Variables) -> Result<Endpoint, String> {
-        Endpoint::of(Service::Ses, variables, &Shared::read(variables)?)
+        Endpoint::of(Service::Ses, &Shared::read(variables)?)
     }
 
     /// The endpoint of a service as it is asked for: AWS_ENDPOINT_URL_SERVICE, AWS_ENDPOINT_URL,
@@ -50,43 +50,40 @@ impl Endpoint {
     ///
     /// # Errors
     /// Names the variable or setting at fault and says what is expected.
-    pub fn of(
-        service: Service,
-        variables: &Variables,
-        shared: &Shared,
-    ) -> Result<Endpoint, String> {
-        let both = |name: &str| shared.variable(variables, name);
-        let region = region(&both)?;
-        let fips = is_true(&both, "AWS_USE_FIPS_ENDPOINT");
-        let dual = is_true(&both, "AWS_USE_DUALSTACK_ENDPOINT");
-        let ignored = is_true(&both, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-        let configured = if ignored { None } else { configured(service, variables, shared)? };
-        if let Some((name, url)) = configured {
-            for (asked, other) in [(fips, "FIPS"), (dual, "DUALSTACK")] {
-                if asked {
-                    return Err(format!("{name} and AWS_USE_{other}_ENDPOINT exclude each other"));
-                }
+    pub fn of(service: Service, shared: &Shared) -> Result<Endpoint, String> {
+        let region = region(shared)?;
+        let fips = shared.is_true("AWS_USE_FIPS_ENDPOINT");
+        let dual = shared.is_true("AWS_USE_DUALSTACK_ENDPOINT");
+        let Some((name, url)) = configured(service, shared)? else {
+            let host = host(service, &region, fips, dual)?;
+            return Ok(Endpoint { url: format!("https://{host}"), region });
+        };
+        for (asked, other) in [(fips, "FIPS"), (dual, "DUALSTACK")] {
+            if asked {
+                return Err(format!("{name} and AWS_USE_{other}_ENDPOINT exclude each other"));
             }
-            return Ok(Endpoint { region, url: custom(&name, &url)? });
         }
-        let host = host(service, &region, fips, dual)?;
-        Ok(Endpoint { url: format!("https://{host}"), region })
+        match base(&url) {
+            Some(url) => Ok(Endpoint { region, url: url.to_owned() }),
+            None => {
+                Err(format!("{name} is not a URL such as https://email.eu-west-1.amazonaws.com"))
+            }
+        }
     }
 }
 
 /// The URL that somebody set, and where.
-fn configured(
-    service: Service,
-    variables: &Variables,
-    shared: &Shared,
-) -> Result<Option<(String, String)>, String> {
+fn configured(service: Service, shared: &Shared) -> Result<Option<(String, String)>, String> {
+    if shared.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        return Ok(None);
+    }
     let (variable, section) = service.names();
     for name in [variable, "AWS_ENDPOINT_URL"] {
-        if let Some(url) = value(variables, name) {
+        if let Some(url) = shared.variable(name) {
             return Ok(Some((name.to_owned(), url)));
         }
     }
-    let profile = shared.profile();
+    let profile = &shared.profile;
     if let Some(url) = shared.service(section, "endpoint_url")? {
         return Ok(Some((format!("{section}'s endpoint_url for the profile {profile:?}"), url)));
     }
@@ -95,31 +92,18 @@ fn configured(
 }
 
 /// AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1.
-fn region(variables: &Variables) -> Result<String, String> {
-    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-        if let Some(region) = value(variables, name) {
-            let fits =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            // It becomes a part of the host's name.
-            if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
-                return Err(format!(
-                    "{name} (or the profile's region): {region:?} is not a region, such as eu-west-1"
-                ));
-            }
-            return Ok(region);
-        }
+fn region(shared: &Shared) -> Result<String, String> {
+    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let found = names.iter().find_map(|name| Some((name, shared.setting(name)?)));
+    let Some((name, region)) = found else { return Ok("us-east-1".to_owned()) };
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    // It becomes a part of the host's name.
+    if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
+        return Err(format!(
+            "{name} (or the profile's region): {region:?} is not a region, such as eu-west-1"
+        ));
     }
-    Ok("us-east-1".to_owned())
-}
-
-fn custom(name: &str, url: &str) -> Result<String, String> {
-    let expected = || format!("{name} is not a URL such as https://email.eu-west-1.amazonaws.com");
-    let uri: http::Uri = url.parse().map_err(|_| expected())?;
-    let scheme = uri.scheme_str().unwrap_or_default();
-    if !is_plain(&uri) || uri.query().is_some() || !matches!(scheme, "http" | "https") {
-        return Err(expected());
-    }
-    Ok(url.trim_end_matches('/').to_owned())
+    Ok(region)
 }
 
 /// The host of a service in a region. The partitions are those of botocore's `partitions.json`;

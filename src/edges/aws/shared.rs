@@ -1,19 +1,19 @@
-//! The shared files `config` and `credentials`, and the profile that is in use.
+//! The variables of AWS, the shared files `config` and `credentials`, and the profile in use.
 //!
 //! In scope: where the files are, what a profile in them sets. Out of scope: what the settings
 //! mean. Whatever can be read is read as botocore reads it.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>
 
-mod ini;
-mod words;
-
-use crate::edges::aws::{Variables, value};
-use ini::Section;
+use crate::edges::aws::ini;
+use crate::edges::aws::ini::Section;
+use crate::edges::aws::words::split;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-pub use words::split;
 use zeroize::Zeroizing;
+
+/// How variables are looked up by name: in the process's environment, or a test's list.
+pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// The longest file that is read.
 const LONGEST: u64 = 1024 * 1024;
@@ -27,37 +27,72 @@ const SETTINGS: &[(&str, &str)] = &[
     ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"),
     ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint"),
     ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file"),
+    ("AWS_ROLE_ARN", "role_arn"),
+    ("AWS_ROLE_SESSION_NAME", "role_session_name"),
 ];
 
-/// Both files, and which profile is in use.
-pub struct Shared {
-    profile: String,
-    config: Content,
-    credentials: Content,
+/// The variables, both files, and which profile is in use.
+pub struct Shared<'a> {
+    variables: &'a Variables<'a>,
+    /// The name of the profile in use.
+    pub profile: String,
+    /// The file `config`.
+    pub config: Profiles,
+    /// The file `credentials`.
+    pub credentials: Profiles,
 }
 
 /// One file.
-struct Content {
-    sections: Vec<Section>,
+#[derive(Default)]
+pub struct Profiles {
+    /// By the name of their profile. The last one counts, if several stand for the same.
+    profiles: Vec<Section>,
+    services: Vec<Section>,
     /// Its path, with why it says nothing, if so.
-    told: String,
+    place: String,
 }
 
-impl Shared {
+impl Profiles {
+    /// What a profile sets, blank values aside.
+    pub fn get(&self, profile: &str, name: &str) -> Option<&str> {
+        find(&self.profiles, profile)?.get(name).filter(|text| !text.trim().is_empty())
+    }
+}
+
+fn find<'a>(sections: &'a [Section], name: &str) -> Option<&'a Section> {
+    sections.iter().rfind(|section| section.name == name)
+}
+
+impl<'a> Shared<'a> {
     /// Reads AWS_CONFIG_FILE (else `~/.aws/config`) and AWS_SHARED_CREDENTIALS_FILE (else
     /// `~/.aws/credentials`); the profile is that of AWS_DEFAULT_PROFILE, AWS_PROFILE, else
     /// `default`. A file that is not there or may not be read counts as empty.
     ///
     /// # Errors
     /// A file with a mistake, and where; a profile that is asked for but not there.
-    pub fn read(variables: &Variables) -> Result<Shared, String> {
+    pub fn read(variables: &'a Variables<'a>) -> Result<Shared<'a>, String> {
         let names = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
         let chosen = names.iter().find_map(|name| Some((*name, value(variables, name)?)));
-        let shared = Shared {
+        let config = load(variables, "AWS_CONFIG_FILE", ".aws/config")?;
+        let mut shared = Shared {
+            variables,
             profile: chosen.as_ref().map_or("default", |(_, profile)| profile).to_owned(),
-            config: load(variables, "AWS_CONFIG_FILE", ".aws/config")?,
+            config: Profiles { place: config.place, ..Profiles::default() },
             credentials: load(variables, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?,
         };
+        for mut section in config.profiles {
+            let of = |kind| named(&section.name, kind);
+            let (sections, name) = match (section.name == "default", of("profile"), of("services"))
+            {
+                (true, ..) => (&mut shared.config.profiles, "default".to_owned()),
+                (_, Some(name), _) => (&mut shared.config.profiles, name),
+                (.., Some(name)) => (&mut shared.config.services, name),
+                _ => continue,
+            };
+            section.name = name;
+            sections.push(section);
+        }
         match chosen {
             Some((name, profile)) if !shared.has(&profile) => {
                 Err(format!("{name}: there is no profile {profile:?} in {}", shared.files()))
@@ -66,42 +101,37 @@ impl Shared {
         }
     }
 
-    /// The name of the profile in use.
-    pub fn profile(&self) -> &str {
-        &self.profile
-    }
-
     /// Both files, in words.
     pub fn files(&self) -> String {
-        format!("{} and {}", self.credentials.told, self.config.told)
+        format!("{} and {}", self.credentials.place, self.config.place)
     }
 
     /// Whether either file has this profile.
     pub fn has(&self, profile: &str) -> bool {
-        self.credentials_section(profile).is_some() || self.config_section(profile).is_some()
+        [&self.credentials, &self.config].iter().any(|file| find(&file.profiles, profile).is_some())
     }
 
     /// What a profile sets, blank values aside; the credentials file goes before the config file.
     pub fn get(&self, profile: &str, name: &str) -> Option<&str> {
-        self.in_credentials(profile, name).or_else(|| self.in_config(profile, name))
+        self.credentials.get(profile, name).or_else(|| self.config.get(profile, name))
     }
 
-    /// What a profile sets in the credentials file.
-    pub fn in_credentials(&self, profile: &str, name: &str) -> Option<&str> {
-        self.credentials_section(profile)?.get(name).filter(|text| !text.trim().is_empty())
-    }
-
-    /// What a profile sets in the config file.
-    pub fn in_config(&self, profile: &str, name: &str) -> Option<&str> {
-        self.config_section(profile)?.get(name).filter(|text| !text.trim().is_empty())
+    /// A variable's value, unless it is not set or blank.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        value(self.variables, name)
     }
 
     /// A variable; if it is not set, what the profile in use sets in its place.
-    pub fn variable(&self, variables: &Variables, name: &str) -> Option<String> {
-        value(variables, name).or_else(|| {
+    pub fn setting(&self, name: &str) -> Option<String> {
+        self.variable(name).or_else(|| {
             let (_, setting) = SETTINGS.iter().find(|(variable, _)| *variable == name)?;
-            self.get(&self.profile, setting).map(str::to_owned)
+            self.get(&self.profile, setting).map(|text| text.trim().to_owned())
         })
+    }
+
+    /// Whether a setting is `true`.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.setting(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
     /// What the `services` section of the profile in use sets for one service, such as `sesv2`.
@@ -109,13 +139,11 @@ impl Shared {
     /// # Errors
     /// The profile names a section that is not there, or that cannot be read.
     pub fn service(&self, service: &str, name: &str) -> Result<Option<String>, String> {
-        let Some(section) = self.get(&self.profile, "services") else { return Ok(None) };
-        let named = |found: &&Section| named(&found.name, "services").as_deref() == Some(section);
-        let Some(found) = self.config.sections.iter().rev().find(named) else {
-            let profile = &self.profile;
+        let (profile, place) = (&self.profile, &self.config.place);
+        let Some(section) = self.get(profile, "services") else { return Ok(None) };
+        let Some(found) = find(&self.config.services, section) else {
             return Err(format!(
-                "the profile {profile:?} names the services section {section:?}, which is not in {}",
-                self.config.told
+                "the profile {profile:?} names the services section {section:?}, which is not in {place}"
             ));
         };
         for line in found.get(service).unwrap_or_default().lines().map(str::trim) {
@@ -124,7 +152,6 @@ impl Shared {
                     return Ok(Some(value.trim().to_owned()).filter(|text| !text.is_empty()));
                 }
                 None if !line.is_empty() => {
-                    let place = &self.config.told;
                     return Err(format!(
                         "{place}: [services {section}]: {service}: `name = value` is expected"
                     ));
@@ -134,29 +161,22 @@ impl Shared {
         }
         Ok(None)
     }
+}
 
-    fn credentials_section(&self, profile: &str) -> Option<&Section> {
-        self.credentials.sections.iter().find(|section| section.name == profile)
-    }
-
-    /// `[default]` or `[profile NAME]`; the last one, if both stand for the same profile.
-    fn config_section(&self, profile: &str) -> Option<&Section> {
-        let same = |section: &&Section| match section.name.as_str() {
-            "default" => profile == "default",
-            name => named(name, "profile").as_deref() == Some(profile),
-        };
-        self.config.sections.iter().rev().find(same)
-    }
+fn value(variables: &Variables, name: &str) -> Option<String> {
+    variables(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// `NAME` of a section `[kind NAME]`, which may stand in quotes.
 fn named(section: &str, kind: &str) -> Option<String> {
-    let [_, name] =
-        <[String; 2]>::try_from(split(section.strip_prefix(kind).map(|_| section)?)?).ok()?;
+    let words = split(section).filter(|_| section.starts_with(kind))?;
+    let [_, name] = <[String; 2]>::try_from(words).ok()?;
     Some(name)
 }
 
-fn load(variables: &Variables, variable: &str, usual: &str) -> Result<Content, String> {
+/// A file with all its sections as they are.
+fn load(variables: &Variables, variable: &str, usual: &str) -> Result<Profiles, String> {
+    let empty = |place| Ok(Profiles { place, ..Profiles::default() });
     let home = || variables("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     let path = match value(variables, variable) {
         Some(path) => match path.strip_prefix("~/") {
@@ -165,39 +185,31 @@ fn load(variables: &Variables, variable: &str, usual: &str) -> Result<Content, S
         },
         None => home().map(|home| home.join(usual)),
     };
-    let Some(path) = path else {
-        let told = format!("~/{usual} (HOME is not set)");
-        return Ok(Content { sections: Vec::new(), told });
-    };
-    let shown = path.display();
-    let text = match text(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let why = match error.kind() {
-                std::io::ErrorKind::NotFound => "not there".to_owned(),
-                std::io::ErrorKind::InvalidData => return Err(format!("{shown}: {error}")),
-                _ => error.to_string(),
-            };
-            return Ok(Content { sections: Vec::new(), told: format!("{shown} ({why})") });
+    let Some(path) = path else { return empty(format!("~/{usual} (HOME is not set)")) };
+    let place = path.display().to_string();
+    match read(&path, LONGEST, "longer than 1 MiB") {
+        Ok(text) => {
+            let profiles = ini::parse(&text).map_err(|why| format!("{place}: {why}"))?;
+            Ok(Profiles { profiles, place, ..Profiles::default() })
         }
-    };
-    let sections = ini::parse(&text).map_err(|why| format!("{shown}: {why}"))?;
-    Ok(Content { sections, told: shown.to_string() })
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(format!("{place}: {error}")),
+        Err(error) if error.kind() == ErrorKind::NotFound => empty(format!("{place} (not there)")),
+        Err(error) => empty(format!("{place} ({error})")),
+    }
 }
 
 /// A file's text. What is not a plain file is not opened: it could block.
-fn text(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    let invalid = |why| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+pub(crate) fn read(path: &Path, limit: u64, too_long: &str) -> Result<Zeroizing<String>, Error> {
     let about = std::fs::metadata(path)?;
     if !about.is_file() {
-        return Err(std::io::Error::other("not a file"));
-    }
-    if about.len() > LONGEST {
-        return Err(invalid("longer than 1 MiB"));
+        return Err(Error::other("not a file"));
     }
     // With room for all of it, no copies are left where the buffer was before it grew.
-    let room = usize::try_from(about.len()).unwrap_or_default() + 1;
+    let room = usize::try_from(about.len().min(limit)).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
-    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
+    File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > limit {
+        true => Err(Error::new(ErrorKind::InvalidData, too_long)),
+        false => Ok(text),
+    }
 }

@@ -1,6 +1,7 @@
 //! The transport that the configuration asks for. Checks all it can before anything is taken.
 
-use crate::edges::aws::credentials::{Failure, Keeper};
+use crate::edges::aws::credentials::Keeper;
+use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::http::Http;
 use crate::edges::log;

@@ -5,10 +5,9 @@
 //! refusal means (`verdict/ses.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
-use crate::edges::aws::Credentials;
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::endpoint::Endpoint;
-use crate::edges::aws::sign::sign;
+use crate::edges::aws::sign::{Credentials, sign};
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::model::Cause;

@@ -3,7 +3,7 @@
 //! In scope: which address, and with which authorization. Never through a proxy.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
-use crate::edges::aws::credentials::{Answer, Failure, Look, document};
+use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
 use crate::edges::http::is_plain;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use http::{Request, Uri};
@@ -20,58 +20,57 @@ const HOST: &str = "http://169.254.170.2";
 const HOSTS: &[&str] = &["169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost"];
 
 /// Asks the endpoint that the variables name.
-pub(crate) fn find(look: &Look) -> Result<Answer, Failure> {
-    let url = match (look.variable(RELATIVE), look.variable(FULL)) {
-        (Some(path), _) => relative(&path)?,
-        (None, Some(url)) => full(&url)?,
+pub(crate) fn find(look: &Look) -> Result<Found, Nothing> {
+    let url = match (look.shared.variable(RELATIVE), look.shared.variable(FULL)) {
+        (Some(path), _) => relative(&path),
+        (None, Some(url)) => full(&url).map_err(|why| format!("{FULL} {why}")),
         (None, None) => {
-            return Ok(Answer::Nothing(format!("{RELATIVE} and _FULL_URI are not set")));
+            return Err(Nothing::Unset(format!("{RELATIVE} and _FULL_URI are not set")));
         }
     };
-    let mut request = Request::get(url).header(ACCEPT, "application/json");
+    let mut request = Request::get(url.map_err(Failure::Setup)?).header(ACCEPT, "application/json");
     if let Some(value) = authorization(look)? {
         request = request.header(AUTHORIZATION, value);
     }
-    let request = request.body(Vec::new()).map_err(|e| Failure::Setup(e.to_string()))?;
-    let reply = look.outside.http.near(request).map_err(|fault| Failure::Passing(fault.why))?;
-    let body = Zeroizing::new(reply.body);
-    if reply.status != 200 {
-        return Err(Failure::Passing(format!("it answered with HTTP {}", reply.status.as_u16())));
+    let (status, body) = look.near(request).map_err(|fault| Failure::Passing(fault.why))?;
+    if status != 200 {
+        return Err(Failure::Passing(format!("it answered with HTTP {status}")).into());
     }
-    let found = document(&body, "Token", "the container's credentials endpoint");
-    found.map(Answer::Found).map_err(Failure::Passing)
+    let found = serde_json::from_slice(&body)
+        .map_err(|_| "the answer is not JSON".to_owned())
+        .and_then(|body| Found::of_json(body, "Token", "the container's credentials endpoint"));
+    found.map_err(|why| Failure::Passing(why).into())
 }
 
-fn relative(path: &str) -> Result<Uri, Failure> {
-    let url = path.starts_with('/').then(|| format!("{HOST}{path}").parse::<Uri>().ok()).flatten();
-    url.ok_or_else(|| Failure::Setup(format!("{RELATIVE} is not a path such as /v2/credentials")))
+fn relative(path: &str) -> Result<Uri, String> {
+    let url = path.starts_with('/').then(|| format!("{HOST}{path}").parse().ok()).flatten();
+    url.ok_or_else(|| format!("{RELATIVE} is not a path such as /v2/credentials"))
 }
 
 /// A URL that may be asked: by https, or on this machine or its link.
-fn full(text: &str) -> Result<Uri, Failure> {
-    let setup = |why: &str| Failure::Setup(format!("{FULL} {why}"));
-    let url: Uri = text.parse().map_err(|_| setup("is not a URL"))?;
+fn full(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let near = HOSTS.contains(&host) || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     match url.scheme_str() {
-        _ if !is_plain(&url) => Err(setup("is not a URL with a host and without a user")),
+        _ if !is_plain(&url) => Err("is not a URL with a host and without a user"),
         Some("https") => Ok(url),
         Some("http") if near => Ok(url),
-        Some("http") => Err(setup(
+        Some("http") => Err(
             "names a host that may not be asked without encryption: use https, a loopback address, \
              169.254.170.2, 169.254.170.23 or [fd00:ec2::23]",
-        )),
-        _ => Err(setup("is not a URL that begins with https:// or http://")),
+        ),
+        _ => Err("is not a URL that begins with https:// or http://"),
     }
 }
 
 /// The value of the header: of the file, which is written anew from time to time, else of the
 /// variable.
 fn authorization(look: &Look) -> Result<Option<HeaderValue>, Failure> {
-    let (name, text) = match look.variable(TOKEN_FILE) {
+    let (name, text) = match look.shared.variable(TOKEN_FILE) {
         Some(path) => {
-            let told = |error| Failure::Passing(format!("{TOKEN_FILE}: {path}: {error}"));
-            (TOKEN_FILE, Zeroizing::new(std::fs::read_to_string(&path).map_err(told)?))
+            let failed = |error| Failure::Passing(format!("{TOKEN_FILE}: {path}: {error}"));
+            (TOKEN_FILE, Zeroizing::new(std::fs::read_to_string(&path).map_err(failed)?))
         }
         // As it stands: a line break in it is a mistake and not to be trimmed.
         None => match (look.outside.variables)(TOKEN) {

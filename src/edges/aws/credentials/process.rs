@@ -4,8 +4,8 @@
 //! it prints. What it says on standard error is not kept: it may hold anything.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 
-use crate::edges::aws::credentials::{Failure, Found, Look, document};
-use crate::edges::aws::split;
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
+use crate::edges::aws::words::split;
 use crate::edges::stop::{SLICE, Stop};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -105,11 +105,12 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn read(output: &Zeroizing<Vec<u8>>, profile: &str) -> Result<Found, String> {
+fn read(output: &[u8], profile: &str) -> Result<Found, String> {
     let value: Value = serde_json::from_slice(output).map_err(|_| "it does not print JSON")?;
     match value.get("Version").and_then(Value::as_i64) {
         Some(1) => {
-            document(output, "SessionToken", format!("the process of the profile {profile:?}"))
+            let source = format!("the process of the profile {profile:?}");
+            Found::of_json(value, "SessionToken", source)
         }
         Some(other) => Err(format!("it prints Version {other}; 1 is supported")),
         None => Err("it prints no Version; 1 is supported".to_owned()),

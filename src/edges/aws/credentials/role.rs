@@ -3,20 +3,20 @@
 //! In scope: chains of profiles, and their loops. Out of scope: the call to STS.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html>
 
-use crate::edges::aws::credentials::{
-    Answer, Failure, Found, Look, Role, assume, named, of_profile,
-};
+use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
+use crate::edges::aws::credentials::sts::{Proof, Role, assume};
+use crate::edges::aws::credentials::{container, imds, keys, web_identity};
 
 /// The most profiles in a chain.
 const LONGEST: usize = 16;
 
 /// The role of the profile in use, if it names one and how to come by it.
-pub(crate) fn find(look: &Look) -> Result<Answer, Failure> {
-    let profile = look.shared.profile();
+pub(crate) fn find(look: &Look) -> Result<Found, Nothing> {
+    let profile = look.shared.profile.as_str();
     if !assumes(look, profile) {
-        return Ok(Answer::Nothing(format!("no role_arn for {profile:?}")));
+        return Err(Nothing::Unset(format!("no role_arn for {profile:?}")));
     }
-    take(look, profile, &mut vec![profile.to_owned()]).map(Answer::Found)
+    Ok(take(look, profile, &mut vec![profile])?)
 }
 
 /// Whether a profile assumes a role with other credentials; a web identity is a way of its own.
@@ -25,48 +25,43 @@ fn assumes(look: &Look, profile: &str) -> bool {
     has("role_arn") && !has("web_identity_token_file")
 }
 
-/// Whether a profile holds keys itself.
-fn holds_keys(look: &Look, profile: &str) -> bool {
-    let has = |name| look.shared.get(profile, name).is_some();
-    has("aws_access_key_id") || has("aws_secret_access_key")
-}
-
 /// Assumes the role of a profile. `visited` holds the profiles of the chain so far, this one too.
-fn take(look: &Look, profile: &str, visited: &mut Vec<String>) -> Result<Found, Failure> {
+fn take<'a>(
+    look: &'a Look,
+    profile: &'a str,
+    visited: &mut Vec<&'a str>,
+) -> Result<Found, Failure> {
     let get = |name| look.shared.get(profile, name);
-    let setup = |why: String| Failure::Setup(format!("profile {profile:?}: {why}"));
+    let setup = |why: &str| Err(Failure::Setup(format!("profile {profile:?}: {why}")));
     if get("mfa_serial").is_some() {
-        return Err(setup(
+        return setup(
             "mfa_serial asks a person for a code at each renewal, which a service cannot give: \
-             let it assume a role that asks for none"
-                .to_owned(),
-        ));
+             let it assume a role that asks for none",
+        );
     }
-    let duration = match get("duration_seconds").map(|text| (text, text.trim().parse::<u32>())) {
-        None => None,
-        Some((_, Ok(seconds))) => Some(seconds),
-        Some((text, Err(_))) => {
-            return Err(setup(format!("duration_seconds: {text:?} is not a whole number")));
-        }
+    let duration = get("duration_seconds").map(|text| text.trim().parse().map_err(|_| text));
+    let duration: Option<u32> = match duration.transpose() {
+        Ok(duration) => duration,
+        Err(text) => return setup(&format!("duration_seconds: {text:?} is not a whole number")),
     };
     let source = match (get("source_profile"), get("credential_source")) {
-        (Some(_), Some(_)) => {
-            return Err(setup("both source_profile and credential_source are set".into()));
-        }
+        (Some(_), Some(_)) => return setup("both source_profile and credential_source are set"),
         (None, None) => {
-            let why = "role_arn needs source_profile or credential_source beside it";
-            return Err(setup(why.into()));
+            return setup("role_arn needs source_profile or credential_source beside it");
         }
-        (None, Some(name)) => match named(look, name) {
-            Some(answer) => wanted(answer).map_err(|failure| failure.of(name))?,
-            None => {
-                return Err(setup(format!(
+        (Some(next), None) => of_profile(look, profile, next, visited)?,
+        (None, Some(name)) => wanted(match name {
+            "Environment" => keys::of_environment(look),
+            "EcsContainer" => container::find(look),
+            "Ec2InstanceMetadata" => imds::find(look, true),
+            _ => {
+                return setup(&format!(
                     "credential_source {name:?} is not known: it is Environment, EcsContainer or \
                      Ec2InstanceMetadata"
-                )));
+                ));
             }
-        },
-        (Some(next), None) => from(look, profile, next, visited)?,
+        })
+        .map_err(|failure| failure.of(name))?,
     };
     let role = Role {
         arn: get("role_arn").unwrap_or_default(),
@@ -74,43 +69,46 @@ fn take(look: &Look, profile: &str, visited: &mut Vec<String>) -> Result<Found, 
         external_id: get("external_id"),
         duration,
     };
-    assume(look, &source.credentials, &role)
+    assume(look, &role, Proof::Key(&source.credentials))
         .map_err(|failure| failure.of(format_args!("profile {profile:?}")))
 }
 
 /// The credentials of a profile's `source_profile`.
-fn from(
-    look: &Look,
+fn of_profile<'a>(
+    look: &'a Look,
     profile: &str,
-    next: &str,
-    visited: &mut Vec<String>,
+    next: &'a str,
+    visited: &mut Vec<&'a str>,
 ) -> Result<Found, Failure> {
     let setup =
-        |why: &str| Failure::Setup(format!("profile {profile:?}: source_profile {next:?} {why}"));
+        |why| Err(Failure::Setup(format!("profile {profile:?}: source_profile {next:?} {why}")));
     if !look.shared.has(next) {
-        return Err(setup("is not there"));
+        return setup("is not there");
     }
-    let keys = holds_keys(look, next);
+    let has = |name| look.shared.get(next, name).is_some();
+    let holds_keys = has("aws_access_key_id") || has("aws_secret_access_key");
     // A profile may name itself: then its own keys are meant.
-    if visited.iter().any(|seen| seen == next) && !(next == profile && keys) {
-        return Err(setup("leads back to a profile of the same chain"));
+    if visited.contains(&next) && !(next == profile && holds_keys) {
+        return setup("leads back to a profile of the same chain");
     }
     if visited.len() >= LONGEST {
-        return Err(setup("is one too many in this chain"));
+        return setup("is one too many in this chain");
     }
-    visited.push(next.to_owned());
-    if keys || !assumes(look, next) {
-        wanted(of_profile(look, next))
-            .map_err(|failure| failure.of(format_args!("profile {next:?}")))
-    } else {
-        take(look, next, visited)
+    visited.push(next);
+    if !holds_keys && assumes(look, next) {
+        return take(look, next, visited);
     }
+    let found = match web_identity::of_profile(look, next) {
+        Err(Nothing::Unset(_)) => keys::of_profile(look, next),
+        answer => answer,
+    };
+    wanted(found).map_err(|failure| failure.of(format_args!("profile {next:?}")))
 }
 
 /// Credentials that must be there, because a role is built on them.
-fn wanted(answer: Result<Answer, Failure>) -> Result<Found, Failure> {
-    match answer? {
-        Answer::Found(found) => Ok(found),
-        Answer::Nothing(why) => Err(Failure::Setup(why)),
-    }
+fn wanted(answer: Result<Found, Nothing>) -> Result<Found, Failure> {
+    answer.map_err(|nothing| match nothing {
+        Nothing::Unset(why) => Failure::Setup(why),
+        Nothing::Failed(failure) => failure,
+    })
 }

@@ -6,9 +6,9 @@
 //! Of the replies, which are XML, only leaves of known names are read, each of which must be
 //! there once: that takes no XML parser, and a reply of another shape is an error.
 
-use crate::edges::aws::Credentials;
-use crate::edges::aws::credentials::{Failure, Found, Look};
-use crate::edges::aws::{Endpoint, Service, sign};
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
+use crate::edges::aws::endpoint::{Endpoint, Service};
+use crate::edges::aws::sign::{Credentials, sign};
 use crate::edges::http::Reply;
 use std::time::SystemTime;
 use time::OffsetDateTime;
@@ -28,41 +28,31 @@ pub(crate) struct Role<'a> {
     pub duration: Option<u32>,
 }
 
-/// Assumes a role in the name of `caller`.
-pub(crate) fn assume(look: &Look, caller: &Credentials, role: &Role) -> Result<Found, Failure> {
-    call(look, "AssumeRole", role, &[], Some(caller))
+/// Who may assume a role.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof<'a> {
+    /// The holder of a key, who signs the call.
+    Key(&'a Credentials),
+    /// The bearer of a web identity's token; such a call is not signed.
+    Token(&'a str),
 }
 
-/// Assumes a role as the bearer of a token; such a call is not signed.
-pub(crate) fn assume_with_web_identity(
-    look: &Look,
-    token: &str,
-    role: &Role,
-) -> Result<Found, Failure> {
-    call(look, "AssumeRoleWithWebIdentity", role, &[("WebIdentityToken", token)], None)
-}
-
-fn call(
-    look: &Look,
-    action: &str,
-    role: &Role,
-    more: &[(&str, &str)],
-    signer: Option<&Credentials>,
-) -> Result<Found, Failure> {
-    let endpoint = Endpoint::of(Service::Sts, &*look.outside.variables, &look.shared);
-    let endpoint = endpoint.map_err(Failure::Setup)?;
+/// Assumes a role.
+pub(crate) fn assume(look: &Look, role: &Role, proof: Proof) -> Result<Found, Failure> {
+    let endpoint = Endpoint::of(Service::Sts, &look.shared).map_err(Failure::Setup)?;
     let now = OffsetDateTime::from((look.outside.wall)());
-    let form = form(action, role, more, now);
+    let form = form(role, proof, now);
     let mut time = now;
     let mut corrected = false;
     loop {
-        let reply = post(look, &endpoint, &form, signer.map(|signer| (signer, time.into())))?;
+        let reply = post(look, &endpoint, &form, proof, time.into())?;
         let status = reply.status.as_u16();
         let date = reply.header("date").and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok());
         let body =
             Zeroizing::new(String::from_utf8_lossy(&Zeroizing::new(reply.body)).into_owned());
         if status == 200 {
-            return read(&body, role).map_err(Failure::Passing);
+            let wrong = |why| Failure::Passing(format!("STS: {}: {why}", role.arn));
+            return read(&body, role).map_err(wrong);
         }
         let (code, failure) = refusal(look, &body, status, role);
         let skewed = matches!(
@@ -80,43 +70,36 @@ fn call(
 }
 
 /// The parameters of a call.
-fn form(
-    action: &str,
-    role: &Role,
-    more: &[(&str, &str)],
-    now: OffsetDateTime,
-) -> Zeroizing<String> {
-    let session = match role.session {
-        Some(name) => name.to_owned(),
-        None => format!("mailroom-{}", now.unix_timestamp()),
+fn form(role: &Role, proof: Proof, now: OffsetDateTime) -> Zeroizing<String> {
+    let ours = format!("mailroom-{}", now.unix_timestamp());
+    let (action, token) = match proof {
+        Proof::Key(_) => ("AssumeRole", None),
+        Proof::Token(token) => ("AssumeRoleWithWebIdentity", Some(token)),
     };
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("Action", action)
         .append_pair("Version", "2011-06-15")
         .append_pair("RoleArn", role.arn)
-        .append_pair("RoleSessionName", &session);
-    if let Some(id) = role.external_id {
-        form.append_pair("ExternalId", id);
-    }
-    if let Some(seconds) = role.duration {
-        form.append_pair("DurationSeconds", &seconds.to_string());
-    }
-    form.extend_pairs(more);
+        .append_pair("RoleSessionName", role.session.unwrap_or(&ours))
+        .extend_pairs(role.external_id.map(|id| ("ExternalId", id)))
+        .extend_pairs(role.duration.map(|seconds| ("DurationSeconds", seconds.to_string())))
+        .extend_pairs(token.map(|token| ("WebIdentityToken", token)));
     Zeroizing::new(form.finish())
 }
 
 fn post(
     look: &Look,
     endpoint: &Endpoint,
-    form: &Zeroizing<String>,
-    signer: Option<(&Credentials, SystemTime)>,
+    form: &str,
+    proof: Proof,
+    time: SystemTime,
 ) -> Result<Reply, Failure> {
     let setup = |why: String| Failure::Setup(format!("STS: {why}"));
     let mut request = http::Request::post(format!("{}/", endpoint.url))
         .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
         .body(form.as_bytes().to_vec())
         .map_err(|error| setup(error.to_string()))?;
-    if let Some((credentials, time)) = signer {
+    if let Proof::Key(credentials) = proof {
         sign(&mut request, credentials, &endpoint.region, "sts", time).map_err(setup)?;
     }
     if look.late() {
@@ -127,19 +110,14 @@ fn post(
 }
 
 fn read(body: &str, role: &Role) -> Result<Found, String> {
-    let wrong = |why: String| format!("STS: {}: {why}", role.arn);
-    let inside = leaf(body, "Credentials").ok_or_else(|| wrong("an unreadable answer".into()))?;
+    let inside = leaf(body, "Credentials").ok_or("an unreadable answer")?;
     let text = |name| {
         let found = leaf(inside, name).map(str::trim);
         found.filter(|text| !text.contains(['<', '&'])).map(str::to_owned)
     };
-    let (id, secret) = (text("AccessKeyId"), text("SecretAccessKey"));
-    let (token, expires) = (text("SessionToken"), text("Expiration"));
-    let source = format!("the role {}", role.arn);
-    if token.is_none() || expires.is_none() {
-        return Err(wrong("an unreadable answer".into()));
-    }
-    Found::new(source, id, secret, token, expires.as_deref()).map_err(wrong)
+    let key = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(text);
+    let expires = text("Expiration").filter(|_| key[2].is_some()).ok_or("an unreadable answer")?;
+    Found::new(format!("the role {}", role.arn), key, Some(&expires))
 }
 
 /// The error code, and what it means for us.

@@ -1,8 +1,9 @@
 //! What `send` and `run` need of SES.
 
-use crate::edges::aws::Shared;
-use crate::edges::aws::credentials::{Failure, Keeper};
+use crate::edges::aws::credentials::Keeper;
+use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::aws::shared::Shared;
 use crate::edges::http::Http;
 use crate::mail::recipient as address;
 use crate::ops::checks::Checks;
@@ -54,7 +55,7 @@ fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
     };
     let shared = Shared::read(&env).ok();
     let set = |name: &&str| match &shared {
-        Some(shared) => shared.variable(&env, name).is_some_and(|text| !text.trim().is_empty()),
+        Some(shared) => shared.setting(name).is_some_and(|text| !text.trim().is_empty()),
         None => false,
     };
     let detail = format!("{}, {}", endpoint.region, endpoint.url);

@@ -4,41 +4,28 @@
 //! tools use. Out of scope: variables, wildcards, comments, pipes.
 
 /// The words of a line; `None` if a quote is not closed or a backslash ends the line.
-pub fn split(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
+pub(crate) fn split(line: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            '\'' => {
-                let open = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        inside => open.push(inside),
-                    }
-                }
-            }
-            '"' => {
-                let open = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => match chars.next()? {
-                            escaped @ ('"' | '\\') => open.push(escaped),
-                            other => open.extend(['\\', other]),
-                        },
-                        inside => open.push(inside),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            other => word.get_or_insert_default().push(other),
+        if quote.is_none() && matches!(c, ' ' | '\t' | '\r' | '\n') {
+            words.extend(word.take());
+            continue;
+        }
+        let word = word.get_or_insert_default();
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), _) if c == open => quote = None,
+            (None, '\\') => word.push(chars.next()?),
+            (Some('"'), '\\') => match chars.next()? {
+                escaped @ ('"' | '\\') => word.push(escaped),
+                other => word.extend(['\\', other]),
+            },
+            _ => word.push(c),
         }
     }
     words.extend(word);
-    Some(words)
+    quote.is_none().then_some(words)
 }
 
 #[cfg(test)]
