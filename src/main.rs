@@ -2,7 +2,8 @@
 
 use mailroom::edges::log;
 use mailroom::mail::error::Kind;
-use mailroom::ops::{cli, cmd};
+use mailroom::ops::cli::help::COMMANDS;
+use mailroom::ops::cmd;
 use std::process::ExitCode;
 
 /// musl's own allocator gives memory back to the kernel after almost every batch and asks for it
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
                 }
             }
             if error.kind == Kind::Usage {
-                let known = cli::COMMANDS.iter().find(|known| known.name == command);
+                let known = COMMANDS.iter().find(|known| known.name == command);
                 let known = known.filter(|known| known.name != "help");
                 let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
                 log::end(format_args!("see `mailroom help{of}`"));

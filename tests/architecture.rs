@@ -262,7 +262,7 @@ fn each_outside_thing_has_one_place() {
     only(&["mail/token.rs"], "hmac::");
     only(&["main.rs"], "process::exit");
     only(&["ops/"], "crate::ops::config");
-    only(&["ops/cmd", "main.rs"], "env::var");
+    only(&["ops/environment.rs"], "env::var");
     only(&["edges/signal.rs"], "unsafe ");
 }
 
@@ -289,7 +289,7 @@ fn what_is_pure_does_nothing() {
 #[test]
 fn only_the_process_the_log_and_the_deadlines_of_edges_read_the_clock() {
     for word in ["Instant::now", "SystemTime::now", "now_utc"] {
-        only(&["ops/cmd", "edges/"], word);
+        only(&["edges/", "pump.rs"], word);
     }
 }
 

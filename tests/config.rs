@@ -3,7 +3,7 @@
 mod database;
 
 use crate::support::program::{Finished, KEY, Program};
-use mailroom::ops::cli::{COMMANDS, help, markdown};
+use mailroom::ops::cli::help::{COMMANDS, help, markdown};
 use mailroom::ops::config::VARS;
 
 /// A database that nobody can reach: connecting there would be tried for ever.

@@ -8,7 +8,9 @@ use crate::support::python::python;
 use crate::support::tools::{assert_silent, run, tool};
 use mailroom::mail::error::Kind;
 use mailroom::ops::cli;
-use mailroom::ops::config::{Config, Inputs, VARS};
+use mailroom::ops::config::VARS;
+use mailroom::ops::config::reader::{Inputs, Var};
+use mailroom::ops::settings::Settings;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,14 +120,14 @@ fn assert_taken(arguments: &[String], env: &BTreeMap<String, String>, files: &[S
             std::fs::write(&*value, text).unwrap();
         }
         let setting = name.strip_suffix("_FILE").unwrap_or(name);
-        let used = |var: &&mailroom::ops::config::Var| var.used_by.contains(&parsed.name);
+        let used = |var: &&Var| var.used_by.contains(&parsed.name);
         let known = VARS.iter().filter(used).any(|var| var.name == setting);
         assert!(known || name.starts_with("AWS_"), "{name} is no setting of {}", parsed.name);
     }
     let flags = parsed.flags;
     let lookup = |name: &str| env.get(name).map(Into::into);
     let inputs = Inputs { command: parsed.name, flags: &flags, env: &lookup };
-    let (_, problems) = Config::read(&inputs);
+    let problems = Settings::read(&inputs).problems;
     assert!(problems.is_empty(), "{problems:?}");
 }
 

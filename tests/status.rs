@@ -4,7 +4,7 @@ use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
 use mailroom::ops::screen;
-use mailroom::ops::screen::Look;
+use mailroom::ops::screen::page::{Look, redrawn};
 use mailroom::queue::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
 use mailroom::queue::status::snapshot;
 use nix::sys::signal::Signal;
@@ -119,14 +119,17 @@ fn the_screens_are_the_golden_ones() {
     ];
     let mut found = String::new();
     for (name, text) in [
-        ("80 columns", screen::status(&busy(), plain(80), TEN_MINUTES)),
-        ("44 columns", screen::status(&busy(), plain(44), TEN_MINUTES)),
-        ("in colour", screen::status(&paused, Look { width: 80, colour: true }, TEN_MINUTES)),
-        ("nobody listens", screen::status(&still, plain(80), TEN_MINUTES)),
-        ("stuck", screen::status(&stuck, plain(80), TEN_MINUTES)),
-        ("nothing", screen::status(&empty, plain(80), TEN_MINUTES)),
-        ("a list", screen::list(&entries, plain(100))),
-        ("one of it", screen::show(&entries[3])),
+        ("80 columns", screen::status::status(&busy(), plain(80), TEN_MINUTES)),
+        ("44 columns", screen::status::status(&busy(), plain(44), TEN_MINUTES)),
+        (
+            "in colour",
+            screen::status::status(&paused, Look { width: 80, colour: true }, TEN_MINUTES),
+        ),
+        ("nobody listens", screen::status::status(&still, plain(80), TEN_MINUTES)),
+        ("stuck", screen::status::status(&stuck, plain(80), TEN_MINUTES)),
+        ("nothing", screen::status::status(&empty, plain(80), TEN_MINUTES)),
+        ("a list", screen::deliveries::list(&entries, plain(100))),
+        ("one of it", screen::deliveries::show(&entries[3])),
     ] {
         found += &format!("== {name}\n{}", text.replace('\u{1b}', "^["));
     }
@@ -142,7 +145,7 @@ fn the_screens_are_the_golden_ones() {
 fn no_line_is_wider_than_the_terminal() {
     for width in 1..200 {
         let look = Look { width, colour: false };
-        for line in screen::status(&busy(), look, TEN_MINUTES).lines() {
+        for line in screen::status::status(&busy(), look, TEN_MINUTES).lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
     }
@@ -389,10 +392,10 @@ fn statements() -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_screen_that_is_drawn_again_never_scrolls_and_says_what_has_no_row() {
-    let text = screen::status(&busy(), Look { width: 80, colour: true }, TEN_MINUTES);
+    let text = screen::status::status(&busy(), Look { width: 80, colour: true }, TEN_MINUTES);
     let lines: Vec<&str> = text.lines().collect();
     for rows in 1..=lines.len() + 2 {
-        let drawn = screen::redrawn(&text, rows);
+        let drawn = redrawn(&text, rows);
         let body = drawn.strip_prefix("\u{1b}[?7l\u{1b}[H").expect("no wrapping, from the top");
         let body = body.strip_suffix("\u{1b}[J\u{1b}[?7h").expect("nothing below, and wrapping");
         let mut found: Vec<&str> = body.lines().collect();

@@ -1,16 +1,21 @@
 //! The command line: words to a [`Command`]. The help texts are in `cli/help.rs`.
 
-mod help;
-mod queue;
-mod template;
-
-pub use help::{COMMANDS, CommandHelp, help, markdown};
-pub use queue::{Chosen, Queue, View};
+pub mod help;
+pub mod migrate;
+pub mod queue;
+pub mod template;
+mod words;
 
 use crate::mail::error::Error;
-use crate::ops::config::{VARS, Var};
+use crate::ops::config::VARS;
+use crate::ops::config::reader::Var;
+use help::COMMANDS;
+use migrate::Migrate;
+use pico_args::Arguments;
+use queue::Queue;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use template::Templating;
+use words::{shown, usage};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,52 +63,6 @@ pub enum Command {
     Version,
 }
 
-/// What is to be done with the schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Migrate {
-    /// To the newest version.
-    Up,
-    /// Back by so many versions.
-    Down {
-        /// How many.
-        steps: u32,
-        /// Also if tables of accounts go.
-        yes: bool,
-    },
-    /// Say what is applied.
-    Status,
-    /// Set the version without running anything.
-    Force(i64),
-    /// Give a role what it needs.
-    Grants {
-        /// The role.
-        role: String,
-        /// Also what `queue pause` needs.
-        operator: bool,
-    },
-}
-
-/// What is to be done with the templates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Templating {
-    /// Say which there are.
-    List,
-    /// Print one, or the data that fills it.
-    Show {
-        /// Its name.
-        name: String,
-        /// Print the data.
-        data: bool,
-    },
-    /// Create or update those of the settings.
-    Push {
-        /// The directory of their files.
-        from: PathBuf,
-    },
-    /// Let the provider render those of the settings.
-    Check,
-}
-
 /// The command, and the values of its flags by variable name.
 #[derive(Debug)]
 pub struct Parsed {
@@ -120,7 +79,7 @@ pub struct Parsed {
 /// # Errors
 /// What is wrong with them (exit 64).
 pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
-    let mut args = pico_args::Arguments::from_vec(words);
+    let mut args = Arguments::from_vec(words);
     if args.contains(["-V", "--version"]) {
         return Ok(Parsed { command: Command::Version, name: "help", flags: Vec::new() });
     }
@@ -149,7 +108,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "collect" => Command::Collect,
         "send" => Command::Send,
         "run" => Command::Run,
-        "migrate" => Command::Migrate(migrate(&mut args)?),
+        "migrate" => Command::Migrate(migrate::parse(&mut args)?),
         "template" => Command::Template(template::parse(&mut args)?),
         "status" => Command::Status {
             json: args.contains("--json"),
@@ -202,21 +161,6 @@ fn as_flag(name: &str) -> String {
     format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
 }
 
-/// A word that is not taken, in quotes; not what stands behind `=`, nor what is no word, for it may be
-/// a secret in the wrong place.
-fn shown(word: &str) -> String {
-    let name = word.split('=').next().unwrap_or_default();
-    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-' || c == '_';
-    match !name.is_empty() && name.len() <= 32 && name.chars().all(is_word) {
-        true => format!(" {name:?}"),
-        false => " a word that is given (not shown: it may be a secret)".to_owned(),
-    }
-}
-
-fn usage(error: pico_args::Error) -> Error {
-    Error::usage(error.to_string())
-}
-
 fn command_name(word: &str) -> Result<&'static str, Error> {
     COMMANDS
         .iter()
@@ -230,45 +174,10 @@ fn is_switch(var: &Var) -> bool {
     var.default == Some("false")
 }
 
-fn flag(args: &mut pico_args::Arguments, var: &Var) -> Result<Option<String>, Error> {
+fn flag(args: &mut Arguments, var: &Var) -> Result<Option<String>, Error> {
     let Some(flag) = var.flag else { return Ok(None) };
     if is_switch(var) {
         return Ok(args.contains(flag).then(|| "true".to_owned()));
     }
     args.opt_value_from_str(flag).map_err(usage)
-}
-
-fn migrate(args: &mut pico_args::Arguments) -> Result<Migrate, Error> {
-    let expects =
-        || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
-    let (operator, yes) = (args.contains("--operator"), args.contains("--yes"));
-    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
-    let number: Option<String> = match word.as_str() {
-        "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
-        _ => None,
-    };
-    let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
-    if operator && word != "grants" {
-        return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
-    }
-    if yes && word != "down" {
-        return Err(Error::usage(format!("migrate {word} does not take \"--yes\"")));
-    }
-    match (word.as_str(), &number) {
-        ("up", None) => Ok(Migrate::Up),
-        ("status", None) => Ok(Migrate::Status),
-        ("down", None) => Ok(Migrate::Down { steps: 1, yes }),
-        ("down", Some(number)) => match number.parse() {
-            Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
-            _ => Err(wrong("a number of steps, at least 1")),
-        },
-        ("force", Some(number)) => match number.parse() {
-            Ok(version) if version >= -1 => Ok(Migrate::Force(version)),
-            _ => Err(wrong("a version, or -1 for none")),
-        },
-        ("force", None) => Err(wrong("a version")),
-        ("grants", Some(role)) => Ok(Migrate::Grants { role: role.clone(), operator }),
-        ("grants", None) => Err(wrong("a role")),
-        _ => Err(expects()),
-    }
 }

@@ -1,277 +1,168 @@
 //! Every setting of the program, in one table.
 //!
-//! The table [`VARS`] gives names, flags, defaults and meanings; parsing, `mailroom help` and the
-//! README all come from it. In scope: reading settings from flags, environment, files and systemd
-//! credentials, and reporting all that is wrong with them at once. Out of scope: opening anything.
+//! The table makes three things: [`VARS`], from which come flags, `mailroom help`, the README and
+//! the completions; the fields of [`Config`]; and how they are read. A setting that only one
+//! provider has stands in it without a field: the provider's file in `ops/provider/` reads it.
+//!
+//! In scope: reading settings from flags, environment, files and systemd credentials, and reporting
+//! all that is wrong with them at once. Out of scope: opening anything.
 
-mod reader;
+pub mod reader;
 mod values;
-mod vars;
 
 use crate::edges::log;
 use crate::edges::metrics::statsd::Place;
 use crate::mail::kind::Templates;
 use crate::mail::token::SigningKey;
 use crate::queue::source::Retention;
-#[cfg(feature = "smtp")]
-use crate::send::smtp::Server;
-pub use reader::Inputs;
-use reader::Reader;
+use reader::{Reader, Var, optional, secret, setting};
 use std::path::PathBuf;
 use std::time::Duration;
-#[cfg(feature = "postmark")]
-pub use values::ApiToken;
-#[cfg(feature = "postmark")]
-use values::api_token;
-use values::{channel, config_set, duration, file_path, rate, retention, sender, web_url};
-use vars::{QUEUE, SENDERS};
-pub use vars::{VARS, Var, is_unknown};
+use values::{
+    at_least_one, channel, choice, duration, file_path, hidden, millis, name, number, path, rate,
+    retention, sender, some,
+};
 use zeroize::Zeroizing;
 
 /// When a delivery of `collect` is settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ack {
     /// When it was written.
+    #[default]
     Written,
     /// When `send` settled it.
     Sent,
 }
 
-/// The text that `collect` writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The text that goes through the pipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// CSV records.
+    #[default]
     Csv,
     /// CloudEvents.
     CloudEvents,
 }
 
-/// Who sends the mails.
-#[derive(Clone, Debug)]
-pub enum Provider {
-    /// Amazon SES.
-    Ses,
-    /// An SMTP server.
-    #[cfg(feature = "smtp")]
-    Smtp(Server),
-    /// Postmark, with its API token.
-    #[cfg(feature = "postmark")]
-    Postmark(ApiToken),
+/// The commands with settings.
+const ALL: &[&str] = &[
+    "collect", "send", "run", "migrate", "verify", "template", "status", "queue", "health", "check",
+];
+/// The commands that read the queue, and the one that checks what they need.
+const QUEUE: &[&str] = &["collect", "run", "check"];
+/// The commands that send, and the one that checks what they need.
+pub const SENDERS: &[&str] = &["send", "run", "check"];
+
+/// A row is a setting, `=>`, its field in [`Config`] and how its text is read.
+macro_rules! settings {
+    ($($var:expr $(=> $field:ident: $type:ty = $parse:expr)?;)*) => {
+        /// All settings, in the order of the documents.
+        pub const VARS: &[Var] = &[$($var),*];
+
+        /// The settings of one command. Those that it does not read have their defaults.
+        pub struct Config {
+            $($(#[doc = concat!("The setting `", stringify!($field), "` of the table.")]
+            pub $field: $type,)?)*
+        }
+
+        impl Config {
+            /// Reads and checks all settings that the command of `reader` uses. What is wrong is
+            /// kept there; such a setting has its default, or nothing, and must not be relied on.
+            pub fn read(reader: &mut Reader<'_>) -> Config {
+                let config = Config { $($($field: reader.value($var.name, $parse),)?)* };
+                config.check_together(reader);
+                config
+            }
+        }
+    };
 }
 
-/// All settings of one command, checked. Secrets are not shown by `Debug`.
-pub struct Config {
-    /// Where the database is.
-    pub database_url: Option<Zeroizing<String>>,
-    /// The key to sign with.
-    pub secret_key: Option<SigningKey>,
-    /// The key before it.
-    pub previous_key: Option<SigningKey>,
-    /// Channel to listen on.
-    pub channel: String,
-    /// Queue to work on.
-    pub queue: String,
-    /// Between two rounds of maintenance.
-    pub healthcheck: Duration,
-    /// Until a partial batch is flushed.
-    pub batch_timeout: Duration,
-    /// Messages in a batch.
-    pub batch_limit: usize,
-    /// When a delivery is settled.
-    pub ack: Ack,
-    /// How long a claim stands.
-    pub lease: Duration,
-    /// Tries before a delivery is failed.
-    pub max_attempts: u32,
-    /// How long settled deliveries are kept.
-    pub retention: Retention,
-    /// What `collect` writes.
-    pub format: Format,
-    /// The provider's name: `ses`, `smtp` or `postmark`.
-    pub transport: &'static str,
-    /// Who sends; SES for a command that sends nothing.
-    pub provider: Provider,
-    /// Print instead of sending.
-    pub debug: bool,
-    /// SES configuration set.
-    pub config_set: String,
-    /// From address.
-    pub source: String,
-    /// Where responses and undelivered messages are kept.
-    pub output: PathBuf,
-    /// Template of each action.
-    pub templates: Templates,
-    /// Where the templates' files are.
-    pub template_dir: PathBuf,
-    /// Where Postmark's API is.
-    pub postmark_url: String,
-    /// Recipients a second.
-    pub send_rate: f64,
-    /// Recipients in 24 hours.
-    pub daily_limit: Option<u64>,
-    /// How long mail may be due.
-    pub max_age: Duration,
-    /// Where DogStatsD is.
-    pub statsd: Option<Place>,
-    /// Where numbers are kept for Prometheus.
-    pub metrics_file: Option<PathBuf>,
-    /// Shape of the log.
-    pub log_format: log::Format,
-    /// How much is logged.
-    pub log_level: log::Level,
-}
-
-/// Who sends, with what that provider alone needs. The settings of the others are not looked
-/// at: a half-configured spare is no reason not to start.
-fn provider(r: &mut Reader<'_>, transport: &str) -> Provider {
-    if !SENDERS.contains(&r.inputs.command) {
-        return Provider::Ses;
-    }
-    match transport {
-        #[cfg(feature = "smtp")]
-        "smtp" => {
-            let password = r.text("MAILROOM_SMTP_PASSWORD");
-            let password = password.as_ref().map(|text| text.as_str());
-            let parse = |url: &str| Server::parse(url, password);
-            let server = r.required("MAILROOM_SMTP_URL", parse);
-            server.map_or(Provider::Ses, Provider::Smtp)
-        }
-        #[cfg(feature = "postmark")]
-        "postmark" => {
-            let token = r.required("MAILROOM_POSTMARK_TOKEN", api_token);
-            token.map_or(Provider::Ses, Provider::Postmark)
-        }
-        "ses" => Provider::Ses,
-        left_out => {
-            let what = "this mailroom was built without the cargo feature";
-            r.problem("MAILROOM_TRANSPORT", format_args!("{what} `{left_out}`"));
-            Provider::Ses
-        }
-    }
-}
-
-/// Whether a problem is one with this variable, or with its file.
-pub fn is_about(problem: &str, name: &str) -> bool {
-    // All of the name counts: names begin like others.
-    problem.split(':').next().is_some_and(|of| of.trim_end_matches("_FILE") == name)
+settings! {
+    secret("MAILROOM_DATABASE_URL", &["collect", "run", "migrate", "status", "queue", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
+    secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
+    secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
+    setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;
+    setting("MAILROOM_QUEUE_NAME", "--queue-name", "mailroom", &["collect", "run", "send", "status", "queue", "health", "check"], "queue whose deliveries are taken: a value of the type job_type") => queue: String = name;
+    setting("MAILROOM_HEALTHCHECK_INTERVAL", "--healthcheck-interval", "270000", QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for") => healthcheck: Duration = millis;
+    setting("MAILROOM_BATCH_TIMEOUT", "--batch-timeout", "5000", &["collect", "run", "status", "health", "check"], "ms from the first waiting notification to the flush of a partial batch") => batch_timeout: Duration = millis;
+    setting("MAILROOM_BATCH_LIMIT", "--batch-limit", "10", QUEUE, "messages in a batch, 1 to 50") => batch_limit: usize = number(1, 50);
+    setting("MAILROOM_ACK", "--ack", "written", &["collect", "send", "check"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database") => ack: Ack = choice(&[("written", Ack::Written), ("sent", Ack::Sent)]);
+    setting("MAILROOM_LEASE", "--lease", "120000", &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again; less than 110000 gives a warning, for a batch can take so long with a slow provider") => lease: Duration = millis;
+    setting("MAILROOM_MAX_ATTEMPTS", "--max-attempts", "5", SENDERS, "tries before a delivery is failed") => max_attempts: u32 = number(1, 1000);
+    setting("MAILROOM_RETENTION", "--retention", "30d", QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once (by `collect` with MAILROOM_ACK=sent: at its next healthcheck), `forever` keeps all") => retention: Retention = retention;
+    setting("MAILROOM_FORMAT", "--format", "csv", &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line") => format: Format = choice(&[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)]);
+    setting("MAILROOM_TRANSPORT", "--transport", "ses", &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`; the command template is for SES alone");
+    setting("MAILROOM_DEBUG", "--debug", "false", SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent") => debug: bool = choice(&[("false", false), ("true", true)]);
+    setting("MAILROOM_SES_CONFIG_SET", "--ses-config-set", "default", SENDERS, "SES configuration set, which must exist there; empty: none");
+    setting("MAILROOM_SES_SOURCE", "--ses-source", "noreply@localhost", SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`") => source: String = sender;
+    setting("MAILROOM_SES_OUTPUT_PATH", "--ses-output-path", "./output", SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv") => output: PathBuf = path;
+    setting("MAILROOM_TEMPLATES", "--templates", "1=activationv1,2=passwordrecoveryv1", &["send", "run", "template", "check"], "template of each action number: its name at SES, its alias at Postmark, or its files' name") => templates: Templates = Templates::parse;
+    secret("MAILROOM_SMTP_URL", SENDERS, "`smtps://user:password@host:465` or `smtp://host:587?tls=required`, `opportunistic` or `none`; `ca=FILE` and `helo=NAME` are taken too; required with `smtp`");
+    secret("MAILROOM_SMTP_PASSWORD", SENDERS, "password of the user in MAILROOM_SMTP_URL, if that has none");
+    setting("MAILROOM_TEMPLATE_DIR", "--template-dir", "./templates", SENDERS, "with `smtp`: directory of NAME.subject, NAME.txt and NAME.html for each name in MAILROOM_TEMPLATES");
+    secret("MAILROOM_POSTMARK_TOKEN", SENDERS, "API token of the Postmark server; required with `postmark`");
+    setting("MAILROOM_POSTMARK_URL", "--postmark-url", "https://api.postmarkapp.com", SENDERS, "where Postmark's API is");
+    setting("MAILROOM_SEND_RATE", "--send-rate", "50", SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower") => send_rate: f64 = rate;
+    optional("MAILROOM_DAILY_LIMIT", "--daily-limit", SENDERS, "recipients in any 24 hours. `run`: all processes on this database together; `send`: this process alone, with MAILROOM_ACK=sent also what the database has recorded. The provider's own quota counts where it is lower") => daily_limit: Option<u64> = some(at_least_one);
+    optional("MAILROOM_STATSD", "--statsd", &["collect", "send", "run", "check"], "DogStatsD for metrics: `host:port` or `unix:///path`; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags") => statsd: Option<Place> = some(Place::parse);
+    optional("MAILROOM_METRICS_FILE", "--metrics-file", &["collect", "send", "run", "check"], "file for metrics in the text format of Prometheus, one for each process: `/var/lib/node_exporter/mailroom.prom`") => metrics_file: Option<PathBuf> = some(file_path);
+    setting("MAILROOM_HEALTH_MAX_AGE", "--max-age", "10m", &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live") => max_age: Duration = duration;
+    setting("MAILROOM_LOG_FORMAT", "--log-format", "text", ALL, "`text` or `json`") => log_format: log::Format = choice(&[("text", log::Format::Text), ("json", log::Format::Json)]);
+    setting("MAILROOM_LOG_LEVEL", "--log-level", "info", ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full") => log_level: log::Level = choice(&[("info", log::Level::Info), ("error", log::Level::Error), ("warn", log::Level::Warn), ("debug", log::Level::Debug)]);
 }
 
 impl Config {
-    /// Reads and checks all settings that `inputs.command` uses. Gives beside them all that is
-    /// wrong, `NAME: what` each: a setting that is wrong has its default, or nothing, and must not
-    /// be relied on (see [`is_about`]).
-    pub fn read(inputs: &Inputs<'_>) -> (Config, Vec<String>) {
-        let mut r = Reader { inputs, problems: Vec::new() };
-        let flags = [("false", false), ("true", true)];
-        let transports = [("ses", "ses"), ("smtp", "smtp"), ("postmark", "postmark")];
-        let transport = r.choice("MAILROOM_TRANSPORT", &transports);
-        let config = Config {
-            log_format: r.choice(
-                "MAILROOM_LOG_FORMAT",
-                &[("text", log::Format::Text), ("json", log::Format::Json)],
-            ),
-            log_level: r.choice(
-                "MAILROOM_LOG_LEVEL",
-                &[
-                    ("info", log::Level::Info),
-                    ("error", log::Level::Error),
-                    ("warn", log::Level::Warn),
-                    ("debug", log::Level::Debug),
-                ],
-            ),
-            database_url: r.text("MAILROOM_DATABASE_URL"),
-            secret_key: r.parsed("MAILROOM_SECRET_KEY", SigningKey::from_hex),
-            previous_key: r.parsed("MAILROOM_SECRET_KEY_PREVIOUS", SigningKey::from_hex),
-            channel: r.parsed("MAILROOM_CHANNEL_NAME", channel).unwrap_or_default(),
-            queue: r.name("MAILROOM_QUEUE_NAME"),
-            healthcheck: r.millis("MAILROOM_HEALTHCHECK_INTERVAL"),
-            max_age: r.parsed("MAILROOM_HEALTH_MAX_AGE", duration).unwrap_or_default(),
-            batch_timeout: r.millis("MAILROOM_BATCH_TIMEOUT"),
-            batch_limit: usize::try_from(r.number("MAILROOM_BATCH_LIMIT", 1, 50)).unwrap_or(50),
-            ack: r.choice("MAILROOM_ACK", &[("written", Ack::Written), ("sent", Ack::Sent)]),
-            lease: r.millis("MAILROOM_LEASE"),
-            max_attempts: u32::try_from(r.number("MAILROOM_MAX_ATTEMPTS", 1, 1000)).unwrap_or(5),
-            retention: r.parsed("MAILROOM_RETENTION", retention).unwrap_or(Retention::Forever),
-            format: r.choice(
-                "MAILROOM_FORMAT",
-                &[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)],
-            ),
-            transport,
-            provider: provider(&mut r, transport),
-            debug: r.choice("MAILROOM_DEBUG", &flags),
-            config_set: r
-                .text("MAILROOM_SES_CONFIG_SET")
-                .map_or_else(String::new, |set| set.to_string()),
-            source: r.name("MAILROOM_SES_SOURCE"),
-            output: PathBuf::from(r.name("MAILROOM_SES_OUTPUT_PATH")),
-            templates: r.parsed("MAILROOM_TEMPLATES", Templates::parse).unwrap_or_default(),
-            template_dir: PathBuf::from(r.name("MAILROOM_TEMPLATE_DIR")),
-            postmark_url: r.parsed("MAILROOM_POSTMARK_URL", web_url).unwrap_or_default(),
-            send_rate: r.parsed("MAILROOM_SEND_RATE", rate).unwrap_or(1.0),
-            daily_limit: r.parsed("MAILROOM_DAILY_LIMIT", |text| {
-                let number = text.parse().ok().filter(|limit| *limit > 0);
-                number.ok_or_else(|| "must be a whole number, at least 1".to_owned())
-            }),
-            statsd: r.parsed("MAILROOM_STATSD", Place::parse),
-            metrics_file: r.parsed("MAILROOM_METRICS_FILE", file_path),
-        };
-        config.check_together(&mut r);
-        (config, r.problems)
-    }
-
     /// What is required, and what must fit together.
-    fn check_together(&self, r: &mut Reader<'_>) {
-        let command = r.inputs.command;
-        let used =
-            |name: &str| VARS.iter().any(|var| var.name == name && var.used_by.contains(&command));
-        let needs_database = match command {
-            "send" => self.ack == Ack::Sent,
-            _ => used("MAILROOM_DATABASE_URL"),
+    fn check_together(&self, reader: &mut Reader<'_>) {
+        let used = |reader: &Reader<'_>, name| {
+            reader.var(name).is_some_and(|var| var.used_by.contains(&reader.command()))
         };
-        let mentioned =
-            |r: &Reader<'_>, name: &str| r.problems.iter().any(|problem| is_about(problem, name));
+        let needs_database = match reader.command() {
+            "send" => self.ack == Ack::Sent,
+            _ => used(reader, "MAILROOM_DATABASE_URL"),
+        };
         let url = self.database_url.as_ref().map_or("", |url| url.as_str());
-        if needs_database && url.is_empty() && !mentioned(r, "MAILROOM_DATABASE_URL") {
-            r.problem("MAILROOM_DATABASE_URL", "is required: a libpq connection string");
+        if needs_database && url.is_empty() {
+            reader.also("MAILROOM_DATABASE_URL", "is required: a libpq connection string");
         }
-        if used("MAILROOM_SECRET_KEY")
-            && self.secret_key.is_none()
-            && !mentioned(r, "MAILROOM_SECRET_KEY")
-        {
-            r.problem("MAILROOM_SECRET_KEY", "is required: 64 hexadecimal digits");
+        if used(reader, "MAILROOM_SECRET_KEY") && self.secret_key.is_none() {
+            reader.also("MAILROOM_SECRET_KEY", "is required: 64 hexadecimal digits");
         }
-        if QUEUE.contains(&command)
-            && self.healthcheck < self.batch_timeout
-            && !mentioned(r, "MAILROOM_HEALTHCHECK_INTERVAL")
-        {
-            r.problem(
-                "MAILROOM_HEALTHCHECK_INTERVAL",
-                format_args!(
-                    "must not be less than MAILROOM_BATCH_TIMEOUT ({} ms)",
-                    self.batch_timeout.as_millis()
-                ),
-            );
+        let least = self.batch_timeout.as_millis();
+        if QUEUE.contains(&reader.command()) && self.healthcheck < self.batch_timeout {
+            let why = format_args!("must not be less than MAILROOM_BATCH_TIMEOUT ({least} ms)");
+            reader.also("MAILROOM_HEALTHCHECK_INTERVAL", why);
         }
-        if (command == "health" || command == "status")
-            && self.max_age <= self.batch_timeout
-            && !mentioned(r, "MAILROOM_HEALTH_MAX_AGE")
-        {
-            let least = self.batch_timeout.as_millis();
+        if used(reader, "MAILROOM_HEALTH_MAX_AGE") && self.max_age <= self.batch_timeout {
             let why = format_args!("must be more than MAILROOM_BATCH_TIMEOUT ({least} ms)");
-            r.problem("MAILROOM_HEALTH_MAX_AGE", why);
+            reader.also("MAILROOM_HEALTH_MAX_AGE", why);
         }
-        if SENDERS.contains(&command)
-            && !self.source.is_empty()
-            && let Err(why) = sender(&self.source)
-        {
-            r.problem("MAILROOM_SES_SOURCE", why);
-        }
-        if SENDERS.contains(&command)
-            && self.transport == "ses"
-            && !self.config_set.is_empty()
-            && let Err(why) = config_set(&self.config_set)
-        {
-            r.problem("MAILROOM_SES_CONFIG_SET", why);
+    }
+}
+
+/// Whether a variable of the environment looks like a setting and is none. A container manager may
+/// make some of its own where there is a service of our name.
+pub fn is_unknown(name: &str) -> bool {
+    let ours = name.starts_with("MAILROOM_")
+        && !["MAILROOM_PORT", "MAILROOM_SERVICE_"].iter().any(|theirs| name.starts_with(theirs));
+    let known = |var: &Var| {
+        name == var.name || var.is_secret() && name.strip_suffix("_FILE") == Some(var.name)
+    };
+    ours && !VARS.iter().any(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_that_is_taken() {
+        for command in ALL {
+            let inputs = reader::Inputs { command, flags: &[], env: &|_| None };
+            let mut reader = Reader::new(&inputs, VARS);
+            Config::read(&mut reader);
+            let problems = reader.problems();
+            assert!(problems.iter().all(|why| why.contains("is required")), "{problems:?}");
         }
     }
 }

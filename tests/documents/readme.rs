@@ -4,9 +4,9 @@ use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
 use mailroom::mail::error::Kind;
 use mailroom::mail::pace::backoff;
-use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::screen;
-use mailroom::ops::screen::Look;
+use mailroom::ops::screen::page::Look;
 use mailroom::queue::snapshot::{Listener, Reason, Snapshot};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -67,7 +67,7 @@ fn the_scripts_find_the_program_where_cargo_was_told_to_put_it() {
 #[test]
 fn the_screen_in_the_readme_is_the_one_that_status_draws() {
     let look = Look { width: 80, colour: false };
-    let drawn = screen::status(&snapshot(), look, Duration::from_secs(600));
+    let drawn = screen::status::status(&snapshot(), look, Duration::from_secs(600));
     let readme = read("README.md");
     let (before, rest) = readme.split_once("<!-- status -->\n```\n").expect("it marks the screen");
     let (shown, after) = rest.split_once("```\n<!-- /status -->").expect("and its end");

@@ -1,7 +1,7 @@
 //! Completions for three shells.
 
 use super::words::{Flag, Value, arguments, flags, plain, subcommands};
-use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::cli::help::COMMANDS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

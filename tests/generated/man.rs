@@ -1,7 +1,7 @@
 //! The manual page, in the macros of man(7).
 
 use super::words::flags;
-use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::config::VARS;
 use std::fmt::Write as _;
 

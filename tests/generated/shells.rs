@@ -2,7 +2,7 @@
 
 use super::{BASH, FISH, ZSH, path};
 use crate::support::tools::{assert_silent, run, tool};
-use mailroom::ops::cli::COMMANDS;
+use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::config::VARS;
 use std::process::Command;
 

@@ -2,8 +2,10 @@
 //! a command is known here.
 
 use mailroom::ops::cli;
-use mailroom::ops::cli::{COMMANDS, CommandHelp};
-use mailroom::ops::config::{Config, Inputs, VARS, Var, is_about};
+use mailroom::ops::cli::help::{COMMANDS, CommandHelp};
+use mailroom::ops::config::VARS;
+use mailroom::ops::config::reader::{Inputs, Var, is_about};
+use mailroom::ops::settings::Settings;
 
 /// A flag of a command.
 pub struct Flag {
@@ -89,7 +91,8 @@ fn value(var: &'static Var, command: &str) -> Value {
     }
     let taken = |word: &str| {
         let flags = [(var.name, word.to_owned())];
-        let (_, problems) = Config::read(&Inputs { command, flags: &flags, env: &|_| None });
+        let inputs = Inputs { command, flags: &flags, env: &|_| None };
+        let problems = Settings::read(&inputs).problems;
         !problems.iter().any(|problem| is_about(problem, var.name))
     };
     let quoted = var.meaning.split('`').skip(1).step_by(2);

@@ -8,22 +8,24 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 /// How important a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Something is broken and a person should look.
     Error,
     /// Something went wrong and is being dealt with.
     Warn,
     /// What a person wants to see of normal work.
+    #[default]
     Info,
     /// Everything, with addresses in full.
     Debug,
 }
 
 /// The shape of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// `2026/11/22 13:37:00 [PG] connected`
+    #[default]
     Text,
     /// `{"level":"info","message":"connected","time":"2026-11-22T13:37:00.000Z","unit":"PG"}`
     Json,

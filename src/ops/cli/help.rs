@@ -1,6 +1,7 @@
 //! The help texts: what the commands are for, and the settings they read.
 
-use crate::ops::cli::{VARS, Var};
+use crate::ops::config::VARS;
+use crate::ops::config::reader::Var;
 use std::fmt::Write as _;
 
 /// One command, for help.

@@ -1,7 +1,7 @@
 //! The words of `mailroom queue`.
 
 use crate::mail::error::Error;
-use crate::ops::cli::usage;
+use crate::ops::cli::words::usage;
 use pico_args::Arguments;
 
 /// What is to be done with the queue.

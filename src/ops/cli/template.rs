@@ -1,10 +1,36 @@
 //! The words after `mailroom template`.
 
 use crate::mail::error::Error;
-use crate::ops::cli::{Templating, usage};
+use crate::ops::cli::words::usage;
+use pico_args::Arguments;
 use std::path::PathBuf;
 
-pub(crate) fn parse(args: &mut pico_args::Arguments) -> Result<Templating, Error> {
+/// What is to be done with the templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Templating {
+    /// Say which there are.
+    List,
+    /// Print one, or the data that fills it.
+    Show {
+        /// Its name.
+        name: String,
+        /// Print the data.
+        data: bool,
+    },
+    /// Create or update those of the settings.
+    Push {
+        /// The directory of their files.
+        from: PathBuf,
+    },
+    /// Let the provider render those of the settings.
+    Check,
+}
+
+/// Reads them.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse(args: &mut Arguments) -> Result<Templating, Error> {
     let expects = || {
         Error::usage("template needs one of: list, show NAME [--data], push [--from DIR], check")
     };

@@ -2,9 +2,10 @@
 
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cmd::{STEP, print, session};
 use crate::ops::config::Config;
-use crate::ops::screen::{clean, span};
+use crate::ops::database::{STEP, session, unusable};
+use crate::ops::screen::page::{clean, span};
+use crate::ops::terminal::print;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
 use crate::queue::store::{HELD, PUT_OFF};
@@ -14,9 +15,7 @@ use std::time::Duration;
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let unhealthy = |why: String| Error::new(Kind::No, format!("not healthy: {why}"));
     let found = session(config, "health", stop).and_then(|mut session| {
-        session
-            .call(STEP, |client| snapshot(client, &config.queue))
-            .map_err(crate::ops::cmd::unusable)
+        session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)
     });
     let found = found.map_err(|error| unhealthy(error.message))?.unwrap_or_default();
     match verdict(&found, config.max_age) {

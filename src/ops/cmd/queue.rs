@@ -1,22 +1,19 @@
 //! `mailroom queue`: deliveries looked at, tried again, given up; the queue paused and resumed.
 
+mod change;
+
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::{Chosen, Queue, View};
-use crate::ops::cmd::{STEP, look_whole, print, session, unusable};
+use crate::ops::cli::queue::{Queue, View};
 use crate::ops::config::Config;
-use crate::ops::screen;
-use crate::ops::screen::clean;
+use crate::ops::database::{STEP, session, unusable};
+use crate::ops::screen::deliveries;
+use crate::ops::screen::page::clean;
+use crate::ops::terminal::{look_whole, print};
 use crate::queue::operate;
-use crate::queue::operate::{CHUNK, STATES, Which};
+use crate::queue::operate::STATES;
 use crate::queue::snapshot::Entry;
-use nix::unistd::{User, geteuid};
-use std::time::Duration;
-
-/// The longest a statement that changes many rows may take; the server's own limit is shorter.
-const CHANGE: Duration = Duration::from_secs(30);
 
 /// States that `list` shows if none is named: what needs a look.
 const OPEN: [&str; 3] = ["leased", "pending", "failed"];
@@ -27,25 +24,8 @@ pub fn run(config: &Config, what: Queue, stop: &Stop) -> Result<(), Error> {
     match what {
         Queue::List { state, limit, view } => list(config, &mut session, state, limit, view),
         Queue::Show { id, view } => show(&mut session, id, view),
-        Queue::Retry(chosen) => {
-            let change = |client: &mut Client, which: Which<'_>| {
-                operate::retry(client, &config.queue, which)
-            };
-            let done = all(&mut session, &chosen, change)?;
-            wake(config, &mut session)?;
-            report(&mut session, &chosen, &done, "will be tried again", why_not_retried)?;
-            tell_left_out(config, &mut session, &chosen)
-        }
-        Queue::Drop(chosen) => {
-            let who = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
-            let who = who.unwrap_or_else(|| format!("user {}", geteuid()));
-            let until = session.call(STEP, operate::now).map_err(unusable)?;
-            let change = |client: &mut Client, which: Which<'_>| {
-                operate::drop(client, &config.queue, which, &who, until)
-            };
-            let done = all(&mut session, &chosen, change)?;
-            report(&mut session, &chosen, &done, "dropped", why_not_dropped)
-        }
+        Queue::Retry(chosen) => change::retry(config, &mut session, &chosen),
+        Queue::Drop(chosen) => change::drop(config, &mut session, &chosen),
         Queue::Pause { reason } => pause(config, &mut session, Some(&reason)),
         Queue::Resume => pause(config, &mut session, None),
     }
@@ -72,7 +52,7 @@ fn list(
     }
     match found.is_empty() {
         true => print("none\n"),
-        false => print(&screen::list(&found, look_whole())),
+        false => print(&deliveries::list(&found, look_whole())),
     }
 }
 
@@ -80,104 +60,9 @@ fn show(session: &mut Session, id: i64, view: View) -> Result<(), Error> {
     let found = session.call(STEP, |client| operate::show(client, &[id], view.reveal));
     match found.map_err(unusable)?.first() {
         Some(entry) if view.json => print(&format!("{}\n", entry.json())),
-        Some(entry) => print(&screen::show(entry)),
+        Some(entry) => print(&deliveries::show(entry)),
         None => Err(Error::new(Kind::Data, format!("there is no delivery {id}"))),
     }
-}
-
-/// Changes what was chosen, piece by piece; gives the ids.
-fn all(
-    session: &mut Session,
-    chosen: &Chosen,
-    mut change: impl FnMut(&mut Client, Which<'_>) -> Result<Vec<i64>, StatementError>,
-) -> Result<Vec<i64>, Error> {
-    let mut done = Vec::new();
-    loop {
-        let which = Which { ids: chosen.ids.as_deref(), reason: chosen.reason.as_deref() };
-        let some = session.call(CHANGE, |client| change(client, which)).map_err(|fault| {
-            let so_far = done.len();
-            let mut error = unusable(fault);
-            error.message += &format!("; deliveries changed before that: {so_far}");
-            error
-        })?;
-        done.extend_from_slice(&some);
-        if (some.len() as i64) < CHUNK {
-            return Ok(done);
-        }
-    }
-}
-
-/// Says what was done, and of each that was named, why not.
-fn report(
-    session: &mut Session,
-    chosen: &Chosen,
-    done: &[i64],
-    what: &str,
-    why_not: fn(&Entry) -> String,
-) -> Result<(), Error> {
-    let many = if done.len() == 1 { "delivery" } else { "deliveries" };
-    print(&format!("{} {many} {what}\n", done.len()))?;
-    let Some(ids) = &chosen.ids else { return Ok(()) };
-    let left: Vec<i64> = ids.iter().copied().filter(|id| !done.contains(id)).collect();
-    if left.is_empty() {
-        return Ok(());
-    }
-    let found = session.call(STEP, |client| operate::show(client, &left, false));
-    let found = found.map_err(unusable)?;
-    let lines: Vec<String> = left
-        .iter()
-        .map(|id| match found.iter().find(|entry| entry.id == *id) {
-            Some(entry) => format!("delivery {id}: {}", why_not(entry)),
-            None => format!("there is no delivery {id}"),
-        })
-        .collect();
-    Err(Error::new(Kind::Data, lines.join("\n")))
-}
-
-/// Of all that failed, those that nothing can be sent for any more.
-fn tell_left_out(config: &Config, session: &mut Session, chosen: &Chosen) -> Result<(), Error> {
-    if chosen.ids.is_some() {
-        return Ok(());
-    }
-    let reason = chosen.reason.as_deref();
-    let left = session.call(STEP, |client| operate::beyond_retry(client, &config.queue, reason));
-    match left.map_err(unusable)? {
-        0 => Ok(()),
-        1 => Err(Error::new(Kind::Data, "1 left as it is: its token expired or was used")),
-        left => {
-            let why = format!("{left} left as they are: their tokens expired or were used");
-            Err(Error::new(Kind::Data, why))
-        }
-    }
-}
-
-fn why_not_retried(entry: &Entry) -> String {
-    match entry.state.as_str() {
-        "failed" if entry.consumed => "its token was used, so there is nothing to send".to_owned(),
-        "failed" if entry.expires >= 0.0 => format!(
-            "its token expired {} ago; its link would not work: a new token is needed",
-            screen::span(entry.expires)
-        ),
-        "failed" => other_queue(entry),
-        state => format!("it is {state}; only what failed can be tried again"),
-    }
-}
-
-fn why_not_dropped(entry: &Entry) -> String {
-    match entry.state.as_str() {
-        "leased" => format!(
-            "it is being sent by {}; pause the queue, or wait until it is settled or its lease \
-             runs out",
-            clean(&entry.lease)
-        ),
-        "failed" if entry.error.starts_with("dropped by ") => "it was dropped before".to_owned(),
-        "pending" | "failed" => other_queue(entry),
-        state => format!("it is {state}, which is final"),
-    }
-}
-
-fn other_queue(entry: &Entry) -> String {
-    format!("it is in queue {}: set MAILROOM_QUEUE_NAME", clean(&entry.queue))
 }
 
 fn pause(config: &Config, session: &mut Session, reason: Option<&str>) -> Result<(), Error> {
@@ -190,7 +75,7 @@ fn pause(config: &Config, session: &mut Session, reason: Option<&str>) -> Result
         }
         error
     })?;
-    wake(config, session)?;
+    session.call(STEP, |client| operate::wake(client, &config.channel)).map_err(unusable)?;
     let queue = clean(&config.queue);
     print(&match (reason, before.unwrap_or_default()) {
         (Some(_), false) => {
@@ -201,8 +86,4 @@ fn pause(config: &Config, session: &mut Session, reason: Option<&str>) -> Result
         (None, true) => format!("queue {queue} goes on\n"),
         (None, false) => format!("queue {queue} was not paused\n"),
     })
-}
-
-fn wake(config: &Config, session: &mut Session) -> Result<(), Error> {
-    session.call(STEP, |client| operate::wake(client, &config.channel)).map_err(unusable)
 }

@@ -2,23 +2,28 @@
 
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
-use crate::ops::cmd::{
-    become_daemon, link, log_configured, metrics, pace, queue_settings, transport,
-    warn_of_short_lease,
+use crate::ops::daemon::{
+    become_daemon, log_configured, pace, queue_settings, warn_of_short_lease,
 };
-use crate::ops::config::Config;
+use crate::ops::database::link;
+use crate::ops::metrics::metrics;
+use crate::ops::provider::transport;
+use crate::ops::settings;
 use crate::pump::{Pump, system_clock};
 use crate::queue::source::{OnAccept, QueueSource, Settings};
 
 /// Runs until it is asked to stop.
-pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
-    let Some(key) = config.secret_key.clone() else { return Ok(()) };
+pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
+    let config = &given.config;
+    let (Some(key), Some(provider)) = (config.secret_key.clone(), given.provider.as_deref()) else {
+        return Ok(());
+    };
     let metrics = metrics(config, "run");
     let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
     become_daemon(stop, 0)?;
     log_configured(config);
     warn_of_short_lease(config);
-    let transport = transport(config, stop)?;
+    let transport = transport(provider, config, stop)?;
     let clock = system_clock();
     let settings = Settings {
         daily_limit: config.daily_limit,

@@ -4,9 +4,11 @@ use crate::edges::pg::session::Session;
 use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cmd::{STEP, look, print, session, size, unusable};
 use crate::ops::config::Config;
+use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen;
+use crate::ops::screen::page::{note, redrawn};
+use crate::ops::terminal::{look, print, size};
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
 use std::io::IsTerminal as _;
@@ -69,11 +71,11 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
             }
             Err(error) => {
                 let text = format!("the database cannot be asked: {}", error.message);
-                screen::note(&text, look())
+                note(&text, look())
             }
         };
         match in_place {
-            true => print(&screen::redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
+            true => print(&redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
             false if wanted.json => print(&text)?,
             false => print(&format!("{text}\n"))?,
         }
@@ -86,6 +88,6 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
 fn shown(config: &Config, wanted: Wanted, found: &Snapshot) -> String {
     match wanted.json {
         true => format!("{}\n", found.json()),
-        false => screen::status(found, look(), config.max_age),
+        false => screen::status::status(found, look(), config.max_age),
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::mail::error::{Error, Kind};
 use crate::mail::token::{Parsed, SigningKey, is_code, verify};
-use crate::ops::cmd::print;
 use crate::ops::config::Config;
+use crate::ops::terminal::print;
 use std::io::BufRead as _;
 
 /// The paths that come with the schema, and the actions they belong to.

@@ -1,15 +1,64 @@
 //! Where the text of a setting comes from: a flag, a variable, a file, a systemd credential.
 //!
-//! In scope: finding it, and keeping what is wrong. Out of scope: which settings there are.
+//! In scope: what a setting is, finding its text, and keeping what is wrong. Out of scope: which
+//! settings there are.
 
-use crate::ops::config::VARS;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
-const MONTH_MS: u64 = 31 * 24 * 3600 * 1000;
+/// One setting.
+#[derive(Debug)]
+pub struct Var {
+    /// The environment variable.
+    pub name: &'static str,
+    /// The flag, with its dashes; `None` for a secret, which never stands on a command line.
+    pub flag: Option<&'static str>,
+    /// The value if none is given; `None`: required, or off.
+    pub default: Option<&'static str>,
+    /// The commands that read it.
+    pub used_by: &'static [&'static str],
+    /// What it means, in one line.
+    pub meaning: &'static str,
+}
+
+impl Var {
+    /// Whether its value must not be shown and may come from a file.
+    pub fn is_secret(&self) -> bool {
+        self.flag.is_none()
+    }
+}
+
+/// A setting with a default.
+pub const fn setting(
+    name: &'static str,
+    flag: &'static str,
+    default: &'static str,
+    used_by: &'static [&'static str],
+    meaning: &'static str,
+) -> Var {
+    Var { name, flag: Some(flag), default: Some(default), used_by, meaning }
+}
+
+/// A setting that is off unless it is given.
+pub const fn optional(
+    name: &'static str,
+    flag: &'static str,
+    used_by: &'static [&'static str],
+    meaning: &'static str,
+) -> Var {
+    Var { name, flag: Some(flag), default: None, used_by, meaning }
+}
+
+/// A setting that must not be shown.
+pub const fn secret(
+    name: &'static str,
+    used_by: &'static [&'static str],
+    meaning: &'static str,
+) -> Var {
+    Var { name, flag: None, default: None, used_by, meaning }
+}
 
 /// Where values come from: flags before environment before defaults.
 pub struct Inputs<'a> {
@@ -21,15 +70,55 @@ pub struct Inputs<'a> {
     pub env: &'a dyn Fn(&str) -> Option<std::ffi::OsString>,
 }
 
-/// Reads the variables of one command, and keeps what is wrong with them.
-pub(crate) struct Reader<'a> {
-    pub(crate) inputs: &'a Inputs<'a>,
-    pub(crate) problems: Vec<String>,
+/// Whether a problem is one with this variable, or with its file.
+pub fn is_about(problem: &str, name: &str) -> bool {
+    // All of the name counts: names begin like others.
+    problem.split(':').next().is_some_and(|of| of.trim_end_matches("_FILE") == name)
 }
 
-impl Reader<'_> {
-    pub(crate) fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
+/// Reads the settings of one command, and keeps what is wrong with them.
+pub struct Reader<'a> {
+    inputs: &'a Inputs<'a>,
+    vars: &'static [Var],
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Nothing is read yet. `vars`: the settings that there are.
+    pub fn new(inputs: &'a Inputs<'a>, vars: &'static [Var]) -> Reader<'a> {
+        Reader { inputs, vars, problems: Vec::new() }
+    }
+
+    /// The command whose settings these are.
+    pub fn command(&self) -> &'a str {
+        self.inputs.command
+    }
+
+    /// The setting of this name.
+    pub fn var(&self, name: &str) -> Option<&'static Var> {
+        self.vars.iter().find(|var| var.name == name)
+    }
+
+    /// All that is wrong, `NAME: what` each.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Keeps what is wrong with a setting.
+    pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
         self.problems.push(format!("{name}: {what}"));
+    }
+
+    /// Whether something is wrong with a setting.
+    pub fn is_wrong(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| is_about(problem, name))
+    }
+
+    /// As [`Reader::problem`], unless something else is wrong with it already.
+    pub fn also(&mut self, name: &str, what: impl std::fmt::Display) {
+        if !self.is_wrong(name) {
+            self.problem(name, what);
+        }
     }
 
     fn env(&mut self, name: &str) -> Option<Zeroizing<String>> {
@@ -43,8 +132,8 @@ impl Reader<'_> {
     }
 
     /// The text of a variable, if its command reads it and somebody set it or it has a default.
-    pub(crate) fn text(&mut self, name: &'static str) -> Option<Zeroizing<String>> {
-        let var = VARS.iter().find(|var| var.name == name)?;
+    pub fn text(&mut self, name: &'static str) -> Option<Zeroizing<String>> {
+        let var = self.var(name)?;
         if !var.used_by.contains(&self.inputs.command) {
             return var.default.map(|value| Zeroizing::new(value.to_owned()));
         }
@@ -93,77 +182,49 @@ impl Reader<'_> {
         Some(Zeroizing::new(trimmed.to_owned()))
     }
 
-    /// A value that `parse` understands. What it refuses is reported; the text is shown, unless
-    /// the variable is a secret.
-    pub(crate) fn parsed<T>(
+    /// What `parse` reads in a setting. Where there is nothing, or it is wrong: the default; where
+    /// there is none, nothing. What is refused is reported; the text is shown, unless the setting is
+    /// a secret.
+    pub fn value<T: Default>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = self.text(name)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(mut why) => {
-                if ['"', '\''].iter().any(|quote| {
-                    text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote)
-                }) {
-                    why += "; the quotes around it are part of the value";
-                }
-                let secret = VARS.iter().any(|var| var.name == name && var.is_secret());
-                // One of several entries is quoted by its own fault.
-                if secret || why.starts_with('"') {
-                    self.problem(name, why);
-                } else {
-                    self.problem(name, format_args!("{why}, not {:?}", text.as_str()));
-                }
-                None
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        if let Some(text) = self.text(name) {
+            match parse(&text) {
+                Ok(value) => return value,
+                Err(why) => self.refuse(name, &text, why),
             }
         }
+        let default = self.var(name).and_then(|var| var.default);
+        default.and_then(|text| parse(text).ok()).unwrap_or_default()
     }
 
-    pub(crate) fn number(&mut self, name: &'static str, least: u64, most: u64) -> u64 {
-        let parse = |text: &str| match text.parse::<u64>() {
-            Ok(n) if (least..=most).contains(&n) => Ok(n),
-            _ => Err(format!("must be a whole number from {least} to {most}")),
-        };
-        self.parsed(name, parse).unwrap_or(least)
-    }
-
-    pub(crate) fn millis(&mut self, name: &'static str) -> Duration {
-        Duration::from_millis(self.number(name, 1, MONTH_MS))
-    }
-
-    pub(crate) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> T {
-        let parse = |text: &str| {
-            let found = choices.iter().find(|(word, _)| *word == text);
-            let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            found.map(|(_, value)| *value).ok_or_else(|| format!("must be {}", words.join(" or ")))
-        };
-        self.parsed(name, parse).unwrap_or(choices[0].1)
-    }
-
-    /// A secret that must be there.
-    #[cfg(any(feature = "smtp", feature = "postmark"))]
-    pub(crate) fn required<T>(
+    /// As [`Reader::value`], for a secret that must be there.
+    pub fn required<T>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let before = self.problems.len();
-        let value = self.parsed(name, parse);
-        if value.is_none() && self.problems.len() == before {
-            self.problem(name, "is required by MAILROOM_TRANSPORT");
+        let value = self.value(name, |text| parse(text).map(Some));
+        if value.is_none() {
+            self.also(name, "is required by MAILROOM_TRANSPORT");
         }
         value
     }
 
-    pub(crate) fn name(&mut self, name: &'static str) -> String {
-        let parse = |text: &str| match text {
-            "" => Err("must not be empty".to_owned()),
-            _ if text.contains('\0') => Err("must not hold a NUL".to_owned()),
-            _ => Ok(text.to_owned()),
-        };
-        self.parsed(name, parse).unwrap_or_default()
+    fn refuse(&mut self, name: &str, text: &str, mut why: String) {
+        let quoted =
+            |quote: &char| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote);
+        if ['"', '\''].iter().any(quoted) {
+            why += "; the quotes around it are part of the value";
+        }
+        // One of several entries is quoted by its own fault.
+        if self.var(name).is_some_and(Var::is_secret) || why.starts_with('"') {
+            self.problem(name, why);
+        } else {
+            self.problem(name, format_args!("{why}, not {text:?}"));
+        }
     }
 }
 

@@ -1,53 +1,73 @@
 //! How values are read. Out of scope: where they come from.
 
-use crate::edges::http::is_plain;
-use crate::mail::recipient as address;
+use crate::mail::recipient;
 use crate::queue::source::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
-#[cfg(feature = "postmark")]
 use zeroize::Zeroizing;
 
-/// A token; not shown by `Debug`.
-#[cfg(feature = "postmark")]
-#[derive(Clone)]
-pub struct ApiToken(pub Zeroizing<String>);
+/// The longest time in milliseconds.
+const MONTH_MS: u64 = 31 * 24 * 3600 * 1000;
 
-#[cfg(feature = "postmark")]
-impl std::fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiToken")
+/// A setting that need not be there.
+pub fn some<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<Option<T>, String> {
+    move |text| parse(text).map(Some)
+}
+
+/// Any text, kept from view.
+pub fn hidden(text: &str) -> Result<Zeroizing<String>, String> {
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Any text that is not empty.
+pub fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("must not be empty".to_owned()),
+        _ if text.contains('\0') => Err("must not hold a NUL".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 
-/// Tokens are printable: others cannot stand in a header.
-#[cfg(feature = "postmark")]
-pub(crate) fn api_token(text: &str) -> Result<ApiToken, String> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("must be the API token of a Postmark server".to_owned());
-    }
-    Ok(ApiToken(Zeroizing::new(text.to_owned())))
+/// A path, of whatever.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    name(text).map(PathBuf::from)
 }
 
-/// The start of a URL, without a slash at its end. What is sent there holds secrets: without
-/// encryption it may only be this machine.
-pub(crate) fn web_url(text: &str) -> Result<String, String> {
-    let wrong = || "must be a URL with https:// and a host (http:// for this machine)".to_owned();
-    let url: http::Uri = text.parse().map_err(|_| wrong())?;
-    let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match url.scheme_str() {
-        _ if !is_plain(&url) => return Err(wrong()),
-        Some("https") if url.query().is_none() => {}
-        Some("http") if url.query().is_none() && near => {}
-        _ => return Err(wrong()),
+/// A whole number.
+pub fn number<T: TryFrom<u64>>(least: u64, most: u64) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
     }
-    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A number without an upper end.
+pub fn at_least_one(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "must be a whole number, at least 1".to_owned())
+}
+
+/// A time in milliseconds.
+pub fn millis(text: &str) -> Result<Duration, String> {
+    number(1, MONTH_MS)(text).map(Duration::from_millis)
+}
+
+/// One of these words.
+pub fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let found = choices.iter().find(|(word, _)| *word == text);
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        found.map(|(_, value)| *value).ok_or_else(|| format!("must be {}", words.join(" or ")))
+    }
 }
 
 /// The longest identifier that PostgreSQL takes as a channel, in bytes.
 const CHANNEL_BYTES: usize = 63;
 
-pub(crate) fn channel(text: &str) -> Result<String, String> {
+pub fn channel(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > CHANNEL_BYTES || text.contains('\0') {
         return Err(format!("must be 1 to {CHANNEL_BYTES} bytes, without NUL"));
     }
@@ -58,7 +78,7 @@ pub(crate) fn channel(text: &str) -> Result<String, String> {
 /// <https://www.postgresql.org/docs/current/datatype-datetime.html>
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
-pub(crate) fn retention(text: &str) -> Result<Retention, String> {
+pub fn retention(text: &str) -> Result<Retention, String> {
     match text {
         "forever" => Ok(Retention::Forever),
         "0" => Ok(Retention::For(Duration::ZERO)),
@@ -70,7 +90,7 @@ pub(crate) fn retention(text: &str) -> Result<Retention, String> {
     }
 }
 
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parse = || {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let seconds = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
@@ -81,7 +101,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A file in a directory; it need not be there.
-pub(crate) fn file_path(text: &str) -> Result<PathBuf, String> {
+pub fn file_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let fits = path.file_name().is_some() && !text.ends_with('/') && !text.contains('\0');
     if fits { Ok(path) } else { Err("must be the path of a file".to_owned()) }
@@ -89,25 +109,19 @@ pub(crate) fn file_path(text: &str) -> Result<PathBuf, String> {
 
 /// Checks a From address, which may be `Name <local@domain>`. A wrong one would make the provider
 /// refuse every mail.
-pub(crate) fn sender(text: &str) -> Result<(), String> {
+pub fn sender(text: &str) -> Result<String, String> {
     if text.contains(char::is_control) {
         return Err("must not hold a control character".to_owned());
     }
-    let (_, address) = address::split(text);
-    address::check(address).map_err(|why| format!("is no address to send from: {why}"))
-}
-
-/// The name of a configuration set.
-/// <https://docs.aws.amazon.com/ses/latest/APIReference/API_ConfigurationSet.html>
-pub(crate) fn config_set(name: &str) -> Result<(), &'static str> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
-        return Ok(());
+    name(text)?;
+    let (_, address) = recipient::split(text);
+    match recipient::check(address) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(why) => Err(format!("is no address to send from: {why}")),
     }
-    Err("must be 1 to 64 of the letters A to Z and a to z, digits, hyphens and underscores")
 }
 
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && (0.01..=1_000_000.0).contains(&rate) => Ok(rate),
         _ => Err("must be a number from 0.01 to 1000000".to_owned()),

@@ -1,8 +1,8 @@
 //! The screen of `mailroom check`. Unlike a table it is never cut: advice that is not read whole
 //! is none.
 
-use crate::ops::checks::{Check, Checks, Status};
-use crate::ops::screen::{Look, NARROWEST, Page, Tone, clean, counted};
+use crate::ops::check::{Check, Checks, Status};
+use crate::ops::screen::page::{Look, NARROWEST, Page, Tone, clean, counted, wrapped};
 
 /// Columns before the text of a check: its status and its name.
 const MARGIN: usize = 29;
@@ -55,22 +55,6 @@ fn one(page: &mut Page, check: &Check) {
         page.whole(Tone::Plain, &format!("{:margin$}{mark:<3}{line}", ""));
         mark = "";
     }
-}
-
-/// Text in lines of at most `width` columns, broken between words. A word that is longer than a
-/// line stays whole: it may have to be copied.
-pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 /// How long settled deliveries are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retention {
     /// For ever.
+    #[default]
     Forever,
     /// So long; zero deletes at once.
     For(Duration),

@@ -5,9 +5,10 @@ use crate::edges::pg::fault;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Place, Target, TlsMode};
-use crate::ops::cmd::check::{APART, Round, ahead, apart};
-use crate::ops::cmd::{STEP, target};
-use crate::ops::screen::clean;
+use crate::ops::check::Round;
+use crate::ops::check::clock::{APART, ahead, apart};
+use crate::ops::database::{STEP, target};
+use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::queue::preflight;
 use crate::queue::preflight::Facts;
@@ -21,7 +22,8 @@ const HEARD: Duration = Duration::from_secs(5);
 const REST: [&str; 8] =
     ["database TLS", "schema", "queue", "actions", "grants", "NOTIFY", "channel", "database clock"];
 
-pub(crate) fn check(round: &mut Round) {
+/// Looks at the database, and at all that hangs on it.
+pub fn check(round: &mut Round) {
     let unknown = |round: &mut Round, names: &[&str], why: &str| {
         names.iter().for_each(|name| round.checks.unknown(name, why));
     };
@@ -217,7 +219,7 @@ fn row_security(round: &mut Round, session: &mut Session) {
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.
 fn actions(round: &mut Round, session: &mut Session) {
     const NAME: &str = "actions";
-    if ["MAILROOM_QUEUE_NAME", "MAILROOM_TEMPLATES"].iter().any(|name| round.is_wrong(name)) {
+    if round.any_wrong(&["MAILROOM_QUEUE_NAME", "MAILROOM_TEMPLATES"]) {
         return round.checks.unknown(NAME, "a setting that says which is wrong");
     }
     let queue = round.config.queue.as_str();

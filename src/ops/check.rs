@@ -1,7 +1,15 @@
 //! What a preflight found: one line a check, and what all of them say together.
 //!
-//! In scope: the words, the order, the JSON. Out of scope: making a check, and its looks.
+//! In scope: the words, the order, the JSON. Out of scope: making a check (the files in `check/`
+//! and those of the providers), and its looks.
 
+pub mod clock;
+pub mod database;
+pub mod settings;
+
+use crate::edges::stop::Stop;
+use crate::ops::config::Config;
+use crate::ops::config::reader::is_about;
 use serde_json::{Value, json};
 
 /// How one check came out.
@@ -108,6 +116,30 @@ impl Checks {
             })
             .collect();
         json!({ "ok": self.count("failed") == 0, "checks": checks })
+    }
+}
+
+/// What every check is given.
+pub struct Round<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// What is wrong with them.
+    pub problems: &'a [String],
+    /// The request to stop.
+    pub stop: &'a Stop,
+    /// What was found so far.
+    pub checks: Checks,
+}
+
+impl Round<'_> {
+    /// Whether a setting is wrong, so that what it says is not known.
+    pub fn is_wrong(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| is_about(problem, name))
+    }
+
+    /// As [`Round::is_wrong`], for any of them.
+    pub fn any_wrong(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.is_wrong(name))
     }
 }
 

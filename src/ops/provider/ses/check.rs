@@ -5,10 +5,12 @@ use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::aws::shared::Shared;
 use crate::edges::http::Http;
-use crate::mail::recipient as address;
-use crate::ops::checks::Checks;
-use crate::ops::cmd::check::{APART, Round, apart};
-use crate::ops::cmd::{Calls, account, env, examine, names, used_by};
+use crate::mail::recipient;
+use crate::ops::check::clock::{APART, apart};
+use crate::ops::check::{Checks, Round};
+use crate::ops::environment::env;
+use crate::ops::provider::ses::calls::{Calls, account, examine};
+use crate::ops::provider::templates::{names, used_by};
 use crate::pump::system_clock;
 use crate::send::ses::account as remote;
 use crate::send::ses::account::Account;
@@ -20,7 +22,8 @@ use std::time::Duration;
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const TOLERATED: Duration = Duration::from_secs(300);
 
-pub(crate) fn check(round: &mut Round) {
+/// Looks at the account and all that sending needs there. `set`: the configuration set.
+pub fn check(round: &mut Round<'_>, set: &str) {
     let endpoint = endpoint(&mut round.checks);
     let identity = credentials(round);
     let (Some(endpoint), Some((http, keeper))) = (endpoint, identity) else {
@@ -41,7 +44,7 @@ pub(crate) fn check(round: &mut Round) {
     }
     templates(round, &mut calls);
     verified(round, &mut calls);
-    configuration_set(round, &mut calls);
+    configuration_set(round, &mut calls, set);
 }
 
 fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
@@ -219,7 +222,7 @@ fn verified(round: &mut Round, calls: &mut Calls) {
     if round.is_wrong("MAILROOM_SES_SOURCE") {
         return round.checks.unknown(NAME, "MAILROOM_SES_SOURCE is wrong");
     }
-    let (_, address) = address::split(&round.config.source);
+    let (_, address) = recipient::split(&round.config.source);
     let mut unverified = None;
     let mut asked = Vec::new();
     for name in sender::identities(address) {
@@ -239,12 +242,11 @@ fn verified(round: &mut Round, calls: &mut Calls) {
 }
 
 /// Whether the configuration set is there.
-fn configuration_set(round: &mut Round, calls: &mut Calls) {
+fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
     const NAME: &str = "configuration set";
     if round.is_wrong("MAILROOM_SES_CONFIG_SET") {
         return round.checks.unknown(NAME, "MAILROOM_SES_CONFIG_SET is wrong");
     }
-    let set = round.config.config_set.as_str();
     if set.is_empty() {
         return round.checks.ok(NAME, "none is used");
     }

@@ -5,13 +5,13 @@ use crate::edges::metrics::prometheus::Text;
 use crate::edges::metrics::statsd::{Encoder, Place, Sender};
 use crate::edges::metrics::textfile;
 use crate::mail::counts::{FAMILIES, Metrics, Numbers, Sink, Value};
-use crate::ops::cmd::env;
 use crate::ops::config::Config;
+use crate::ops::environment::env;
 use std::path::Path;
 use std::time::Instant;
 
 /// Numbers that go where the settings say. Nothing is opened yet.
-pub(crate) fn metrics(config: &Config, command: &'static str) -> Metrics {
+pub fn metrics(config: &Config, command: &'static str) -> Metrics {
     let mut sinks: Vec<Sink> = Vec::new();
     if let Some(place) = &config.statsd {
         sinks.push(datagrams(place, &config.queue, command));

@@ -1,0 +1,79 @@
+//! What the commands that run until they are stopped have in common.
+
+use crate::edges::log;
+use crate::edges::stop::Stop;
+use crate::edges::{signal, systemd};
+use crate::mail::error::{Error, Kind};
+use crate::mail::pace::Pace;
+use crate::ops::config::Config;
+use crate::ops::environment::env;
+use crate::queue::source::{OnAccept, Settings};
+use crate::send::WORST;
+
+/// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
+/// one. `overdue` is the exit status if something holds it up for too long after the request to
+/// stop: 0 where a database leases the deliveries.
+pub fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
+    // Leases are told apart by random numbers. Where there are some now, there always are:
+    // <https://man7.org/linux/man-pages/man2/getrandom.2.html>
+    getrandom::u64()
+        .map_err(|error| Error::new(Kind::Bug, format!("there are no random numbers: {error}")))?;
+    if let Err(why) = systemd::configure(&env) {
+        log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
+    }
+    signal::install(stop, overdue).map_err(|why| Error::new(Kind::Bug, why))
+}
+
+/// How the queue is worked.
+pub fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) -> Settings {
+    Settings {
+        limit: config.batch_limit,
+        timeout: config.batch_timeout,
+        healthcheck: config.healthcheck,
+        lease: config.lease,
+        retention: config.retention,
+        max_attempts: config.max_attempts,
+        on_accept,
+        daily_limit: None,
+        holder,
+    }
+}
+
+/// What is wrong with the lease, if a batch can outlast it.
+pub fn short_lease(config: &Config) -> Option<String> {
+    (config.lease < WORST).then(|| {
+        format!(
+            "MAILROOM_LEASE ({} ms) is shorter than a batch may take ({} ms): a slow provider \
+             could get mails twice",
+            config.lease.as_millis(),
+            WORST.as_millis()
+        )
+    })
+}
+
+/// Says it in the log of a command that settles what it sends.
+pub fn warn_of_short_lease(config: &Config) {
+    if let Some(why) = short_lease(config) {
+        log::warn("PG", why);
+    }
+}
+
+/// The line that both collecting commands begin with.
+pub fn log_configured(config: &Config) {
+    log::info(
+        "PG",
+        format_args!(
+            "configured; channel={} queue={} limit={} timeout={}ms healthcheck-interval={}ms",
+            config.channel,
+            config.queue,
+            config.batch_limit,
+            config.batch_timeout.as_millis(),
+            config.healthcheck.as_millis()
+        ),
+    );
+}
+
+/// The pace of a provider.
+pub fn pace(config: &Config, limit: usize) -> Pace {
+    Pace::new(limit, config.send_rate, config.daily_limit)
+}

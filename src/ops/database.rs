@@ -1,0 +1,91 @@
+//! The database that the settings name, as each command needs it.
+
+use crate::edges::log;
+use crate::edges::pg as db;
+use crate::edges::pg::conninfo;
+use crate::edges::pg::fault::Fault;
+use crate::edges::pg::session::Session;
+use crate::edges::pg::target::Target;
+use crate::edges::stop::Stop;
+use crate::mail::counts::Metrics;
+use crate::mail::error::{Error, Kind};
+use crate::ops::config::Config;
+use crate::ops::environment::env;
+use crate::pump::system_clock;
+use crate::queue::link;
+use crate::queue::link::Link;
+use crate::queue::operate;
+use crate::queue::schema;
+use crate::queue::source::Retention;
+use std::time::Duration;
+
+/// Where the database is.
+pub fn target(config: &Config) -> Result<Target, Error> {
+    let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
+    conninfo::parse(url, &env).map_err(|error| {
+        let of_the_string = error.message.starts_with("connection string");
+        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
+        Error::new(error.kind, format!("{name}{}", error.message))
+    })
+}
+
+/// How long each step of a command that runs once may take: to connect, to be answered.
+pub const STEP: Duration = Duration::from_secs(5);
+
+/// A connection for `command`, which runs once, to a database that has the schema and the queue.
+pub fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
+    let mut target = target(config)?;
+    target.name(command);
+    target.hurry(STEP);
+    let mut session = db::connect(&target, stop).map_err(unusable)?;
+    let queue = config.queue.as_str();
+    let sound = session.call(STEP, |client| {
+        let current = schema::require_current(client);
+        let exists = match &current {
+            Ok(()) => operate::exists(client, queue)?,
+            Err(_) => true,
+        };
+        Ok(current.map(|()| exists))
+    });
+    match sound.map_err(unusable)?? {
+        true => Ok(session),
+        false => Err(Error::config(format!(
+            "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
+             job_type with a row in the table jobs"
+        ))),
+    }
+}
+
+/// What a fault of the database means for a command that runs once.
+pub fn unusable(fault: Fault) -> Error {
+    match fault {
+        Fault::Denied(text) => Error::config(text),
+        Fault::Lost(text) | Fault::Statement(text) => Error::new(Kind::Unavailable, text),
+    }
+}
+
+/// A link to the database for the queue; listens if there is a channel.
+pub fn link(
+    config: &Config,
+    command: &str,
+    channel: Option<&str>,
+    metrics: &Metrics,
+    stop: &Stop,
+) -> Result<Link, Error> {
+    let mut target = target(config)?;
+    target.name(command);
+    target.write();
+    for warning in &target.warnings {
+        log::warn("PG", warning);
+    }
+    let settings = link::Settings {
+        queue: config.queue.clone(),
+        channel: channel.map(str::to_owned),
+        deletes: config.retention != Retention::Forever && channel.is_some(),
+        target: target.to_string(),
+    };
+    let token = stop.clone();
+    let open = Box::new(move || db::connect(&target, &token));
+    let link = Link::new(open, settings, stop.clone(), system_clock());
+    Ok(link.with_metrics(metrics.clone()))
+}

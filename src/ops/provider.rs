@@ -1,0 +1,111 @@
+//! Who sends: the list of providers, and what the commands ask of each.
+//!
+//! A new provider is a transport in `send/`, a file in this folder that reads its settings, builds
+//! the transport and checks what it needs, a line in [`PROVIDERS`], and its settings in the table of
+//! `ops/config.rs`.
+
+pub mod duties;
+#[cfg(feature = "postmark")]
+mod postmark;
+pub mod ses;
+#[cfg(feature = "smtp")]
+mod smtp;
+pub mod templates;
+
+use crate::edges::log;
+use crate::edges::stop::Stop;
+use crate::mail::ends::Transport;
+use crate::mail::error::Error;
+use crate::ops::config::Config;
+use crate::ops::config::reader::Reader;
+use crate::ops::provider::duties::Provider;
+use crate::ops::streams::stream;
+use crate::pipe::undelivered;
+use crate::send::dry::Dry;
+use std::os::fd::AsFd as _;
+
+/// Reads the settings that one provider alone has. `None`: one is wrong, without which nothing can
+/// be said of the provider; the reader keeps what.
+type Read = fn(&mut Reader<'_>) -> Option<Box<dyn Provider>>;
+
+/// A provider that can be chosen.
+pub struct Known {
+    /// The word for it in MAILROOM_TRANSPORT.
+    pub name: &'static str,
+    /// `None`: this mailroom was built without it.
+    read: Option<Read>,
+    /// Where its templates are, if `mailroom template` cannot reach them.
+    pub templates: Option<&'static str>,
+}
+
+/// All providers; the first is the default.
+pub const PROVIDERS: &[Known] = &[
+    Known { name: "ses", read: Some(ses::read), templates: None },
+    Known {
+        name: "smtp",
+        #[cfg(feature = "smtp")]
+        read: Some(smtp::read),
+        #[cfg(not(feature = "smtp"))]
+        read: None,
+        templates: Some(
+            "mails are rendered here, from the files in MAILROOM_TEMPLATE_DIR; `mailroom check` \
+             tries them",
+        ),
+    },
+    Known {
+        name: "postmark",
+        #[cfg(feature = "postmark")]
+        read: Some(postmark::read),
+        #[cfg(not(feature = "postmark"))]
+        read: None,
+        templates: Some("templates are made at Postmark; `mailroom check` looks at them"),
+    },
+];
+
+impl Known {
+    /// The one that MAILROOM_TRANSPORT names.
+    pub fn chosen(reader: &mut Reader<'_>) -> &'static Known {
+        let parse = |text: &str| {
+            let words: Vec<String> =
+                PROVIDERS.iter().map(|one| format!("`{}`", one.name)).collect();
+            let found = PROVIDERS.iter().find(|one| one.name == text);
+            found.map(Some).ok_or_else(|| format!("must be {}", words.join(" or ")))
+        };
+        reader.value("MAILROOM_TRANSPORT", parse).unwrap_or(&PROVIDERS[0])
+    }
+
+    /// The provider with its settings. Those of the others are not looked at: a half-configured
+    /// spare is no reason not to start. `None`: what is wrong stands in `reader`.
+    pub fn read(&self, reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
+        if self.read.is_none() {
+            let why =
+                format_args!("this mailroom was built without the cargo feature `{}`", self.name);
+            reader.also("MAILROOM_TRANSPORT", why);
+        }
+        self.read.and_then(|read| read(reader))
+    }
+}
+
+/// Builds what sends, or prints in its place, and says so.
+///
+/// # Errors
+/// What a person must change.
+pub fn transport(
+    provider: &dyn Provider,
+    config: &Config,
+    stop: &Stop,
+) -> Result<Box<dyn Transport>, Error> {
+    let (path, debug) = (config.output.display(), config.debug);
+    let (unit, what, source) = (provider.unit(), provider.describe(), &config.source);
+    let line = format_args!("configured; debug={debug} {what} source={source} output_path={path}");
+    log::info(unit, line);
+    undelivered::make_dir(&config.output).map_err(|error| {
+        Error::config(format!("MAILROOM_SES_OUTPUT_PATH: cannot write to {path}: {error}"))
+    })?;
+    if !debug {
+        return provider.transport(config, stop);
+    }
+    log::warn(unit, "MAILROOM_DEBUG is set: requests are printed, not sent, and count as sent");
+    let out = stream(std::io::stdout().as_fd())?;
+    Ok(Box::new(Dry::new(provider.dry(config)?, out)))
+}

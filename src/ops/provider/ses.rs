@@ -1,0 +1,111 @@
+//! Amazon SES.
+
+pub mod calls;
+mod check;
+
+use crate::edges::aws::credentials::Keeper;
+use crate::edges::aws::credentials::source::Failure;
+use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::http::Http;
+use crate::edges::log;
+use crate::edges::stop::Stop;
+use crate::mail::ends::Transport;
+use crate::mail::error::Error;
+use crate::mail::recipient;
+use crate::ops::check::Round;
+use crate::ops::config::Config;
+use crate::ops::config::reader::Reader;
+use crate::ops::environment::env;
+use crate::ops::provider::duties::Provider;
+use crate::ops::provider::ses::calls::account;
+use crate::pump::system_clock;
+use crate::send::dry;
+use crate::send::ses;
+
+/// SES with the settings that it alone has; where it is and who asks is read as the AWS SDKs do.
+struct Ses {
+    /// Empty: none.
+    config_set: String,
+}
+
+/// Reads them.
+pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
+    Some(Box::new(Ses { config_set: reader.value("MAILROOM_SES_CONFIG_SET", config_set) }))
+}
+
+impl Provider for Ses {
+    fn unit(&self) -> &'static str {
+        "SES"
+    }
+
+    fn describe(&self) -> String {
+        // What is wrong with it is reported when the transport is built.
+        let url = Endpoint::read(&env).map(|endpoint| endpoint.url).unwrap_or_default();
+        format!("endpoint={url} config_set={}", self.config_set)
+    }
+
+    fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+        let (endpoint, http, mut keeper) =
+            place(stop).map_err(|problems| Error::config(problems.join("\n")))?;
+        match keeper.get() {
+            Ok(_) => {}
+            Err(Failure::Setup(why)) => return Err(Error::config(why)),
+            Err(Failure::Passing(why)) => {
+                let what = "no credentials yet; mail is held until there are";
+                log::warn("AWS", format_args!("{what}: {why}"));
+            }
+        }
+        let settings = ses::Settings {
+            endpoint,
+            templates: config.templates.clone(),
+            source: config.source.clone(),
+            config_set: self.config_set.clone(),
+            output: config.output.clone(),
+            clock: system_clock(),
+        };
+        Ok(Box::new(ses::Ses::new(settings, http, keeper)))
+    }
+
+    fn problems(&self, _: &Config, stop: &Stop) -> Vec<String> {
+        place(stop).err().unwrap_or_default()
+    }
+
+    fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
+        let url = Endpoint::read(&env).map_err(Error::config)?.url;
+        Ok(dry::Settings {
+            to: format!("POST {url}/v2/email/outbound-bulk-emails"),
+            templates: config.templates.clone(),
+            source: recipient::from(&config.source, true),
+            config_set: self.config_set.clone(),
+        })
+    }
+
+    fn check(&self, round: &mut Round<'_>) {
+        check::check(round, &self.config_set);
+    }
+}
+
+/// Where SES is, how it is reached, and who asks; or all that is wrong with that.
+fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Vec<String>> {
+    match (Endpoint::read(&env), account(stop)) {
+        (Ok(endpoint), Ok((http, keeper))) => Ok((endpoint, http, keeper)),
+        (endpoint, account) => {
+            let account = account.err().map(|error| error.message);
+            let mut problems: Vec<_> = endpoint.err().into_iter().chain(account).collect();
+            // Both read the files of AWS.
+            problems.dedup();
+            Err(problems)
+        }
+    }
+}
+
+/// The name of a configuration set.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference/API_ConfigurationSet.html>
+fn config_set(name: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || (1..=64).contains(&name.len()) && name.bytes().all(fits) {
+        return Ok(name.to_owned());
+    }
+    let fit = "must be 1 to 64 of the letters A to Z and a to z, digits, hyphens and underscores";
+    Err(fit.to_owned())
+}

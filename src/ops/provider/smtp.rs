@@ -1,0 +1,125 @@
+//! Any SMTP server.
+
+use crate::edges::stop::Stop;
+use crate::mail::ends::Transport;
+use crate::mail::error::Error;
+use crate::mail::policy;
+use crate::mail::recipient;
+use crate::ops::check::Round;
+use crate::ops::config::Config;
+use crate::ops::config::reader::Reader;
+use crate::ops::provider::duties::Provider;
+use crate::ops::provider::templates::{names, used_by};
+use crate::pump::system_clock;
+use crate::send::dry;
+use crate::send::smtp::{self, Server, load, reach};
+use std::path::{Path, PathBuf};
+
+/// A server, and where the templates are that are rendered for it.
+struct Smtp {
+    server: Server,
+    templates: PathBuf,
+}
+
+/// Reads them.
+pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
+    let password = reader.text("MAILROOM_SMTP_PASSWORD");
+    let password = password.as_ref().map(|text| text.as_str());
+    let server = reader.required("MAILROOM_SMTP_URL", |url| Server::parse(url, password));
+    let path = |text: &str| match text {
+        "" => Err("must not be empty".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    };
+    let templates = reader.value("MAILROOM_TEMPLATE_DIR", path);
+    let known = !reader.is_wrong("MAILROOM_SMTP_PASSWORD");
+    Some(Box::new(Smtp { server: server.filter(|_| known)?, templates }))
+}
+
+impl Provider for Smtp {
+    fn unit(&self) -> &'static str {
+        "SMTP"
+    }
+
+    fn describe(&self) -> String {
+        format!("{} template_dir={}", self.server, self.templates.display())
+    }
+
+    fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+        let settings = smtp::Settings {
+            server: self.server.clone(),
+            templates: config.templates.clone(),
+            directory: self.templates.clone(),
+            source: config.source.clone(),
+            clock: system_clock(),
+        };
+        Ok(Box::new(smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?))
+    }
+
+    fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
+        // It prints no mail, but the templates are read as when it sends.
+        for (_, name) in config.templates.iter() {
+            load(&self.templates, name).map_err(Error::config)?;
+        }
+        Ok(dry::Settings {
+            to: format!("SMTP {}:{}", self.server.host, self.server.port),
+            templates: config.templates.clone(),
+            source: recipient::from(&config.source, false),
+            config_set: String::new(),
+        })
+    }
+
+    fn check(&self, round: &mut Round<'_>) {
+        check(round, self);
+    }
+}
+
+fn check(round: &mut Round<'_>, smtp: &Smtp) {
+    const NAME: &str = "mail server";
+    let server = &smtp.server;
+    let place = format!("{}:{}", server.host, server.port);
+    let login = match server.login {
+        Some(_) => "the login is accepted",
+        None => "no login is set",
+    };
+    match reach(server, system_clock(), round.stop) {
+        Ok(true) => {
+            let detail = format!("{place} answers, encrypted and verified; {login}");
+            round.checks.ok(NAME, detail);
+        }
+        Ok(false) if server.is_here() => {
+            round.checks.ok(NAME, format!("{place} answers, on this machine; {login}"));
+        }
+        Ok(false) => {
+            let detail = format!("{place} answers, not encrypted; {login}");
+            let advice = "use smtps:// or tls=required: mails hold secrets";
+            round.checks.warning(NAME, detail, advice);
+        }
+        Err(refusal) if policy::held(refusal.cause, 0).is_some() => {
+            let advice = "see MAILROOM_SMTP_URL: encryption, authorities (ca=FILE), user, password";
+            round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
+        }
+        Err(refusal) => {
+            let advice = "see that host, port and firewall are right, and that the server runs";
+            round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
+        }
+    }
+    templates(round, &smtp.templates);
+}
+
+fn templates(round: &mut Round<'_>, directory: &Path) {
+    if round.any_wrong(&["MAILROOM_TEMPLATES", "MAILROOM_TEMPLATE_DIR"]) {
+        return round.checks.unknown("templates", "their settings are wrong");
+    }
+    for (_, template) in names(round.config) {
+        let name = format!("template {template}");
+        let of = used_by(round.config, template);
+        match load(directory, template) {
+            Ok(()) => round.checks.ok(&name, format!("{of}: renders")),
+            Err(why) => {
+                let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and \
+                              NAME.html, with {{login}}, {{secret}} and {{code}} alone";
+                round.checks.misconfigured(&name, format!("{of}: {why}"), advice);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The screen of `mailroom status`.
+
+use crate::ops::screen::page::{Look, Page, Tone, clean, span};
+use crate::queue::snapshot::{Listener, Snapshot, WAITS};
+use crate::queue::store::{HELD, PUT_OFF};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Lines of the chart.
+const CHART: i64 = 4;
+const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The screen of `mailroom status`. Something is late when it has been due for `max_age`.
+pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
+    let mut page = Page::new(look);
+    let name = format!("mailroom, queue {}", clean(&found.queue));
+    let gap = page.look.width.saturating_sub(name.chars().count());
+    let time = if gap > found.time.len() { found.time.as_str() } else { "" };
+    page.line(Tone::Quiet, &format!("{name}{time:>gap$}"));
+    let (tone, headline) = headline(found, max_age);
+    page.line(tone, &headline);
+    page.line(Tone::Plain, "");
+    let row = |name: &str, count: i64, more: String| format!("{count:>10}  {name:<8} {more}");
+    let due = format!("{} due, {} tried before", found.due, found.retrying);
+    page.line(Tone::Plain, &row("pending", found.pending, due));
+    page.line(Tone::Plain, &row("leased", found.leased, "on their way".to_owned()));
+    let sent =
+        format!("{} in the last hour, {} in a day", found.sent_last_hour(), found.sent_last_24h);
+    page.line(Tone::Plain, &row("sent", found.sent, sent));
+    let dropped = match found.dropped {
+        0 => String::new(),
+        some => format!("and {some} dropped"),
+    };
+    let tone = if found.failed > 0 { Tone::Attention } else { Tone::Plain };
+    page.line(tone, &row("failed", found.failed, dropped));
+    page.line(Tone::Plain, &row("expired", found.expired, String::new()));
+    if let Some(age) = found.oldest_pending {
+        let due = found.oldest_due.map(|age| format!(", due for {}", span(age)));
+        let text = format!("the oldest has waited {}{}", span(age), due.unwrap_or_default());
+        page.line(Tone::Plain, &format!("{:>10}  {text}", ""));
+    }
+    chart(&mut page, &found.sent_by_five_minutes);
+    page.reasons("held by the provider or its settings", found.waiting_for(HELD));
+    page.reasons("put off, for the provider takes none now", found.waiting_for(PUT_OFF));
+    page.reasons("waiting for a change in the database", found.waiting_for(WAITS));
+    page.reasons("failed", found.failures.iter().map(|r| (r.text.as_str(), r.count)));
+    listeners(&mut page, &found.listeners);
+    page.text
+}
+
+/// Whether mail moves, in one line.
+fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
+    if let Some(pause) = &found.pause {
+        let why = if pause.reason.is_empty() { "" } else { ": " };
+        let text = format!("PAUSED for {}{why}{}", span(pause.seconds), clean(&pause.reason));
+        return (Tone::Attention, text);
+    }
+    if found.listeners.is_empty() {
+        return (Tone::Bad, "STOPPED: nobody listens; start mailroom run or collect".to_owned());
+    }
+    if found.is_late(max_age) {
+        let age = span(found.oldest_due.unwrap_or_default());
+        return (Tone::Bad, format!("STUCK: mail has been due for {age}"));
+    }
+    if let Some((reason, count)) = found.waiting_for(HELD).next() {
+        return (Tone::Attention, format!("HELD: {count} by {}", clean(reason)));
+    }
+    if let Some((reason, count)) = found.waiting_for(PUT_OFF).next() {
+        return (Tone::Attention, format!("PUT OFF: {count} by {}", clean(reason)));
+    }
+    if found.failed > 0 {
+        return (Tone::Attention, format!("MOVING, but {} failed", found.failed));
+    }
+    match found.due + found.leased {
+        0 => (Tone::Good, "IDLE: nothing is due".to_owned()),
+        some => (Tone::Good, format!("MOVING: {some} due or on their way")),
+    }
+}
+
+/// The last hour, a column for five minutes.
+fn chart(page: &mut Page, sent: &[i64]) {
+    let Some(most) = sent.iter().copied().max().filter(|most| *most > 0) else { return };
+    page.line(Tone::Plain, "");
+    page.line(Tone::Plain, "sent in the last hour, by five minutes");
+    let scale = most.to_string().len().max(4);
+    let column = ((page.look.width - scale - 3) / sent.len()).clamp(2, 6);
+    for row in (0..CHART).rev() {
+        let mark = match row {
+            row if row == CHART - 1 => most.to_string(),
+            0 => "0".to_owned(),
+            _ => String::new(),
+        };
+        let mut line = format!("{mark:>scale$} │");
+        for count in sent {
+            // Something is never nothing: one eighth at least.
+            let eighths = (count * CHART * 8 / most).max(i64::from(*count > 0));
+            let bar = usize::try_from((eighths - row * 8).clamp(0, 8)).unwrap_or(0);
+            line.extend(std::iter::repeat_n(EIGHTHS[bar], column - 1));
+            line.push(' ');
+        }
+        page.line(Tone::Plain, &line);
+    }
+    let end = (column * sent.len()).saturating_sub("-60 min".len() + 1);
+    page.line(Tone::Quiet, &format!("{:>scale$}  -60 min{:>end$}", "", "now"));
+}
+
+fn listeners(page: &mut Page, found: &[Listener]) {
+    page.line(Tone::Plain, "");
+    if found.is_empty() {
+        return page.line(Tone::Bad, "nobody listens");
+    }
+    page.line(Tone::Plain, "listening");
+    for one in found {
+        let mut text = format!("{:>10}  {} as {}", one.pid, clean(&one.name), clean(&one.role));
+        if !one.address.is_empty() {
+            let _ = write!(text, " from {}", one.address);
+        }
+        if let Some(seconds) = one.seconds {
+            let _ = write!(text, ", for {}", span(seconds));
+        }
+        page.line(Tone::Plain, &text);
+    }
+}
