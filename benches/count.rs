@@ -12,8 +12,8 @@ use fixtures::{CODE, SECRET, batch, key, recovery};
 use http::Request;
 
 use mailroom::edges::aws::sign::{Credentials, sign};
+use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
-use mailroom::mail::window::Window;
 use mailroom::mail::wire::{Decode as _, csv};
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -68,12 +68,12 @@ fn main() {
                 verify(&keys, &parsed, &["/activate", "/recover"], Some(CODE)).unwrap();
             });
         }
-        "window" => {
-            let (mut window, now) = (Window::new(Duration::from_secs(5)), Instant::now());
+        "batcher" => {
+            let now = Instant::now();
+            let mut batcher = Batcher::new(Duration::from_secs(5), now);
             (0..times).for_each(|_| {
-                window.open(black_box(now));
-                assert!(!black_box(window.due(now)));
-                window.close();
+                let action = batcher.step(black_box(Event::Notified(1)), black_box(now));
+                assert_eq!(black_box(action), Action::FindWatermark);
             });
         }
         "verdict" => (0..times).for_each(|_| {

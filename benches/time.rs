@@ -1,6 +1,6 @@
 //! How long the pure parts take on this machine, with Criterion: `cargo bench --bench time`.
 //!
-//! In scope: what is done for each message of a batch, and the window. Out of scope: whether that
+//! In scope: what is done for each message of a batch, and a step of the batcher. Out of scope: whether that
 //! got slower (`count.rs`, which needs no clock), the program as a whole (`scripts/bench`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -9,8 +9,8 @@ mod fixtures;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixtures::{CODE, SECRET, batch, key, recovery};
+use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
-use mailroom::mail::window::Window;
 use mailroom::mail::wire::{Decode as _, csv};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -56,16 +56,16 @@ fn of_token(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn of_window(criterion: &mut Criterion) {
-    let (mut window, now) = (Window::new(Duration::from_secs(5)), Instant::now());
-    criterion.bench_function("a window: open, look, close", |bencher| {
+fn of_batcher(criterion: &mut Criterion) {
+    let now = Instant::now();
+    let mut batcher = Batcher::new(Duration::from_secs(5), now);
+    criterion.bench_function("a step of the batcher", |bencher| {
         bencher.iter(|| {
-            window.open(black_box(now));
-            assert!(!window.due(black_box(now)));
-            window.close();
+            let action = batcher.step(black_box(Event::Notified(1)), black_box(now));
+            assert_eq!(action, Action::FindWatermark);
         });
     });
 }
 
-criterion_group!(benches, of_wire, of_token, of_window);
+criterion_group!(benches, of_wire, of_token, of_batcher);
 criterion_main!(benches);

@@ -1,6 +1,7 @@
 //! What mailroom is about: pure values and decisions. No I/O, no clock, no environment; it imports
 //! nothing else of ours.
 
+pub mod batcher;
 pub mod counts;
 pub mod ends;
 pub mod error;
@@ -10,5 +11,4 @@ pub mod pace;
 pub mod policy;
 pub mod recipient;
 pub mod token;
-pub mod window;
 pub mod wire;

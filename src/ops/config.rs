@@ -14,7 +14,7 @@ use crate::edges::log;
 use crate::edges::metrics::statsd::Place;
 use crate::mail::kind::Templates;
 use crate::mail::token::SigningKey;
-use crate::queue::source::Retention;
+use crate::queue::source::settings::Retention;
 use reader::{Reader, Var, optional, secret, setting};
 use std::path::PathBuf;
 use std::time::Duration;

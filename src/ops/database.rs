@@ -16,7 +16,7 @@ use crate::queue::link;
 use crate::queue::link::Link;
 use crate::queue::operate;
 use crate::queue::schema;
-use crate::queue::source::Retention;
+use crate::queue::source::settings::Retention;
 use std::time::Duration;
 
 /// Where the database is.

@@ -1,38 +1,35 @@
-//! The queue in the database as a source: when to claim, what to sign, how to settle.
+//! The queue in the database as a source: it does what the batcher decides, and reports what
+//! came of it.
 //!
-//! In scope: the batching rule, leases, maintenance between batches. Out of scope: the
-//! statements (`db/queue.rs`), reconnecting (`link.rs`), retry policy (`verdict.rs`). What keeps the
-//! table in order is in `queue/upkeep.rs`, claims in `queue/claiming.rs`, where they begin in
-//! `queue/survey.rs`, what makes messages of them in `queue/signing.rs`.
+//! Out of scope: when to look, claim and wait (`mail/batcher.rs`), the statements (`queue/store.rs`),
+//! reconnecting (`queue/link.rs`).
 
-mod claiming;
-mod settings;
+pub mod settings;
 mod signing;
-mod survey;
 mod upkeep;
-
-pub use settings::{OnAccept, Retention, Settings};
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::stop::Stop;
+use crate::mail::batcher::{Action, Batcher, Event, Waiting};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Outcome, Settlement, Ticket};
 use crate::mail::token::SigningKey;
-use crate::mail::window::Window;
+use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
+use crate::queue::source::settings::{OnAccept, Settings};
+use crate::queue::source::signing::sign;
+use crate::queue::source::upkeep::{Upkeep, report_expired};
+use crate::queue::store::{Claimed, Levels, Want};
 use std::time::{Duration, Instant};
-use survey::Survey;
 
-/// After a wake-up that brought nothing, wake-ups are not looked into for so long, doubling with each
-/// of them: a flood of notifications is not a flood of queries.
-const QUIET_FIRST: Duration = Duration::from_millis(2);
-const QUIET: Duration = Duration::from_millis(50);
+/// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.
+const WIDE_LOOK: usize = 1000;
 
-/// A batch that is not full goes so long before the first of its tokens expires.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long what is held waits if nobody knows better.
+const HELD_FOR: Duration = Duration::from_secs(30);
 
 /// Messages claimed from the database.
 pub struct QueueSource {
@@ -41,47 +38,17 @@ pub struct QueueSource {
     key: SigningKey,
     stop: Stop,
     clock: Clock,
-    window: Window,
+    batcher: Batcher,
+    upkeep: Upkeep,
     settling: Settling,
+    /// Where looks and claims begin.
+    watermark: Levels,
+    /// The last claim met ineligible rows.
+    met_ineligible: bool,
+    /// There was a connection before this one.
+    was_connected: bool,
     /// When the last batch was given out.
     given_at: Instant,
-    /// Full batches were found; claim without looking first.
-    draining: bool,
-    /// A full batch went out since the last look.
-    drained: bool,
-    /// Enough was due for a full batch, but could not be claimed.
-    stalled: bool,
-    /// What was due when the window ended could not be claimed.
-    missed: bool,
-    /// Look at what waits before the next wait.
-    look: bool,
-    /// Where claims and looks begin.
-    survey: Survey,
-    /// Do not wait for the window: this is the first look on a new connection.
-    flush: bool,
-    /// The connection is new and its first look has not been made.
-    connecting: bool,
-    /// Rows to look at in one claim.
-    reach: usize,
-    /// What the last look counted.
-    last_due: usize,
-    /// The queue was found paused.
-    paused: bool,
-    /// Notifications since the last look or full batch: the look to come is because of them.
-    heard: usize,
-    /// After the last wake-up that brought nothing.
-    quiet: Duration,
-    quiet_until: Option<Instant>,
-    next_due: Option<Instant>,
-    next_check: Instant,
-    /// When what waits is counted next, if anybody wants to know; not before the other moment.
-    count_at: Option<Instant>,
-    count_after: Option<Instant>,
-    connected_before: bool,
-    highest: i64,
-    recorded: i64,
-    /// A lull before this moment is not for writing it down.
-    record_after: Instant,
 }
 
 impl QueueSource {
@@ -89,36 +56,18 @@ impl QueueSource {
     pub fn new(settings: Settings, link: Link, key: SigningKey, stop: Stop, clock: Clock) -> Self {
         let now = (clock.now)();
         QueueSource {
-            window: Window::new(settings.timeout),
+            batcher: Batcher::new(settings.timeout, now),
+            upkeep: Upkeep::new(settings, stop.clone(), clock, now),
             settling: Settling::new(settings.max_attempts, clock),
+            watermark: Levels::default(),
+            met_ineligible: false,
+            was_connected: false,
             given_at: now,
-            next_check: now + settings.healthcheck,
-            reach: settings.limit,
             settings,
             link,
             key,
             stop,
             clock,
-            draining: false,
-            drained: false,
-            stalled: false,
-            missed: false,
-            look: false,
-            survey: Survey::new(now),
-            flush: false,
-            connecting: false,
-            last_due: 0,
-            paused: false,
-            heard: 0,
-            quiet: Duration::ZERO,
-            quiet_until: None,
-            next_due: None,
-            count_at: None,
-            count_after: None,
-            connected_before: false,
-            highest: 0,
-            recorded: 0,
-            record_after: now,
         }
     }
 
@@ -126,200 +75,200 @@ impl QueueSource {
         (self.clock.now)()
     }
 
-    /// Writes settlements into the database, however long that takes.
-    fn write_down(&mut self, settled: Vec<(Ticket, Settlement)>) -> Result<(), Error> {
-        if self.settling.write(&mut self.link, "settling", settled)? {
-            self.prune_at_once();
+    fn report(&mut self, event: Event) -> Action {
+        self.batcher.step(event, self.now())
+    }
+
+    /// Does what is not about batches and due; gives `false` if the process must end.
+    fn keep_up(&mut self) -> Result<bool, Error> {
+        if self.stop.requested() || !self.link.connect()? {
+            return Ok(false);
         }
+        if self.upkeep.run(&mut self.link, &self.settling.locked())? {
+            self.report(Event::Swept);
+        }
+        self.settling.retry(&mut self.link)?;
+        Ok(true)
+    }
+
+    /// Puts back what others left lying; on a new connection, [`Event::Connected`] follows.
+    fn rescue(&mut self) -> Result<(), Error> {
+        self.upkeep.rescue(&mut self.link, &self.settling.locked(), false)
+    }
+
+    fn catch_up(&mut self) -> Result<(), Error> {
+        self.rescue()?;
+        if !std::mem::replace(&mut self.was_connected, true) {
+            self.upkeep.rescue(&mut self.link, &self.settling.locked(), true)?;
+        }
+        self.report(Event::Connected);
         Ok(())
     }
 
-    /// Looks at what waits and decides: drain, open the window, or neither.
-    fn look(&mut self, ask: &Ask) -> Result<(), Error> {
-        let limit = ask.limit;
-        let begun = self.now();
-        let levels = &self.survey.levels;
-        let Some(waiting) = self
+    fn look(&mut self, limit: usize) -> Result<Event, Error> {
+        let (begun, watermark) = (self.now(), &self.watermark);
+        let found = self
             .link
-            .run("looking", |statements, client| statements.look(client, limit, levels))?
-        else {
-            return Ok(());
-        };
-        self.answered();
-        if std::mem::take(&mut self.connecting) {
+            .run("looking", |statements, client| statements.look(client, limit, watermark))?;
+        let Some(found) = found else { return Ok(Event::Time) };
+        self.upkeep.answered(&self.link);
+        if self.batcher.is_new() {
             log::info("PG", "connected");
         }
-        self.survey.looked(waiting.due == 0 && waiting.paused.is_none());
-        // What a pause left lying is put back now, and not counted yet.
-        self.look = self.heed_pause(waiting.paused.as_deref())?;
-        let now = self.now();
-        self.next_due = waiting.next.map(|wait| begun + wait);
-        let woken = std::mem::take(&mut self.heard) > 0;
-        let fruitless = woken && waiting.due == self.last_due && waiting.due < limit;
-        let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
-        self.quiet = if fruitless { longer } else { Duration::ZERO };
-        self.quiet_until = fruitless.then(|| now + self.quiet);
-        self.last_due = waiting.due;
-        let soon = now + 4 * QUIET;
-        let stalled = std::mem::take(&mut self.stalled);
-        // Somebody has locked it, another collector perhaps that is about to take it.
-        let locked = stalled || std::mem::take(&mut self.missed);
-        if waiting.due == 0 {
-            self.window.close();
-            self.flush = false;
-            if now >= self.record_after {
-                self.record();
+        let paused = found.paused.is_some();
+        self.link.metrics().count(|numbers| numbers.paused = Some(paused));
+        match (&found.paused, self.batcher.is_paused()) {
+            (Some(reason), false) => {
+                let why = if reason.is_empty() { "" } else { ": " };
+                log::warn("PG", format_args!("queue paused{why}{reason}; nothing is claimed"));
             }
-        } else if waiting.due >= limit && !stalled {
-            self.draining = true;
-        } else if waiting.due >= limit {
-            self.window.open(now);
-            self.next_due = Some(self.next_due.map_or(soon, |due| due.min(soon)));
-        } else if self.drained {
-            self.window.reopen(now, waiting.age);
-        } else {
-            self.window.open(now);
+            (None, true) => log::info("PG", "queue resumed"),
+            _ => {}
         }
-        let last_call = |left: Duration| (begun + left.saturating_sub(LAST_CALL)).max(soon);
-        self.window.bound(locked.then_some(soon), waiting.expires.map(last_call));
-        self.drained = false;
-        Ok(())
+        if found.due == 0 {
+            self.upkeep.lull(&mut self.link);
+        }
+        Ok(Event::Looked(Waiting {
+            begun,
+            due: found.due,
+            age: found.age,
+            expires: found.expires,
+            next: found.next,
+            paused,
+        }))
     }
 
-    /// Waits for the earliest of: notification, window end, next due delivery or lapsing lease, survey,
-    /// healthcheck, `until`.
-    fn wait(&mut self, ask: &Ask) -> Result<(), Error> {
-        let now = self.now();
-        let settling = self.settling.due();
-        let due = [self.next_due, self.survey.lapse, self.survey.at, self.count_at, settling];
-        let ends = due.into_iter().chain([self.window.deadline(), ask.until]);
-        let end = ends.flatten().fold(self.next_check, Instant::min);
-        let heard = if end > now { self.link.wait(end) } else { 0 };
-        if heard > 0 {
-            let now = self.now();
-            if let Some(quiet_until) = self.quiet_until.take().filter(|until| *until > now) {
-                self.stop.sleep(quiet_until - now);
-            } else if !self.window.is_open() && !self.paused {
-                log::info("PG", "NOTIFY called; waking up");
+    fn find_watermark(&mut self) -> Result<Event, Error> {
+        let begun = self.now();
+        let found =
+            self.link.run("finding levels", |statements, client| statements.levels(client))?;
+        let Some(found) = found else { return Ok(Event::Time) };
+        self.watermark = found.levels;
+        Ok(Event::WatermarkFound { begun, due: found.due, lapse: found.lease })
+    }
+
+    /// Claims deliveries if at least `least` can be had; asks again as long as only ineligible rows are
+    /// met. `None`: the process must end.
+    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Claimed>, Error> {
+        let lease = new_lease(self.settings.holder);
+        let held_for = ask.until.map_or(HELD_FOR, |until| {
+            until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
+        });
+        loop {
+            let want = Want {
+                limit: ask.limit,
+                least,
+                look: if self.met_ineligible { WIDE_LOOK.max(ask.limit) } else { ask.limit },
+                lease: &lease,
+                lease_for: self.settings.lease,
+                held: &ask.held,
+                held_for,
+                daily: self.settings.daily_limit,
+                levels: &self.watermark,
+            };
+            let claimed =
+                self.link.run("claiming", |statements, client| statements.claim(client, want))?;
+            let Some(claimed) = claimed else { return Ok(None) };
+            self.upkeep.answered(&self.link);
+            if claimed.full {
+                // A lease that ran out counts as sent as long as it is not put back.
+                self.rescue()?;
+                return Ok(Some(claimed));
             }
-            self.look = true;
-            self.heard += heard;
-            // If each stands for a row, a batch is full: a claim that finds it is not takes nothing.
-            let full = self.last_due + self.heard >= ask.limit;
-            self.draining = full && self.quiet.is_zero() && !self.paused;
+            if claimed.expired > 0 {
+                report_expired(&self.link, claimed.expired);
+                self.upkeep.prune_at_once(&mut self.link);
+            }
+            self.met_ineligible = claimed.passed > 0;
+            if !claimed.claims.is_empty() || !self.met_ineligible || self.stop.requested() {
+                return Ok(Some(claimed));
+            }
         }
-        let now = self.now();
-        if self.next_due.take_if(|due| *due <= now).is_some() {
-            self.look = true;
-        }
-        if self.survey.lapse.take_if(|lapse| *lapse <= now).is_some() {
-            self.rescue(false)?;
-            self.look = true;
-        }
-        Ok(())
     }
 
-    fn give(&mut self, batch: Batch, why: &str) -> Next {
-        let count = batch.messages.len();
-        log::info("PG", format_args!("processing {count} rows... ({why})"));
-        self.given_at = self.now();
-        Next::Batch(batch)
+    /// Waits for the earliest of: notification, `until`, upkeep, what the pump wants.
+    fn wait(&mut self, ask: &Ask, until: Option<Instant>) -> Event {
+        let ends = [until, ask.until, self.settling.due()];
+        let end = ends.into_iter().flatten().fold(self.upkeep.due(), Instant::min);
+        let heard = if end > self.now() { self.link.wait(end) } else { 0 };
+        if heard == 0 {
+            return Event::Time;
+        }
+        if self.batcher.is_idle(self.now()) {
+            log::info("PG", "NOTIFY called; waking up");
+        }
+        Event::Notified(heard)
     }
 
-    /// After a new connection: what happened meanwhile is found by looking.
-    fn catch_up(&mut self) -> Result<(), Error> {
-        let first = !std::mem::replace(&mut self.connected_before, true);
-        self.rescue(false)?;
-        if first {
-            self.rescue(true)?;
+    /// Writes settlements into the database, however long that takes.
+    fn write_down(&mut self, settled: Vec<(Ticket, Settlement)>) -> Result<(), Error> {
+        if !settled.is_empty() && self.settling.write(&mut self.link, "settling", settled)? {
+            self.upkeep.prune_at_once(&mut self.link);
         }
-        self.survey.at = Some(self.now());
-        (self.flush, self.draining, self.connecting) = (true, false, true);
         Ok(())
     }
 }
 
 impl Source for QueueSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
-        while !self.stop.requested() {
-            if !self.link.connect()? {
-                break;
-            }
+        self.report(Event::Asked(ask.limit));
+        while self.keep_up()? {
             if self.link.is_fresh() {
                 self.catch_up()?;
             }
-            let now = self.now();
-            if now >= self.next_check {
-                self.maintain()?;
-            }
-            self.count();
-            self.settling.retry(&mut self.link)?;
-            // The first batch of many need not wait for it.
-            let idle = !self.draining || self.drained;
-            if idle && self.survey.at.is_some_and(|at| at <= self.now()) {
-                self.survey()?;
-            }
-            if self.draining {
-                match self.claim(ask, ask.limit)? {
-                    Next::Batch(batch) => {
-                        (self.drained, self.heard) = (true, 0);
-                        return Ok(self.give(batch, "max reached"));
+            let event = match self.report(Event::Time) {
+                Action::Look => self.look(ask.limit)?,
+                Action::FindWatermark => self.find_watermark()?,
+                Action::Rescue => {
+                    self.rescue()?;
+                    Event::Rescued
+                }
+                Action::Claim { least, catching_up } => {
+                    let Some(Claimed { claims, full, .. }) = self.claim(ask, least)? else {
+                        continue;
+                    };
+                    if full {
+                        return Ok(Next::Full);
                     }
-                    Next::Full => return Ok(Next::Full),
-                    Next::Idle | Next::End => {}
-                }
-                if self.stop.requested() {
-                    break;
-                }
-                (self.draining, self.look, self.stalled) = (false, true, true);
-            }
-            if self.look {
-                self.look(ask)?;
-                if self.draining || self.look {
-                    continue;
-                }
-            }
-            if self.window.due(now) || self.flush && self.window.is_open() {
-                let why = if self.flush { "catching up" } else { "timeout" };
-                self.window.close();
-                (self.look, self.flush) = (true, false);
-                match self.claim(ask, 1)? {
-                    Next::Batch(batch) => return Ok(self.give(batch, why)),
-                    Next::Full => return Ok(Next::Full),
-                    Next::Idle | Next::End => {
-                        self.missed = true;
+                    let taken = claims.len();
+                    self.report(Event::Claimed { least, taken });
+                    let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
+                    self.upkeep.handed_out(highest.unwrap_or_default());
+                    let (batch, failed) = sign(&self.key, claims);
+                    self.write_down(failed)?;
+                    let count = batch.messages.len();
+                    if count == 0 {
                         continue;
                     }
+                    let why = match catching_up {
+                        _ if least == ask.limit || taken == ask.limit => "max reached",
+                        true => "catching up",
+                        false => "timeout",
+                    };
+                    log::info("PG", format_args!("processing {count} rows... ({why})"));
+                    self.given_at = self.now();
+                    return Ok(Next::Batch(batch));
                 }
-            }
-            if ask.until.is_some_and(|until| until <= now) {
-                return Ok(Next::Idle);
-            }
-            // A connection that was lost on the way here did not hear what came meanwhile.
-            if self.link.is_fresh() {
-                self.catch_up()?;
-                continue;
-            }
-            self.wait(ask)?;
+                Action::Rest(until) => {
+                    self.stop.sleep(until.saturating_duration_since(self.now()));
+                    Event::Time
+                }
+                Action::Wait(_) if ask.until.is_some_and(|until| until <= self.now()) => {
+                    return Ok(Next::Idle);
+                }
+                Action::Wait(until) => self.wait(ask, until),
+            };
+            self.report(event);
         }
         Ok(Next::End)
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
-        while !self.stop.requested() && self.now() < until {
-            if !self.link.connect()? {
-                break;
-            }
-            if self.now() >= self.next_check {
-                self.maintain()?;
-            }
-            self.count();
-            self.settling.retry(&mut self.link)?;
-            // Whatever is heard meanwhile is found by the look afterwards.
-            self.look = true;
-            let ends = [self.count_at, self.settling.due()];
-            let end = ends.into_iter().flatten().fold(until, Instant::min);
-            self.link.wait(end.min(self.next_check));
+        while self.now() < until && self.keep_up()? {
+            let end = self.settling.due().map_or(until, |due| due.min(until));
+            self.link.wait(end.min(self.upkeep.due()));
+            // Whatever was heard meanwhile is found by the look afterwards.
+            self.report(Event::Changed);
         }
         Ok(!self.stop.requested())
     }
@@ -335,20 +284,20 @@ impl Source for QueueSource {
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }
+        let leave = self.settings.on_accept == OnAccept::Leave;
         let mut settled = Vec::with_capacity(outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
-            if outcome.is_accepted() && self.settings.on_accept == OnAccept::Leave {
-                continue;
+            if !(leave && outcome.is_accepted()) {
+                let settlement = self.settling.of(outcome, ticket.attempts, probe);
+                settled.push((ticket, settlement));
             }
-            let settlement = self.settling.of(outcome, ticket.attempts, probe);
-            settled.push((ticket, settlement));
         }
         if settled.iter().any(|(_, settlement)| matches!(settlement, Settlement::Again { .. })) {
             // Their next try may be the next thing that is due.
-            self.look = true;
+            self.report(Event::Changed);
         }
-        if settled.is_empty() { Ok(()) } else { self.write_down(settled) }
+        self.write_down(settled)
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
@@ -357,7 +306,7 @@ impl Source for QueueSource {
 
     fn close(&mut self) -> Result<(), Error> {
         self.settling.close(&mut self.link)?;
-        self.record();
+        self.upkeep.record(&mut self.link);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::queue::preflight;
 use crate::queue::preflight::Facts;
-use crate::queue::source::Retention;
+use crate::queue::source::settings::Retention;
 use crate::queue::{grants, operate, schema};
 use std::time::Duration;
 

@@ -11,7 +11,8 @@ use crate::ops::metrics::metrics;
 use crate::ops::streams::output;
 use crate::pipe::write::{Encode, Pipe};
 use crate::pump::{Pump, system_clock};
-use crate::queue::source::{OnAccept, QueueSource};
+use crate::queue::source::QueueSource;
+use crate::queue::source::settings::OnAccept;
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {

@@ -10,7 +10,8 @@ use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
 use crate::ops::settings;
 use crate::pump::{Pump, system_clock};
-use crate::queue::source::{OnAccept, QueueSource, Settings};
+use crate::queue::source::QueueSource;
+use crate::queue::source::settings::{OnAccept, Settings};
 
 /// Runs until it is asked to stop.
 pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {

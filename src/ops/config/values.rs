@@ -1,7 +1,7 @@
 //! How values are read. Out of scope: where they come from.
 
 use crate::mail::recipient;
-use crate::queue::source::Retention;
+use crate::queue::source::settings::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;

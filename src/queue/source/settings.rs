@@ -22,11 +22,9 @@ pub enum OnAccept {
 }
 
 /// How the queue is worked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Messages in a full batch.
-    pub limit: usize,
-    /// From the first waiting notification to the flush of a partial batch.
+    /// From the first waiting message to the batch that is not full.
     pub timeout: Duration,
     /// Between two rounds of probing, rescuing, expiring and pruning.
     pub healthcheck: Duration,
@@ -40,6 +38,6 @@ pub struct Settings {
     pub on_accept: OnAccept,
     /// The most recipients in any 24 hours.
     pub daily_limit: Option<u64>,
-    /// First word of the text of our leases, which tells people who holds a delivery.
+    /// First word of the text of our leases, which says to people who holds a delivery.
     pub holder: &'static str,
 }

@@ -3,11 +3,14 @@
 //!
 //! Out of scope: when a batch is claimed and what becomes of it.
 
+use crate::edges::clock::Clock;
 use crate::edges::log;
+use crate::edges::stop::Stop;
 use crate::mail::error::Error;
-use crate::queue::source::{OnAccept, QueueSource, Retention};
+use crate::queue::link::Link;
+use crate::queue::source::settings::{OnAccept, Retention, Settings};
 use crate::queue::store::{CHUNK, Rescued};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many chunks of old rows are deleted at one healthcheck.
 const PRUNE_CHUNKS: usize = 100;
@@ -20,30 +23,92 @@ const COUNT_SHARE: u32 = 100;
 /// The time between two lulls in which the highest token is written down.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 
-impl QueueSource {
-    /// After rows were settled: with no retention they go with their settling.
-    pub(crate) fn prune_at_once(&mut self) {
-        if self.settings.retention == Retention::For(Duration::ZERO) {
-            self.prune(Duration::ZERO);
+/// When each of these is due, and what it needs.
+pub struct Upkeep {
+    settings: Settings,
+    stop: Stop,
+    clock: Clock,
+    next_round: Instant,
+    /// When what waits is counted next, if anybody wants to know;
+    count_at: Option<Instant>,
+    /// not before this moment.
+    count_after: Instant,
+    /// The highest token that was handed out,
+    highest: i64,
+    /// and the one that was written down.
+    recorded: i64,
+    /// A lull before this moment is not for writing it down.
+    record_after: Instant,
+}
+
+impl Upkeep {
+    /// The first round comes a healthcheck interval after `now`.
+    pub fn new(settings: Settings, stop: Stop, clock: Clock, now: Instant) -> Upkeep {
+        Upkeep {
+            settings,
+            stop,
+            clock,
+            next_round: now + settings.healthcheck,
+            count_at: None,
+            count_after: now,
+            highest: 0,
+            recorded: 0,
+            record_after: now,
         }
     }
 
-    fn prune(&mut self, retention: Duration) {
-        for _ in 0..PRUNE_CHUNKS {
-            let done =
-                self.link.ask("pruning", |statements, client| statements.prune(client, retention));
-            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
+    /// When [`Upkeep::run`] has something to do.
+    pub fn due(&self) -> Instant {
+        self.count_at.map_or(self.next_round, |at| at.min(self.next_round))
+    }
+
+    /// Does what is due. Gives whether that was a whole round.
+    ///
+    /// # Errors
+    /// As [`Link::run`].
+    pub fn run(&mut self, link: &mut Link, settling: &[i64]) -> Result<bool, Error> {
+        let now = (self.clock.now)();
+        let round = now >= self.next_round;
+        if round {
+            self.next_round = now + self.settings.healthcheck;
+            self.round(link, settling)?;
+        }
+        self.count(link);
+        Ok(round)
+    }
+
+    /// A sign of life, lapsed leases, expired tokens, old rows.
+    fn round(&mut self, link: &mut Link, settling: &[i64]) -> Result<(), Error> {
+        link.probe();
+        self.rescue(link, settling, false)?;
+        let mut expired = 0;
+        while let Some(n) = link.ask("expiring", |statements, client| statements.expire(client)) {
+            expired += n;
+            if n < CHUNK as usize || self.stop.requested() {
                 break;
             }
         }
+        report_expired(link, expired);
+        if let Retention::For(retention) = self.settings.retention {
+            self.prune(link, retention);
+        }
+        if link.ask("adding up tallies", |statements, client| statements.fold(client)).is_some() {
+            self.answered(link);
+        }
+        self.record(link);
+        Ok(())
     }
 
-    pub(crate) fn rescue(&mut self, held_too: bool) -> Result<(), Error> {
-        let but = self.settling.locked();
+    /// Puts back deliveries whose lease ran out, but for those that are being settled; and, if asked,
+    /// has held ones tried now.
+    ///
+    /// # Errors
+    /// As [`Link::run`].
+    pub fn rescue(&self, link: &mut Link, settling: &[i64], held_too: bool) -> Result<(), Error> {
         loop {
-            let done = self
-                .link
-                .run("rescuing", |statements, client| statements.rescue(client, held_too, &but))?;
+            let done = link.run("rescuing", |statements, client| {
+                statements.rescue(client, held_too, settling)
+            })?;
             let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
             if count > 0 && !held_too {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
@@ -64,101 +129,137 @@ impl QueueSource {
         }
     }
 
-    /// The round between batches: a sign of life, lapsed leases, expired tokens, old rows.
-    pub(crate) fn maintain(&mut self) -> Result<(), Error> {
-        self.next_check = self.now() + self.settings.healthcheck;
-        self.link.probe();
-        self.rescue(false)?;
-        let mut expired = 0;
-        while let Some(n) =
-            self.link.ask("expiring", |statements, client| statements.expire(client))
-        {
-            expired += n;
-            if n < CHUNK as usize || self.stop.requested() {
+    /// After rows were settled: with no retention they go with their settling.
+    pub fn prune_at_once(&self, link: &mut Link) {
+        if self.settings.retention == Retention::For(Duration::ZERO) {
+            self.prune(link, Duration::ZERO);
+        }
+    }
+
+    fn prune(&self, link: &mut Link, retention: Duration) {
+        for _ in 0..PRUNE_CHUNKS {
+            let done =
+                link.ask("pruning", |statements, client| statements.prune(client, retention));
+            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
                 break;
             }
         }
-        if expired > 0 {
-            self.report_expired(expired);
-        }
-        if let Retention::For(retention) = self.settings.retention {
-            self.prune(retention);
-        }
-        let folded =
-            self.link.ask("adding up tallies", |statements, client| statements.fold(client));
-        if folded.is_some() {
-            self.answered();
-        }
-        self.record();
-        self.survey.at = Some(self.now());
-        Ok(())
-    }
-
-    pub(crate) fn report_expired(&self, count: usize) {
-        log::info("PG", format_args!("{count} expired before they could be sent"));
-        self.link.metrics().count(|numbers| numbers.expired += count as u64);
     }
 
     /// The database answered: that is progress, and what waits may have changed.
-    pub(crate) fn answered(&mut self) {
-        let (metrics, now) = (self.link.metrics(), self.now());
+    pub fn answered(&mut self, link: &Link) {
+        let (metrics, now) = (link.metrics(), (self.clock.now)());
         metrics.count(|numbers| numbers.progress = Some((now, (self.clock.wall)())));
         if metrics.is_on() {
-            let next = self.count_after.map_or(now, |at| now.max(at));
-            self.count_at.get_or_insert(next);
+            self.want_count(now);
         }
     }
 
-    /// Counts what waits, if it is time.
-    pub(crate) fn count(&mut self) {
-        let begun = self.now();
-        if self.count_at.is_none_or(|at| begun < at) {
+    fn want_count(&mut self, now: Instant) {
+        self.count_at.get_or_insert(self.count_after.max(now));
+    }
+
+    fn count(&mut self, link: &mut Link) {
+        let begun = (self.clock.now)();
+        if self.count_at.take_if(|at| *at <= begun).is_none() {
             return;
         }
-        self.count_at = None;
-        let depth =
-            self.link.ask("counting what waits", |statements, client| statements.depth(client));
+        let depth = link.ask("counting what waits", |statements, client| statements.depth(client));
+        let done = (self.clock.now)();
         if let Some(depth) = depth {
-            let now = self.now();
-            self.link.metrics().count(|numbers| numbers.depth = Some((depth, now)));
+            link.metrics().count(|numbers| numbers.depth = Some((depth, done)));
         }
-        let done = self.now();
+        self.counted(begun, done);
+    }
+
+    fn counted(&mut self, begun: Instant, done: Instant) {
         let took = done.saturating_duration_since(begun);
-        self.count_after = Some(done + COUNT_EVERY.max(took * COUNT_SHARE));
+        self.count_after = done + COUNT_EVERY.max(took * COUNT_SHARE);
+    }
+
+    /// A token was handed out.
+    pub fn handed_out(&mut self, token: i64) {
+        self.highest = self.highest.max(token);
+    }
+
+    /// Nothing is due: a time for [`Upkeep::record`].
+    pub fn lull(&mut self, link: &mut Link) {
+        if (self.clock.now)() >= self.record_after {
+            self.record(link);
+        }
     }
 
     /// Keeps `jobs.last_seq`. Not once a batch: collectors would wait for each other, and each claim
     /// reads that row, past all versions of it since the oldest open transaction began.
-    pub(crate) fn record(&mut self) {
+    pub fn record(&mut self, link: &mut Link) {
         let highest = self.highest;
         if highest > self.recorded {
-            self.record_after = self.now() + RECORD_EVERY;
-            let done =
-                self.link.ask("recording", |statements, client| statements.record(client, highest));
-            if done.is_some() {
+            self.record_after = (self.clock.now)() + RECORD_EVERY;
+            if link
+                .ask("recording", |statements, client| statements.record(client, highest))
+                .is_some()
+            {
                 self.recorded = highest;
             }
         }
     }
+}
 
-    /// Says that the queue is paused, or goes on: then leases that ran out meanwhile are put back.
-    /// Gives whether it goes on.
-    pub(crate) fn heed_pause(&mut self, paused: Option<&str>) -> Result<bool, Error> {
-        let before = std::mem::replace(&mut self.paused, paused.is_some());
-        self.link.metrics().count(|numbers| numbers.paused = Some(self.paused));
-        match paused {
-            Some(reason) if !before => {
-                let why = if reason.is_empty() { "" } else { ": " };
-                log::warn("PG", format_args!("queue paused{why}{reason}; nothing is claimed"));
-            }
-            None if before => {
-                log::info("PG", "queue resumed");
-                self.rescue(false)?;
-                self.survey.used();
-                return Ok(true);
-            }
-            _ => {}
-        }
-        Ok(false)
+/// Counts deliveries whose token expired, and says so.
+pub fn report_expired(link: &Link, count: usize) {
+    if count > 0 {
+        log::info("PG", format_args!("{count} expired before they could be sent"));
+        link.metrics().count(|numbers| numbers.expired += count as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn upkeep(now: Instant) -> Upkeep {
+        let settings = Settings {
+            timeout: SECOND,
+            healthcheck: 60 * SECOND,
+            lease: SECOND,
+            retention: Retention::Forever,
+            max_attempts: 5,
+            on_accept: OnAccept::Settle,
+            daily_limit: None,
+            holder: "run",
+        };
+        let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 0.5 };
+        Upkeep::new(settings, Stop::new(), clock, now)
+    }
+
+    #[test]
+    fn a_round_is_due_after_a_healthcheck_interval() {
+        let now = Instant::now();
+        assert_eq!(upkeep(now).due(), now + 60 * SECOND);
+    }
+
+    #[test]
+    fn what_waits_is_counted_at_once_when_something_changed_but_not_all_the_time() {
+        let now = Instant::now();
+        let mut upkeep = upkeep(now);
+        upkeep.want_count(now + SECOND);
+        upkeep.want_count(now + 2 * SECOND);
+        assert_eq!(upkeep.due(), now + SECOND);
+        upkeep.count_at = None;
+        upkeep.counted(now + SECOND, now + SECOND);
+        upkeep.want_count(now + 2 * SECOND);
+        assert_eq!(upkeep.due(), now + 11 * SECOND);
+    }
+
+    #[test]
+    fn a_count_that_takes_long_is_made_rarely() {
+        let now = Instant::now();
+        let mut upkeep = upkeep(now);
+        upkeep.counted(now, now + SECOND / 2);
+        upkeep.want_count(now + SECOND);
+        assert_eq!(upkeep.due(), now + SECOND / 2 + 50 * SECOND);
     }
 }

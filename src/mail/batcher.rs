@@ -1,0 +1,1034 @@
+//! When a collector looks at the queue, claims from it and waits: all of its decisions.
+//!
+//! A state machine without I/O. The caller reports what happened as an [`Event`] and does what the
+//! answer, an [`Action`], says. The answer follows from the state alone: one that was not carried out
+//! is given again.
+//!
+//! - Full batches are claimed at once, as long as there are any.
+//! - Fewer messages than a batch wait for the end of a window, which opens when the first of them is
+//!   seen and is not extended by later ones; it ends early if one of their tokens would expire in it.
+//! - On a new connection all that waits goes at once, the partial batch included.
+//! - A notification is a hint: what is due is found by a look, or by a claim of a full batch if as many
+//!   were heard as it still lacks.
+
+use std::time::{Duration, Instant};
+
+/// Wake-ups that bring nothing are looked into ever more rarely, from so long to [`QUIET`] after one
+/// another: a flood of notifications is not a flood of queries.
+const QUIET_FIRST: Duration = Duration::from_millis(2);
+const QUIET: Duration = Duration::from_millis(50);
+
+/// What is due but locked, perhaps by another collector that is about to take it, is tried again
+/// after so long.
+const LOCKED: Duration = Duration::from_millis(200);
+
+/// A batch that is not full goes so long before the first of its tokens expires.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Watermarks are found no more often than this,
+const WATERMARK_EVERY: Duration = Duration::from_secs(1);
+/// and take no more than this part of the time.
+const WATERMARK_SHARE: u32 = 10;
+
+/// What a collector is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Look: what is due is not known.
+    Look {
+        /// A full batch went since the last look.
+        drained: bool,
+        /// A claim of no fewer than so many came back empty since.
+        empty: Option<usize>,
+    },
+    /// Claim: a batch is thought to be due at once.
+    Claim {
+        /// A full batch went since the last look.
+        drained: bool,
+    },
+    /// Wait for the window to end, or for something to happen.
+    Wait,
+    /// Look at this moment and do not listen before: wake-ups bring nothing.
+    Rest(Instant),
+}
+
+/// What fewer messages than a batch wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// There are none.
+    Closed,
+    /// The time-out after this moment.
+    Open(Instant),
+    /// Nothing: the connection is new.
+    CatchingUp,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing but that time passed.
+    Time,
+    /// Batches of so many messages, at least one, are wanted from now on.
+    Asked(usize),
+    /// The connection is a new one; leases that ran out were put back.
+    Connected,
+    /// So many notifications came.
+    Notified(usize),
+    /// A look was made.
+    Looked(Waiting),
+    /// A claim was made.
+    Claimed {
+        /// Take none if fewer than this can be had.
+        least: usize,
+        /// Deliveries that were taken.
+        taken: usize,
+    },
+    /// It was found out where deliveries begin.
+    WatermarkFound {
+        /// When that was begun.
+        begun: Instant,
+        /// A delivery is due, or will be within a second.
+        due: bool,
+        /// When the first lease runs out, from `begun`.
+        lapse: Option<Duration>,
+    },
+    /// Leases that ran out were put back.
+    Rescued,
+    /// What waits, and when it is due, may have changed: deliveries were put back, or nobody listened.
+    Changed,
+    /// The table was put in order, so deliveries may begin elsewhere.
+    Swept,
+}
+
+/// What a look found; times are counted from `begun`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// When the look began.
+    pub begun: Instant,
+    /// Deliveries that are due, counted up to a batch.
+    pub due: usize,
+    /// How long the oldest of them has been due.
+    pub age: Duration,
+    /// When the first of their tokens expires.
+    pub expires: Option<Duration>,
+    /// When the next delivery comes due.
+    pub next: Option<Duration>,
+    /// The queue is paused: nothing is due, and nothing comes.
+    pub paused: bool,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look at what waits: [`Event::Looked`].
+    Look,
+    /// Claim a batch: [`Event::Claimed`].
+    Claim {
+        /// Take none if fewer than this can be had.
+        least: usize,
+        /// What is taken does not wait for a window, because the connection is new.
+        catching_up: bool,
+    },
+    /// Find out where deliveries begin: [`Event::WatermarkFound`].
+    FindWatermark,
+    /// Put back what has a lease that ran out: [`Event::Rescued`].
+    Rescue,
+    /// Wait for notifications, until then at the latest: [`Event::Notified`] or [`Event::Time`].
+    Wait(Option<Instant>),
+    /// Sleep until then; what comes meanwhile may be heard afterwards: [`Event::Time`].
+    Rest(Instant),
+}
+
+/// When it is found out where deliveries begin.
+///
+/// Looks and claims begin at the watermarks, and so miss what was written before others that are
+/// gone, but committed after them, or what has a priority that nothing had. So each of them is
+/// followed by a new search, which is not due as long as nothing is done with what the last one found.
+#[derive(Clone, Copy, Debug)]
+struct Watermark {
+    at: Option<Instant>,
+    /// It is not before this moment.
+    after: Instant,
+    /// How long the last one took.
+    took: Duration,
+    /// The look to come belongs to it; and whether it saw what is due, or soon will be.
+    fresh: Option<bool>,
+}
+
+impl Watermark {
+    fn used(&mut self) {
+        self.at.get_or_insert(self.after);
+    }
+}
+
+/// The decisions of one collector.
+#[derive(Clone, Debug)]
+pub struct Batcher {
+    timeout: Duration,
+    /// Messages in a full batch.
+    limit: usize,
+    phase: Phase,
+    window: Window,
+    watermark: Watermark,
+    /// What the last look counted.
+    due: usize,
+    paused: bool,
+    /// When the next delivery comes due.
+    next_due: Option<Instant>,
+    /// When the window ends at the latest, for a token expires.
+    last_call: Option<Instant>,
+    /// What is due is locked; it is not tried before this moment.
+    locked: Option<Instant>,
+    /// When the first lease runs out.
+    lapse: Option<Instant>,
+    /// Notifications since the last look or full batch.
+    heard: usize,
+    /// How long wake-ups are not looked into after the last one, which brought nothing,
+    quiet: Duration,
+    /// and until when.
+    quiet_until: Instant,
+}
+
+impl Batcher {
+    /// Nothing is known; `timeout` is how long a window lasts.
+    pub fn new(timeout: Duration, now: Instant) -> Batcher {
+        Batcher {
+            timeout,
+            limit: 1,
+            phase: Phase::Look { drained: false, empty: None },
+            window: Window::CatchingUp,
+            watermark: Watermark { at: Some(now), after: now, took: Duration::ZERO, fresh: None },
+            due: 0,
+            paused: false,
+            next_due: None,
+            last_call: None,
+            locked: None,
+            lapse: None,
+            heard: 0,
+            quiet: Duration::ZERO,
+            quiet_until: now,
+        }
+    }
+
+    /// Takes in what happened and says what to do next.
+    pub fn step(&mut self, event: Event, now: Instant) -> Action {
+        match event {
+            Event::Time => {}
+            Event::Asked(limit) => {
+                // The last look counted up to the other limit.
+                if std::mem::replace(&mut self.limit, limit) != limit {
+                    self.changed();
+                }
+            }
+            Event::Connected => {
+                let (limit, paused) = (self.limit, self.paused);
+                *self = Batcher { limit, paused, ..Batcher::new(self.timeout, now) };
+            }
+            Event::Notified(count) => self.notified(count, now),
+            Event::Looked(waiting) => self.looked(waiting, now),
+            Event::Claimed { least, taken } => self.claimed(least, taken),
+            Event::WatermarkFound { begun, due, lapse } => self.marked(begun, due, lapse, now),
+            Event::Rescued => {
+                self.lapse = None;
+                self.changed();
+            }
+            Event::Changed => self.changed(),
+            Event::Swept => self.watermark.at = Some(now),
+        }
+        self.action(now)
+    }
+
+    /// Whether the queue was found paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether nothing waits, so that a notification would be news.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        let rests = self.phase == Phase::Wait && now >= self.quiet_until;
+        rests && self.window == Window::Closed && !self.paused
+    }
+
+    /// Whether nothing was looked at since the connection was made.
+    pub fn is_new(&self) -> bool {
+        self.window == Window::CatchingUp && matches!(self.phase, Phase::Look { .. })
+    }
+
+    fn action(&self, now: Instant) -> Action {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        // The first batch of many does not wait for it.
+        if self.phase != (Phase::Claim { drained: false }) {
+            if passed(self.lapse) {
+                return Action::Rescue;
+            }
+            if passed(self.watermark.at) {
+                return Action::FindWatermark;
+            }
+        }
+        let catching_up = self.window == Window::CatchingUp;
+        let claim = |least| Action::Claim { least, catching_up };
+        let ends = self.ends();
+        match self.phase {
+            Phase::Rest(until) if until > now => Action::Rest(until),
+            Phase::Look { .. } | Phase::Rest(_) => Action::Look,
+            // What a full batch left behind has a window that is not known before the next look.
+            Phase::Claim { drained } if catching_up || !drained && passed(ends) => claim(1),
+            Phase::Claim { .. } => claim(self.limit),
+            Phase::Wait => {
+                let full = self.locked.filter(|_| self.due >= self.limit);
+                if passed(ends) {
+                    claim(1)
+                } else if passed(full) {
+                    claim(self.limit)
+                } else if passed(self.next_due) {
+                    Action::Look
+                } else {
+                    let all = [ends, full, self.next_due, self.lapse, self.watermark.at];
+                    Action::Wait(all.into_iter().flatten().min())
+                }
+            }
+        }
+    }
+
+    /// When the window ends.
+    fn ends(&self) -> Option<Instant> {
+        let Window::Open(opened) = self.window else { return None };
+        let end = opened + self.timeout;
+        let end = self.last_call.map_or(end, |by| end.min(by));
+        Some(self.locked.map_or(end, |from| end.max(from)))
+    }
+
+    fn changed(&mut self) {
+        // Every other phase leads to a look.
+        if self.phase == Phase::Wait {
+            self.phase = Phase::Look { drained: false, empty: None };
+        }
+    }
+
+    fn notified(&mut self, count: usize, now: Instant) {
+        self.heard = self.heard.saturating_add(count);
+        if self.phase != Phase::Wait {
+            return;
+        }
+        // If each stands for a row, a batch is full: a claim that finds it is not takes nothing.
+        let full = self.due.saturating_add(self.heard) >= self.limit;
+        if now < self.quiet_until {
+            self.phase = Phase::Rest(self.quiet_until);
+        } else if full && self.quiet.is_zero() && !self.paused {
+            self.phase = Phase::Claim { drained: false };
+        } else {
+            self.changed();
+        }
+    }
+
+    fn looked(&mut self, waiting: Waiting, now: Instant) {
+        let Waiting { begun, due, age, expires, next, paused } = waiting;
+        let (drained, empty) = match self.phase {
+            Phase::Look { drained, empty } => (drained, empty),
+            _ => (false, None),
+        };
+        if !paused && std::mem::replace(&mut self.paused, paused) {
+            // What the pause left lying is put back, and looked at then.
+            self.lapse = Some(now);
+            self.watermark.used();
+        }
+        self.paused = paused;
+        // What the watermark just saw may be leased by somebody else since, until nobody knows when.
+        let gone = due == 0 && !paused;
+        if self.watermark.fresh.take().is_none_or(|saw_due| saw_due && gone) {
+            self.watermark.used();
+        }
+        self.next_due = next.and_then(|wait| begun.checked_add(wait));
+        self.last_call = expires.and_then(|left| begun.checked_add(left.saturating_sub(LAST_CALL)));
+        self.locked = match empty {
+            Some(least) => (due >= least).then(|| now + LOCKED),
+            None => self.locked.filter(|at| due > 0 && *at > now),
+        };
+        self.window = match self.window {
+            _ if due == 0 => Window::Closed,
+            Window::Closed => Window::Open(now),
+            // As if it had opened when the first of those came that are left, but not earlier than it
+            // did: their transaction may have been open for long.
+            Window::Open(opened) if drained => {
+                Window::Open(now.checked_sub(age).map_or(opened, |came| opened.max(came)))
+            }
+            unchanged => unchanged,
+        };
+        let full = due >= self.limit && self.locked.is_none();
+        let at_once = full || self.window == Window::CatchingUp;
+        let woken = std::mem::take(&mut self.heard) > 0;
+        let fruitless = woken && due == self.due && !at_once;
+        let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
+        self.quiet = match self.locked {
+            _ if fruitless => longer,
+            Some(_) => self.quiet,
+            None => Duration::ZERO,
+        };
+        self.quiet_until = now + self.quiet;
+        self.due = due;
+        self.phase = if at_once { Phase::Claim { drained: false } } else { Phase::Wait };
+    }
+
+    fn claimed(&mut self, least: usize, taken: usize) {
+        self.watermark.used();
+        let whole = least >= self.limit;
+        if taken > 0 && (whole || taken >= self.limit) {
+            self.heard = 0;
+            self.phase = Phase::Claim { drained: true };
+            return;
+        }
+        if !whole || self.window == Window::CatchingUp {
+            self.window = Window::Closed;
+        }
+        let drained = self.phase == Phase::Claim { drained: true };
+        self.phase = Phase::Look { drained, empty: (taken == 0).then_some(least) };
+    }
+
+    fn marked(&mut self, begun: Instant, due: bool, lapse: Option<Duration>, now: Instant) {
+        let took = now.saturating_duration_since(begun);
+        // A single one may have waited for a lock.
+        let usual = took.min(self.watermark.took);
+        let after = now + WATERMARK_EVERY.max(usual * WATERMARK_SHARE);
+        self.watermark = Watermark { at: None, after, took, fresh: Some(due) };
+        // Not at once: a row whose lease ran out may be locked.
+        self.lapse = lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + QUIET));
+        self.changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// A batcher that has caught up, batches of three, and the moment at which nothing waited.
+    fn idle() -> (Batcher, Instant) {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(TIMEOUT, now);
+        batcher.step(Event::Asked(3), now);
+        assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
+        assert!(batcher.is_new());
+        assert_eq!(batcher.step(marked(now), now), Action::Look);
+        assert_eq!(batcher.step(saw(0, now), now), Action::Wait(None));
+        assert!(batcher.is_idle(now) && !batcher.is_new());
+        (batcher, now)
+    }
+
+    fn marked(begun: Instant) -> Event {
+        Event::WatermarkFound { begun, due: false, lapse: None }
+    }
+
+    fn waiting(due: usize, begun: Instant) -> Waiting {
+        let age = Duration::ZERO;
+        Waiting { begun, due, age, expires: None, next: None, paused: false }
+    }
+
+    fn saw(due: usize, begun: Instant) -> Event {
+        Event::Looked(waiting(due, begun))
+    }
+
+    const fn claim(least: usize) -> Action {
+        Action::Claim { least, catching_up: false }
+    }
+
+    const CATCH_UP: Action = Action::Claim { least: 1, catching_up: true };
+
+    fn claimed(least: usize, taken: usize) -> Event {
+        Event::Claimed { least, taken }
+    }
+
+    /// Until when a wait goes, but for the search of watermarks that follows on what was done.
+    fn wait(batcher: &mut Batcher, now: Instant) -> Option<Instant> {
+        if batcher.watermark.at.is_some() {
+            batcher.watermark.at = Some(now + 1000 * TIMEOUT);
+        }
+        match batcher.step(Event::Time, now) {
+            Action::Wait(until) => until.filter(|until| *until < now + 1000 * TIMEOUT),
+            other => panic!("{other:?} is no wait"),
+        }
+    }
+
+    #[test]
+    fn the_answer_follows_from_the_state_alone() {
+        let (mut batcher, now) = idle();
+        let action = batcher.step(Event::Notified(1), now);
+        assert_eq!(action, Action::Look);
+        assert_eq!(batcher.step(Event::Time, now), action);
+        assert_eq!(batcher.step(Event::Changed, now), action);
+    }
+
+    #[test]
+    fn a_partial_batch_goes_when_its_window_ends_and_later_notifications_do_not_extend_it() {
+        let (mut batcher, start) = idle();
+        batcher.step(Event::Notified(1), start);
+        batcher.step(saw(1, start), start);
+        assert!(!batcher.is_idle(start));
+        let ends = start + TIMEOUT;
+        assert_eq!(wait(&mut batcher, start), Some(ends));
+        let late = start + 4 * SECOND;
+        assert_eq!(batcher.step(Event::Notified(1), late), Action::Look);
+        batcher.step(saw(2, late), late);
+        assert_eq!(wait(&mut batcher, late), Some(ends));
+        assert_eq!(batcher.step(Event::Time, ends), claim(1));
+        assert_eq!(batcher.step(claimed(1, 2), ends), Action::Look);
+        batcher.step(saw(0, ends), ends);
+        assert_eq!(wait(&mut batcher, ends), None);
+    }
+
+    #[test]
+    fn as_many_notifications_as_a_batch_lacks_are_claimed_without_a_look() {
+        let (mut batcher, now) = idle();
+        assert_eq!(batcher.step(Event::Notified(3), now), claim(3));
+        assert_eq!(batcher.step(claimed(3, 3), now), claim(3));
+        // A hint that was none does no harm: the claim took nothing, and a look follows.
+        assert_eq!(batcher.step(claimed(3, 0), now), Action::Look);
+        batcher.step(saw(1, now), now);
+        assert_eq!(batcher.step(Event::Notified(2), now), claim(3));
+    }
+
+    #[test]
+    fn full_batches_are_claimed_as_long_as_there_are_any() {
+        let (mut batcher, now) = idle();
+        batcher.step(Event::Notified(1), now);
+        assert_eq!(batcher.step(saw(3, now), now), claim(3));
+        for _ in 0..10 {
+            assert_eq!(batcher.step(claimed(3, 3), now), claim(3));
+        }
+        assert_eq!(batcher.step(claimed(3, 0), now), Action::Look);
+    }
+
+    #[test]
+    fn what_a_full_batch_left_behind_waits_from_when_it_came() {
+        // The oldest of what is left came a second ago, or its transaction began long before.
+        for (age, opened) in [(SECOND, 2 * SECOND), (60 * SECOND, Duration::ZERO)] {
+            let (mut batcher, start) = idle();
+            batcher.step(Event::Notified(1), start);
+            batcher.step(saw(1, start), start);
+            let now = start + 3 * SECOND;
+            assert_eq!(batcher.step(Event::Notified(3), now), claim(3));
+            batcher.step(claimed(3, 3), now);
+            batcher.step(claimed(3, 0), now);
+            batcher.step(Event::Looked(Waiting { age, ..waiting(1, now) }), now);
+            assert_eq!(wait(&mut batcher, now), Some(start + opened + TIMEOUT));
+        }
+    }
+
+    #[test]
+    fn a_window_ends_a_second_before_a_token_expires_and_no_later_for_it() {
+        for (left, ends) in [(3, 2 * SECOND), (9, TIMEOUT)] {
+            let (mut batcher, now) = idle();
+            batcher.step(Event::Notified(1), now);
+            let expires = Some(left * SECOND);
+            batcher.step(Event::Looked(Waiting { expires, ..waiting(1, now) }), now);
+            assert_eq!(wait(&mut batcher, now), Some(now + ends));
+        }
+    }
+
+    #[test]
+    fn on_a_new_connection_what_waits_goes_at_once() {
+        let (mut batcher, now) = idle();
+        assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
+        assert_eq!(batcher.step(marked(now), now), Action::Look);
+        assert_eq!(batcher.step(saw(3, now), now), CATCH_UP);
+        assert_eq!(batcher.step(claimed(1, 3), now), CATCH_UP);
+        assert_eq!(batcher.step(claimed(1, 2), now), Action::Look);
+        // From here on there is a window.
+        batcher.step(saw(1, now), now);
+        assert_eq!(wait(&mut batcher, now), Some(now + TIMEOUT));
+    }
+
+    #[test]
+    fn a_full_batch_that_is_locked_is_tried_again_later_and_parts_of_it_when_the_window_ends() {
+        let (mut batcher, start) = idle();
+        let mut now = start;
+        batcher.step(Event::Notified(1), now);
+        batcher.step(saw(3, now), now);
+        loop {
+            assert_eq!(batcher.step(claimed(3, 0), now), Action::Look);
+            batcher.step(saw(3, now), now);
+            let until = wait(&mut batcher, now).unwrap();
+            assert!(until >= now + LOCKED || until == start + TIMEOUT);
+            now = until;
+            match batcher.step(Event::Time, now) {
+                Action::Claim { least: 3, .. } => assert!(now < start + TIMEOUT),
+                Action::Claim { least: 1, .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(now < start + TIMEOUT + LOCKED);
+    }
+
+    #[test]
+    fn a_partial_batch_that_is_locked_waits_for_another_window() {
+        let (mut batcher, now) = idle();
+        batcher.step(Event::Notified(1), now);
+        batcher.step(saw(1, now), now);
+        let ends = now + TIMEOUT;
+        assert_eq!(wait(&mut batcher, now), Some(ends));
+        assert_eq!(batcher.step(Event::Time, ends), claim(1));
+        assert_eq!(batcher.step(claimed(1, 0), ends), Action::Look);
+        batcher.step(saw(1, ends), ends);
+        assert_eq!(wait(&mut batcher, ends), Some(ends + TIMEOUT));
+        // Not at once, though its token is about to expire.
+        let expires = Some(SECOND);
+        batcher.step(claimed(1, 0), ends);
+        batcher.step(Event::Looked(Waiting { expires, ..waiting(1, ends) }), ends);
+        assert_eq!(wait(&mut batcher, ends), Some(ends + LOCKED));
+    }
+
+    #[test]
+    fn wake_ups_that_bring_nothing_are_looked_into_ever_more_rarely() {
+        let (mut batcher, mut now) = idle();
+        let mut rests = Vec::new();
+        for _ in 0..8 {
+            match batcher.step(Event::Notified(1), now) {
+                Action::Rest(until) => {
+                    rests.push((until - now).as_millis());
+                    now = until;
+                    assert_eq!(batcher.step(Event::Time, now), Action::Look);
+                }
+                action => assert_eq!(action, Action::Look),
+            }
+            batcher.step(saw(0, now), now);
+            wait(&mut batcher, now);
+        }
+        assert_eq!(rests, [2, 4, 8, 16, 32, 50, 50]);
+        // One that brings something ends that.
+        now += SECOND;
+        assert_eq!(batcher.step(Event::Notified(9), now), Action::Look);
+        assert_eq!(batcher.step(saw(3, now), now), claim(3));
+    }
+
+    #[test]
+    fn nothing_is_claimed_from_a_paused_queue_and_what_lapsed_is_put_back_when_it_goes_on() {
+        let (mut batcher, now) = idle();
+        batcher.step(Event::Notified(1), now);
+        batcher.step(Event::Looked(Waiting { paused: true, ..waiting(0, now) }), now);
+        assert!(batcher.is_paused());
+        assert_eq!(wait(&mut batcher, now), None);
+        let later = now + SECOND;
+        assert_eq!(batcher.step(Event::Notified(9), later), Action::Look);
+        assert_eq!(batcher.step(saw(0, later), later), Action::Rescue);
+        assert_eq!(batcher.step(Event::Rescued, later), Action::Look);
+        assert!(!batcher.is_paused());
+    }
+
+    #[test]
+    fn the_next_retry_and_the_first_lease_to_run_out_end_the_wait() {
+        let (mut batcher, now) = idle();
+        let lapse = Some(4 * SECOND);
+        batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
+        let next = Some(2 * SECOND);
+        batcher.step(Event::Looked(Waiting { next, ..waiting(0, now) }), now);
+        assert_eq!(wait(&mut batcher, now), Some(now + 2 * SECOND));
+        assert_eq!(batcher.step(Event::Time, now + 2 * SECOND), Action::Look);
+        batcher.step(saw(0, now + 2 * SECOND), now + 2 * SECOND);
+        assert_eq!(wait(&mut batcher, now + 2 * SECOND), Some(now + 4 * SECOND));
+        assert_eq!(batcher.step(Event::Time, now + 4 * SECOND), Action::Rescue);
+        // A lease that ran out, but whose row is locked, is no reason to do so again at once.
+        let lapse = Some(Duration::ZERO);
+        batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
+        batcher.step(saw(0, now), now);
+        assert_eq!(wait(&mut batcher, now), Some(now + QUIET));
+    }
+
+    #[test]
+    fn a_watermark_is_found_a_second_after_the_last_was_used_and_not_for_an_idle_queue() {
+        let (mut batcher, now) = idle();
+        let sixth = now + SECOND / 6;
+        batcher.step(Event::Notified(1), sixth);
+        assert_eq!(batcher.step(saw(0, sixth), sixth), Action::Wait(Some(now + SECOND)));
+        let then = now + SECOND;
+        assert_eq!(batcher.step(Event::Time, then), Action::FindWatermark);
+        assert_eq!(batcher.step(marked(then), then), Action::Look);
+        assert_eq!(batcher.step(saw(0, then), then), Action::Wait(None));
+        // What it saw is gone: somebody may have leased it, and there is no telling until when.
+        batcher.step(Event::Swept, then);
+        batcher.step(Event::WatermarkFound { begun: then, due: true, lapse: None }, then);
+        assert_eq!(batcher.step(saw(0, then), then), Action::Wait(Some(then + SECOND)));
+    }
+
+    #[test]
+    fn a_watermark_that_takes_long_is_found_rarely_but_one_slow_answer_does_not_count() {
+        let (mut batcher, now) = idle();
+        for (took, after) in [(3, 1), (2, 20)] {
+            let done = now + took * SECOND;
+            batcher.step(marked(now), done);
+            assert_eq!(batcher.watermark.after, done + after * SECOND);
+        }
+    }
+
+    #[test]
+    fn for_a_batch_of_another_size_there_is_a_look() {
+        let (mut batcher, now) = idle();
+        batcher.step(Event::Notified(1), now);
+        batcher.step(saw(1, now), now);
+        assert_eq!(batcher.step(Event::Asked(1), now), Action::Look);
+        assert_eq!(batcher.step(saw(1, now), now), claim(1));
+    }
+
+    /// What happens to a queue in a time: at so many milliseconds, what.
+    #[derive(Clone, Copy, Debug)]
+    enum Happens {
+        /// So many rows are written; one of their transactions began so many milliseconds before.
+        Rows {
+            count: usize,
+            before: u64,
+            heard: bool,
+        },
+        /// A row is written that comes due so many milliseconds later.
+        Retry(u64),
+        /// A row is written whose token expires so many milliseconds later.
+        Expiring(u64),
+        /// Notifications come without a row, one a millisecond.
+        Forged(usize),
+        /// Somebody locks all rows there are for so long.
+        Lock(u64),
+        /// Another collector takes so many rows.
+        Steal(usize),
+        Pause,
+        Resume,
+        /// The connection is lost, and there is none for so long.
+        Lost(u64),
+        /// Batches of so many are wanted.
+        Asked(usize),
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            8 => (1..12usize, prop_oneof![4 => Just(0), 1 => 0..9000u64], prop::bool::weighted(0.9))
+                .prop_map(|(count, before, heard)| Happens::Rows { count, before, heard }),
+            2 => (0..6000u64).prop_map(Happens::Retry),
+            2 => (1000..8000u64).prop_map(Happens::Expiring),
+            2 => (1..400usize).prop_map(Happens::Forged),
+            1 => (0..9000u64).prop_map(Happens::Lock),
+            1 => (1..5usize).prop_map(Happens::Steal),
+            1 => Just(Happens::Pause),
+            1 => Just(Happens::Resume),
+            1 => (0..3000u64).prop_map(Happens::Lost),
+            1 => (1..8usize).prop_map(Happens::Asked),
+        ]
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    struct Row {
+        due: Instant,
+        /// When its transaction committed.
+        visible: Instant,
+        expires: Option<Instant>,
+        /// Its notification was heard, or will be.
+        heard: bool,
+    }
+
+    /// A queue without a database, and the one collector that works it.
+    struct World {
+        now: Instant,
+        batcher: Batcher,
+        limit: usize,
+        /// What is asked for next.
+        wanted: usize,
+        timeout: Duration,
+        rows: Vec<Row>,
+        events: BTreeMap<(Instant, usize), Happens>,
+        notifications: Vec<Instant>,
+        floor: Option<Instant>,
+        locked_until: Instant,
+        paused: bool,
+        /// Nothing was listening, or could be claimed, before this moment.
+        hindered_until: Instant,
+        /// Somebody locked or stole rows, so that windows are not those of what is left.
+        meddled: bool,
+        next_round: Instant,
+        /// When something was asked of the database in vain, and when there was a reason to.
+        asked: Vec<Instant>,
+        reasons: Vec<Instant>,
+        last_partial: Option<Instant>,
+        full_since: Option<Instant>,
+    }
+
+    const ROUND: Duration = Duration::from_secs(20);
+    const LATENCY: Duration = Duration::from_millis(1);
+    /// How late a row may be for other reasons than its window: it lay before the watermark, wake-ups
+    /// are looked into rarely, rows were locked.
+    const SLACK: Duration = Duration::from_millis(1500);
+
+    impl World {
+        fn new(limit: usize, timeout: Duration, events: &[(u64, Happens)]) -> World {
+            let start = Instant::now() + 100 * SECOND;
+            let place = |(n, (at, what)): (usize, &(u64, Happens))| {
+                ((start + Duration::from_millis(*at), n), *what)
+            };
+            let mut batcher = Batcher::new(timeout, start);
+            batcher.step(Event::Asked(limit), start);
+            World {
+                now: start,
+                batcher,
+                limit,
+                wanted: limit,
+                timeout,
+                rows: Vec::new(),
+                events: events.iter().enumerate().map(place).collect(),
+                notifications: Vec::new(),
+                floor: None,
+                locked_until: start,
+                paused: false,
+                hindered_until: start,
+                meddled: false,
+                next_round: start + ROUND,
+                asked: Vec::new(),
+                reasons: vec![start],
+                last_partial: None,
+                full_since: None,
+            }
+        }
+
+        /// Lets happen what has its time.
+        fn catch_up(&mut self) {
+            while let Some(entry) = self.events.first_entry()
+                && entry.key().0 <= self.now
+            {
+                let (at, what) = (entry.key().0, entry.remove());
+                self.reasons.push(at);
+                let ms = Duration::from_millis;
+                let row = |due| Row { due, visible: at, expires: None, heard: true };
+                match what {
+                    Happens::Rows { count, before, heard } => {
+                        let one = Row { heard, ..row(at) };
+                        self.rows.extend((1..count).map(|_| one));
+                        self.rows.push(Row { due: at - ms(before), ..one });
+                        self.notifications.extend(heard.then_some(at));
+                    }
+                    Happens::Retry(later) => {
+                        self.rows.push(row(at + ms(later)));
+                        self.notifications.push(at);
+                    }
+                    Happens::Expiring(later) => {
+                        self.rows.push(Row { expires: Some(at + ms(later)), ..row(at) });
+                        self.notifications.push(at);
+                    }
+                    Happens::Forged(count) => {
+                        self.notifications.extend((0..count as u32).map(|n| at + n * MS));
+                    }
+                    Happens::Lock(long) => {
+                        self.locked_until = self.locked_until.max(at + ms(long));
+                        self.hindered_until = self.hindered_until.max(self.locked_until);
+                        self.meddled = true;
+                    }
+                    Happens::Steal(count) => {
+                        self.rows.truncate(self.rows.len().saturating_sub(count));
+                        self.meddled = true;
+                    }
+                    Happens::Pause => self.paused = true,
+                    Happens::Resume => {
+                        if std::mem::take(&mut self.paused) {
+                            self.hindered_until = self.hindered_until.max(at);
+                        }
+                        self.notifications.push(at);
+                    }
+                    Happens::Lost(long) => {
+                        self.now = self.now.max(at + ms(long));
+                        self.hindered_until = self.hindered_until.max(self.now);
+                        self.batcher.step(Event::Connected, self.now);
+                    }
+                    Happens::Asked(limit) => self.wanted = limit,
+                }
+            }
+        }
+
+        /// What a look or a claim can see now, in the order in which it comes due.
+        fn seen(&self) -> Vec<usize> {
+            let seen = |row: &Row| {
+                row.due <= self.now && row.visible <= self.now && Some(row.due) >= self.floor
+            };
+            let mut seen: Vec<usize> =
+                (0..self.rows.len()).filter(|n| !self.paused && seen(&self.rows[*n])).collect();
+            seen.sort_by_key(|n| self.rows[*n].due);
+            seen
+        }
+
+        fn look(&mut self) -> Event {
+            let begun = self.now;
+            self.now += LATENCY;
+            self.catch_up();
+            let mut seen = self.seen();
+            seen.truncate(self.limit);
+            let rows = || seen.iter().map(|n| self.rows[*n]);
+            let pending = self.rows.iter().filter(|row| row.visible <= self.now);
+            let next = pending.map(|row| row.due).filter(|due| *due > self.now).min();
+            Event::Looked(Waiting {
+                begun,
+                due: seen.len(),
+                age: rows().map(|row| self.now - row.due).max().unwrap_or_default(),
+                expires: rows().filter_map(|row| row.expires).min().map(|at| at - begun.min(at)),
+                next: next.filter(|_| !self.paused).map(|at| at - begun),
+                paused: self.paused,
+            })
+        }
+
+        fn claim(&mut self, least: usize, catching_up: bool) -> Event {
+            self.now += LATENCY;
+            self.catch_up();
+            let (now, limit) = (self.now, self.limit);
+            let mut taken = if now < self.locked_until { Vec::new() } else { self.seen() };
+            taken.truncate(limit);
+            if taken.len() < least {
+                taken.clear();
+            }
+            let rows: Vec<Row> = taken.iter().map(|n| self.rows[*n]).collect();
+            for row in &rows {
+                self.check_in_time(row);
+            }
+            if rows.is_empty() {
+                self.asked.push(now);
+            } else {
+                self.reasons.push(now);
+            }
+            if !rows.is_empty() && rows.len() < limit && !catching_up {
+                self.check_window(&rows);
+                self.last_partial = Some(now);
+            }
+            let mut place = 0..;
+            self.rows.retain(|_| place.next().is_none_or(|n| !taken.contains(&n)));
+            Event::Claimed { least, taken: rows.len() }
+        }
+
+        /// Whatever is due is claimed when its window ends, a token that expires before it does.
+        fn check_in_time(&self, row: &Row) {
+            let ready = row.due.max(row.visible).max(self.hindered_until);
+            // What nobody heard of is found by the round.
+            let unheard = if row.heard { Duration::ZERO } else { ROUND };
+            assert!(self.now <= ready + unheard + self.timeout + SLACK, "late: {row:?}");
+            if let Some(expires) = row.expires {
+                assert!(self.now <= expires.max(ready + SLACK), "expired: {row:?}");
+            }
+        }
+
+        /// A batch that is not full goes when a window ends and not before, and windows do not overlap.
+        fn check_window(&self, rows: &[Row]) {
+            let last_call = |row: &Row| {
+                row.expires.is_some_and(|expires| expires < self.now + LAST_CALL + 2 * LATENCY)
+            };
+            if self.meddled || rows.iter().any(last_call) {
+                return;
+            }
+            let first = rows.iter().map(|row| row.due).min().unwrap();
+            assert!(self.now >= first + self.timeout, "before its window ended: {rows:?}");
+            if let Some(last) = self.last_partial {
+                assert!(self.now >= last + self.timeout, "two windows at once: {rows:?}");
+            }
+        }
+
+        /// Nobody waits while a full batch is due that was heard of.
+        fn check_no_full_batch(&mut self) {
+            let unheard = self.notifications.iter().any(|at| *at <= self.now);
+            let heard = self.seen().iter().filter(|n| self.rows[**n].heard).count();
+            let full = heard >= self.limit && !unheard && self.now >= self.locked_until;
+            let since = full.then(|| self.full_since.unwrap_or(self.now));
+            let long = since.is_some_and(|since| self.now > since + LOCKED + QUIET + 10 * MS);
+            assert!(!long, "a full batch waits");
+            self.full_since = since;
+        }
+
+        /// In no second is the database asked much more often than there is a reason to.
+        fn check_not_busy(&self) {
+            for (n, from) in self.asked.iter().enumerate() {
+                let within = |at: &Instant| (*from..*from + SECOND).contains(at);
+                let asked = self.asked[n..].iter().take_while(|at| within(at)).count();
+                let reasons = self.reasons.iter().filter(|at| within(at)).count();
+                assert!(asked <= 80 + 4 * reasons, "{asked} in a second for {reasons} reasons");
+            }
+        }
+
+        fn wait(&mut self, until: Instant) -> Event {
+            self.check_no_full_batch();
+            let next = self.events.first_key_value().map(|((at, _), _)| *at);
+            self.notifications.sort();
+            let first = self.notifications.first().copied();
+            let ends = [Some(until), Some(self.next_round), next, first];
+            self.now = self.now.max(ends.into_iter().flatten().min().unwrap());
+            let before = self.notifications.len();
+            self.notifications.retain(|at| *at > self.now);
+            match before - self.notifications.len() {
+                0 => Event::Time,
+                heard => Event::Notified(heard),
+            }
+        }
+
+        fn run(&mut self, end: Instant) {
+            while self.now < end {
+                self.catch_up();
+                self.limit = self.wanted;
+                self.batcher.step(Event::Asked(self.limit), self.now);
+                if self.now >= self.next_round {
+                    self.next_round = self.now + ROUND;
+                    self.batcher.step(Event::Swept, self.now);
+                }
+                let event = match self.batcher.step(Event::Time, self.now) {
+                    Action::Look => {
+                        let event = self.look();
+                        self.asked.push(self.now);
+                        event
+                    }
+                    Action::Claim { least, catching_up } => self.claim(least, catching_up),
+                    Action::FindWatermark => {
+                        let begun = self.now;
+                        self.floor = None;
+                        let first = self.seen().first().map(|n| self.rows[*n].due);
+                        let latest = begun - 2 * SECOND;
+                        self.floor = Some(first.map_or(latest, |first| first.min(latest)));
+                        self.now += LATENCY;
+                        self.asked.push(self.now);
+                        Event::WatermarkFound { begun, due: first.is_some(), lapse: None }
+                    }
+                    Action::Rescue => {
+                        self.now += LATENCY;
+                        self.asked.push(self.now);
+                        Event::Rescued
+                    }
+                    Action::Rest(until) => {
+                        assert!(until > self.now && until <= self.now + QUIET);
+                        self.now = until;
+                        Event::Time
+                    }
+                    Action::Wait(until) => {
+                        assert!(until.is_none_or(|until| until > self.now), "a wait for the past");
+                        self.wait(until.unwrap_or(end).min(end))
+                    }
+                };
+                self.batcher.step(event, self.now);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn whatever_happens_batches_go_when_they_should(
+            limit in 1..7usize,
+            timeout in 50..6000u64,
+            events in prop::collection::vec((0..20_000u64, happens()), 0..60),
+        ) {
+            let mut world = World::new(limit, Duration::from_millis(timeout), &events);
+            let busy = world.now + 30 * SECOND;
+            world.run(busy);
+            if world.paused {
+                world.events.insert((world.now, 0), Happens::Resume);
+            }
+            let quiet = world.now + ROUND + world.timeout + 2 * SLACK;
+            world.run(quiet);
+            prop_assert!(world.rows.is_empty(), "never claimed: {:?}", world.rows);
+            world.check_not_busy();
+            // An idle collector asks what a round asks, and nothing else.
+            let before = world.asked.len();
+            let end = world.now + ROUND;
+            world.run(end);
+            let asked = world.asked.len() - before;
+            prop_assert!(asked <= 4, "{asked} questions of an idle collector");
+        }
+    }
+}
