@@ -203,7 +203,7 @@ fn a_delivery_that_was_settled_meanwhile_is_left_out() {
     database.run(
         "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now(), \
                 provider_id = 'theirs' \
-          WHERE token = (SELECT min(token) FROM deliveries)",
+          WHERE id = (SELECT min(id) FROM deliveries)",
     );
     let finished = send(&database, &endpoint).input(&line);
     assert_eq!(finished.code, Some(0), "{}", finished.log);

@@ -126,7 +126,7 @@ fn a_kind_of_mail_without_a_template_and_a_misspelt_setting_are_found_before_the
     let (database, endpoint) = (Database::migrated(), ses());
     database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
     database.run(
-        "INSERT INTO actions (action, number, path, signs_code, account_status)
+        "INSERT INTO kinds (kind, number, path, signs_code, account_status)
          VALUES ('invitation', 3, '/invite', false, '{active}')",
     );
     let program = program(&database, &endpoint.url())

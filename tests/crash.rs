@@ -226,7 +226,7 @@ fn taken_over(database: &Database) -> [(Running, Stalled); 2] {
 
 /// The lease of the first delivery.
 fn lease(database: &Database) -> String {
-    let sql = "SELECT coalesce(lease, '') FROM deliveries WHERE token = 1";
+    let sql = "SELECT coalesce(lease, '') FROM deliveries WHERE id = 1";
     database.client().query_one(sql, &[]).unwrap().get(0)
 }
 

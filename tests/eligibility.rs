@@ -172,7 +172,7 @@ fn a_list_of_statuses_with_a_hole_lets_nobody_through_it() {
     let database = Database::migrated();
     database.accounts("user", 2);
     database.run(
-        "UPDATE actions SET account_status = '{provisioned,NULL}'; \
+        "UPDATE kinds SET account_status = '{provisioned,NULL}'; \
          UPDATE accounts SET status = 'suspended' WHERE login = 'user1'",
     );
     let collect = Program::collect(&database).window(100).start();
@@ -199,7 +199,7 @@ fn a_token_that_was_used_is_not_sent() {
     assert_eq!(sent, ["user1@example.com", "user3@example.com"]);
     wait_until("it is said why", || {
         let sql = "SELECT count(*) FROM deliveries \
-                    WHERE token = 2 AND state = 'pending' AND error = 'waits: its token was used'";
+                    WHERE id = 2 AND state = 'pending' AND error = 'waits: its token was used'";
         database.number(sql) == 1
     });
     assert_eq!(collect.stop().code, Some(0));
@@ -273,7 +273,7 @@ fn rows_that_cannot_be_signed_fail_with_the_reason_and_the_others_go() {
     ] {
         let error: String = database
             .client()
-            .query_one("SELECT error FROM deliveries WHERE token = $1", &[&i64::from(token)])
+            .query_one("SELECT error FROM deliveries WHERE id = $1", &[&i64::from(token)])
             .unwrap()
             .get(0);
         assert_eq!(error, why, "token {token}");
@@ -304,17 +304,17 @@ fn an_action_that_is_missing_from_the_table_waits_until_it_is_there_and_spoils_n
     database.recovery("first");
     database.run(
         "INSERT INTO tokens (account, action) SELECT id, 'invitation' FROM accounts; \
-         UPDATE deliveries SET priority = 1 WHERE token = 2",
+         UPDATE deliveries SET priority = 1 WHERE id = 2",
     );
     database.recovery("second");
     let collect = Program::collect(&database).window(100).start();
     let sent = addresses(&collect.wait_lines(1));
     assert_eq!(sent, ["first@example.com", "second@example.com"]);
-    let waits = "SELECT count(*) FROM deliveries WHERE token = 2 AND state = 'pending' \
+    let waits = "SELECT count(*) FROM deliveries WHERE id = 2 AND state = 'pending' \
                     AND error = 'waits: its action is not in the table actions'";
     assert_eq!(database.number(waits), 1);
     database.run(
-        "INSERT INTO actions (action, number, path, account_status) \
+        "INSERT INTO kinds (kind, number, path, account_status) \
          VALUES ('invitation', 3, '/join', '{active}')",
     );
     let lines = collect.wait_lines(2);
@@ -329,10 +329,10 @@ fn infinity_in_a_delivery_stops_no_other() {
     let database = Database::migrated();
     database.accounts("user", 4);
     database.run(
-        "UPDATE deliveries SET due_at = 'infinity' WHERE token = 1; \
-         UPDATE deliveries SET due_at = '-infinity' WHERE token = 2; \
+        "UPDATE deliveries SET due_at = 'infinity' WHERE id = 1; \
+         UPDATE deliveries SET due_at = '-infinity' WHERE id = 2; \
          UPDATE accounts SET status = 'suspended' WHERE login = 'user3'; \
-         UPDATE deliveries SET created_at = '-infinity', due_at = now() WHERE token = 3",
+         UPDATE deliveries SET created_at = '-infinity', due_at = now() WHERE id = 3",
     );
     let collect = Program::collect(&database).window(100).start();
     wait_until("all that are due are sent", || database.in_state("sent") == 2);
@@ -345,7 +345,7 @@ fn infinity_in_a_delivery_stops_no_other() {
 fn attempts_at_the_end_of_their_type_are_counted_no_further() {
     let (database, endpoint) = (Database::migrated(), Endpoint::start());
     database.accounts("user", 3);
-    database.run("UPDATE deliveries SET attempts = 2147483647 WHERE token < 3");
+    database.run("UPDATE deliveries SET attempts = 2147483647 WHERE id < 3");
     endpoint.push(Reply::Statuses(vec![("FAILED", "no"), ("SUCCESS", ""), ("SUCCESS", "")]));
     let run = Program::run(&database, &endpoint.url()).start();
     wait_until("all are settled", || {

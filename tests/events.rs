@@ -39,7 +39,7 @@ fn the_sdk_of_cloudevents_reads_what_collect_writes() {
     database.run(&format!("ALTER TYPE job_type ADD VALUE '{queue}'"));
     database.run(&format!(
         "INSERT INTO jobs (job_type) VALUES ('{queue}');
-         UPDATE actions SET queue = '{queue}';
+         UPDATE kinds SET queue = '{queue}';
          INSERT INTO accounts (email, login) VALUES ('john@example.com', E'a,\"b\\n\\u2028\\U0001F600')"
     ));
     database.recovery("jane");
@@ -65,7 +65,7 @@ fn the_sdk_of_cloudevents_reads_what_collect_writes() {
                       "secret": null, "code": null },
         })
     };
-    let ids = "SELECT token FROM deliveries JOIN tokens ON id = token WHERE action = ";
+    let ids = "SELECT id FROM deliveries JOIN tokens USING (id) WHERE action = ";
     let john = database.number(&format!("{ids} 'activation'")).to_string();
     let jane = database.number(&format!("{ids} 'password_recovery'")).to_string();
     let login = "a,\"b\n\u{2028}\u{1F600}";

@@ -38,10 +38,10 @@ fn every_daemon_command_runs_with_the_collectors_rights() {
     // collect: claim, settle, rescue, expire, prune, record, fold.
     database.accounts("user", 12);
     database.run(
-        "UPDATE deliveries SET state = 'leased', lease = 'x', due_at = now() WHERE token = 2;
+        "UPDATE deliveries SET state = 'leased', lease = 'x', due_at = now() WHERE id = 2;
          UPDATE tokens SET expires_at = 1 WHERE id = 3;
          UPDATE deliveries SET state = 'sent', settled_at = now() - interval '60 days'
-          WHERE token = 4;
+          WHERE id = 4;
          INSERT INTO tallies VALUES ('mailroom', now() - interval '2 days', 0, 1)",
     );
     let quick = |program: Program| program.env("MAILROOM_HEALTHCHECK_INTERVAL", "300");
@@ -50,7 +50,7 @@ fn every_daemon_command_runs_with_the_collectors_rights() {
         database.in_state("sent") == 10 && database.in_state("expired") == 1
     });
     wait_until("old rows are gone", || {
-        database.number("SELECT count(*) FROM deliveries WHERE token = 4") == 0
+        database.number("SELECT count(*) FROM deliveries WHERE id = 4") == 0
             && database.number("SELECT count(*) FROM tallies WHERE minute = '-infinity'") == 1
             && database.number("SELECT last_seq FROM jobs") == 12
     });
@@ -137,7 +137,7 @@ fn every_other_write_is_refused() {
             refused(&format!("SELECT {column} FROM {table}"));
         }
     }
-    for table in ["accounts", "tokens", "actions", "deliveries", "jobs", "schema_migrations"] {
+    for table in ["accounts", "tokens", "kinds", "deliveries", "jobs", "schema_migrations"] {
         refused(&format!("INSERT INTO {table} DEFAULT VALUES"));
         refused(&format!("TRUNCATE {table} CASCADE"));
         if table != "deliveries" {

@@ -175,7 +175,7 @@ fn asked_to_stop_while_draining_every_line_is_settled_and_every_other_row_pendin
     let mut settled: Vec<String> = database
         .client()
         .query(
-            "SELECT email FROM deliveries d JOIN tokens t ON t.id = d.token \
+            "SELECT email FROM deliveries d JOIN tokens t ON t.id = d.id \
                JOIN accounts a ON a.id = t.account WHERE d.state = 'sent'",
             &[],
         )

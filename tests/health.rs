@@ -122,9 +122,9 @@ fn mail_that_is_held_for_long_is_unhealthy_with_the_reason() {
     collect.wait_log("queue paused");
     database.accounts("user", 2);
     database.run(
-        "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE token = 1;
+        "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE id = 1;
          UPDATE deliveries SET due_at = now() + interval '1 hour',
-                error = 'held: AccountSuspendedException' WHERE token = 2;
+                error = 'held: AccountSuspendedException' WHERE id = 2;
          UPDATE jobs SET paused_at = NULL",
     );
     is_unhealthy(&health(&database, &[]), "held: AccountSuspendedException");

@@ -65,7 +65,7 @@ fn each_attempt_has_its_line_with_what_it_was_and_what_came_of_it() {
         assert!((WAIT.as_millis()..20_000).contains(&took), "{line}");
     }
     // It is the one that the database has.
-    let known = "SELECT count(*) FROM deliveries WHERE token = 3 AND provider_id = 'id-000002'";
+    let known = "SELECT count(*) FROM deliveries WHERE id = 3 AND provider_id = 'id-000002'";
     assert_eq!(database.number(known), 1);
 }
 

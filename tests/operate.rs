@@ -36,15 +36,15 @@ fn one_of_each() -> Database {
     database.accounts("user", 6);
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'run:17:00ff',
-                due_at = now() + interval '1 minute' WHERE token = 1;
+                due_at = now() + interval '1 minute' WHERE id = 1;
          UPDATE deliveries SET due_at = now() + interval '1 hour', attempts = 1, error = 'FAILED'
-          WHERE token = 2;
+          WHERE id = 2;
          UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5,
-                error = 'FAILED (attempt 5, the last)' WHERE token = 4;
+                error = 'FAILED (attempt 5, the last)' WHERE id = 4;
          UPDATE deliveries SET state = 'expired', settled_at = now(), error = 'its token expired'
-          WHERE token = 5;
+          WHERE id = 5;
          UPDATE deliveries SET state = 'sent', settled_at = now(), provider_id = 'id-6'
-          WHERE token = 6",
+          WHERE id = 6",
     );
     database
 }
@@ -73,7 +73,7 @@ fn what_needs_a_look_is_listed_with_masked_addresses() {
     assert_eq!(table.lines().count(), 5, "{table}");
     assert!(table.contains("u***@example.com") && !table.contains("user"), "{table}");
     let why = "so that nobody knows ".repeat(20);
-    database.run(&format!("UPDATE deliveries SET error = '{why}' WHERE token = 4"));
+    database.run(&format!("UPDATE deliveries SET error = '{why}' WHERE id = 4"));
     let table = done(&database, &["list"]);
     assert!(table.contains(why.trim()), "cut, though nobody looks at it: {table}");
     assert_eq!(done(&Database::migrated(), &["list"]), "none\n");
@@ -100,9 +100,9 @@ fn one_delivery_is_shown_without_secret_and_code() {
 fn moments_without_end_are_shown() {
     let database = one_of_each();
     database.run(
-        "UPDATE deliveries SET due_at = 'infinity', created_at = '-infinity' WHERE token = 2;
-         UPDATE deliveries SET due_at = '-infinity' WHERE token = 3;
-         UPDATE deliveries SET settled_at = '-infinity' WHERE token = 4",
+        "UPDATE deliveries SET due_at = 'infinity', created_at = '-infinity' WHERE id = 2;
+         UPDATE deliveries SET due_at = '-infinity' WHERE id = 3;
+         UPDATE deliveries SET settled_at = '-infinity' WHERE id = 4",
     );
     let table = done(&database, &["list", "--state", "all"]);
     let when = |id: &str| {
@@ -140,12 +140,12 @@ fn failed_ones_are_tried_again_at_once_and_the_others_are_told_why_not() {
     let line = &collect.wait_lines(2)[1];
     assert_eq!(messages(line)[0][1], "user4@example.com");
     wait_until("it is settled", || {
-        database.number("SELECT count(*) FROM deliveries WHERE token = 4 AND state = 'sent'") == 1
+        database.number("SELECT count(*) FROM deliveries WHERE id = 4 AND state = 'sent'") == 1
     });
     assert_eq!(collect.stop().code, Some(0));
     database.run(
         "UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5, lease = NULL
-          WHERE token IN (1, 2);
+          WHERE id IN (1, 2);
          UPDATE tokens SET expires_at = extract(epoch FROM now()) - 7230 WHERE id = 1;
          UPDATE tokens SET consumed_at = 1 WHERE id = 2",
     );
@@ -172,7 +172,7 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
         "UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5,
                 error = CASE WHEN token % 2 = 0 THEN 'FAILED: quota' ELSE 'MESSAGE_REJECTED' END;
          UPDATE tokens SET expires_at = 1 WHERE id <= 10;
-         UPDATE deliveries SET error = 'dropped by jane' WHERE token = 12",
+         UPDATE deliveries SET error = 'dropped by jane' WHERE id = 12",
     );
     let some = |words: &[&str]| {
         let finished = queue(&database, words);
@@ -192,15 +192,15 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
     assert_eq!(database.in_state("failed"), 11);
     assert_eq!(done(&database, &["retry", "12"]), "1 delivery will be tried again\n", "by name");
     assert_eq!(
-        text(&database, "SELECT error FROM deliveries WHERE token = 12"),
+        text(&database, "SELECT error FROM deliveries WHERE id = 12"),
         "before: dropped by jane"
     );
     database.run(
         "UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'before: before: no'
-          WHERE token = 12",
+          WHERE id = 12",
     );
     done(&database, &["retry", "12"]);
-    assert_eq!(text(&database, "SELECT error FROM deliveries WHERE token = 12"), "before: no");
+    assert_eq!(text(&database, "SELECT error FROM deliveries WHERE id = 12"), "before: no");
 }
 
 #[test]
@@ -212,8 +212,7 @@ fn what_is_dropped_is_failed_in_the_name_of_who_did_it_and_what_is_on_its_way_is
     assert!(finished.log.contains("delivery 1: it is being sent by run:17:00ff"), "{finished:?}");
     assert!(finished.log.contains("delivery 5: it is expired, which is final"), "{finished:?}");
     let name = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
-    let error =
-        |id: i64| text(&database, &format!("SELECT error FROM deliveries WHERE token = {id}"));
+    let error = |id: i64| text(&database, &format!("SELECT error FROM deliveries WHERE id = {id}"));
     assert_eq!(error(2), format!("dropped by {name}; before: FAILED"));
     // Once more, and the reason is no longer than that.
     assert_eq!(done(&database, &["retry", "2"]), "1 delivery will be tried again\n");
@@ -293,8 +292,8 @@ fn a_paused_collector_does_not_spin() {
     database.accounts("user", 300);
     // Retries that fall due one after another are no reason to look, while nothing may be claimed.
     database.run(
-        "UPDATE deliveries SET due_at = now() + token * interval '10 milliseconds' \
-          WHERE token > 100",
+        "UPDATE deliveries SET due_at = now() + id * interval '10 milliseconds' \
+          WHERE id > 100",
     );
     let collect = Program::collect(&database).start();
     collect.wait_log("queue paused; nothing is claimed");

@@ -144,7 +144,7 @@ fn several_queues_do_not_touch_each_other() {
     let database = Database::migrated();
     database.run("ALTER TYPE job_type ADD VALUE 'other'");
     database.run("INSERT INTO jobs (job_type, last_seq) VALUES ('other', 0)");
-    database.run("UPDATE actions SET queue = 'other' WHERE action = 'password_recovery'");
+    database.run("UPDATE kinds SET queue = 'other' WHERE kind = 'password_recovery'");
     database.accounts("user", 25);
     for n in 0..5 {
         database.recovery(&format!("lost{n}"));

@@ -14,7 +14,7 @@ fn sent(database: &Database, name: &str, count: u32, ago: &str) {
     database.run(&format!(
         "UPDATE deliveries d SET state = 'sent', settled_at = now() - interval '{ago}' \
            FROM tokens t JOIN accounts a ON a.id = t.account \
-          WHERE t.id = d.token AND a.login LIKE '{name}%'; \
+          WHERE t.id = d.id AND a.login LIKE '{name}%'; \
          INSERT INTO tallies (queue, minute, writer, sent) \
               VALUES ('mailroom', date_trunc('minute', now() - interval '{ago}'), 0, {count})"
     ));
@@ -93,7 +93,7 @@ fn processes_on_one_queue_never_pass_the_limit_together() {
     // What somebody else has in hand may have been sent already.
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'other:1:1', due_at = now() + '1 hour' \
-          WHERE token IN (SELECT token FROM deliveries ORDER BY token LIMIT 30)",
+          WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT 30)",
     );
     let program = || {
         Program::run(&database, &endpoint.url())

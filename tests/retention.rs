@@ -58,19 +58,19 @@ fn a_long_retention_spares_what_is_younger_and_what_is_not_settled() {
     database.accounts("user", 4);
     database.run(
         "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '31 days' \
-          WHERE token = 1; \
+          WHERE id = 1; \
          UPDATE deliveries SET state = 'sent', settled_at = now() - interval '29 days' \
-          WHERE token = 2; \
+          WHERE id = 2; \
          UPDATE deliveries SET state = 'failed', settled_at = now() - interval '31 days' \
-          WHERE token = 3; \
+          WHERE id = 3; \
          UPDATE deliveries SET created_at = now() - interval '90 days', \
-                due_at = now() + interval '1 hour' WHERE token = 4",
+                due_at = now() + interval '1 hour' WHERE id = 4",
     );
     let collect = Program::collect(&database).env("MAILROOM_HEALTHCHECK_INTERVAL", "300").start();
     wait_until("the old ones are pruned", || {
-        database.number("SELECT count(*) FROM deliveries WHERE token IN (1, 3)") == 0
+        database.number("SELECT count(*) FROM deliveries WHERE id IN (1, 3)") == 0
     });
-    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE token IN (2, 4)"), 2);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE id IN (2, 4)"), 2);
     assert_eq!(collect.stop().code, Some(0));
 }
 
@@ -80,7 +80,7 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     database.accounts("user", 3);
     database.run(
         "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '90 years' \
-          WHERE token < 3",
+          WHERE id < 3",
     );
     let role = format!("clerk_{}", database.name);
     database.run(&format!(

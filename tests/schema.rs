@@ -118,7 +118,7 @@ fn a_statement_makes_one_delivery_a_token_and_one_notification() {
     assert_eq!(calls, 1);
     client.batch_execute("COMMIT").unwrap();
     assert_eq!(notifications(&mut client), ["token_insert"]);
-    let fitting = "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.token
+    let fitting = "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.id
         WHERE d.state = 'pending' AND d.priority = 20 AND d.queue = 'mailroom' AND d.attempts = 0
             AND d.due_at <= now() AND d.lease IS NULL";
     assert_eq!(database.number(fitting), 1000);
@@ -126,7 +126,7 @@ fn a_statement_makes_one_delivery_a_token_and_one_notification() {
     client
         .batch_execute("INSERT INTO tokens (account, action) VALUES (1, 'password_recovery')")
         .unwrap();
-    assert_eq!(database.number("SELECT priority::bigint FROM deliveries WHERE token = 1001"), 10);
+    assert_eq!(database.number("SELECT priority::bigint FROM deliveries WHERE id = 1001"), 10);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_status_that_fits_makes_what_waited_due_and_wakes_the_collector() {
          UPDATE accounts SET status = 'suspended';
          UPDATE deliveries SET due_at = now() + interval '1 hour'",
     );
-    let due = "SELECT coalesce(sum(token), 0)::bigint FROM deliveries WHERE due_at <= now()";
+    let due = "SELECT coalesce(sum(id), 0)::bigint FROM deliveries WHERE due_at <= now()";
     let mut client = database.client();
     client.batch_execute("LISTEN token_insert").unwrap();
     client.batch_execute("UPDATE accounts SET status = 'active'").unwrap();
@@ -193,7 +193,7 @@ fn a_status_that_fits_makes_what_waited_due_and_wakes_the_collector() {
     client.batch_execute("UPDATE accounts SET login = 'b', status = 'suspended'").unwrap();
     assert!(notifications(&mut client).is_empty(), "nothing fits, nobody is woken");
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now() WHERE token = 2;
+        "UPDATE deliveries SET state = 'failed', settled_at = now() WHERE id = 2;
          UPDATE deliveries SET due_at = now() + interval '1 hour';
          UPDATE accounts SET status = 'active'",
     );
@@ -254,6 +254,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
                 &9i64,
                 &"{20}",
                 &"{-infinity}",
+                &"mail",
             ],
         );
         rows.unwrap()[0].get::<_, i64>("passed")
@@ -270,30 +271,30 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
 }
 
 #[test]
-fn a_row_of_actions_that_fits_makes_what_waited_due_and_wakes_the_collector() {
+fn a_row_of_kinds_that_fits_makes_what_waited_due_and_wakes_the_collector() {
     let database = Database::migrated();
     database.run("ALTER TYPE token_action ADD VALUE 'goodbye'");
     database.run(ACCOUNT);
     database.run(
         "INSERT INTO tokens (account, action) VALUES (1, 'goodbye');
-         UPDATE deliveries SET due_at = now() + interval '1 hour'",
+         UPDATE deliveries SET due_at = now() + interval '1 hour', cause = 'ineligible'",
     );
-    let due = "SELECT coalesce(sum(token), 0)::bigint FROM deliveries WHERE due_at <= now()";
+    let due = "SELECT coalesce(sum(id), 0)::bigint FROM deliveries WHERE due_at <= now()";
     let mut client = database.client();
     client.batch_execute("LISTEN token_insert").unwrap();
     client
         .batch_execute(
-            "INSERT INTO actions (action, number, path, account_status)
+            "INSERT INTO kinds (kind, number, path, account_status)
              VALUES ('goodbye', 3, '/goodbye', '{suspended}')",
         )
         .unwrap();
     assert_eq!(database.number(due), 2, "that of the action, and no other");
     assert_eq!(notifications(&mut client).len(), 1);
-    database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
-    client.batch_execute("UPDATE actions SET priority = 7").unwrap();
-    client.batch_execute("UPDATE actions SET account_status = account_status").unwrap();
+    database.run("UPDATE deliveries SET due_at = now() + interval '1 hour', cause = 'ineligible'");
+    client.batch_execute("UPDATE kinds SET priority = 7").unwrap();
+    client.batch_execute("UPDATE kinds SET account_status = account_status").unwrap();
     assert!(notifications(&mut client).is_empty(), "nothing fits better than before");
-    client.batch_execute("UPDATE actions SET account_status = '{active,provisioned}'").unwrap();
+    client.batch_execute("UPDATE kinds SET account_status = '{active,provisioned}'").unwrap();
     assert_eq!(database.number(due), 3);
     assert_eq!(notifications(&mut client).len(), 1, "of one transaction, all are one");
 }
@@ -306,13 +307,13 @@ fn a_third_kind_of_mail_is_an_enum_value_and_a_row() {
     database.run(ACCOUNT);
     database.run("INSERT INTO tokens (account, action) VALUES (1, 'goodbye')");
     database.run(
-        "INSERT INTO actions (action, number, path, account_status, priority, queue)
+        "INSERT INTO kinds (kind, number, path, account_status, priority, queue)
             VALUES ('goodbye', 3, '/goodbye', '{suspended}', 70, 'slow');
          INSERT INTO tokens (account, action) VALUES (1, 'goodbye')",
     );
     let mut client = database.client();
-    let sql = "SELECT string_agg(concat_ws(':', token, queue, priority, state), ' ' ORDER BY token)
-               FROM deliveries WHERE token > 1";
+    let sql = "SELECT string_agg(concat_ws(':', id, queue, priority, state), ' ' ORDER BY id)
+               FROM deliveries WHERE id > 1";
     let found = text(&mut client, sql);
     assert_eq!(found, "2:mailroom:50:pending 3:slow:70:pending", "unknown first, then by its row");
     database.run("UPDATE deliveries SET due_at = now() + interval '1 hour'");
@@ -322,8 +323,8 @@ fn a_third_kind_of_mail_is_an_enum_value_and_a_row() {
     for bad in ["4, '', '{active}'", "0, '/x', '{active}'", "3, '/x', '{active}'", "4, '/x', '{}'"]
     {
         let sql = format!(
-            "DELETE FROM actions WHERE number = 1;
-             INSERT INTO actions (action, number, path, account_status) VALUES ('activation', {bad})"
+            "DELETE FROM kinds WHERE number = 1;
+             INSERT INTO kinds (kind, number, path, account_status) VALUES ('activation', {bad})"
         );
         client.batch_execute(&sql).expect_err(bad);
     }
@@ -358,14 +359,14 @@ fn a_temporary_table_or_another_search_path_cannot_take_a_delivery() {
     );
     client
         .batch_execute(
-            "CREATE TEMP TABLE deliveries (token bigint, queue text, priority int);
-             CREATE TEMP TABLE actions (action text, queue text, priority int);
+            "CREATE TEMP TABLE deliveries (id bigint, kind text, queue text, priority int);
+             CREATE TEMP TABLE kinds (kind text, queue text, priority int);
              CREATE TEMP TABLE tokens (id bigint, account bigint, action text);
              SET search_path = pg_temp;
              INSERT INTO public.accounts (email, login) VALUES ('a@example.com', 'a')",
         )
         .unwrap();
-    assert_eq!(database.number("SELECT count(*) FROM deliveries JOIN tokens ON id = token"), 1);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries JOIN tokens USING (id)"), 1);
     let taken = "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM tokens)";
     let taken: i64 = client.query_one(taken, &[]).unwrap().get(0);
     assert_eq!(taken, 0);
@@ -440,5 +441,5 @@ fn the_sql_of_the_schema_document_runs_as_it_stands() {
     // What the document says that they come to.
     let states = "SELECT string_agg(state || ' ' || n, ', ' ORDER BY state) FROM
         (SELECT state, count(*) AS n FROM deliveries GROUP BY state) s";
-    assert_eq!(text(&mut client, states), "pending 3, sent 1");
+    assert_eq!(text(&mut client, states), "pending 4, sent 1");
 }

@@ -3,6 +3,7 @@
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
+use mailroom::mail::model::Cause;
 use mailroom::ops::screen;
 use mailroom::ops::screen::page::{Look, redrawn};
 use mailroom::queue::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
@@ -25,8 +26,8 @@ fn json(database: &Database) -> Value {
     serde_json::from_str(&finished.out).unwrap()
 }
 
-fn reason(text: &str, count: i64) -> Reason {
-    Reason { text: text.to_owned(), count }
+fn reason(cause: Cause, text: &str, count: i64) -> Reason {
+    Reason { cause: Some(cause), text: text.to_owned(), count }
 }
 
 /// A queue with something of everything.
@@ -50,13 +51,13 @@ fn busy() -> Snapshot {
         oldest_pending: Some(4000.0),
         oldest_due: Some(3.2),
         waiting: vec![
-            reason("held: TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist", 120),
-            reason("waits: its account is suspended", 51),
+            reason(Cause::Template, "TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist", 120),
+            reason(Cause::Ineligible, "its account is suspended", 51),
         ],
         failures: vec![
-            reason("MESSAGE_REJECTED: Address is on the suppression list", 5),
-            reason("a code of 5 digits is needed\u{1b}[2J\nand more", 1),
-            reason("FAILED (attempt 5, the last)", 1),
+            reason(Cause::Rejected, "MESSAGE_REJECTED: Address is on the suppression list", 5),
+            reason(Cause::Unsigned, "a code of 5 digits is needed\u{1b}[2J\nand more", 1),
+            reason(Cause::Fault, "FAILED (attempt 5, the last)", 1),
         ],
         listeners: vec![
             Listener {
@@ -157,10 +158,10 @@ fn with_the_daemon_dead_it_says_what_waits_and_that_nobody_listens() {
     database.accounts("user", 4);
     database.run(
         "UPDATE deliveries SET created_at = now() - interval '1 hour',
-                due_at = now() - interval '40 minutes' WHERE token = 1;
-         UPDATE deliveries SET attempts = 2, due_at = now() + interval '1 hour' WHERE token = 2;
+                due_at = now() - interval '40 minutes' WHERE id = 1;
+         UPDATE deliveries SET attempts = 2, due_at = now() + interval '1 hour' WHERE id = 2;
          UPDATE deliveries SET state = 'leased', lease = 'x',
-                due_at = now() - interval '50 minutes' WHERE token = 3",
+                due_at = now() - interval '50 minutes' WHERE id = 3",
     );
     let found = json(&database);
     for (key, value) in [

@@ -120,7 +120,7 @@ fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_r
     // A survey reads this table, a look does not; with the other it is the other way round.
     let (mut one, mut other) = (database.client(), database.client());
     let (mut one, mut other) = (one.transaction().unwrap(), other.transaction().unwrap());
-    one.batch_execute("LOCK TABLE actions IN ACCESS EXCLUSIVE MODE").unwrap();
+    one.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     database.run("NOTIFY token_insert");
     wait_until("the survey waits", || database.blocked("-- Where the pending") > 0);
     other.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").unwrap();
@@ -142,7 +142,7 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     wait_quiet(&database);
     let mut other = database.client();
     let mut lock = other.transaction().unwrap();
-    lock.batch_execute("LOCK TABLE actions IN ACCESS EXCLUSIVE MODE").unwrap();
+    lock.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     // A wake-up that brings nothing: a look, and a survey, which reads this table.
     database.run("NOTIFY token_insert");
     wait_until("the survey has waited for a while", || {

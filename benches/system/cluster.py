@@ -159,9 +159,9 @@ class Cluster:
         path = self.dir / f"bare{limit}.sql"
         path.write_text(
             "UPDATE deliveries SET state = 'leased', lease = :lease::text, due_at = now() "
-            f"WHERE token = ANY (ARRAY({rows}));\n"
+            f"WHERE id = ANY (ARRAY({rows}));\n"
             "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now() "
-            f"WHERE token = ANY (ARRAY({rows}));\n\\set first :first + {limit}\n")
+            f"WHERE id = ANY (ARRAY({rows}));\n\\set first :first + {limit}\n")
         return path
 
     def pgbench(self, database, script, transactions):

@@ -99,9 +99,32 @@ pub fn held(cause: Cause, kind: u16) -> Option<Scope> {
     }
 }
 
-/// The causes that hold mail; what waits for them is tried at a start.
-pub fn holds() -> impl Iterator<Item = Cause> {
-    Cause::all().filter(|cause| held(*cause, 0).is_some())
+/// The causes for which a delivery waits so.
+pub fn causes(of: Wait) -> impl Iterator<Item = Cause> {
+    Cause::all().filter(move |cause| wait(*cause) == of)
+}
+
+/// What a delivery waits for that waits for this cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// For the provider or its settings: it is held.
+    Held,
+    /// For a provider that was not reached or took no more: it was put off.
+    PutOff,
+    /// For its own next try.
+    Retry,
+    /// For a change in the database, or its time.
+    Change,
+}
+
+/// What a delivery waits for.
+pub fn wait(cause: Cause) -> Wait {
+    match of(cause) {
+        Policy { fate: Fate::HoldAll | Fate::HoldKind, .. } => Wait::Held,
+        Policy { fate: Fate::Wait, speed: Speed::Slower | Speed::Pause, .. } => Wait::PutOff,
+        Policy { fate: Fate::Retry, .. } => Wait::Retry,
+        Policy { fate: Fate::Wait | Fate::Fail, .. } => Wait::Change,
+    }
 }
 
 /// What is written down about a message.
@@ -344,7 +367,7 @@ mod tests {
             let settled = settled(cause, None, 100);
             assert!(matches!(settled, Settlement::Again { counts: false, .. }), "{settled:?}");
         }
-        for cause in holds() {
+        for cause in causes(Wait::Held) {
             let (delay, why) = (Duration::from_secs(99), "why".to_owned());
             let again = Settlement::Again { delay, cause, why, counts: false };
             assert_eq!(settled(cause, Some(200), 100), again);

@@ -34,6 +34,7 @@ pub fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept
         max_attempts: config.max_attempts,
         on_accept,
         daily_limit: None,
+        carries: "mail",
         holder,
     }
 }

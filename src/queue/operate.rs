@@ -55,8 +55,8 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         state: row.try_get("state")?,
         attempts: row.try_get("attempts")?,
         priority: row.try_get("priority")?,
-        action: row.try_get("action")?,
-        account: row.try_get("account")?,
+        action: row.try_get("kind")?,
+        account: row.try_get::<_, Option<i64>>("account")?.unwrap_or_default(),
         status: row.try_get("status")?,
         address: if reveal { email } else { mask(&email) },
         login: if reveal { Some(row.try_get("login")?) } else { None },
@@ -66,7 +66,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         created: row.try_get("created")?,
         due: row.try_get("due")?,
         settled: row.try_get("settled")?,
-        expires: row.try_get("expires")?,
+        expires: row.try_get::<_, Option<f64>>("expires")?.unwrap_or_default(),
         consumed: row.try_get("consumed")?,
     })
 }

@@ -44,7 +44,7 @@ pub fn facts(client: &mut Client) -> Result<Facts, Error> {
 /// # Errors
 /// As the statement.
 pub fn actions(client: &mut Client, queue: &str) -> Result<Vec<(u16, String)>, Error> {
-    let sql = "SELECT number, action::text FROM actions WHERE queue::text = $1 ORDER BY number";
+    let sql = "SELECT number, kind FROM kinds WHERE queue::text = $1 AND number IS NOT NULL ORDER BY number";
     let action = |row: &postgres::Row| {
         Ok((u16::try_from(row.try_get::<_, i16>(0)?).unwrap_or(0), row.try_get(1)?))
     };
@@ -67,7 +67,7 @@ pub fn paused(client: &mut Client, queue: &str) -> Result<Option<String>, Error>
 /// # Errors
 /// As the statement.
 pub fn row_security(client: &mut Client) -> Result<Vec<String>, Error> {
-    let sql = "SELECT name FROM unnest('{accounts,tokens,deliveries,actions,jobs}'::text[]) AS name
+    let sql = "SELECT name FROM unnest('{accounts,tokens,deliveries,kinds,jobs}'::text[]) AS name
                 WHERE row_security_active(name)";
     client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()
 }

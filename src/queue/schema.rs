@@ -19,16 +19,10 @@ macro_rules! migration {
 }
 
 /// The version that this program works with.
-pub const NEWEST: i64 = 4;
+pub const NEWEST: i64 = 1;
 
 const SCHEMA: Schema = Schema {
-    migrations: &[
-        migration!(0, "init"),
-        migration!(1, "harden"),
-        migration!(2, "deliveries"),
-        migration!(3, "operate"),
-        migration!(4, "upkeep"),
-    ],
+    migrations: &[migration!(0, "init"), migration!(1, "mailroom")],
     signs: &["tokens", "accounts", "jobs", "job_type"],
 };
 

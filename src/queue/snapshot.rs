@@ -4,13 +4,16 @@
 //! In scope: the facts, what they mean for whether mail moves, their names in JSON, which are
 //! documented and stay. Out of scope: finding them out, and how they look to people.
 
-use crate::queue::store::{HELD, PUT_OFF};
+use crate::mail::model::Cause;
+use crate::mail::policy::{self, Wait};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A text, and how many deliveries it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
+    /// The cause, if there is one.
+    pub cause: Option<Cause>,
     /// The reason, for people.
     pub text: String,
     /// How many deliveries.
@@ -79,18 +82,13 @@ pub struct Snapshot {
     /// How long the delivery that was due first has been due, or its lease has been over; what is
     /// held or was put off, since it was made.
     pub oldest_due: Option<f64>,
-    /// Why pending deliveries do not go: `held: …` by the provider or its settings, `put off: …` by
-    /// a provider that was not reached or took no more, `waits: …` by what the database says of
-    /// them.
+    /// Why pending deliveries do not go.
     pub waiting: Vec<Reason>,
     /// Why the latest deliveries failed that nobody gave up: of at most the latest 5000.
     pub failures: Vec<Reason>,
     /// Who listens.
     pub listeners: Vec<Listener>,
 }
-
-/// How the reasons of deliveries that are not eligible begin; `claim.sql` writes them.
-pub const WAITS: &str = "waits: ";
 
 impl Snapshot {
     /// Sent in the last hour.
@@ -103,11 +101,10 @@ impl Snapshot {
         self.pause.is_none() && self.oldest_due.is_some_and(|age| age > max_age.as_secs_f64())
     }
 
-    /// The reasons that begin so, without the beginning.
-    pub fn waiting_for<'a>(&'a self, start: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
-        self.waiting
-            .iter()
-            .filter_map(move |reason| Some((reason.text.strip_prefix(start)?, reason.count)))
+    /// The reasons of deliveries that wait so, with how many each.
+    pub fn waiting_for(&self, wait: Wait) -> impl Iterator<Item = (&str, i64)> {
+        let waits = move |reason: &&Reason| reason.cause.map(policy::wait) == Some(wait);
+        self.waiting.iter().filter(waits).map(|reason| (reason.text.as_str(), reason.count))
     }
 
     /// As JSON. Keys are only ever added.
@@ -146,8 +143,8 @@ impl Snapshot {
             "expired": self.expired,
             "oldest_pending_seconds": self.oldest_pending.map(round),
             "oldest_due_seconds": self.oldest_due.map(round),
-            "held": reasons(&mut self.waiting_for(HELD).chain(self.waiting_for(PUT_OFF))),
-            "waiting": reasons(&mut self.waiting_for(WAITS)),
+            "held": reasons(&mut self.waiting_for(Wait::Held).chain(self.waiting_for(Wait::PutOff))),
+            "waiting": reasons(&mut self.waiting_for(Wait::Change)),
             "failures": reasons(&mut self.failures.iter().map(|r| (r.text.as_str(), r.count))),
             "listeners": self.listeners.len(),
             "listening": listeners,

@@ -165,6 +165,7 @@ impl QueueSource {
                 held_for,
                 daily: self.settings.daily_limit,
                 levels: &self.watermark,
+                carries: self.settings.carries,
             };
             let claimed =
                 self.link.run("claiming", |statements, client| statements.claim(client, want))?;

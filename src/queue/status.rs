@@ -4,6 +4,8 @@
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
 use crate::edges::pg::statement;
+use crate::mail::model::Cause;
+use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
 use crate::queue::snapshot::{Listener, Pause, Reason, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
@@ -46,7 +48,9 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
 }
 
 fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
-    for row in reading.query(statement!("sql/status/waiting.sql"), &[&queue])? {
+    let since_made: Vec<&str> =
+        policy::causes(Wait::Held).chain(policy::causes(Wait::PutOff)).map(Cause::name).collect();
+    for row in reading.query(statement!("sql/status/waiting.sql"), &[&queue, &since_made])? {
         let pending: i64 = row.try_get("pending")?;
         found.pending += pending;
         found.due += row.try_get::<_, i64>("due")?;
@@ -54,8 +58,9 @@ fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> 
         found.leased += row.try_get::<_, i64>("leased")?;
         found.oldest_pending = older(found.oldest_pending, row.try_get("oldest_pending")?);
         found.oldest_due = older(found.oldest_due, row.try_get("oldest_due")?);
-        if let Some(text) = row.try_get("why")? {
-            found.waiting.push(Reason { text, count: pending });
+        if let Some(cause) = row.try_get::<_, Option<&str>>("cause")?.and_then(Cause::named) {
+            let text = row.try_get::<_, Option<String>>("why")?.unwrap_or_default();
+            found.waiting.push(Reason { cause: Some(cause), text, count: pending });
         }
     }
     Ok(())
@@ -71,7 +76,11 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
     found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
     found.expired = row.try_get("expired")?;
     for row in reading.query(statement!("sql/status/failures.sql"), &[&queue, &LATEST])? {
-        found.failures.push(Reason { text: row.try_get("reason")?, count: row.try_get("count")? });
+        found.failures.push(Reason {
+            cause: Cause::named(row.try_get("cause")?),
+            text: row.try_get("reason")?,
+            count: row.try_get("count")?,
+        });
     }
     let row = reading.query_one(statement!("sql/status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;

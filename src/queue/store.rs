@@ -13,8 +13,7 @@ pub use levels::{Found, Levels};
 use crate::edges::pg::statement;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};
-use crate::mail::policy;
-use crate::mail::policy::Fate;
+use crate::mail::policy::{self, Wait};
 use later::Later;
 use postgres::{Client, Error, Statement};
 use std::sync::Arc;
@@ -103,22 +102,6 @@ pub struct Waiting {
 
 fn seconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
-}
-
-/// How the reason begins that stands at a delivery which a hold keeps back, and at one whose try
-/// used no attempt.
-pub const HELD: &str = "held: ";
-/// See above.
-pub const PUT_OFF: &str = "put off: ";
-
-/// The cause as the beginning of the text, for the statements that look for it there.
-fn with_prefix(cause: Cause, why: &str) -> String {
-    let prefix = match policy::of(cause).fate {
-        Fate::HoldAll | Fate::HoldKind => HELD,
-        Fate::Wait if cause != Cause::Stopped => PUT_OFF,
-        _ => "",
-    };
-    format!("{prefix}{why}")
 }
 
 /// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
@@ -221,26 +204,27 @@ impl Statements {
         let tokens: Vec<i64> = settled.iter().map(|(ticket, _)| ticket.delivery).collect();
         let leases: Vec<&str> = settled.iter().map(|(ticket, _)| ticket.lease.as_ref()).collect();
         let mut states = Vec::with_capacity(settled.len());
+        let mut causes = Vec::with_capacity(settled.len());
         let mut texts = Vec::with_capacity(settled.len());
         let mut delays = Vec::with_capacity(settled.len());
         let mut counted = Vec::with_capacity(settled.len());
         for (_, settlement) in settled {
-            let (state, text, delay, counts) = match settlement {
-                Settlement::Sent { provider_id } => ("sent", storable(provider_id), 0.0, true),
-                Settlement::Failed { why, .. } => ("failed", storable(why), 0.0, true),
+            let (state, cause, text, delay, counts) = match settlement {
+                Settlement::Sent { provider_id } => ("sent", "", provider_id, 0.0, true),
+                Settlement::Failed { cause, why } => ("failed", cause.name(), why, 0.0, true),
                 Settlement::Again { delay, cause, why, counts } => {
-                    let text = storable(&with_prefix(*cause, why));
-                    ("pending", text, delay.as_secs_f64(), *counts)
+                    ("pending", cause.name(), why, delay.as_secs_f64(), *counts)
                 }
             };
             states.push(state);
-            texts.push(text);
+            causes.push(cause);
+            texts.push(storable(text));
             delays.push(delay);
             counted.push(counts);
         }
         let row = client.query_one(
             &self.settle,
-            &[&tokens, &leases, &states, &texts, &delays, &counted, &again, &pass_over],
+            &[&tokens, &leases, &states, &causes, &texts, &delays, &counted, &again, &pass_over],
         )?;
         let mut written: Vec<i64> = row.try_get(0)?;
         written.sort_unstable();
@@ -269,7 +253,7 @@ impl Statements {
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {
-                    delivery: row.try_get("token")?,
+                    delivery: row.try_get("id")?,
                     lease: Arc::clone(lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
                     age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
@@ -296,7 +280,8 @@ impl Statements {
         held_too: bool,
         but: &[i64],
     ) -> Result<Rescued, Error> {
-        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK, &but])?;
+        let holds: Vec<&str> = policy::causes(Wait::Held).map(Cause::name).collect();
+        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK, &but, &holds])?;
         let collector =
             |row: &postgres::Row| Ok(row.try_get::<_, Option<&str>>("holder")? == Some("collect"));
         let of_collectors: Result<Vec<bool>, Error> = rows.iter().map(collector).collect();

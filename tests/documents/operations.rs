@@ -131,7 +131,7 @@ fn a_dead_letter_is_found_mended_and_sent() {
     // Too late: another token.
     database.run(
         "UPDATE tokens SET expires_at = extract(epoch FROM now()) - 1 WHERE id = 2;
-         UPDATE deliveries SET state = 'failed', error = 'no', provider_id = NULL WHERE token = 2",
+         UPDATE deliveries SET state = 'failed', error = 'no', provider_id = NULL WHERE id = 2",
     );
     let (code, _, log) = shell.attempt(line(&mend, "mailroom queue retry"));
     assert_eq!(code, Some(65), "{log}");
@@ -145,7 +145,7 @@ fn a_dead_letter_is_found_mended_and_sent() {
     wait_until("all are settled", || database.in_state("sent") == 5);
     database.run(
         "UPDATE tokens SET expires_at = extract(epoch FROM now()) - 1 WHERE id IN (2, 4);
-         UPDATE deliveries SET state = 'expired', provider_id = NULL WHERE token IN (2, 4)",
+         UPDATE deliveries SET state = 'expired', provider_id = NULL WHERE id IN (2, 4)",
     );
     assert_eq!(shell.run(&expired), "INSERT 0 1\n");
     let mails = provider.wait_for(7, Duration::from_secs(20));
@@ -236,7 +236,7 @@ fn dumped() -> (Shell, Endpoint, [String; 3]) {
     let provider = Endpoint::start();
     database.accounts("user", 3);
     database.run(
-        "UPDATE deliveries SET state = 'leased', lease = 'run:1:00', due_at = now() WHERE token = 1",
+        "UPDATE deliveries SET state = 'leased', lease = 'run:1:00', due_at = now() WHERE id = 1",
     );
     let [dump, restore, give_up] = commands("Backups and restores").try_into().unwrap();
     let shell = Shell::new(&database.url);

@@ -3,6 +3,7 @@
 use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
 use mailroom::mail::error::Kind;
+use mailroom::mail::model::Cause;
 use mailroom::mail::pace::backoff;
 use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::screen;
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 /// A queue in which a template is missing at the provider.
 fn snapshot() -> Snapshot {
-    let reason = |text: &str, count| Reason { text: text.to_owned(), count };
+    let reason =
+        |cause, text: &str, count| Reason { cause: Some(cause), text: text.to_owned(), count };
     let listener = |pid, address: &str, seconds| Listener {
         pid,
         role: "mailroom_collector".to_owned(),
@@ -38,10 +40,14 @@ fn snapshot() -> Snapshot {
         expired: 12,
         oldest_pending: Some(388.0),
         oldest_due: Some(1.4),
-        waiting: vec![reason("held: TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist", 40)],
+        waiting: vec![reason(
+            Cause::Template,
+            "TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist",
+            40,
+        )],
         failures: vec![
-            reason("MESSAGE_REJECTED: Address is on the suppression list", 2),
-            reason("FAILED: Internal error (attempt 5, the last)", 1),
+            reason(Cause::Rejected, "MESSAGE_REJECTED: Address is on the suppression list", 2),
+            reason(Cause::Fault, "FAILED: Internal error (attempt 5, the last)", 1),
         ],
         listeners: vec![listener(4711, "10.0.0.7", 788_400.0), listener(4718, "10.0.0.8", 5_100.0)],
         ..Snapshot::default()
@@ -136,11 +142,11 @@ fn the_sql_of_the_readme_runs_and_makes_the_mails_that_it_says() {
     }
     let mails = |action: &str| {
         database.number(&format!(
-            "SELECT count(*) FROM deliveries JOIN tokens t ON t.id = token
+            "SELECT count(*) FROM deliveries JOIN tokens t USING (id)
               WHERE t.action::text = '{action}'"
         ))
     };
     assert_eq!((mails("activation"), mails("password_recovery")), (1, 1));
-    let number = "SELECT number::bigint FROM actions WHERE action::text = 'invitation'";
+    let number = "SELECT number::bigint FROM kinds WHERE kind = 'invitation'";
     assert_eq!(database.number(number), 3);
 }

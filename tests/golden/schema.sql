@@ -3,12 +3,37 @@ CREATE TYPE public.account_status AS ENUM (
     'active',
     'suspended'
 );
+CREATE TYPE public.delivery_cause AS ENUM (
+    'throttled',
+    'away',
+    'gateway',
+    'unknown',
+    'fault',
+    'busy',
+    'rejected',
+    'account',
+    'credentials',
+    'quota',
+    'sender',
+    'setup',
+    'template',
+    'output',
+    'unsigned',
+    'ineligible',
+    'expired',
+    'dropped',
+    'superseded',
+    'limited',
+    'format',
+    'stopped'
+);
 CREATE TYPE public.delivery_state AS ENUM (
     'pending',
     'leased',
     'sent',
     'failed',
-    'expired'
+    'expired',
+    'superseded'
 );
 CREATE TYPE public.job_type AS ENUM (
     'mailroom'
@@ -17,6 +42,174 @@ CREATE TYPE public.token_action AS ENUM (
     'activation',
     'password_recovery'
 );
+CREATE FUNCTION public.check_address(name text, address text) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+BEGIN
+    IF address !~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$' OR octet_length(address) > 320 THEN
+        RAISE EXCEPTION '% is not an address', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It must be local@domain, without line feeds, of at most 320 bytes.';
+    END IF;
+END;
+$_$;
+CREATE FUNCTION public.limit_lock(address text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT hashtext(address) & 1023
+$$;
+CREATE TABLE public.kinds (
+    kind text NOT NULL,
+    number smallint,
+    template text,
+    path text,
+    signs_code boolean DEFAULT false NOT NULL,
+    lifetime interval DEFAULT '00:15:00'::interval NOT NULL,
+    account_status public.account_status[],
+    priority smallint DEFAULT 50 NOT NULL,
+    queue public.job_type DEFAULT 'mailroom'::public.job_type NOT NULL,
+    sender text,
+    reply_to text,
+    cooldown interval,
+    hourly integer,
+    CONSTRAINT kinds_account_status_check CHECK ((cardinality(account_status) > 0)),
+    CONSTRAINT kinds_cooldown_check CHECK (((cooldown >= '00:00:01'::interval) AND (cooldown <= '1 day'::interval))),
+    CONSTRAINT kinds_hourly_check CHECK ((hourly > 0)),
+    CONSTRAINT kinds_kind_check CHECK ((kind ~ '^[a-z0-9][a-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT kinds_lifetime_check CHECK (((lifetime >= '00:00:01'::interval) AND (lifetime <= '10 years'::interval))),
+    CONSTRAINT kinds_number_check CHECK ((number > 0)),
+    CONSTRAINT kinds_path_check CHECK ((path <> ''::text)),
+    CONSTRAINT kinds_reply_to_check CHECK ((reply_to <> ''::text)),
+    CONSTRAINT kinds_sender_check CHECK ((sender <> ''::text)),
+    CONSTRAINT kinds_template_check CHECK ((template ~ '^[A-Za-z0-9_-]{1,64}$'::text))
+);
+CREATE FUNCTION public.limit_mail(k public.kinds, address text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    free timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1835100525, limit_lock(address));
+    WITH superseded AS (
+        UPDATE deliveries
+        SET state = 'superseded', cause = 'superseded', error = 'a newer one took its place',
+            settled_at = now()
+        WHERE limit_key = address AND kind = k.kind AND state = 'pending'
+        RETURNING id
+    )
+    UPDATE tokens
+    SET expires_at = extract(epoch FROM now())::bigint
+    WHERE id IN (SELECT id FROM superseded) AND expires_at > extract(epoch FROM now());
+    SELECT greatest(
+        max(gone_at) + k.cooldown,
+        (array_agg(gone_at ORDER BY gone_at DESC))[k.hourly] + interval '1 hour'
+    )
+    INTO free
+    FROM (
+        SELECT coalesce(settled_at, now()) AS gone_at
+        FROM deliveries
+        WHERE limit_key = address AND kind = k.kind AND state IN ('leased', 'sent')
+        ORDER BY gone_at DESC
+        LIMIT coalesce(k.hourly, 1)
+    ) gone;
+    RETURN greatest(free, now());
+END;
+$$;
+CREATE FUNCTION public.notify_mailroom() RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_notify(
+        coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name::text,
+        ''
+    )
+$$;
+CREATE FUNCTION public.send_mail(kind text, recipient text, data jsonb DEFAULT NULL::jsonb, locale text DEFAULT NULL::text, key text DEFAULT NULL::text, not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, subject text DEFAULT NULL::text, reply_to text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+#variable_conflict use_variable
+DECLARE
+    k       kinds;
+    wrong   text;
+    mail    bigint;
+    due     timestamptz := coalesce(not_before, now());
+    limited text;
+BEGIN
+    SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
+    IF k.kind IS NULL THEN
+        RAISE EXCEPTION 'there is no kind of mail %', coalesce(quote_literal(kind), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'A kind is a row of the table kinds.';
+    END IF;
+    PERFORM check_address('recipient', recipient), check_address('reply_to', reply_to);
+    wrong := CASE
+        WHEN jsonb_typeof(data) <> 'object' THEN
+            'data must be a JSON object, but is of type ' || jsonb_typeof(data)
+        WHEN octet_length(data::text) > 65536 THEN
+            format('data has %s bytes, and may have 65536', octet_length(data::text))
+        WHEN data ?| '{login,secret,code}' THEN
+            'data must not have the names login, secret and code: mailroom fills them'
+        WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
+            'locale must be a language tag, such as de or pt-BR'
+        WHEN key = '' OR length(key) > 200 THEN
+            'key must have 1 to 200 characters'
+        WHEN subject = '' OR length(subject) > 200 THEN
+            'subject must have 1 to 200 characters'
+        WHEN subject IS NOT NULL AND k.path IS NULL THEN
+            format('the kind %s has no token, so it has no subject', k.kind)
+        WHEN recipient IS NULL AND k.path IS NOT NULL THEN
+            format('the kind %s has a token, so it needs a recipient', k.kind)
+        WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
+            'not_before and expires_at must be moments, not infinity'
+        WHEN not_before < now() - interval '1 minute' THEN
+            'not_before is in the past'
+        WHEN expires_at <= due THEN
+            'expires_at is not after the moment from which the mail may go'
+    END;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
+        limited := lower(recipient);
+        PERFORM pg_advisory_xact_lock(1835100525, limit_lock(limited));
+    END IF;
+    IF key IS NOT NULL THEN
+        SELECT d.id INTO mail FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
+        IF FOUND THEN
+            RETURN mail;
+        END IF;
+    END IF;
+    IF limited IS NOT NULL THEN
+        due := greatest(due, limit_mail(k, limited));
+    END IF;
+    INSERT INTO deliveries AS d (
+        queue, kind, priority, due_at, cause, expires_at, recipient, locale, reply_to, data, key,
+        limit_key
+    ) VALUES (
+        k.queue, k.kind, k.priority, due,
+        CASE WHEN due > coalesce(not_before, now()) THEN 'limited'::delivery_cause END,
+        expires_at, recipient, locale, coalesce(reply_to, k.reply_to), data, key, limited
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING d.id INTO mail;
+    IF NOT FOUND THEN
+        -- Somebody else had the same key at the same time, and has committed.
+        SELECT d.id INTO STRICT mail
+        FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
+        RETURN mail;
+    END IF;
+    IF k.path IS NOT NULL THEN
+        INSERT INTO tokens (id, kind, subject, expires_at)
+        VALUES (
+            mail, k.kind, subject,
+            extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
+        );
+    END IF;
+    PERFORM notify_mailroom();
+    RETURN mail;
+END;
+$_$;
 CREATE FUNCTION public.trg_after_account_insert() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -32,7 +225,16 @@ CREATE FUNCTION public.trg_after_account_status_change() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
-    IF NOT EXISTS (
+    UPDATE deliveries d
+    SET due_at = now(), cause = NULL
+    FROM tokens t
+    JOIN kinds k ON k.kind = t.action::text
+    WHERE t.account = NEW.id AND d.id = t.id AND d.state = 'pending'
+        AND d.cause IS DISTINCT FROM 'limited' AND NEW.status = ANY (k.account_status);
+    IF FOUND THEN
+        PERFORM notify_mailroom();
+    END IF;
+    IF OLD.status = 'suspended' AND NEW.status = 'provisioned' AND NOT EXISTS (
         SELECT FROM tokens
         WHERE account = NEW.id AND action = 'activation' AND consumed_at IS NULL
             AND expires_at > extract(epoch FROM now())
@@ -42,52 +244,51 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE FUNCTION public.trg_after_account_status_fits() RETURNS trigger
+CREATE FUNCTION public.trg_after_kind_fits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
-    UPDATE deliveries d
-    SET due_at = now()
-    FROM tokens t
-    JOIN actions a USING (action)
-    WHERE t.account = NEW.id AND d.token = t.id AND d.state = 'pending'
-        AND NEW.status = ANY (a.account_status);
+    UPDATE deliveries
+    SET due_at = now(), cause = NULL
+    WHERE kind = NEW.kind AND state = 'pending' AND cause IS DISTINCT FROM 'limited'
+        AND (due_at <= now() OR cause IS NOT NULL);
     IF FOUND THEN
-        PERFORM pg_notify(
-            coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name,
-            ''
-        );
-    END IF;
-    RETURN NULL;
-END;
-$$;
-CREATE FUNCTION public.trg_after_action_fits() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-BEGIN
-    UPDATE deliveries d
-    SET due_at = now()
-    FROM tokens t
-    WHERE t.id = d.token AND t.action = NEW.action AND d.state = 'pending';
-    IF FOUND THEN
-        PERFORM pg_notify(
-            coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name,
-            ''
-        );
+        PERFORM notify_mailroom();
     END IF;
     RETURN NULL;
 END;
 $$;
 CREATE FUNCTION public.trg_after_token_consumed() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
+DECLARE
+    moment bigint := extract(epoch FROM now());
 BEGIN
+    IF NEW.account IS NOT NULL THEN
+        UPDATE tokens
+        SET expires_at = moment
+        WHERE account = NEW.account AND action = NEW.action AND id <> NEW.id
+            AND consumed_at IS NULL AND expires_at > moment;
+    ELSE
+        UPDATE tokens
+        SET expires_at = moment
+        WHERE subject = NEW.subject AND kind = NEW.kind AND id <> NEW.id
+            AND consumed_at IS NULL AND expires_at > moment;
+    END IF;
     IF NEW.action = 'activation' THEN
         UPDATE accounts SET status = 'active' WHERE id = NEW.account AND status = 'provisioned';
     END IF;
+    RETURN NULL;
+END;
+$$;
+CREATE FUNCTION public.trg_after_token_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM deliveries d USING deleted WHERE d.id = deleted.id;
     RETURN NULL;
 END;
 $$;
@@ -95,17 +296,37 @@ CREATE FUNCTION public.trg_after_token_inserted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
+DECLARE
+    made boolean;
+    one record;
+    due timestamptz;
 BEGIN
-    INSERT INTO deliveries (token, queue, priority)
-    SELECT i.id, coalesce(a.queue, 'mailroom'), coalesce(a.priority, 50)
+    INSERT INTO deliveries (id, queue, kind, priority)
+    SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
     FROM inserted i
-    LEFT JOIN actions a USING (action)
+    LEFT JOIN kinds k ON k.kind = i.action::text
+    WHERE i.action IS NOT NULL AND k.cooldown IS NULL AND k.hourly IS NULL
     ORDER BY i.id;
-    IF FOUND THEN
-        PERFORM pg_notify(
-            coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name,
-            ''
+    made := FOUND;
+    FOR one IN
+        SELECT i.id, k AS kind, lower(a.email) AS address
+        FROM inserted i
+        JOIN kinds k ON k.kind = i.action::text
+        LEFT JOIN accounts a ON a.id = i.account
+        WHERE k.cooldown IS NOT NULL OR k.hourly IS NOT NULL
+        ORDER BY limit_lock(lower(a.email)), i.id
+    LOOP
+        -- The account may come later in the same transaction.
+        due := CASE WHEN one.address IS NULL THEN now() ELSE limit_mail(one.kind, one.address) END;
+        INSERT INTO deliveries (id, queue, kind, priority, due_at, cause, limit_key)
+        VALUES (
+            one.id, (one.kind).queue, (one.kind).kind, (one.kind).priority, due,
+            CASE WHEN due > now() THEN 'limited'::delivery_cause END, one.address
         );
+        made := true;
+    END LOOP;
+    IF made THEN
+        PERFORM notify_mailroom();
     END IF;
     RETURN NULL;
 END;
@@ -155,35 +376,56 @@ CREATE SEQUENCE public.accounts_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE public.accounts_id_seq OWNED BY public.accounts.id;
-CREATE TABLE public.actions (
-    action public.token_action NOT NULL,
-    number smallint NOT NULL,
-    path text NOT NULL,
-    signs_code boolean DEFAULT false NOT NULL,
-    account_status public.account_status[] NOT NULL,
-    priority smallint DEFAULT 50 NOT NULL,
-    queue public.job_type DEFAULT 'mailroom'::public.job_type NOT NULL,
-    CONSTRAINT actions_account_status_check CHECK ((cardinality(account_status) > 0)),
-    CONSTRAINT actions_number_check CHECK ((number > 0)),
-    CONSTRAINT actions_path_check CHECK ((path <> ''::text))
+CREATE TABLE public.tokens (
+    id bigint NOT NULL,
+    action public.token_action,
+    secret bytea DEFAULT sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid()))) NOT NULL,
+    code character varying(5) DEFAULT lpad(((((('x'::text || "left"(encode(sha256(uuid_send(gen_random_uuid())), 'hex'::text), 15)))::bit(60))::bigint % (100000)::bigint))::text, 5, '0'::text),
+    account bigint,
+    expires_at bigint DEFAULT (EXTRACT(epoch FROM (now() + '00:15:00'::interval)))::bigint NOT NULL,
+    consumed_at bigint,
+    created_at bigint DEFAULT (EXTRACT(epoch FROM now()))::bigint NOT NULL,
+    kind text,
+    subject text,
+    CONSTRAINT tokens_expires_at_check CHECK (((expires_at >= '-2147483648'::integer) AND (expires_at <= '253402300799'::bigint))),
+    CONSTRAINT tokens_kind_check CHECK ((((action IS NULL) AND (account IS NULL) AND (kind IS NOT NULL)) OR ((action IS NOT NULL) AND (account IS NOT NULL) AND (kind IS NULL) AND (subject IS NULL))))
 );
+CREATE SEQUENCE public.tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+ALTER SEQUENCE public.tokens_id_seq OWNED BY public.tokens.id;
 CREATE TABLE public.deliveries (
-    token bigint NOT NULL,
+    id bigint DEFAULT nextval('public.tokens_id_seq'::regclass) NOT NULL,
     queue public.job_type DEFAULT 'mailroom'::public.job_type NOT NULL,
+    kind text NOT NULL,
     priority smallint DEFAULT 50 NOT NULL,
     state public.delivery_state DEFAULT 'pending'::public.delivery_state NOT NULL,
+    cause public.delivery_cause,
     attempts integer DEFAULT 0 NOT NULL,
     due_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
     lease text,
     provider_id text,
     error text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    settled_at timestamp with time zone,
+    recipient text,
+    locale text,
+    reply_to text,
+    data jsonb,
+    key text,
+    limit_key text,
     CONSTRAINT deliveries_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT deliveries_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT deliveries_due_at_check CHECK (isfinite(due_at)),
+    CONSTRAINT deliveries_expires_at_check CHECK (isfinite(expires_at)),
     CONSTRAINT deliveries_leased_check CHECK (((state = 'leased'::public.delivery_state) = (lease IS NOT NULL))),
-    CONSTRAINT deliveries_settled_check CHECK (((state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state])) = (settled_at IS NOT NULL)))
+    CONSTRAINT deliveries_settled_check CHECK (((state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state])) = (settled_at IS NULL)))
 )
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
 CREATE TABLE public.jobs (
     job_type public.job_type NOT NULL,
     last_seq bigint,
@@ -191,6 +433,24 @@ CREATE TABLE public.jobs (
     paused_reason text,
     CONSTRAINT jobs_paused_check CHECK (((paused_at IS NOT NULL) OR (paused_reason IS NULL)))
 );
+CREATE VIEW public.mails AS
+ SELECT d.id,
+    d.kind,
+    COALESCE(d.recipient, (a.email)::text) AS recipient,
+    t.subject,
+    d.locale,
+    d.key,
+    d.state,
+    d.cause,
+    d.attempts,
+    d.created_at,
+    d.due_at,
+    d.expires_at,
+    d.settled_at,
+    d.provider_id
+   FROM ((public.deliveries d
+     LEFT JOIN public.tokens t USING (id))
+     LEFT JOIN public.accounts a ON ((a.id = t.account)));
 CREATE TABLE public.schema_migrations (
     version bigint NOT NULL,
     dirty boolean NOT NULL
@@ -201,24 +461,6 @@ CREATE TABLE public.tallies (
     writer smallint NOT NULL,
     sent bigint NOT NULL
 );
-CREATE TABLE public.tokens (
-    id bigint NOT NULL,
-    action public.token_action NOT NULL,
-    secret bytea DEFAULT sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid()))) NOT NULL,
-    code character varying(5) DEFAULT lpad(((((('x'::text || "left"(encode(sha256(uuid_send(gen_random_uuid())), 'hex'::text), 15)))::bit(60))::bigint % (100000)::bigint))::text, 5, '0'::text),
-    account bigint NOT NULL,
-    expires_at bigint DEFAULT (EXTRACT(epoch FROM (now() + '00:15:00'::interval)))::bigint NOT NULL,
-    consumed_at bigint,
-    created_at bigint DEFAULT (EXTRACT(epoch FROM now()))::bigint NOT NULL,
-    CONSTRAINT tokens_expires_at_check CHECK (((expires_at >= '-2147483648'::integer) AND (expires_at <= '253402300799'::bigint)))
-);
-CREATE SEQUENCE public.tokens_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-ALTER SEQUENCE public.tokens_id_seq OWNED BY public.tokens.id;
 ALTER TABLE ONLY public.accounts ALTER COLUMN id SET DEFAULT nextval('public.accounts_id_seq'::regclass);
 ALTER TABLE ONLY public.tokens ALTER COLUMN id SET DEFAULT nextval('public.tokens_id_seq'::regclass);
 ALTER TABLE ONLY public.accounts
@@ -227,14 +469,14 @@ ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_login_key UNIQUE (login);
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY public.actions
-    ADD CONSTRAINT actions_number_key UNIQUE (number);
-ALTER TABLE ONLY public.actions
-    ADD CONSTRAINT actions_pkey PRIMARY KEY (action);
 ALTER TABLE ONLY public.deliveries
-    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (token);
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_type);
+ALTER TABLE ONLY public.kinds
+    ADD CONSTRAINT kinds_number_key UNIQUE (number);
+ALTER TABLE ONLY public.kinds
+    ADD CONSTRAINT kinds_pkey PRIMARY KEY (kind);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY public.tallies
@@ -243,29 +485,30 @@ ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_secret_key UNIQUE (secret);
-CREATE INDEX accounts_id_status_idx ON public.accounts USING btree (id, status);
-CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, priority, due_at, token) WHERE (state = 'pending'::public.delivery_state);
-CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state]));
-CREATE INDEX deliveries_failed_idx ON public.deliveries USING btree (queue, settled_at) WHERE ((state = 'failed'::public.delivery_state) AND (COALESCE(error, ''::text) !~~ 'dropped by %'::text));
-CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (queue, settled_at) WHERE (state = ANY (ARRAY['sent'::public.delivery_state, 'failed'::public.delivery_state, 'expired'::public.delivery_state]));
-CREATE INDEX deliveries_wake_idx ON public.deliveries USING btree (queue, state, due_at) WHERE (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
-CREATE INDEX jobs_last_seq_type_idx ON public.jobs USING btree (last_seq, job_type);
+CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, priority, due_at, id) WHERE (state = 'pending'::public.delivery_state);
+CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state, 'superseded'::public.delivery_state]));
+CREATE UNIQUE INDEX deliveries_key_idx ON public.deliveries USING btree (queue, key) WHERE (key IS NOT NULL);
+CREATE INDEX deliveries_lease_idx ON public.deliveries USING btree (queue, due_at) WHERE (state = 'leased'::public.delivery_state);
+CREATE INDEX deliveries_limit_idx ON public.deliveries USING btree (limit_key, kind) WHERE (limit_key IS NOT NULL);
+CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (queue, settled_at) WHERE (state <> ALL (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
 CREATE INDEX tokens_account_fkey ON public.tokens USING btree (account);
-CREATE INDEX tokens_id_expires_consumed_action_idx ON public.tokens USING btree (id, expires_at, consumed_at, action);
+CREATE INDEX tokens_subject_idx ON public.tokens USING btree (subject) WHERE (subject IS NOT NULL);
 CREATE TRIGGER after_account_insert AFTER INSERT ON public.accounts REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_account_insert();
-CREATE TRIGGER after_account_status_change AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN (((old.status = 'suspended'::public.account_status) AND (new.status = 'provisioned'::public.account_status))) EXECUTE FUNCTION public.trg_after_account_status_change();
-CREATE TRIGGER after_account_status_fits AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.trg_after_account_status_fits();
-CREATE TRIGGER after_action_fits AFTER UPDATE OF account_status ON public.actions FOR EACH ROW WHEN ((old.account_status IS DISTINCT FROM new.account_status)) EXECUTE FUNCTION public.trg_after_action_fits();
-CREATE TRIGGER after_action_inserted AFTER INSERT ON public.actions FOR EACH ROW EXECUTE FUNCTION public.trg_after_action_fits();
+CREATE TRIGGER after_account_status_change AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.trg_after_account_status_change();
+CREATE TRIGGER after_kind_fits AFTER UPDATE OF account_status ON public.kinds FOR EACH ROW WHEN ((old.account_status IS DISTINCT FROM new.account_status)) EXECUTE FUNCTION public.trg_after_kind_fits();
+CREATE TRIGGER after_kind_inserted AFTER INSERT ON public.kinds FOR EACH ROW EXECUTE FUNCTION public.trg_after_kind_fits();
 CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON public.tokens FOR EACH ROW WHEN (((old.consumed_at IS NULL) AND (new.consumed_at IS NOT NULL))) EXECUTE FUNCTION public.trg_after_token_consumed();
+CREATE TRIGGER after_token_deleted AFTER DELETE ON public.tokens REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_token_deleted();
 CREATE TRIGGER after_token_inserted AFTER INSERT ON public.tokens REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_token_inserted();
 CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON public.accounts FOR EACH ROW EXECUTE FUNCTION public.trg_before_account_status_change();
-ALTER TABLE ONLY public.deliveries
-    ADD CONSTRAINT deliveries_token_fkey FOREIGN KEY (token) REFERENCES public.tokens(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+REVOKE ALL ON FUNCTION public.limit_lock(address text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.limit_mail(k public.kinds, address text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.send_mail(kind text, recipient text, data jsonb, locale text, key text, not_before timestamp with time zone, expires_at timestamp with time zone, subject text, reply_to text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_change() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.trg_after_account_status_fits() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.trg_after_action_fits() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_after_kind_fits() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_after_token_consumed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_after_token_deleted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_inserted() FROM PUBLIC;

@@ -88,10 +88,10 @@ fn what_waits_is_counted_by_its_state_though_the_queue_is_paused() {
     let database = Database::migrated();
     database.accounts("user", 6);
     database.run(
-        "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE token = 1;
-         UPDATE deliveries SET due_at = now() + interval '1 hour' WHERE token IN (4, 5);
+        "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE id = 1;
+         UPDATE deliveries SET due_at = now() + interval '1 hour' WHERE id IN (4, 5);
          UPDATE deliveries SET state = 'leased', lease = 'run:1:0',
-                due_at = now() + interval '1 hour' WHERE token = 6;
+                due_at = now() + interval '1 hour' WHERE id = 6;
          UPDATE jobs SET paused_at = now()",
     );
     let collect = Program::collect(&database).env("MAILROOM_METRICS_FILE", &path).start();

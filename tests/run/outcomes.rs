@@ -19,7 +19,7 @@ fn an_accepted_mail_is_sent_with_the_id_of_the_provider_in_its_row() {
     wait_state(&database, "sent", 4);
     for mail in endpoint.accepted() {
         let row = format!(
-            "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.token \
+            "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.id \
                JOIN accounts a ON a.id = t.account \
               WHERE a.email = '{}' AND d.provider_id = '{}' AND d.attempts = 1 \
                 AND d.settled_at IS NOT NULL AND d.lease IS NULL AND d.error IS NULL",
@@ -112,7 +112,7 @@ fn what_was_locked_is_written_however_busy_the_process_is() {
     wait_until("it is settled", || {
         more += 1;
         database.accounts(&format!("more{more}_"), 10);
-        database.number("SELECT count(*) FROM deliveries WHERE token = 1 AND state = 'sent'") == 1
+        database.number("SELECT count(*) FROM deliveries WHERE id = 1 AND state = 'sent'") == 1
     });
     assert_eq!(running.stop().code, Some(0));
 }
@@ -254,7 +254,7 @@ fn every_message_of_a_batch_has_its_own_outcome() {
     assert_eq!(repeated(&endpoint, 4), 0);
     let rows = database
         .client()
-        .query("SELECT attempts, state::text FROM deliveries ORDER BY token", &[])
+        .query("SELECT attempts, state::text FROM deliveries ORDER BY id", &[])
         .unwrap();
     let rows: Vec<(i32, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let expected = [(1, "sent"), (1, "failed"), (2, "sent"), (2, "sent"), (1, "sent")];
@@ -311,7 +311,7 @@ fn a_400_that_is_not_the_providers_own_holds_everything_and_fails_nothing() {
 fn third_action(database: &Database) {
     database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
     database.run(
-        "INSERT INTO actions (action, number, path, signs_code, account_status) \
+        "INSERT INTO kinds (kind, number, path, signs_code, account_status) \
          VALUES ('invitation', 3, '/invite', true, '{active,provisioned}')",
     );
 }
@@ -390,7 +390,7 @@ fn a_row_that_cannot_be_signed_fails_and_spoils_nothing_beside_it() {
     let running = run(&database, &endpoint).start();
     wait_state(&database, "sent", 3);
     wait_state(&database, "failed", 1);
-    let why = "SELECT count(*) FROM deliveries WHERE token = 2 AND error LIKE '%16 bytes%'";
+    let why = "SELECT count(*) FROM deliveries WHERE id = 2 AND error LIKE '%16 bytes%'";
     assert_eq!(database.number(why), 1);
     assert_eq!(running.stop().code, Some(0));
 }

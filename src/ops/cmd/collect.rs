@@ -12,7 +12,7 @@ use crate::ops::streams::output;
 use crate::pipe::write::{Encode, Pipe};
 use crate::pump::{Pump, system_clock};
 use crate::queue::source::QueueSource;
-use crate::queue::source::settings::OnAccept;
+use crate::queue::source::settings::{OnAccept, Settings};
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
@@ -34,7 +34,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
             Box::new(move |messages, out| cloudevents::encode(messages, &queue, out))
         }
     };
-    let settings = queue_settings(config, "collect", on_accept);
+    let carries = match config.format {
+        Format::Csv => "csv",
+        Format::CloudEvents => "events",
+    };
+    let settings = Settings { carries, ..queue_settings(config, "collect", on_accept) };
     Pump {
         source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport: Box::new(Pipe::new(output, encode, stop.clone(), clock)),

@@ -2,13 +2,13 @@
 
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
+use crate::mail::policy::Wait;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen::page::{clean, span};
 use crate::ops::terminal::print;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
-use crate::queue::store::{HELD, PUT_OFF};
 use std::time::Duration;
 
 /// Says in one line whether mail moves, and why not.
@@ -30,9 +30,10 @@ fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
         Some(age) => format!("the oldest mail has been due for {}", span(age)),
         None => "nothing is due".to_owned(),
     };
-    let held = [HELD, PUT_OFF].into_iter().find_map(|begins| {
-        let (why, _) = found.waiting_for(begins).next()?;
-        Some(format!("; {begins}{}", clean(why)))
+    let waits = [(Wait::Held, "held"), (Wait::PutOff, "put off")];
+    let held = waits.into_iter().find_map(|(wait, how)| {
+        let (why, _) = found.waiting_for(wait).next()?;
+        Some(format!("; {how}: {}", clean(why)))
     });
     let held = held.unwrap_or_default();
     if found.listeners.is_empty() {

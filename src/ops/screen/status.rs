@@ -1,8 +1,8 @@
 //! The screen of `mailroom status`.
 
+use crate::mail::policy::Wait;
 use crate::ops::screen::page::{Look, Page, Tone, clean, span};
-use crate::queue::snapshot::{Listener, Snapshot, WAITS};
-use crate::queue::store::{HELD, PUT_OFF};
+use crate::queue::snapshot::{Listener, Snapshot};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -40,9 +40,9 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
         page.line(Tone::Plain, &format!("{:>10}  {text}", ""));
     }
     chart(&mut page, &found.sent_by_five_minutes);
-    page.reasons("held by the provider or its settings", found.waiting_for(HELD));
-    page.reasons("put off, for the provider takes none now", found.waiting_for(PUT_OFF));
-    page.reasons("waiting for a change in the database", found.waiting_for(WAITS));
+    page.reasons("held by the provider or its settings", found.waiting_for(Wait::Held));
+    page.reasons("put off, for the provider takes none now", found.waiting_for(Wait::PutOff));
+    page.reasons("waiting for a change in the database", found.waiting_for(Wait::Change));
     page.reasons("failed", found.failures.iter().map(|r| (r.text.as_str(), r.count)));
     listeners(&mut page, &found.listeners);
     page.text
@@ -62,10 +62,10 @@ fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
         let age = span(found.oldest_due.unwrap_or_default());
         return (Tone::Bad, format!("STUCK: mail has been due for {age}"));
     }
-    if let Some((reason, count)) = found.waiting_for(HELD).next() {
+    if let Some((reason, count)) = found.waiting_for(Wait::Held).next() {
         return (Tone::Attention, format!("HELD: {count} by {}", clean(reason)));
     }
-    if let Some((reason, count)) = found.waiting_for(PUT_OFF).next() {
+    if let Some((reason, count)) = found.waiting_for(Wait::PutOff).next() {
         return (Tone::Attention, format!("PUT OFF: {count} by {}", clean(reason)));
     }
     if found.failed > 0 {

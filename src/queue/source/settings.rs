@@ -38,6 +38,8 @@ pub struct Settings {
     pub on_accept: OnAccept,
     /// The most recipients in any 24 hours.
     pub daily_limit: Option<u64>,
+    /// What the other end can carry: `csv`, `mail` or `events`.
+    pub carries: &'static str,
     /// First word of the text of our leases, which says to people who holds a delivery.
     pub holder: &'static str,
 }

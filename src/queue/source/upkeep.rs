@@ -229,6 +229,7 @@ mod tests {
             max_attempts: 5,
             on_accept: OnAccept::Settle,
             daily_limit: None,
+            carries: "mail",
             holder: "run",
         };
         let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 0.5 };

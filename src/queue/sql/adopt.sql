@@ -1,3 +1,4 @@
+-- mailroom:adopt
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
 -- tokens ($1) and where they are to go ($4), under lease $2 for $3 seconds. What another sender
 -- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
@@ -9,40 +10,41 @@
 --   $5 whether to leave rows alone, too, that others have locked
 -- Index: the unique index on tokens.secret, and the primary keys.
 WITH unlocked AS MATERIALIZED (
-    SELECT d.token
+    SELECT d.id
       FROM tokens t
-      JOIN deliveries d ON d.token = t.id
+      JOIN deliveries d USING (id)
      WHERE $5::bool AND t.secret = ANY ($1::bytea[])
        FOR UPDATE OF d SKIP LOCKED
 ),
 named AS MATERIALIZED (
-    SELECT d.token, d.created_at, t.secret,
+    SELECT d.id, d.created_at, t.secret,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
-           to_timestamp(t.expires_at) > now()
+           least(d.expires_at, to_timestamp(t.expires_at)) > now()
            AND t.consumed_at IS NULL
            AND (d.state = 'leased' AND d.lease = $2
-                OR a.email = ($4::text[])[array_position($1::bytea[], t.secret)]
+                OR coalesce(d.recipient, a.email)
+                       = ($4::text[])[array_position($1::bytea[], t.secret)]
                    AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
                         OR d.state IN ('pending', 'leased') AND d.due_at <= now()
-                           AND a.status = ANY (k.account_status) AND j.paused_at IS NULL)) AS free
+                           AND (t.account IS NULL OR a.status = ANY (k.account_status))
+                           AND j.paused_at IS NULL)) AS free
       FROM tokens t
-      JOIN deliveries d ON d.token = t.id
-      JOIN accounts a ON a.id = t.account
-      LEFT JOIN actions k ON k.action = t.action
+      JOIN deliveries d USING (id)
+      LEFT JOIN accounts a ON a.id = t.account
+      LEFT JOIN kinds k ON k.kind = d.kind
       LEFT JOIN jobs j ON j.job_type = d.queue
      WHERE t.secret = ANY ($1::bytea[])
-       AND (NOT $5 OR d.token = ANY (ARRAY(SELECT token FROM unlocked)))
+       AND (NOT $5 OR d.id = ANY (ARRAY(SELECT id FROM unlocked)))
        FOR UPDATE OF d
 ),
 taken AS (
     UPDATE deliveries d
-       SET state = 'leased', lease = $2, due_at = now() + make_interval(secs => $3)
+       SET state = 'leased', cause = NULL, lease = $2, due_at = now() + make_interval(secs => $3)
       FROM named
-     WHERE d.token = named.token AND named.free
-    RETURNING d.token, d.attempts
+     WHERE d.id = named.id AND named.free
+    RETURNING d.id, d.attempts
 )
-SELECT named.token, named.secret, named.unsent, taken.attempts,
-       CASE WHEN isfinite(named.created_at) THEN extract(epoch FROM now() - named.created_at)
-           END::float8 AS age
+SELECT named.id, named.secret, named.unsent, taken.attempts,
+       extract(epoch FROM now() - named.created_at)::float8 AS age
   FROM named
-  LEFT JOIN taken USING (token)
+  LEFT JOIN taken USING (id)

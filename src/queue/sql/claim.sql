@@ -1,87 +1,111 @@
+-- mailroom:claim
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
---   $4 text of the lease   $5 its length, seconds   $6 actions that are held
+--   $4 text of the lease   $5 its length, seconds   $6 numbers of kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
+--   $11 what can be carried: csv, mail or events
 --
--- Index: deliveries_claim_idx (queue, priority, due_at, token) WHERE state = 'pending', from the
--- floor of each priority on. Rows below come with the next levels.
+-- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
+-- of each priority on. Rows below come with the next levels.
 -- While the queue is paused there is nothing due.
--- A row whose token expired becomes expired. A row that is not eligible is looked at again after
--- as long as it has waited already, so it is never in front of the others for long; not if it was
--- written since this statement began, for then its account may have changed too, unseen here.
+-- A row that expired becomes expired. A row that is not eligible is looked at again after as long as
+-- it has waited already, so it is never in front of the others for long; not if it was written since
+-- this statement began, for then its account may have changed too, unseen here.
 -- OFFSET 0 keeps the order of the joins: where the statistics say that there is one token or account,
 -- others that read all of them cost the same. The account is found within the token: beside it,
 -- PostgreSQL would remember accounts that never come again.
 WITH due AS MATERIALIZED (
-    SELECT d.token, d.created_at, d.version,
-           row_number() OVER () AS place
+    SELECT d.*, row_number() OVER () AS place
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
      CROSS JOIN LATERAL
-           (SELECT token, created_at, ctid AS version
+           (SELECT id, kind, created_at, expires_at, recipient, locale, reply_to, data, ctid AS version
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending'
                AND priority = level.priority AND due_at BETWEEN level.floor AND now()
                AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
-             ORDER BY due_at, token
+             ORDER BY due_at, id
                FOR UPDATE SKIP LOCKED) d
      LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (
-    SELECT due.token, due.version, due.place, due.created_at, t.expires_at,
-           k.number, k.path, k.signs_code, t.email, t.login, t.secret, t.code,
-           to_timestamp(t.expires_at) <= now() AS expired,
+    SELECT due.id, due.version, due.place, due.created_at, due.kind,
+           due.locale, due.data::text AS data,
+           k.number, k.template, k.path, k.signs_code, k.sender,
+           coalesce(due.reply_to, k.reply_to) AS reply_to,
+           coalesce(due.recipient, t.email) AS recipient, t.login, t.secret, t.code,
+           ends.at AS expires_at, coalesce(ends.at <= now(), false) AS expired,
            coalesce(k.number = ANY ($6::smallint[]), false) AS held,
-           CASE WHEN t.secret IS NULL THEN 'its token or account is not there, or may not be seen'
-                WHEN k.number IS NULL THEN 'its action is not in the table actions'
+           CASE WHEN k.kind IS NULL THEN 'its kind is not in the table kinds'
+                WHEN k.path IS NOT NULL AND t.secret IS NULL
+                     OR t.account IS NOT NULL AND t.status IS NULL
+                THEN 'its token or account is not there, or may not be seen'
                 WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
-                WHEN (t.status = ANY (k.account_status)) IS NOT TRUE THEN 'its account is ' || t.status
-           END AS waits
+                WHEN t.account IS NOT NULL AND k.account_status IS NOT NULL
+                     AND (t.status = ANY (k.account_status)) IS NOT TRUE
+                THEN 'its account is ' || t.status
+           END AS waits,
+           CASE $11::text
+                WHEN 'csv' THEN k.number IS NULL OR t.secret IS NULL OR due.locale IS NOT NULL
+                                OR due.data IS NOT NULL OR coalesce(due.reply_to, k.reply_to) IS NOT NULL
+                                OR k.sender IS NOT NULL
+                WHEN 'mail' THEN coalesce(due.recipient, t.email) IS NULL
+                ELSE false
+           END AS misfit
       FROM due
       LEFT JOIN LATERAL
-           (SELECT action, secret, code, expires_at, consumed_at, email, login, status
+           (SELECT account, secret, code, expires_at, consumed_at, email, login, status
               FROM tokens
-             CROSS JOIN LATERAL
+              LEFT JOIN LATERAL
                    (SELECT email, login, status FROM accounts WHERE id = tokens.account OFFSET 0) a
-             WHERE tokens.id = due.token OFFSET 0) t ON true
-      LEFT JOIN actions k ON k.action = t.action
+                ON true
+             WHERE tokens.id = due.id OFFSET 0) t ON true
+      LEFT JOIN kinds k ON k.kind = due.kind
+     CROSS JOIN LATERAL (SELECT least(due.expires_at, to_timestamp(t.expires_at)) AS at) ends
 ),
 fit AS MATERIALIZED (
     SELECT * FROM seen
-     WHERE NOT expired AND NOT held AND waits IS NULL
+     WHERE NOT expired AND NOT held AND waits IS NULL AND NOT misfit
      ORDER BY place
      LIMIT $2::bigint
 ),
 claimed AS (
     UPDATE deliveries d
-       SET state = 'leased', lease = $4, due_at = now() + make_interval(secs => $5)
+       SET state = 'leased', cause = NULL, lease = $4, due_at = now() + make_interval(secs => $5)
       FROM fit
-     WHERE d.token = fit.token AND (SELECT count(*) FROM fit) >= $3::bigint
-    RETURNING d.token, d.attempts, fit.place, fit.number, fit.path, fit.signs_code, fit.email,
-              fit.login, fit.secret, fit.code,
-              CASE WHEN isfinite(fit.created_at) THEN extract(epoch FROM now() - fit.created_at)
-                  END::float8 AS age
+     WHERE d.id = fit.id AND (SELECT count(*) FROM fit) >= $3::bigint
+    RETURNING d.id, d.attempts, fit.place, fit.kind, fit.number, fit.template, fit.path,
+              fit.signs_code, fit.sender, fit.reply_to, fit.recipient, fit.login, fit.secret,
+              fit.code, fit.locale, fit.data,
+              extract(epoch FROM now() - fit.created_at)::float8 AS age
 ),
 passed AS (
     UPDATE deliveries d
        SET state = CASE WHEN s.expired THEN 'expired' ELSE 'pending' END::delivery_state,
            settled_at = CASE WHEN s.expired THEN now() END,
-           error = CASE WHEN s.expired THEN coalesce(d.error, 'its token expired')
-                        WHEN s.held THEN 'held: its action is held'
-                        ELSE 'waits: ' || s.waits END,
+           cause = CASE WHEN s.expired THEN coalesce(d.cause, 'expired')
+                        WHEN s.held THEN 'template'
+                        WHEN s.waits IS NOT NULL THEN 'ineligible'
+                        ELSE 'format' END::delivery_cause,
+           error = CASE WHEN s.expired THEN coalesce(d.error, 'its time was over')
+                        WHEN s.held THEN 'its kind is held'
+                        WHEN s.waits IS NOT NULL THEN s.waits
+                        WHEN $11 = 'csv' THEN 'it does not fit CSV; MAILROOM_FORMAT=cloudevents has room'
+                        ELSE 'it has no recipient: an event, for collect with MAILROOM_FORMAT=cloudevents'
+                   END,
            due_at = CASE WHEN s.expired THEN d.due_at
-                         ELSE least(to_timestamp(s.expires_at), now() + CASE
+                         ELSE least(s.expires_at, now() + CASE
                              WHEN s.held THEN make_interval(secs => $7)
-                             ELSE greatest(interval '5 seconds', CASE WHEN isfinite(s.created_at)
-                                 THEN now() - s.created_at END) END)
+                             ELSE greatest(interval '5 seconds', now() - s.created_at) END)
                     END
       FROM seen s
-     WHERE d.token = s.token AND d.ctid = s.version
-       AND (s.expired OR s.held OR s.waits IS NOT NULL)
+     WHERE d.id = s.id AND d.ctid = s.version
+       AND (s.expired OR s.held OR s.waits IS NOT NULL OR s.misfit)
     RETURNING s.expired
 )
 SELECT (SELECT count(*) FROM passed) AS passed,
        (SELECT count(*) FROM passed WHERE expired) AS expired,
-       c.token, c.attempts, c.number, c.path, c.signs_code, c.email, c.login, c.secret, c.code, c.age
+       c.id, c.attempts, c.kind, c.number, c.template, c.path, c.signs_code, c.sender, c.reply_to,
+       c.recipient, c.login, c.secret, c.code, c.locale, c.data, c.age
   FROM (SELECT 1) AS one
   LEFT JOIN claimed c ON true
  ORDER BY c.place

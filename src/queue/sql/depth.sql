@@ -1,6 +1,25 @@
+-- mailroom:depth
 -- Counts the deliveries of queue $1 that wait, by state and each up to $2; and tells for how long
 -- the oldest due one has been due.
--- Index: deliveries_wake_idx.
+-- Indexes: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', of which the
+-- first of each priority is the oldest; deliveries_lease_idx.
+WITH RECURSIVE first AS (
+    (SELECT priority, due_at
+       FROM deliveries
+      WHERE queue = $1::text::job_type AND state = 'pending'
+      ORDER BY priority, due_at
+      LIMIT 1)
+    UNION ALL
+    SELECT next.priority, next.due_at
+      FROM first
+     CROSS JOIN LATERAL
+           (SELECT priority, due_at
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = 'pending'
+               AND priority > first.priority
+             ORDER BY priority, due_at
+             LIMIT 1) AS next
+)
 SELECT (SELECT count(*)
           FROM (SELECT FROM deliveries
                  WHERE queue = $1::text::job_type AND state = 'pending' AND due_at <= now()
@@ -13,8 +32,5 @@ SELECT (SELECT count(*)
           FROM (SELECT FROM deliveries
                  WHERE queue = $1::text::job_type AND state = 'leased'
                  LIMIT $2::bigint) AS h) AS leased,
-       coalesce(extract(epoch FROM now() - (
-           SELECT min(due_at)
-             FROM deliveries
-            WHERE queue = $1::text::job_type AND state = 'pending'
-              AND due_at > '-infinity' AND due_at <= now())), 0)::float8 AS oldest
+       (SELECT coalesce(extract(epoch FROM greatest(now() - min(due_at), interval '0')), 0)
+          FROM first)::float8 AS oldest

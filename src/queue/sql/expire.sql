@@ -1,17 +1,19 @@
--- Ends deliveries of queue $1 whose token expired while they waited, at most $2 rows. None is
--- ever due later than its token expires, so only due rows need a look.
--- Index: deliveries_claim_idx or deliveries_wake_idx, and one of tokens that begins with id.
+-- mailroom:expire
+-- Ends deliveries of queue $1 whose time was over while they waited, at most $2 rows. None is ever due
+-- later than it expires, so only due rows need a look.
+-- Index: deliveries_claim_idx, and the primary key of tokens.
 WITH late AS MATERIALIZED (
-    SELECT d.token
+    SELECT d.id
       FROM deliveries d
-      JOIN tokens t ON t.id = d.token
+      LEFT JOIN tokens t USING (id)
      WHERE d.queue = $1::text::job_type AND d.state = 'pending' AND d.due_at <= now()
-       AND to_timestamp(t.expires_at) <= now()
+       AND least(d.expires_at, to_timestamp(t.expires_at)) <= now()
      LIMIT $2::bigint
        FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE deliveries d
-   SET state = 'expired', settled_at = now(), error = coalesce(d.error, 'its token expired')
+   SET state = 'expired', settled_at = now(), cause = coalesce(d.cause, 'expired'),
+       error = coalesce(d.error, 'its time was over')
   FROM late
- WHERE d.token = late.token
-RETURNING d.token
+ WHERE d.id = late.id
+RETURNING d.id

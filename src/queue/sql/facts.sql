@@ -1,3 +1,4 @@
+-- mailroom:facts
 -- What this connection is. Everybody may read their own row of pg_stat_ssl.
 SELECT current_setting('server_version') AS version,
        current_user::text AS role,

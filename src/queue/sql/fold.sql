@@ -1,3 +1,4 @@
+-- mailroom:fold
 -- Adds the tallies of queue $1 that are older than a day to the one of all earlier minutes.
 -- Index: the primary key of tallies.
 WITH old AS (

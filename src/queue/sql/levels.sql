@@ -1,15 +1,14 @@
+-- mailroom:levels
 -- Where the pending deliveries of queue $1 begin: the priorities there are, ascending, and the
 -- moment from which each has any; whether one of them is due, or will be within a second; and in how
 -- many seconds the first lease runs out (one that ran out already counts: nobody may have been looking
--- when it did). Somebody may have written infinity into due_at by hand, from which nothing can be
--- subtracted.
+-- when it did).
 --
 -- This passes over the index entries of all rows that a transaction which still stands may want to
 -- see as they were, as many as there were mails since it began. Claims begin at these moments and
 -- do not. Two seconds are left for transactions that began before this one and commit after it.
--- Priorities of actions are told without a row, for theirs may come next.
--- Indexes: deliveries_claim_idx, and deliveries_wake_idx (queue, state, due_at)
--- WHERE state IN ('pending', 'leased').
+-- Priorities of kinds are told without a row, for theirs may come next.
+-- Indexes: deliveries_claim_idx, deliveries_lease_idx (queue, due_at) WHERE state = 'leased'.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at
        FROM deliveries
@@ -31,7 +30,7 @@ level AS (
     SELECT priority, least(min(due_at), now() - interval '2 seconds') AS floor
       FROM (SELECT priority, due_at FROM first
              UNION ALL
-            SELECT priority, NULL FROM actions WHERE queue = $1::text::job_type) AS either
+            SELECT priority, NULL FROM kinds WHERE queue = $1::text::job_type) AS either
      GROUP BY priority
 )
 SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities,
@@ -39,5 +38,5 @@ SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities
        (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM first) AS due,
        (SELECT extract(epoch FROM min(due_at) - now())
           FROM deliveries
-         WHERE queue = $1::text::job_type AND state = 'leased' AND isfinite(due_at))::float8 AS lease
+         WHERE queue = $1::text::job_type AND state = 'leased')::float8 AS lease
   FROM level

@@ -1,3 +1,4 @@
+-- mailroom:missing
 -- Which of the privileges that role $1 (NULL: the current one) needs it does not have. Arrays of
 -- equal length say what is needed: $2 privilege, $3 table, $4 column (NULL: the whole table).
 SELECT CASE WHEN bool_or(has)

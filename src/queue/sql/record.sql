@@ -1,3 +1,4 @@
+-- mailroom:record
 -- Keeps jobs.last_seq as the highest token handed out: a record for people; nothing is decided
 -- by it, so whoever holds the row is not waited for. Where migrations were taken back beyond the table
 -- of deliveries, something is: then it stays.

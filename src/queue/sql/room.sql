@@ -1,7 +1,8 @@
+-- mailroom:room
 -- How many more recipients there may be, if $1 is the limit of any 24 hours. What is leased, by
 -- whomever, counts as sent until it is settled. All queues, as in sent.sql.
 -- Index: the primary key of tallies (queue, minute, writer);
--- deliveries_wake_idx (queue, state, due_at) WHERE state IN ('pending', 'leased').
+-- deliveries_lease_idx (queue, due_at) WHERE state = 'leased'.
 SELECT greatest(0, $1::bigint - coalesce(sum(t.sent + l.leased), 0))::bigint AS room
   FROM unnest(enum_range(NULL::job_type)) AS q (queue),
        LATERAL (SELECT coalesce(sum(sent), 0) AS sent

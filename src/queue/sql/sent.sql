@@ -1,3 +1,4 @@
+-- mailroom:sent
 -- How many recipients were sent to in the last 24 hours, by slots of ten minutes; slot 0 is the
 -- latest. All queues: the provider's limit is that of the account.
 -- Index: the primary key of tallies (queue, minute, writer).

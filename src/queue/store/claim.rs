@@ -25,7 +25,7 @@ pub struct Want<'a> {
     pub lease: &'a Arc<str>,
     /// How long the lease lasts.
     pub lease_for: Duration,
-    /// Actions that are held.
+    /// Kinds that are held, by their numbers.
     pub held: &'a [u16],
     /// How long their deliveries wait.
     pub held_for: Duration,
@@ -33,6 +33,8 @@ pub struct Want<'a> {
     pub daily: Option<u64>,
     /// Where to begin.
     pub levels: &'a Levels,
+    /// What can be carried: `csv`, `mail` or `events`.
+    pub carries: &'static str,
 }
 
 /// What a claim got.
@@ -86,6 +88,7 @@ impl Statements {
                 &count(want.look),
                 &want.levels.priorities,
                 &want.levels.floors,
+                &want.carries,
             ],
         )?;
         let mut claimed = Claimed::default();
@@ -95,8 +98,9 @@ impl Statements {
             claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
             let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
             let attempts: i32 = row.try_get(3)?;
-            let number: i16 = row.try_get(4)?;
-            let path: &str = row.try_get(5)?;
+            let number: Option<i16> = row.try_get(5)?;
+            let path: Option<&str> = row.try_get(7)?;
+            let path = path.unwrap_or_default();
             let last = claimed.claims.last().map(|claim| &claim.action.path);
             let path = last.filter(|last| ***last == *path).map_or_else(|| path.into(), Arc::clone);
             claimed.claims.push(Claim {
@@ -104,17 +108,17 @@ impl Statements {
                     delivery,
                     lease: Arc::clone(want.lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>(11)?.map(seconds),
+                    age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
                 },
                 action: Action {
-                    number: u16::try_from(number).unwrap_or(0),
+                    number: number.and_then(|number| u16::try_from(number).ok()).unwrap_or(0),
                     path,
-                    signs_code: row.try_get(6)?,
+                    signs_code: row.try_get(8)?,
                 },
-                email: row.try_get(7)?,
-                login: row.try_get(8)?,
-                secret: Zeroizing::new(row.try_get(9)?),
-                code: row.try_get(10)?,
+                email: row.try_get::<_, Option<String>>(11)?.unwrap_or_default(),
+                login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
+                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
+                code: row.try_get(14)?,
             });
         }
         Ok(claimed)

@@ -1,3 +1,4 @@
+-- mailroom:pause
 -- Pauses ($2) queue $1, for reason $3, or lets it go on. A second pause keeps the first moment, and
 -- the reason unless it has one.
 -- Gives whether it was paused before. Index: the primary key of jobs.

@@ -1,23 +1,24 @@
+-- mailroom:retry
 -- Lets failed deliveries of queue $1 be tried again, with all their attempts: those in $2, or all
--- (NULL) but those that a person gave up. $3: only those whose reason begins so (NULL: any). At
--- most $4. One whose token expired or was used stays as it is.
+-- (NULL) but those that a person gave up. $3: only those of which people read a text that begins so
+-- (NULL: any). At most $4. One whose time is over, or whose token was used, stays as it is.
 -- Index: deliveries_ended_idx, and the primary keys.
 WITH chosen AS MATERIALIZED (
-    SELECT d.token
+    SELECT d.id
       FROM deliveries d
-      JOIN tokens t ON t.id = d.token
+      LEFT JOIN tokens t USING (id)
      WHERE d.queue = $1::text::job_type AND d.state = 'failed'
-       AND CASE WHEN $2::bigint[] IS NOT NULL THEN d.token = ANY ($2)
-                ELSE $3::text IS NOT NULL OR coalesce(d.error, '') NOT LIKE 'dropped by %' END
+       AND CASE WHEN $2::bigint[] IS NOT NULL THEN d.id = ANY ($2)
+                ELSE $3::text IS NOT NULL OR d.cause IS DISTINCT FROM 'dropped' END
        AND ($3::text IS NULL OR starts_with(coalesce(d.error, ''), $3))
-       AND to_timestamp(t.expires_at) > now() AND t.consumed_at IS NULL
-     ORDER BY d.token
+       AND coalesce(least(d.expires_at, to_timestamp(t.expires_at)) > now(), true)
+       AND t.consumed_at IS NULL
+     ORDER BY d.id
      LIMIT $4::bigint
        FOR UPDATE OF d
 )
 UPDATE deliveries d
-   SET state = 'pending', attempts = 0, due_at = now(), settled_at = NULL,
-       error = 'before: ' || regexp_replace(d.error, '^(before: |dropped by [^;]*; before: )+', '')
+   SET state = 'pending', cause = NULL, attempts = 0, due_at = now(), settled_at = NULL
   FROM chosen
- WHERE d.token = chosen.token
-RETURNING d.token
+ WHERE d.id = chosen.id
+RETURNING d.id

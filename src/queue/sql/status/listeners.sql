@@ -1,3 +1,4 @@
+-- mailroom:listeners
 -- Who listens for queue $2: the connections that hold its shared advisory lock, whose first key
 -- is $1. Locks, names and roles may be read by everybody; addresses and times only by the same
 -- role and by pg_read_all_stats.

@@ -1,3 +1,4 @@
+-- mailroom:queue
 -- What is known of queue $1 as a whole; no row: there is no such queue.
 SELECT coalesce(last_seq, 0) AS last_seq, paused_at IS NOT NULL AS paused,
        coalesce(paused_reason, '') AS reason,

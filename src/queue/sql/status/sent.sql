@@ -1,3 +1,4 @@
+-- mailroom:sent_when
 -- How many deliveries of queue $1 were sent: ever, in the last day, and in each five minutes of
 -- the last hour, the earliest first. The minute that is under way counts as one.
 -- Index: the primary key of tallies (queue, minute, writer).

@@ -1,0 +1,607 @@
+-- One row for each mail, with its state; kinds of mail as data; any mail by one call. Moments beyond
+-- 2038, secrets and codes from a cryptographic source without an extension, activation tokens that
+-- survive ON CONFLICT and a suspension. The cursor jobs.last_seq decides nothing any more: ids are
+-- handed out in one order and commit in another.
+--
+-- FROM CURRENT pins the search path that is set here: the schema of the installation, then temporary
+-- objects last, so that a caller's own path or temporary table cannot take the place of a table of
+-- ours. Functions that write have the owner's rights: a role that may add an account, or call
+-- send_mail, needs no others.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+
+SET LOCAL client_min_messages = warning;
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
+-- No token may be added meanwhile.
+LOCK TABLE accounts, tokens IN ACCESS EXCLUSIVE MODE;
+
+DROP TRIGGER before_account_insert ON accounts;
+DROP TRIGGER after_token_inserted ON tokens;
+-- A column's type cannot change while a trigger's condition names it.
+DROP TRIGGER after_token_consumed ON tokens;
+DROP FUNCTION trg_before_account_insert();
+DROP FUNCTION trg_after_token_inserted();
+DROP FUNCTION trg_after_token_consumed();
+
+-- The primary keys begin with the same column, and find as much.
+DROP INDEX accounts_id_status_idx;
+DROP INDEX tokens_id_expires_consumed_action_idx;
+DROP INDEX jobs_last_seq_type_idx;
+
+ALTER TABLE accounts
+    ALTER COLUMN created_at        DROP DEFAULT,
+    ALTER COLUMN created_at        TYPE bigint,
+    ALTER COLUMN created_at        SET DEFAULT extract(epoch FROM now())::bigint,
+    ALTER COLUMN status_changed_at TYPE bigint,
+    ALTER COLUMN activated_at      TYPE bigint,
+    ALTER COLUMN suspended_at      TYPE bigint,
+    ALTER COLUMN unsuspended_at    TYPE bigint;
+
+-- A secret is 256 bits made of 366 random ones; a code is 60 random bits modulo 100000, whose
+-- bias is below one in 10^13.
+ALTER TABLE tokens
+    ALTER COLUMN secret      SET DEFAULT sha256(
+        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+    ),
+    ALTER COLUMN code        SET DEFAULT lpad(
+        (('x' || left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 15))::bit(60)::bigint
+            % 100000)::text,
+        5, '0'
+    ),
+    ALTER COLUMN expires_at  DROP DEFAULT,
+    ALTER COLUMN expires_at  TYPE bigint,
+    ALTER COLUMN expires_at  SET DEFAULT extract(epoch FROM now() + interval '15 minutes')::bigint,
+    ALTER COLUMN consumed_at TYPE bigint,
+    ALTER COLUMN created_at  DROP DEFAULT,
+    ALTER COLUMN created_at  TYPE bigint,
+    ALTER COLUMN created_at  SET DEFAULT extract(epoch FROM now())::bigint,
+    -- A token of an account has an action. One that send_mail makes has a kind, and names whom it is
+    -- about in the application's own words.
+    ALTER COLUMN action      DROP NOT NULL,
+    ALTER COLUMN account     DROP NOT NULL,
+    ADD COLUMN kind          text,
+    ADD COLUMN subject       text,
+    ADD CONSTRAINT tokens_kind_check
+        CHECK (action IS NULL AND account IS NULL AND kind IS NOT NULL
+            OR action IS NOT NULL AND account IS NOT NULL AND kind IS NULL AND subject IS NULL),
+    -- Up to the year 9999: milliseconds by mistake, or a number that is no timestamp, end here
+    -- and not in a claim.
+    ADD CONSTRAINT tokens_expires_at_check
+        CHECK (expires_at BETWEEN -2147483648 AND 253402300799);
+
+CREATE INDEX tokens_subject_idx ON tokens (subject) WHERE subject IS NOT NULL;
+
+-- Nothing is claimed while paused_at is set.
+ALTER TABLE jobs
+    ADD COLUMN paused_at     timestamptz,
+    ADD COLUMN paused_reason text,
+    ADD CONSTRAINT jobs_paused_check CHECK (paused_at IS NOT NULL OR paused_reason IS NULL);
+
+-- A new kind of mail is a row here, and a template.
+CREATE TABLE kinds (
+    kind           text             PRIMARY KEY CHECK (kind ~ '^[a-z0-9][a-z0-9_.-]{0,63}$'),
+    -- On the wire of CSV; a kind without one does not fit it.
+    number         smallint         UNIQUE CHECK (number > 0),
+    -- The provider's name of the template; NULL: that of the kind.
+    template       text             CHECK (template ~ '^[A-Za-z0-9_-]{1,64}$'),
+    -- Signed before the secret; NULL: a mail of this kind carries no token.
+    path           text             CHECK (path <> ''),
+    signs_code     boolean          NOT NULL DEFAULT false,
+    -- How long a token lives that send_mail makes.
+    lifetime       interval         NOT NULL DEFAULT '15 minutes'
+        CHECK (lifetime BETWEEN interval '1 second' AND interval '10 years'),
+    -- The statuses an account may have to be sent this.
+    account_status account_status[] CHECK (cardinality(account_status) > 0),
+    -- The lowest goes first.
+    priority       smallint         NOT NULL DEFAULT 50,
+    queue          job_type         NOT NULL DEFAULT 'mailroom',
+    -- In place of MAILROOM_SES_SOURCE.
+    sender         text             CHECK (sender <> ''),
+    reply_to       text             CHECK (reply_to <> ''),
+    -- To one address: so long between two mails, and so many in an hour.
+    cooldown       interval         CHECK (cooldown BETWEEN interval '1 second' AND interval '1 day'),
+    hourly         integer          CHECK (hourly > 0)
+);
+
+INSERT INTO kinds
+    (kind, number, template, path, signs_code, account_status, priority, cooldown, hourly)
+VALUES
+    ('activation',        1, 'activationv1',       '/activate', false, '{provisioned}', 20, NULL, NULL),
+    ('password_recovery', 2, 'passwordrecoveryv1', '/recover',  true,  '{active}',      10, '30 s', 5);
+
+CREATE TYPE delivery_state AS ENUM
+    ('pending', 'leased', 'sent', 'failed', 'expired', 'superseded');
+
+-- Why a delivery waits, or how it ended.
+CREATE TYPE delivery_cause AS ENUM (
+    'throttled', 'away', 'gateway', 'unknown', 'fault', 'busy', 'rejected',
+    'account', 'credentials', 'quota', 'sender', 'setup', 'template', 'output',
+    'unsigned', 'ineligible', 'expired', 'dropped', 'superseded', 'limited', 'format', 'stopped'
+);
+
+-- A delivery of a token has the token's id, any other one the next of the same sequence. Rows change
+-- often and the table stays small: a vacuum after so many changes, not after a share of the table.
+CREATE TABLE deliveries (
+    id          bigint         PRIMARY KEY DEFAULT nextval('tokens_id_seq'),
+    queue       job_type       NOT NULL DEFAULT 'mailroom',
+    kind        text           NOT NULL,
+    priority    smallint       NOT NULL DEFAULT 50,
+    state       delivery_state NOT NULL DEFAULT 'pending',
+    cause       delivery_cause,
+    attempts    integer        NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- pending: not before this moment; leased: the lease runs out then.
+    due_at      timestamptz    NOT NULL DEFAULT now() CHECK (isfinite(due_at)),
+    -- Not sent after this moment, nor after its token has expired.
+    expires_at  timestamptz    CHECK (isfinite(expires_at)),
+    created_at  timestamptz    NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
+    settled_at  timestamptz,
+    -- Names the claim that holds the row.
+    lease       text,
+    provider_id text,
+    -- What was said, for people.
+    error       text,
+    -- NULL: the address of the token's account, or nobody: an event.
+    recipient   text,
+    locale      text,
+    reply_to    text,
+    data        jsonb,
+    -- The same key in a queue is the same delivery.
+    key         text,
+    -- The address in lower case, where its kind limits how many mails one may get.
+    limit_key   text,
+    CONSTRAINT deliveries_leased_check CHECK ((state = 'leased') = (lease IS NOT NULL)),
+    CONSTRAINT deliveries_settled_check
+        CHECK ((state IN ('pending', 'leased')) = (settled_at IS NULL))
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0,
+    autovacuum_vacuum_insert_threshold = 10000,
+    autovacuum_analyze_scale_factor = 0,
+    autovacuum_analyze_threshold = 1000
+);
+
+-- What may be claimed, in the order of claims.
+CREATE INDEX deliveries_claim_idx ON deliveries (queue, priority, due_at, id)
+    WHERE state = 'pending';
+-- Leases that run out.
+CREATE INDEX deliveries_lease_idx ON deliveries (queue, due_at)
+    WHERE state = 'leased';
+-- What may be pruned.
+CREATE INDEX deliveries_settled_idx ON deliveries (queue, settled_at)
+    WHERE state NOT IN ('pending', 'leased');
+-- What was not sent: counted, and listed from the latest.
+CREATE INDEX deliveries_ended_idx ON deliveries (queue, state, settled_at)
+    WHERE state IN ('failed', 'expired', 'superseded');
+CREATE UNIQUE INDEX deliveries_key_idx ON deliveries (queue, key)
+    WHERE key IS NOT NULL;
+CREATE INDEX deliveries_limit_idx ON deliveries (limit_key, kind)
+    WHERE limit_key IS NOT NULL;
+
+-- How many deliveries were sent in each minute; the minute '-infinity' holds all earlier ones.
+-- Each writer has rows of its own, so that collectors do not wait for each other. Sent rows are
+-- too many to count, and are removed some day, or at once.
+CREATE TABLE tallies (
+    queue  job_type    NOT NULL,
+    minute timestamptz NOT NULL,
+    writer smallint    NOT NULL,
+    sent   bigint      NOT NULL,
+    PRIMARY KEY (queue, minute, writer)
+);
+
+-- What an application may see of a mail.
+CREATE VIEW mails AS
+SELECT d.id, d.kind, coalesce(d.recipient, a.email) AS recipient, t.subject, d.locale, d.key,
+    d.state, d.cause, d.attempts, d.created_at, d.due_at, d.expires_at, d.settled_at, d.provider_id
+FROM deliveries d
+LEFT JOIN tokens t USING (id)
+LEFT JOIN accounts a ON a.id = t.account;
+
+-- Tokens beyond the cursor were not handed out yet.
+INSERT INTO deliveries (id, kind, priority, state, cause, error, settled_at)
+SELECT
+    t.id, t.action::text, coalesce(k.priority, 50),
+    CASE WHEN past.use IS NULL THEN 'pending' ELSE 'expired' END::delivery_state,
+    CASE WHEN past.use IS NOT NULL THEN 'expired' END::delivery_cause,
+    past.use,
+    CASE WHEN past.use IS NOT NULL THEN now() END
+FROM tokens t
+LEFT JOIN kinds k ON k.kind = t.action::text
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN t.consumed_at IS NOT NULL THEN 'its token was used'
+        WHEN t.expires_at <= extract(epoch FROM now()) THEN 'its token expired'
+    END AS use
+) past
+WHERE t.id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
+ORDER BY t.id;
+
+-- Wakes whoever listens. A notification says nothing: it may be lost or forged, and one stands for
+-- any number of rows. Its channel is ALTER DATABASE … SET mailroom.channel = '…', cut as LISTEN cuts
+-- a name.
+CREATE FUNCTION notify_mailroom() RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify(
+        coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name::text,
+        ''
+    )
+$$;
+
+-- Which of 1024 locks those take who send to an address of a limited kind: so few that a transaction
+-- may hold all of them.
+CREATE FUNCTION limit_lock(address text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT hashtext(address) & 1023
+$$;
+
+-- From when on one more mail of a limited kind may go to an address. What waits for the same address
+-- is superseded by it, and its link is dead: people get the one that works. Others who ask for the
+-- same address wait until this transaction ends.
+CREATE FUNCTION limit_mail(k kinds, address text) RETURNS timestamptz
+    LANGUAGE plpgsql SET search_path FROM CURRENT
+AS $$
+DECLARE
+    free timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1835100525, limit_lock(address));
+    WITH superseded AS (
+        UPDATE deliveries
+        SET state = 'superseded', cause = 'superseded', error = 'a newer one took its place',
+            settled_at = now()
+        WHERE limit_key = address AND kind = k.kind AND state = 'pending'
+        RETURNING id
+    )
+    UPDATE tokens
+    SET expires_at = extract(epoch FROM now())::bigint
+    WHERE id IN (SELECT id FROM superseded) AND expires_at > extract(epoch FROM now());
+
+    SELECT greatest(
+        max(gone_at) + k.cooldown,
+        (array_agg(gone_at ORDER BY gone_at DESC))[k.hourly] + interval '1 hour'
+    )
+    INTO free
+    FROM (
+        SELECT coalesce(settled_at, now()) AS gone_at
+        FROM deliveries
+        WHERE limit_key = address AND kind = k.kind AND state IN ('leased', 'sent')
+        ORDER BY gone_at DESC
+        LIMIT coalesce(k.hourly, 1)
+    ) gone;
+    RETURN greatest(free, now());
+END;
+$$;
+
+-- After the insert and once a statement: a row that ON CONFLICT skipped gets no token.
+CREATE FUNCTION trg_after_account_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+BEGIN
+    INSERT INTO tokens (account, action)
+    SELECT id, 'activation' FROM inserted WHERE status = 'provisioned' ORDER BY id;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_account_insert
+    AFTER INSERT ON accounts
+    REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION trg_after_account_insert();
+
+CREATE OR REPLACE FUNCTION trg_before_account_status_change() RETURNS trigger
+    LANGUAGE plpgsql SET search_path FROM CURRENT
+AS $$
+DECLARE
+    moment bigint := extract(epoch FROM now());
+BEGIN
+    IF NEW.status = OLD.status THEN
+        RETURN NEW;
+    END IF;
+    NEW.status_changed_at := moment;
+    IF OLD.status = 'suspended' THEN
+        NEW.suspended_at := NULL;
+        NEW.unsuspended_at := moment;
+        IF OLD.activated_at IS NULL THEN
+            NEW.status := 'provisioned';
+        END IF;
+    ELSIF NEW.status = 'active' THEN
+        NEW.activated_at := moment;
+    END IF;
+    IF NEW.status = 'suspended' THEN
+        NEW.suspended_at := moment;
+        NEW.unsuspended_at := NULL;
+    END IF;
+    RETURN NEW;
+END;
+$$;
+
+-- What waited for this status is served now. All pending rows are written, also those that are due:
+-- a claim that still sees the old status may be about to put them off. Whoever was suspended before
+-- activating would otherwise be left with a dead link.
+CREATE FUNCTION trg_after_account_status_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+BEGIN
+    UPDATE deliveries d
+    SET due_at = now(), cause = NULL
+    FROM tokens t
+    JOIN kinds k ON k.kind = t.action::text
+    WHERE t.account = NEW.id AND d.id = t.id AND d.state = 'pending'
+        AND d.cause IS DISTINCT FROM 'limited' AND NEW.status = ANY (k.account_status);
+    IF FOUND THEN
+        PERFORM notify_mailroom();
+    END IF;
+    IF OLD.status = 'suspended' AND NEW.status = 'provisioned' AND NOT EXISTS (
+        SELECT FROM tokens
+        WHERE account = NEW.id AND action = 'activation' AND consumed_at IS NULL
+            AND expires_at > extract(epoch FROM now())
+    ) THEN
+        INSERT INTO tokens (account, action) VALUES (NEW.id, 'activation');
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_account_status_change
+    AFTER UPDATE OF status ON accounts
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
+    EXECUTE FUNCTION trg_after_account_status_change();
+
+-- Using a token makes the others of its kind void that the same person has, and an activation token
+-- activates its account.
+CREATE FUNCTION trg_after_token_consumed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+DECLARE
+    moment bigint := extract(epoch FROM now());
+BEGIN
+    IF NEW.account IS NOT NULL THEN
+        UPDATE tokens
+        SET expires_at = moment
+        WHERE account = NEW.account AND action = NEW.action AND id <> NEW.id
+            AND consumed_at IS NULL AND expires_at > moment;
+    ELSE
+        UPDATE tokens
+        SET expires_at = moment
+        WHERE subject = NEW.subject AND kind = NEW.kind AND id <> NEW.id
+            AND consumed_at IS NULL AND expires_at > moment;
+    END IF;
+    IF NEW.action = 'activation' THEN
+        UPDATE accounts SET status = 'active' WHERE id = NEW.account AND status = 'provisioned';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_token_consumed
+    AFTER UPDATE OF consumed_at ON tokens
+    FOR EACH ROW WHEN (OLD.consumed_at IS NULL AND NEW.consumed_at IS NOT NULL)
+    EXECUTE FUNCTION trg_after_token_consumed();
+
+-- One delivery a token, and one notification a statement. What send_mail makes has its delivery
+-- from there.
+CREATE FUNCTION trg_after_token_inserted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+DECLARE
+    made boolean;
+    one record;
+    due timestamptz;
+BEGIN
+    INSERT INTO deliveries (id, queue, kind, priority)
+    SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
+    FROM inserted i
+    LEFT JOIN kinds k ON k.kind = i.action::text
+    WHERE i.action IS NOT NULL AND k.cooldown IS NULL AND k.hourly IS NULL
+    ORDER BY i.id;
+    made := FOUND;
+    FOR one IN
+        SELECT i.id, k AS kind, lower(a.email) AS address
+        FROM inserted i
+        JOIN kinds k ON k.kind = i.action::text
+        LEFT JOIN accounts a ON a.id = i.account
+        WHERE k.cooldown IS NOT NULL OR k.hourly IS NOT NULL
+        ORDER BY limit_lock(lower(a.email)), i.id
+    LOOP
+        -- The account may come later in the same transaction.
+        due := CASE WHEN one.address IS NULL THEN now() ELSE limit_mail(one.kind, one.address) END;
+        INSERT INTO deliveries (id, queue, kind, priority, due_at, cause, limit_key)
+        VALUES (
+            one.id, (one.kind).queue, (one.kind).kind, (one.kind).priority, due,
+            CASE WHEN due > now() THEN 'limited'::delivery_cause END, one.address
+        );
+        made := true;
+    END LOOP;
+    IF made THEN
+        PERFORM notify_mailroom();
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_token_inserted
+    AFTER INSERT ON tokens
+    REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION trg_after_token_inserted();
+
+-- A delivery goes with its token.
+CREATE FUNCTION trg_after_token_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+BEGIN
+    DELETE FROM deliveries d USING deleted WHERE d.id = deleted.id;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_token_deleted
+    AFTER DELETE ON tokens
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION trg_after_token_deleted();
+
+-- What waits for a row of kinds is served when that comes, not when it is looked at next. All pending
+-- rows of the kind are written, also those that are due: a claim that does not see the new row yet may
+-- be about to put them off.
+CREATE FUNCTION trg_after_kind_fits() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+BEGIN
+    UPDATE deliveries
+    SET due_at = now(), cause = NULL
+    WHERE kind = NEW.kind AND state = 'pending' AND cause IS DISTINCT FROM 'limited'
+        AND (due_at <= now() OR cause IS NOT NULL);
+    IF FOUND THEN
+        PERFORM notify_mailroom();
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_kind_inserted
+    AFTER INSERT ON kinds
+    FOR EACH ROW EXECUTE FUNCTION trg_after_kind_fits();
+
+CREATE TRIGGER after_kind_fits
+    AFTER UPDATE OF account_status ON kinds
+    FOR EACH ROW WHEN (OLD.account_status IS DISTINCT FROM NEW.account_status)
+    EXECUTE FUNCTION trg_after_kind_fits();
+
+-- What is wrong with an address, if anything is; the program looks closer.
+CREATE FUNCTION check_address(name text, address text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF address !~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$' OR octet_length(address) > 320 THEN
+        RAISE EXCEPTION '% is not an address', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It must be local@domain, without line feeds, of at most 320 bytes.';
+    END IF;
+END;
+$$;
+
+-- One mail of a kind, in the caller's transaction: it goes if and only if that commits. Gives the
+-- delivery's id. recipient NULL: an event for those who read `collect`. A key that is there already
+-- gives the id of the delivery that has it. subject: whom the token is about, in the application's
+-- words.
+CREATE FUNCTION send_mail(
+    kind       text,
+    recipient  text,
+    data       jsonb       DEFAULT NULL,
+    locale     text        DEFAULT NULL,
+    key        text        DEFAULT NULL,
+    not_before timestamptz DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL,
+    subject    text        DEFAULT NULL,
+    reply_to   text        DEFAULT NULL
+) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+#variable_conflict use_variable
+DECLARE
+    k       kinds;
+    wrong   text;
+    mail    bigint;
+    due     timestamptz := coalesce(not_before, now());
+    limited text;
+BEGIN
+    SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
+    IF k.kind IS NULL THEN
+        RAISE EXCEPTION 'there is no kind of mail %', coalesce(quote_literal(kind), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'A kind is a row of the table kinds.';
+    END IF;
+    PERFORM check_address('recipient', recipient), check_address('reply_to', reply_to);
+    wrong := CASE
+        WHEN jsonb_typeof(data) <> 'object' THEN
+            'data must be a JSON object, but is of type ' || jsonb_typeof(data)
+        WHEN octet_length(data::text) > 65536 THEN
+            format('data has %s bytes, and may have 65536', octet_length(data::text))
+        WHEN data ?| '{login,secret,code}' THEN
+            'data must not have the names login, secret and code: mailroom fills them'
+        WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
+            'locale must be a language tag, such as de or pt-BR'
+        WHEN key = '' OR length(key) > 200 THEN
+            'key must have 1 to 200 characters'
+        WHEN subject = '' OR length(subject) > 200 THEN
+            'subject must have 1 to 200 characters'
+        WHEN subject IS NOT NULL AND k.path IS NULL THEN
+            format('the kind %s has no token, so it has no subject', k.kind)
+        WHEN recipient IS NULL AND k.path IS NOT NULL THEN
+            format('the kind %s has a token, so it needs a recipient', k.kind)
+        WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
+            'not_before and expires_at must be moments, not infinity'
+        WHEN not_before < now() - interval '1 minute' THEN
+            'not_before is in the past'
+        WHEN expires_at <= due THEN
+            'expires_at is not after the moment from which the mail may go'
+    END;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
+        limited := lower(recipient);
+        PERFORM pg_advisory_xact_lock(1835100525, limit_lock(limited));
+    END IF;
+    IF key IS NOT NULL THEN
+        SELECT d.id INTO mail FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
+        IF FOUND THEN
+            RETURN mail;
+        END IF;
+    END IF;
+    IF limited IS NOT NULL THEN
+        due := greatest(due, limit_mail(k, limited));
+    END IF;
+    INSERT INTO deliveries AS d (
+        queue, kind, priority, due_at, cause, expires_at, recipient, locale, reply_to, data, key,
+        limit_key
+    ) VALUES (
+        k.queue, k.kind, k.priority, due,
+        CASE WHEN due > coalesce(not_before, now()) THEN 'limited'::delivery_cause END,
+        expires_at, recipient, locale, coalesce(reply_to, k.reply_to), data, key, limited
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING d.id INTO mail;
+    IF NOT FOUND THEN
+        -- Somebody else had the same key at the same time, and has committed.
+        SELECT d.id INTO STRICT mail
+        FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
+        RETURN mail;
+    END IF;
+    IF k.path IS NOT NULL THEN
+        INSERT INTO tokens (id, kind, subject, expires_at)
+        VALUES (
+            mail, k.kind, subject,
+            extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
+        );
+    END IF;
+    PERFORM notify_mailroom();
+    RETURN mail;
+END;
+$$;
+
+-- Firing a trigger needs no right on its function; making another trigger of it does.
+REVOKE ALL ON FUNCTION
+    limit_lock(text), limit_mail(kinds, text), trg_after_account_insert(), trg_after_account_status_change(),
+    trg_after_token_consumed(), trg_after_token_inserted(), trg_after_token_deleted(),
+    trg_after_kind_fits(),
+    send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text)
+    FROM PUBLIC;
+
+-- A superuser may migrate what belongs to another role: what is new is to belong to it too.
+DO $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'tokens'::regclass);
+    one   text;
+BEGIN
+    IF owner = current_user OR current_setting('is_superuser') <> 'on' THEN
+        RETURN;
+    END IF;
+    FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
+        TYPE delivery_state, TYPE delivery_cause, FUNCTION notify_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
+        FUNCTION check_address, FUNCTION send_mail, FUNCTION trg_after_account_insert,
+        FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
+        FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,
+        FUNCTION trg_after_kind_fits}'::text[]
+    LOOP
+        EXECUTE format('ALTER %s OWNER TO %I', one, owner);
+    END LOOP;
+END;
+$$;
+
+COMMIT;
