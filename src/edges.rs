@@ -12,3 +12,4 @@ pub mod signal;
 pub mod smtp;
 pub mod stop;
 pub mod systemd;
+pub mod tls;

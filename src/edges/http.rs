@@ -11,27 +11,27 @@
 mod proxy;
 mod socket;
 
-use crate::edges::http::proxy::Proxies;
+use crate::edges::net::Watch;
 use crate::edges::stop::Stop;
-use socket::{Dial, Later, Marker, Watch};
+use crate::edges::tls::certificates;
+use proxy::Proxies;
+use socket::{BUFFER, CONNECT, Call, Dial, Later, Marker};
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Request, StatusCode, Uri};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
-use ureq::{Agent, Error, Proxy};
+use ureq::{Agent, AsSendBody, Error};
 
-/// Resolving, connecting and the TLS handshake.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Sending the head or the body of a request.
 const SEND: Duration = Duration::from_secs(10);
 /// Waiting for the head of the reply.
 const ANSWER: Duration = Duration::from_secs(20);
 /// All of it, the reply's body included.
 pub const WHOLE: Duration = Duration::from_secs(30);
-/// Each way; ureq's default is 128 KiB.
-const BUFFER: usize = 16 * 1024;
 /// The longest body that is read.
 const BODY_LIMIT: u64 = 1024 * 1024;
 /// Each step of a call to a neighbour, such as the metadata service of a machine.
@@ -90,11 +90,10 @@ pub fn base(text: &str) -> Option<&str> {
 /// Makes requests, one at a time; connections are kept and used again. Clones share them.
 #[derive(Clone)]
 pub struct Http {
-    direct: Agent,
-    https: Option<Agent>,
-    http: Option<Agent>,
+    agent: Agent,
     proxies: Proxies,
-    watch: Arc<Watch>,
+    watch: Watch,
+    call: Arc<Call>,
 }
 
 impl Http {
@@ -107,19 +106,17 @@ impl Http {
     pub fn new(variables: &dyn Fn(&str) -> Option<String>, stop: Stop) -> Result<Http, String> {
         let proxies = Proxies::read(variables)?;
         let roots = match variables("AWS_CA_BUNDLE").filter(|path| !path.trim().is_empty()) {
-            Some(path) => bundle(&path).map_err(|e| format!("AWS_CA_BUNDLE: {path}: {e}"))?,
+            Some(path) => {
+                let bundle = certificates(Path::new(&path));
+                let bundle = bundle.map_err(|why| format!("AWS_CA_BUNDLE: {path}: {why}"))?;
+                bundle.iter().map(|one| Certificate::from_der(one).to_owned()).into()
+            }
             None => RootCerts::WebPki,
         };
-        let watch = Arc::new(Watch::new(stop));
-        let through = |scheme| match proxies.any(scheme) {
-            // The text may hold a password: it is not shown.
-            Some(url) => Proxy::new(url)
-                .map(|proxy| Some(agent(Some(proxy), &roots, &watch)))
-                .map_err(|_| format!("the proxy for {scheme} is not a URL that can be used")),
-            None => Ok(None),
-        };
-        let (https, http) = (through("https")?, through("http")?);
-        Ok(Http { direct: agent(None, &roots, &watch), https, http, proxies, watch })
+        let watch = Watch::new(stop, Instant::now);
+        let call = Arc::default();
+        let agent = agent(roots, watch.clone(), Arc::clone(&call));
+        Ok(Http { agent, proxies, watch, call })
     }
 
     /// Sends a request with exactly this body and reads the reply. Redirects are not followed and
@@ -130,14 +127,13 @@ impl Http {
     pub fn call(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();
-        let agent = match (self.proxies.of(uri.scheme_str().unwrap_or_default(), host), uri) {
-            (None, _) => &self.direct,
-            (Some(_), uri) if uri.scheme_str() == Some("https") => {
-                self.https.as_ref().unwrap_or(&self.direct)
+        match self.proxies.of(uri.scheme_str().unwrap_or_default(), host) {
+            None => self.run(request, false, BODY_LIMIT),
+            Some(proxy) => {
+                let request = self.agent.configure_request(request);
+                self.run(request.proxy(Some(proxy.clone())).build(), true, BODY_LIMIT)
             }
-            (Some(_), _) => self.http.as_ref().unwrap_or(&self.direct),
-        };
-        self.run(agent, request, BODY_LIMIT)
+        }
     }
 
     /// As [`Http::call`], for a neighbour: never through a proxy, within a second for each step,
@@ -147,7 +143,7 @@ impl Http {
     /// A [`Fault`] if no whole reply came.
     pub fn near(&self, request: Request<Vec<u8>>) -> Result<Reply, Fault> {
         let request = self
-            .direct
+            .agent
             .configure_request(request)
             .timeout_global(Some(2 * NEAR))
             .timeout_connect(Some(NEAR))
@@ -156,18 +152,25 @@ impl Http {
             .timeout_recv_response(Some(NEAR))
             .timeout_recv_body(Some(NEAR))
             .build();
-        self.run(&self.direct, request, NEAR_LIMIT)
+        self.run(request, false, NEAR_LIMIT)
     }
 
-    fn run(&self, agent: &Agent, request: Request<Vec<u8>>, limit: u64) -> Result<Reply, Fault> {
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        proxied: bool,
+        limit: u64,
+    ) -> Result<Reply, Fault> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let fault = |error: &Error, partial| Fault {
-            sent: self.watch.sent(),
-            why: format!("{host}: {}", told(error)),
+            sent: self.call.sent.load(Ordering::Relaxed),
+            why: format!("{host}: {}", words(error)),
             partial,
         };
-        self.watch.begin().map_err(|error| fault(&error, None))?;
-        let (head, mut body) = match agent.run(request) {
+        self.call.sent.store(false, Ordering::Relaxed);
+        self.call.proxied.store(proxied, Ordering::Relaxed);
+        self.watch.begin().map_err(|error| fault(&Error::Io(error), None))?;
+        let (head, mut body) = match self.agent.run(request) {
             Ok(response) => response.into_parts(),
             Err(error) => return Err(fault(&error, None)),
         };
@@ -181,7 +184,7 @@ impl Http {
 }
 
 /// An error in words, without the name of its kind in front.
-fn told(error: &Error) -> String {
+fn words(error: &Error) -> String {
     match error {
         Error::Io(error) => error.to_string(),
         Error::Timeout(phase) => format!("timed out ({phase})"),
@@ -190,26 +193,11 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// The authorities in a PEM file.
-fn bundle(path: &str) -> Result<RootCerts, String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&text) {
-        if let PemItem::Certificate(one) = item.map_err(|error| error.to_string())? {
-            certificates.push(one);
-        }
-    }
-    if certificates.is_empty() {
-        return Err("no certificate in it; PEM is expected".to_owned());
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
-}
-
-fn agent(proxy: Option<Proxy>, roots: &RootCerts, watch: &Arc<Watch>) -> Agent {
-    let marker = Marker { watch: Arc::clone(watch), proxied: proxy.is_some() };
+fn agent(roots: RootCerts, watch: Watch, call: Arc<Call>) -> Agent {
     let config = Agent::config_builder()
-        .proxy(proxy)
-        .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
+        // Not as ureq reads the environment.
+        .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -228,8 +216,8 @@ fn agent(proxy: Option<Proxy>, roots: &RootCerts, watch: &Arc<Watch>) -> Agent {
         .build();
     let connector =
         ().chain(ConnectProxyConnector::default())
-            .chain(Dial(Arc::clone(watch)))
+            .chain(Dial(watch))
             .chain(RustlsConnector::default())
-            .chain(marker);
+            .chain(Marker(call));
     Agent::with_parts(config, connector, Later)
 }

@@ -6,10 +6,10 @@
 use crate::edges::stop::{GRACE, SLICE, Stop};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The shortest wait that the system takes for one.
@@ -49,7 +49,7 @@ impl Watch {
     /// # Errors
     /// `ConnectionAborted`: the grace is over, nothing may begin any more.
     pub fn begin(&self) -> io::Result<()> {
-        self.seen().clear = self.now();
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear = self.now();
         self.slice(None).map(drop)
     }
 
@@ -58,7 +58,8 @@ impl Watch {
     ///
     /// # Errors
     /// `TimedOut`: the time is over. `ConnectionAborted`: the grace after a request to stop is.
-    pub fn slice(&self, until: Option<Instant>) -> io::Result<Duration> {
+    /// Both have a text, which the system's own errors of these kinds do not have.
+    fn slice(&self, until: Option<Instant>) -> io::Result<Duration> {
         let now = self.now();
         let mut slice = SLICE;
         if let Some(until) = until {
@@ -68,7 +69,7 @@ impl Watch {
             }
             slice = slice.min(left);
         }
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.stop.requested() {
             seen.clear = now;
         } else {
@@ -84,29 +85,12 @@ impl Watch {
         Ok(slice.max(SHORTEST))
     }
 
-    /// Does `step` again as long as its slice of time ends before it is done. `step` is given the
-    /// slice, to set it as the time limit of its reads and writes.
+    /// Connects to the first of the addresses that answers, until `until`, which is also when what
+    /// follows must be done.
     ///
     /// # Errors
-    /// Those of [`Watch::slice`], and those of `step`, which are neither of the two.
-    pub fn wait<T>(
-        &self,
-        until: Option<Instant>,
-        mut step: impl FnMut(Duration) -> io::Result<T>,
-    ) -> io::Result<T> {
-        loop {
-            match step(self.slice(until)?) {
-                Err(error) if sliced(&error) => {}
-                done => return done,
-            }
-        }
-    }
-
-    /// Connects to the first of the addresses that answers, until `until`.
-    ///
-    /// # Errors
-    /// Those of [`Watch::slice`], or what the last address said.
-    pub fn connect(&self, addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
+    /// `TimedOut` or `ConnectionAborted`, as for every wait, or what the last address said.
+    pub fn connect(&self, addresses: &[SocketAddr], until: Instant) -> io::Result<Wire> {
         let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for (index, address) in addresses.iter().enumerate() {
             // Also fails when it is too late.
@@ -117,29 +101,79 @@ impl Watch {
             match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    return Ok(stream);
+                    let (watch, limit) = (self.clone(), None);
+                    return Ok(Wire { stream, watch, until: Some(until), limit });
                 }
                 Err(error) => failed = error,
             }
         }
         Err(failed)
     }
+}
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+/// A TCP connection. Its reads and writes fail with `TimedOut` when their time is over, and with
+/// `ConnectionAborted` when the grace after a request to stop is.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TcpStream,
+    watch: Watch,
+    /// When what is under way must be done; `None`: it has no end of its own.
+    pub until: Option<Instant>,
+    /// The time limit that the socket has, so that it is not set again.
+    limit: Option<Duration>,
+}
+
+impl Wire {
+    /// Something begins, which may take so long.
+    ///
+    /// # Errors
+    /// Nothing may begin any more.
+    pub fn begin(&mut self, time: Duration) -> io::Result<()> {
+        self.until = Some(self.watch.now() + time);
+        self.watch.begin()
+    }
+
+    /// Whether a connection with nothing under way can be used again: there is nothing to read
+    /// then, so bytes or an end mean that it cannot.
+    pub fn is_idle(&self) -> bool {
+        let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(self.stream.as_raw_fd(), &mut [0], look) == Err(Errno::EAGAIN)
+    }
+
+    /// Does `step` again as long as its slice of time ends before it is done.
+    fn wait<T>(&mut self, mut step: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            let slice = Some(self.watch.slice(self.until)?);
+            if self.limit != slice {
+                self.stream.set_read_timeout(slice)?;
+                self.stream.set_write_timeout(slice)?;
+                self.limit = slice;
+            }
+            match step(&self.stream) {
+                Err(error) if is_slice(&error) => {}
+                done => return done,
+            }
+        }
     }
 }
 
-/// Whether an operation ended because its slice of time did, or by a signal. An error with a text
-/// is not the system's: TLS may wrap its own in these kinds.
-fn sliced(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-        && error.get_ref().is_none()
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(|mut stream| stream.read(buffer))
+    }
 }
 
-/// Whether a connection with nothing under way can be used again: there is nothing to read then,
-/// so bytes or an end mean that it cannot.
-pub fn is_idle(stream: &TcpStream) -> bool {
-    let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    recv(stream.as_raw_fd(), &mut [0], look) == Err(Errno::EAGAIN)
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(|mut stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether an operation ended because its slice of time did, or by a signal.
+fn is_slice(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -16,6 +16,7 @@ pub use crate::edges::smtp::server::{Encryption, Server};
 use crate::edges::smtp::session::Fault;
 use crate::edges::smtp::session::Session;
 use crate::edges::stop::Stop;
+use crate::edges::tls::client;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
@@ -24,9 +25,7 @@ use crate::send::calls::for_the_rest;
 use crate::send::{BUDGET, Budget, WORST, ready, report, scrub};
 use lettre::Address;
 use mail::{Sender, Template};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -211,30 +210,7 @@ fn scrubbed(fault: Fault, message: &Message) -> Fault {
     }
 }
 
-/// Whom we trust: Mozilla's authorities, which are built in, or those of a PEM file.
+/// Whom we trust.
 fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let problem = |why: &dyn std::fmt::Display| {
-                format!("MAILROOM_SMTP_URL: ca={} cannot be used: {why}", path.display())
-            };
-            let text = std::fs::read(path).map_err(|error| problem(&error))?;
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|error| problem(&error))?;
-                roots.add(certificate).map_err(|error| problem(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(problem(&"no certificate in it; PEM is expected"));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be used: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    client(ca).map_err(|why| format!("MAILROOM_SMTP_URL: {why}"))
 }

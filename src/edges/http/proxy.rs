@@ -3,19 +3,14 @@
 //! In scope: HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY. Out of scope: speaking to a proxy.
 //! <https://everything.curl.dev/usingcurl/proxies/env.html>
 
-/// The proxies of a process.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Proxies {
-    https: Option<String>,
-    http: Option<String>,
-    exempt: Vec<String>,
-}
+use ureq::Proxy;
 
-impl std::fmt::Debug for Proxies {
-    /// Shows no address: it may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxies").field("exempt", &self.exempt).finish_non_exhaustive()
-    }
+/// The proxies of a process. Their addresses may hold passwords: they are not shown.
+#[derive(Clone)]
+pub(crate) struct Proxies {
+    https: Option<Proxy>,
+    http: Option<Proxy>,
+    exempt: Vec<String>,
 }
 
 impl Proxies {
@@ -24,42 +19,35 @@ impl Proxies {
     ///
     /// # Errors
     /// Names a variable whose value is no proxy that is supported; never shows the value.
-    pub fn read(variables: &dyn Fn(&str) -> Option<String>) -> Result<Proxies, String> {
-        let first = |names: &[&str]| -> Result<Option<String>, String> {
-            for name in names {
-                let value = variables(name).unwrap_or_default();
-                if !value.trim().is_empty() {
-                    return address(value.trim()).map(Some).map_err(|e| format!("{name} {e}"));
-                }
-            }
-            Ok(None)
+    pub(crate) fn read(variables: &dyn Fn(&str) -> Option<String>) -> Result<Proxies, String> {
+        let value = |name: &str| variables(name).filter(|value| !value.trim().is_empty());
+        let first = |names: &[&str]| match names.iter().find_map(|name| Some((name, value(name)?)))
+        {
+            None => Ok(None),
+            Some((name, text)) => match proxy(text.trim()) {
+                Ok(proxy) => Ok(Some(proxy)),
+                Err(why) => Err(format!("{name} {why}")),
+            },
         };
-        let exempt = ["no_proxy", "NO_PROXY"]
-            .iter()
-            .filter_map(|name| variables(name))
-            .find(|value| !value.trim().is_empty())
-            .unwrap_or_default();
+        let exempt = value("no_proxy").or_else(|| value("NO_PROXY")).unwrap_or_default();
+        let domain = |entry: &str| {
+            bare(entry.strip_prefix('*').filter(|rest| !rest.is_empty()).unwrap_or(entry))
+        };
         Ok(Proxies {
             https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
             http: first(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
             exempt: exempt
                 .split([',', ' '])
-                .map(|entry| {
-                    bare(entry.strip_prefix('*').filter(|e| !e.is_empty()).unwrap_or(entry))
-                })
+                .map(domain)
                 .filter(|entry| !entry.is_empty())
                 .collect(),
         })
     }
 
-    /// The proxy's URL for requests of this scheme, whatever the host.
-    pub fn any(&self, scheme: &str) -> Option<&str> {
-        if scheme == "https" { self.https.as_deref() } else { self.http.as_deref() }
-    }
-
-    /// The proxy's URL for requests of this scheme to this host, if they go through one.
-    pub fn of(&self, scheme: &str, host: &str) -> Option<&str> {
-        self.any(scheme).filter(|_| !self.exempts(host))
+    /// The proxy for requests of this scheme to this host, if they go through one.
+    pub(crate) fn of(&self, scheme: &str, host: &str) -> Option<&Proxy> {
+        let proxy = if scheme == "https" { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !self.exempts(host))
     }
 
     /// Whether NO_PROXY names the host, a domain above it, its address, or everything.
@@ -78,18 +66,19 @@ fn bare(host: &str) -> String {
     host.trim().trim_matches(['[', ']']).trim_matches('.').to_ascii_lowercase()
 }
 
-/// A proxy's URL; without a scheme it is `http`.
-fn address(text: &str) -> Result<String, &'static str> {
+/// A proxy by its URL; without a scheme it is `http`.
+fn proxy(text: &str) -> Result<Proxy, &'static str> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "http" && scheme != "https" {
         return Err("names a kind of proxy that is not supported (http:// and https:// are)");
     }
+    let wrong = "is not the URL of a proxy, such as http://proxy.example.com:3128";
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     if host.trim_matches(['/', ':']).is_empty() {
-        return Err("is not the URL of a proxy, such as http://proxy.example.com:3128");
+        return Err(wrong);
     }
-    Ok(format!("{scheme}://{rest}"))
+    Proxy::new(&format!("{scheme}://{rest}")).map_err(|_| wrong)
 }
 
 #[cfg(test)]
@@ -111,10 +100,12 @@ mod tests {
             ("ALL_PROXY", "https://all:4"),
         ])
         .unwrap();
-        assert_eq!(proxies.of("https", "example.com"), Some("http://lower:2"));
-        assert_eq!(proxies.of("http", "example.com"), Some("https://all:4"));
-        assert_eq!(read(&[("HTTP_PROXY", "http://x:1")]).unwrap().of("http", "a"), None);
-        assert_eq!(read(&[("HTTPS_PROXY", "  ")]).unwrap().of("https", "a"), None);
+        let place =
+            |scheme| proxies.of(scheme, "example.com").map(|proxy| (proxy.host(), proxy.port()));
+        assert_eq!(place("https"), Some(("lower", 2)));
+        assert_eq!(place("http"), Some(("all", 4)));
+        assert!(read(&[("HTTP_PROXY", "http://x:1")]).unwrap().of("http", "a").is_none());
+        assert!(read(&[("HTTPS_PROXY", "  ")]).unwrap().of("https", "a").is_none());
     }
 
     #[test]
@@ -141,11 +132,9 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
         for value in ["socks5://user:hunter2@p:1", "http://user:hunter2@", "://", "ftp://p"] {
-            let error = read(&[("HTTPS_PROXY", value)]).unwrap_err();
+            let error = read(&[("HTTPS_PROXY", value)]).err().unwrap();
             assert!(error.starts_with("HTTPS_PROXY "), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        let shown = format!("{:?}", read(&[("HTTPS_PROXY", "http://u:hunter2@p:1")]).unwrap());
-        assert!(!shown.contains("hunter2"));
     }
 }

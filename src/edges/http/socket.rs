@@ -4,13 +4,9 @@
 //! and noting that a request began to leave. Out of scope: TLS, proxies and HTTP, which `ureq` does
 //! above and below these parts.
 
-use crate::edges::http::{BUFFER, CONNECT};
-use crate::edges::net;
-use crate::edges::net::is_idle;
-use crate::edges::stop::Stop;
-use std::fmt;
+use crate::edges::net::{Watch, Wire};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,36 +18,18 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
-/// What the parts of a client share: the wish to stop, and whether the request began to leave.
-pub(crate) struct Watch {
-    waits: net::Watch,
-    sent: AtomicBool,
-}
+/// Resolving, connecting and the TLS handshake.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// Each way; ureq's default is 128 KiB.
+pub(crate) const BUFFER: usize = 16 * 1024;
 
-impl Watch {
-    pub(crate) fn new(stop: Stop) -> Watch {
-        Watch { waits: net::Watch::new(stop, Instant::now), sent: AtomicBool::new(false) }
-    }
-
-    /// A call begins.
-    ///
-    /// # Errors
-    /// Nothing may begin any more.
-    pub(crate) fn begin(&self) -> Result<(), Error> {
-        self.sent.store(false, Ordering::Relaxed);
-        self.waits.begin().map_err(Error::Io)
-    }
-
-    /// Whether the request of this call, or a part of it, left.
-    pub(crate) fn sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watch")
-    }
+/// What is known of the call under way.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// Whether it goes through a proxy.
+    pub proxied: AtomicBool,
+    /// Whether its request, or a part of it, left.
+    pub sent: AtomicBool,
 }
 
 /// The moment a timeout ends; `None`: never.
@@ -92,10 +70,10 @@ fn addresses(uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
 
 /// Opens TCP connections, unless a proxy's tunnel is open already.
 #[derive(Debug)]
-pub(crate) struct Dial(pub(crate) Arc<Watch>);
+pub(crate) struct Dial(pub(crate) Watch);
 
 impl<In: Transport> Connector<In> for Dial {
-    type Out = Either<In, Wire>;
+    type Out = Either<In, Socket>;
 
     fn connect(
         &self,
@@ -108,75 +86,38 @@ impl<In: Transport> Connector<In> for Dial {
         // Looking names up does not count against the time to connect.
         let addresses = addresses(details.uri)?;
         let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
-        let stream = self.0.waits.connect(&addresses, until);
-        let stream = stream.map_err(|error| waited(error, details.timeout))?;
+        let wire = self.0.connect(&addresses, until);
+        let wire = wire.map_err(|error| waited(error, details.timeout))?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
-        let (watch, limits) = (Arc::clone(&self.0), Limits::default());
-        Ok(Some(Either::B(Wire { stream, buffers, watch, limits, fresh: false })))
+        Ok(Some(Either::B(Socket { wire, buffers, fresh: false })))
     }
 }
 
-/// A TCP connection whose waits are short enough to see the stop flag.
-pub(crate) struct Wire {
-    stream: TcpStream,
+/// A TCP connection in the words of `ureq`.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    wire: Wire,
     buffers: LazyBuffers,
-    watch: Arc<Watch>,
-    limits: Limits,
     /// Whether something was just read: ureq looks at the connection then, and once more before it
     /// is used again, which is the look that counts.
     fresh: bool,
 }
 
-/// The time limits that the socket has, so that none is set again.
-#[derive(Default)]
-struct Limits {
-    read: Option<Duration>,
-    write: Option<Duration>,
-}
-
-impl Limits {
-    fn read(&mut self, stream: &TcpStream, limit: Duration) -> io::Result<()> {
-        if self.read.replace(limit) == Some(limit) {
-            return Ok(());
-        }
-        stream.set_read_timeout(Some(limit))
-    }
-
-    fn write(&mut self, stream: &TcpStream, limit: Duration) -> io::Result<()> {
-        if self.write.replace(limit) == Some(limit) {
-            return Ok(());
-        }
-        stream.set_write_timeout(Some(limit))
-    }
-}
-
-impl Transport for Wire {
+impl Transport for Socket {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let until = end(timeout);
+        self.wire.until = end(timeout);
         let output = self.buffers.output();
-        let mut rest = output.get(..amount).unwrap_or(output);
-        while !rest.is_empty() {
-            let written = self.watch.waits.wait(until, |slice| {
-                self.limits.write(&self.stream, slice)?;
-                self.stream.write(rest)
-            });
-            match written.map_err(|error| waited(error, timeout))? {
-                0 => return Err(Error::Io(ErrorKind::WriteZero.into())),
-                written => rest = rest.get(written..).unwrap_or_default(),
-            }
-        }
-        Ok(())
+        let written = self.wire.write_all(output.get(..amount).unwrap_or(output));
+        written.map_err(|error| waited(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let amount = self.watch.waits.wait(end(timeout), |slice| {
-            self.limits.read(&self.stream, slice)?;
-            self.stream.read(self.buffers.input_append_buf())
-        });
+        self.wire.until = end(timeout);
+        let amount = self.wire.read(self.buffers.input_append_buf());
         let amount = amount.map_err(|error| waited(error, timeout))?;
         self.buffers.input_appended(amount);
         self.fresh = amount > 0;
@@ -184,24 +125,14 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        std::mem::take(&mut self.fresh) || is_idle(&self.stream)
-    }
-}
-
-impl fmt::Debug for Wire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Wire").field(&self.stream).finish()
+        std::mem::take(&mut self.fresh) || self.wire.is_idle()
     }
 }
 
 /// The last of the chain: holds the head of a request until its body can go with it, and notes that
 /// bytes of the request itself begin to leave.
 #[derive(Debug)]
-pub(crate) struct Marker {
-    pub(crate) watch: Arc<Watch>,
-    /// Whether requests go through a proxy.
-    pub(crate) proxied: bool,
-}
+pub(crate) struct Marker(pub(crate) Arc<Call>);
 
 impl<In: Transport> Connector<In> for Marker {
     type Out = Marked<In>;
@@ -213,16 +144,17 @@ impl<In: Transport> Connector<In> for Marker {
     ) -> Result<Option<Self::Out>, Error> {
         // The chain also runs for the way to the proxy, then without a proxy in its settings:
         // what is sent on that way is not the request.
-        let counts = details.config.proxy().is_some() == self.proxied;
-        let watch = counts.then(|| Arc::clone(&self.watch));
-        Ok(chained.map(|inner| Marked { inner, watch, held: Vec::new() }))
+        let counts = details.config.proxy().is_some() == self.0.proxied.load(Ordering::Relaxed);
+        let call = counts.then(|| Arc::clone(&self.0));
+        Ok(chained.map(|inner| Marked { inner, call, held: Vec::new() }))
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Marked<T> {
     inner: T,
-    watch: Option<Arc<Watch>>,
+    /// `None`: the way to a proxy.
+    call: Option<Arc<Call>>,
     /// What did not leave yet of the request.
     held: Vec<u8>,
 }
@@ -230,10 +162,10 @@ pub(crate) struct Marked<T> {
 impl<T: Transport> Marked<T> {
     /// Sends what is held.
     fn leave(&mut self, timeout: NextTimeout) -> Result<(), Error> {
-        let Some(watch) = self.watch.as_ref().filter(|_| !self.held.is_empty()) else {
+        let Some(call) = self.call.as_ref().filter(|_| !self.held.is_empty()) else {
             return Ok(());
         };
-        watch.sent.store(true, Ordering::Relaxed);
+        call.sent.store(true, Ordering::Relaxed);
         let mut rest = self.held.as_slice();
         while !rest.is_empty() {
             let mut output = self.inner.buffers().output();
@@ -255,7 +187,7 @@ impl<T: Transport> Transport for Marked<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.watch.is_none() {
+        if self.call.is_none() {
             return self.inner.transmit_output(amount, timeout);
         }
         let output = self.inner.buffers().output();

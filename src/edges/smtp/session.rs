@@ -104,7 +104,7 @@ impl Session {
         tls: &Arc<ClientConfig>,
         watch: Watch,
     ) -> Result<Session, Fault> {
-        let socket = Socket::connect(&server.host, server.port, CONNECT, OPEN, watch)
+        let socket = Socket::connect(&server.host, server.port, CONNECT, OPEN, &watch)
             .map_err(|error| Fault::NotReached(format!("{}: {error}", server.host)))?;
         let mut session = Session { socket, offers: Offers::default(), begun: false, used: false };
         if server.encryption == Encryption::Immediate {
