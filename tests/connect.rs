@@ -15,7 +15,7 @@ use mailroom::edges::stop::Stop;
 fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Target, String> {
     let find =
         |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    conninfo::parse(text, &find).map_err(|error| error.message)
+    conninfo::parse(text, &find)
 }
 
 /// Connects with an empty environment.

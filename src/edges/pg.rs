@@ -24,5 +24,5 @@ use crate::edges::stop::Stop;
 /// # Errors
 /// `Lost` if it may work later, `Denied` if a person must change something.
 pub fn connect(target: &Target, stop: &Stop) -> Result<Session, Fault> {
-    Session::open(&conninfo::resolve(target)?, &tls::connector(target)?, stop)
+    Session::open(&target.resolve()?, &tls::connector(target)?, stop)
 }

@@ -22,10 +22,9 @@ use std::time::Duration;
 /// Where the database is.
 pub fn target(config: &Config) -> Result<Target, Error> {
     let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
-    conninfo::parse(url, &env).map_err(|error| {
-        let of_the_string = error.message.starts_with("connection string");
-        let name = if of_the_string { "MAILROOM_DATABASE_URL: " } else { "" };
-        Error::new(error.kind, format!("{name}{}", error.message))
+    conninfo::parse(url, &env).map_err(|why| {
+        let of_the_string = why.starts_with("connection string");
+        Error::config(if of_the_string { format!("MAILROOM_DATABASE_URL: {why}") } else { why })
     })
 }
 

@@ -2,7 +2,6 @@
 
 use super::{ask, denied, open, open_with, parse_with};
 use crate::support::cluster::{Cluster, Database, shared};
-use mailroom::edges::pg::conninfo;
 use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::stop::Stop;
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +66,7 @@ fn a_host_name_is_looked_up_before_the_client_sees_it() {
     let cluster = shared();
     let text = format!("host=localhost port={} user=postgres dbname=postgres", cluster.port);
     let target = parse_with(&text, &[]).unwrap();
-    for config in conninfo::resolve(&target).unwrap() {
+    for config in target.resolve().unwrap() {
         assert_eq!((config.get_hosts().len(), config.get_hostaddrs().len()), (1, 1));
     }
     open(&text).unwrap();

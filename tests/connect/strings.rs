@@ -1,7 +1,6 @@
 //! Connection strings, read as libpq reads them. Nothing is connected to.
 
 use super::parse_with;
-use mailroom::edges::pg::conninfo;
 use mailroom::edges::pg::target::{Place, Roots, Target, TlsMode};
 use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 use proptest::prelude::*;
@@ -312,7 +311,7 @@ fn the_password_file_is_searched_place_by_place() {
 #[test]
 fn every_address_becomes_one_configuration() {
     let text = "user=u host=/tmp,10.0.0.1,h hostaddr=,,10.0.0.3 port=1,2,3 sslmode=require";
-    let configs = conninfo::resolve(&parse(&format!("{text} password=p"))).unwrap();
+    let configs = parse(&format!("{text} password=p")).resolve().unwrap();
     let ports: Vec<u16> = configs.iter().map(|config| config.get_ports()[0]).collect();
     assert_eq!(ports, [1, 2, 3]);
     let modes: Vec<SslMode> = configs.iter().map(|config| config.get_ssl_mode()).collect();

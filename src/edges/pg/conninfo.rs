@@ -1,63 +1,60 @@
 //! What people paste as a connection string, made into a [`Target`], as libpq would understand it.
 //!
-//! In scope: both forms of the string, the PG* variables, the password file, defaults, and
-//! looking names up. Out of scope: connecting, and reading certificates. No error holds a
-//! password, nor any part of the string that could be a piece of one.
+//! In scope: both forms of the string, the PG* variables, the password file and defaults. Out of
+//! scope: looking names up, connecting, and reading certificates. No error holds a password, nor
+//! any part of the string that could be a piece of one.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html>
 
 mod passfile;
 mod text;
 mod words;
 
-use crate::edges::pg::fault::Fault;
 use crate::edges::pg::target::{NAME, Place, Roots, Target, TlsMode};
-use crate::mail::error::Error;
-use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
-use std::net::{IpAddr, ToSocketAddrs as _};
+use postgres::config::{ChannelBinding, TargetSessionAttrs};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use words::{Word, Words};
+use words::{Lookup, Words};
 use zeroize::Zeroizing;
 
-pub use words::Lookup;
-
-const CONNECT_TIMEOUT: u64 = 10;
-const KEEPALIVE_IDLE: u64 = 30;
-const KEEPALIVE_INTERVAL: u64 = 10;
+const CONNECT_TIMEOUT: u32 = 10;
+const KEEPALIVE_IDLE: u32 = 30;
+const KEEPALIVE_INTERVAL: u32 = 10;
 const KEEPALIVE_COUNT: u32 = 3;
-const USER_TIMEOUT_MS: u64 = 30_000;
+const USER_TIMEOUT_MS: u32 = 30_000;
 
-/// One keyword with its value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The keyword as written.
-    pub key: String,
-    /// The value, unquoted and decoded.
-    pub value: String,
-    /// Where the value begins: characters from the start, counted from 1.
-    pub at: usize,
-    /// Whether the keyword may be repeated in a message: it is surely no piece of a password.
-    pub plain: bool,
-}
+const CHANNEL_BINDING: [(&str, ChannelBinding); 3] = [
+    ("disable", ChannelBinding::Disable),
+    ("prefer", ChannelBinding::Prefer),
+    ("require", ChannelBinding::Require),
+];
+const SESSION_ATTRS: [(&str, TargetSessionAttrs); 4] = [
+    ("any", TargetSessionAttrs::Any),
+    ("read-write", TargetSessionAttrs::ReadWrite),
+    // Who asks for a primary wants to write, and of one that takes none nothing is gained.
+    ("primary", TargetSessionAttrs::ReadWrite),
+    ("read-only", TargetSessionAttrs::ReadOnly),
+];
 
 /// Reads a connection string. Also reads the password file and, if no user is named, who runs
 /// this process. Looks no name up and opens no connection.
 ///
 /// # Errors
-/// Of kind `Config`, with the keyword, where it stands, and what to do.
-pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, Error> {
-    let given = text::split(text).map_err(|malformed| {
-        Error::config(format!("connection string, character {}: {}", malformed.at, malformed.what))
-    })?;
-    let words = Words { given, env };
+/// What is wrong: it begins with `connection string` or with the variable's name, and says where
+/// in the string it is and what to do.
+pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, String> {
+    let words = Words { given: text::split(text)?, env };
     words.refuse_unread()?;
-    let mut base = postgres::Config::new();
     let user = words.filled("user").map_or_else(os_user, |word| Ok(word.value))?;
-    let dbname = words.filled("dbname");
-    if let Some(word) = dbname.as_ref().filter(|word| word.value.contains("://")) {
-        return Err(word.wrong("is no name of a database"));
-    }
-    let dbname = dbname.map_or_else(|| user.clone(), |word| word.value);
+    let dbname = match words.filled("dbname") {
+        Some(word) if word.value.contains("://") => {
+            return Err(word.wrong("is no name of a database"));
+        }
+        Some(word) => word.value,
+        None => user.clone(),
+    };
+    let mut base = postgres::Config::new();
     base.user(&user).dbname(&dbname);
     words.describe(&mut base)?;
     words.keep_alive(&mut base)?;
@@ -73,7 +70,7 @@ pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, Error> {
 
 impl Words<'_> {
     /// What the server is told of this client, and what is asked of it.
-    fn describe(&self, base: &mut postgres::Config) -> Result<(), Error> {
+    fn describe(&self, base: &mut postgres::Config) -> Result<(), String> {
         let name = self.filled("application_name");
         let name = name.or_else(|| self.filled("fallback_application_name"));
         base.application_name(name.as_ref().map_or(NAME, |word| &word.value));
@@ -81,134 +78,103 @@ impl Words<'_> {
             base.options(&word.value);
         }
         if let Some(word) = self.filled("channel_binding") {
-            base.channel_binding(word.choose(
-                &[
-                    ("disable", ChannelBinding::Disable),
-                    ("prefer", ChannelBinding::Prefer),
-                    ("require", ChannelBinding::Require),
-                ],
-                "",
-            )?);
+            base.channel_binding(word.choose(&CHANNEL_BINDING, "")?);
         }
         if let Some(word) = self.filled("target_session_attrs") {
-            // The queue is written to, so a primary is of use only if it takes writes.
-            base.target_session_attrs(word.choose(
-                &[
-                    ("any", TargetSessionAttrs::Any),
-                    ("read-write", TargetSessionAttrs::ReadWrite),
-                    ("primary", TargetSessionAttrs::ReadWrite),
-                    ("read-only", TargetSessionAttrs::ReadOnly),
-                ],
-                " (standby and prefer-standby are not supported: a standby cannot be written to)",
-            )?);
+            let advice = " (standby and prefer-standby are not supported: a standby cannot be \
+                          written to)";
+            base.target_session_attrs(word.choose(&SESSION_ATTRS, advice)?);
         }
         Ok(())
     }
 
     /// Every way to notice a dead peer; zero leaves it to the system.
-    fn keep_alive(&self, base: &mut postgres::Config) -> Result<(), Error> {
+    fn keep_alive(&self, base: &mut postgres::Config) -> Result<(), String> {
         let number = |key, default| self.filled(key).map_or(Ok(default), |word| word.number());
+        let positive =
+            |key, default| number(key, default).map(|number| (number > 0).then_some(number));
+        let seconds = |number: u32| Duration::from_secs(number.into());
         // To wait for ever, which 0 asks for, is the same as to try again for ever.
-        let limit = match number("connect_timeout", CONNECT_TIMEOUT)? {
-            0 => CONNECT_TIMEOUT,
-            seconds => seconds,
-        };
-        base.connect_timeout(Duration::from_secs(limit));
+        let limit = positive("connect_timeout", CONNECT_TIMEOUT)?.unwrap_or(CONNECT_TIMEOUT);
+        base.connect_timeout(seconds(limit));
         base.keepalives(number("keepalives", 1)? != 0);
-        let idle = number("keepalives_idle", KEEPALIVE_IDLE)?;
-        if idle > 0 {
-            base.keepalives_idle(Duration::from_secs(idle));
+        if let Some(idle) = positive("keepalives_idle", KEEPALIVE_IDLE)? {
+            base.keepalives_idle(seconds(idle));
         }
-        let interval = number("keepalives_interval", KEEPALIVE_INTERVAL)?;
-        if interval > 0 {
-            base.keepalives_interval(Duration::from_secs(interval));
+        if let Some(interval) = positive("keepalives_interval", KEEPALIVE_INTERVAL)? {
+            base.keepalives_interval(seconds(interval));
         }
-        let count = number("keepalives_count", u64::from(KEEPALIVE_COUNT))?;
-        if count > 0 {
-            base.keepalives_retries(u32::try_from(count).unwrap_or(KEEPALIVE_COUNT));
+        if let Some(count) = positive("keepalives_count", KEEPALIVE_COUNT)? {
+            base.keepalives_retries(count);
         }
-        let unanswered = number("tcp_user_timeout", USER_TIMEOUT_MS)?;
-        if unanswered > 0 {
-            base.tcp_user_timeout(Duration::from_millis(unanswered));
+        if let Some(limit) = positive("tcp_user_timeout", USER_TIMEOUT_MS)? {
+            base.tcp_user_timeout(Duration::from_millis(limit.into()));
         }
         Ok(())
     }
 
-    fn tls(&self) -> Result<(TlsMode, Roots), Error> {
-        let roots = match self.filled("sslrootcert") {
-            Some(word) if word.value == "system" => {
+    fn tls(&self) -> Result<(TlsMode, Roots), String> {
+        let own = self.home().map(|home| home.join(".postgresql/root.crt"));
+        let roots = match (self.filled("sslrootcert"), own) {
+            (Some(word), _) if word.value == "system" => {
                 Roots::System(self.variable("SSL_CERT_FILE").map(PathBuf::from))
             }
-            Some(word) => Roots::File(PathBuf::from(word.value)),
-            None => match self.home().map(|home| home.join(".postgresql/root.crt")) {
-                Some(path) if path.exists() => Roots::File(path),
-                _ => Roots::Unset,
-            },
+            (Some(word), _) => Roots::File(PathBuf::from(word.value)),
+            (None, Some(path)) if path.exists() => Roots::File(path),
+            (None, _) => Roots::Unset,
         };
         let Some(word) = self.filled("sslmode") else {
             let system = matches!(roots, Roots::System(_));
             return Ok((if system { TlsMode::VerifyFull } else { TlsMode::Prefer }, roots));
         };
         let mode = word.choose(&TlsMode::NAMES, " (allow is not supported: use prefer)")?;
-        let strict = matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
-        match roots {
-            Roots::System(_) if mode != TlsMode::VerifyFull => {
+        match (roots, mode) {
+            (Roots::System(_), mode) if mode != TlsMode::VerifyFull => {
                 Err(word.wrong("must be verify-full with sslrootcert=system"))
             }
-            Roots::Unset if strict => Err(word.wrong(
+            (Roots::Unset, TlsMode::VerifyCa | TlsMode::VerifyFull) => Err(word.wrong(
                 "needs authorities to trust: set sslrootcert to a file, \
                  or to system together with sslmode=verify-full",
             )),
-            Roots::File(_) if mode == TlsMode::Require => Ok((TlsMode::VerifyCa, roots)),
-            roots => Ok((mode, roots)),
+            (roots @ Roots::File(_), TlsMode::Require) => Ok((TlsMode::VerifyCa, roots)),
+            (roots, mode) => Ok((mode, roots)),
         }
     }
 
-    fn places(&self) -> Result<Vec<Place>, Error> {
-        let hosts = self.filled("host");
-        let addrs = self.filled("hostaddr");
-        let ports = self.filled("port");
-        let host_list = hosts.as_ref().map(Word::list).unwrap_or_default();
-        let addr_list = addrs.as_ref().map(Word::list).unwrap_or_default();
-        let port_list = ports.as_ref().map(Word::list).unwrap_or_default();
-        let count = host_list.len().max(addr_list.len()).max(1);
-        if let (Some(word), true) = (&addrs, host_list.len().max(1) != count && hosts.is_some()) {
-            return Err(word.wrong("and host must list the same number of hosts"));
+    fn places(&self) -> Result<Vec<Place>, String> {
+        let [hosts, addrs, ports] =
+            ["host", "hostaddr", "port"].map(|key| self.filled_or_empty(key));
+        let (host_list, addr_list, mut port_list) = (hosts.list(), addrs.list(), ports.list());
+        let count = host_list.len().max(addr_list.len());
+        if [&hosts, &addrs].iter().any(|one| !one.value.is_empty() && one.list().len() != count) {
+            return Err(addrs.wrong("and host must list the same number of hosts"));
         }
-        if let (Some(word), true) = (&addrs, addr_list.len() != count) {
-            return Err(word.wrong("and host must list the same number of hosts"));
+        if let [one] = *port_list {
+            port_list = vec![one; count];
         }
-        if let (Some(word), true) = (&ports, port_list.len() > 1 && port_list.len() != count) {
-            return Err(word.wrong(format_args!(
+        if port_list.len() != count {
+            return Err(ports.wrong(format_args!(
                 "lists {} ports for {count} host(s): give one for all, or one for each",
                 port_list.len()
             )));
         }
-        (0..count)
-            .map(|i| {
-                let port = port_list.get(i).or(port_list.first()).copied().unwrap_or_default();
-                let port = match (port, &ports) {
-                    ("", _) | (_, None) => 5432,
-                    (text, Some(word)) => number_of_port(text).ok_or_else(|| {
-                        word.wrong(
-                            "must be a number from 1 to 65535; in the password of a URI \
-                             write / as %2F, : as %3A, @ as %40",
-                        )
-                    })?,
-                };
-                let addr = match (addr_list.get(i).copied().unwrap_or_default(), &addrs) {
-                    ("", _) | (_, None) => None,
-                    (text, Some(word)) => Some(
-                        text.parse::<IpAddr>().map_err(|_| word.wrong("is not an IP address"))?,
-                    ),
-                };
-                let host = host_list.get(i).copied().unwrap_or_default();
-                place(host, addr, port).map_err(|what| match &hosts {
-                    Some(word) => word.wrong(what),
-                    None => Error::config(what),
-                })
-            })
-            .collect()
+        let one = |index| {
+            let port = match part(&port_list, index) {
+                "" => 5432,
+                text => text.parse().map(NonZeroU16::get).map_err(|_| {
+                    ports.wrong(
+                        "must be a number from 1 to 65535; in the password of a URI \
+                         write / as %2F, : as %3A, @ as %40",
+                    )
+                })?,
+            };
+            let addr = match part(&addr_list, index) {
+                "" => None,
+                text => Some(text.parse().map_err(|_| addrs.wrong("is not an IP address"))?),
+            };
+            place(part(&host_list, index), addr, port).map_err(|what| hosts.wrong(what))
+        };
+        (0..count).map(one).collect()
     }
 
     /// The password for each place, and what a person should know about the password file.
@@ -219,25 +185,23 @@ impl Words<'_> {
         dbname: &str,
     ) -> (Vec<Option<Zeroizing<String>>>, Vec<String>) {
         if let Some(word) = self.filled("password") {
-            let password = Zeroizing::new(word.value);
-            return (places.iter().map(|_| Some(password.clone())).collect(), Vec::new());
+            return (vec![Some(Zeroizing::new(word.value)); places.len()], Vec::new());
         }
         let path = self.filled("passfile").map(|word| PathBuf::from(word.value));
         let path = path.or_else(|| self.home().map(|home| home.join(".pgpass")));
-        let (file, warnings) = match path.map(|path| passfile::read(&path)) {
-            Some(Ok(file)) => (file.unwrap_or_default(), Vec::new()),
-            Some(Err(warning)) => (Zeroizing::default(), vec![warning]),
-            None => (Zeroizing::default(), Vec::new()),
+        let (file, warning) = match path.map(|path| passfile::read(&path)) {
+            Some(Ok(file)) => (file.unwrap_or_default(), None),
+            Some(Err(warning)) => (Zeroizing::default(), Some(warning)),
+            None => (Zeroizing::default(), None),
         };
         let find = |place: &Place| {
-            let (host, port) = match place {
-                Place::Socket(dir, port) if *dir == socket_dir() => ("localhost".into(), port),
-                Place::Socket(dir, port) => (dir.display().to_string(), port),
-                Place::Tcp { host, port, .. } => (host.clone(), port),
+            let host = match place {
+                Place::Socket(dir, _) if *dir == socket_dir() => "localhost".to_owned(),
+                other => other.host(),
             };
-            passfile::find(&file, [&host, &port.to_string(), dbname, user])
+            passfile::find(&file, [&host, &place.port().to_string(), dbname, user])
         };
-        (places.iter().map(find).collect(), warnings)
+        (places.iter().map(find).collect(), warning.into_iter().collect())
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -245,8 +209,8 @@ impl Words<'_> {
     }
 }
 
-fn number_of_port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port != 0)
+fn part<'a>(list: &[&'a str], index: usize) -> &'a str {
+    list.get(index).copied().unwrap_or_default()
 }
 
 /// The place that one entry of the lists names.
@@ -271,61 +235,11 @@ fn socket_dir() -> PathBuf {
     if packaged.is_dir() { packaged.to_owned() } else { PathBuf::from("/tmp") }
 }
 
-fn os_user() -> Result<String, Error> {
+fn os_user() -> Result<String, String> {
     match nix::unistd::User::from_uid(nix::unistd::geteuid()) {
         Ok(Some(user)) => Ok(user.name),
-        _ => Err(Error::config(
-            "connection string: no user is given, and the user of this process has no name: \
-             add user=NAME or set PGUSER",
-        )),
-    }
-}
-
-/// What to connect to, in order: one configuration an address. Names are looked up here, on the
-/// caller's thread, because the client would start a thread for it.
-///
-/// # Errors
-/// `Lost` if no address is found for any place.
-pub fn resolve(target: &Target) -> Result<Vec<postgres::Config>, Fault> {
-    let mut found = Vec::new();
-    let mut failures = Vec::new();
-    for (i, place) in target.places.iter().enumerate() {
-        let mut base = target.base.clone();
-        if let Some(Some(password)) = target.passwords.get(i) {
-            base.password(password.as_bytes());
-        }
-        base.ssl_mode(match (place, target.tls) {
-            // TLS is not spoken on a Unix socket, whatever sslmode says; libpq ignores it too.
-            (Place::Socket(..), _) | (_, TlsMode::Disable) => SslMode::Disable,
-            (_, TlsMode::Prefer) => SslMode::Prefer,
-            _ => SslMode::Require,
-        });
-        match place {
-            Place::Socket(dir, port) => {
-                base.host_path(dir).port(*port);
-                found.push(base);
-            }
-            Place::Tcp { host, addr, port } => {
-                base.host(host).port(*port);
-                let addrs = match addr {
-                    Some(addr) => Ok(vec![*addr]),
-                    None => (host.as_str(), *port)
-                        .to_socket_addrs()
-                        .map(|all| all.map(|one| one.ip()).collect()),
-                };
-                match addrs {
-                    Ok(addrs) => found.extend(addrs.into_iter().map(|addr| {
-                        let mut config = base.clone();
-                        config.hostaddr(addr);
-                        config
-                    })),
-                    Err(cause) => failures.push(format!("cannot look up host {host}: {cause}")),
-                }
-            }
-        }
-    }
-    match found.is_empty() {
-        true => Err(Fault::Lost(failures.join("; "))),
-        false => Ok(found),
+        _ => Err("connection string: no user is given, and the user of this process has no name: \
+                  add user=NAME or set PGUSER"
+            .to_owned()),
     }
 }

@@ -1,8 +1,9 @@
 //! Where to connect to, as a person said it.
 
-use postgres::config::TargetSessionAttrs;
+use crate::edges::pg::fault::Fault;
+use postgres::config::{SslMode, TargetSessionAttrs};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -113,6 +114,52 @@ impl Target {
         if self.base.get_target_session_attrs() == TargetSessionAttrs::Any {
             self.base.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
+    }
+
+    /// What to connect to, in order: one configuration an address. Names are looked up here, on
+    /// the caller's thread, because the client would start a thread for it.
+    ///
+    /// # Errors
+    /// `Lost` if no address is found for any place.
+    pub fn resolve(&self) -> Result<Vec<postgres::Config>, Fault> {
+        let mut found = Vec::new();
+        let mut failures = Vec::new();
+        for (place, password) in self.places.iter().zip(&self.passwords) {
+            let mut config = self.base.clone();
+            config.port(place.port());
+            if let Some(password) = password {
+                config.password(password.as_bytes());
+            }
+            let (host, addr) = match place {
+                // TLS is not spoken on a Unix socket, whatever sslmode says; so has it libpq.
+                Place::Socket(dir, _) => {
+                    config.host_path(dir).ssl_mode(SslMode::Disable);
+                    found.push(config);
+                    continue;
+                }
+                Place::Tcp { host, addr, .. } => (host, addr),
+            };
+            config.host(host).ssl_mode(match self.tls {
+                TlsMode::Disable => SslMode::Disable,
+                TlsMode::Prefer => SslMode::Prefer,
+                _ => SslMode::Require,
+            });
+            let addrs = match addr {
+                Some(addr) => Ok(vec![*addr]),
+                None => (host.as_str(), place.port())
+                    .to_socket_addrs()
+                    .map(|all| all.map(|one| one.ip()).collect()),
+            };
+            match addrs {
+                Ok(addrs) => found.extend(addrs.into_iter().map(|addr| {
+                    let mut config = config.clone();
+                    config.hostaddr(addr);
+                    config
+                })),
+                Err(cause) => failures.push(format!("cannot look up host {host}: {cause}")),
+            }
+        }
+        if found.is_empty() { Err(Fault::Lost(failures.join("; "))) } else { Ok(found) }
     }
 
     /// Gives each address at most this long to take the connection.

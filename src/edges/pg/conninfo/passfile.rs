@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// The text of a password file. `None` when there is none; the error says why libpq would ignore
 /// it too, and is for a warning.
-pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
     let Ok(meta) = std::fs::metadata(path) else { return Ok(None) };
     let shown = path.display();
     if !meta.is_file() {
@@ -24,44 +24,27 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
     }
 }
 
-/// The password of the first line whose four fields fit.
-pub fn find(text: &str, fields: [&str; 4]) -> Option<Zeroizing<String>> {
+/// The password of the first line whose four fields fit: host, port, database and user.
+pub(crate) fn find(text: &str, wanted: [&str; 4]) -> Option<Zeroizing<String>> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let rest = fields.iter().try_fold(line, |rest, wanted| skip(rest, wanted))?;
-        Some(Zeroizing::new(unescape(rest))).filter(|password| !password.is_empty())
+        let rest = wanted.iter().try_fold(line, |rest, wanted| {
+            let (value, next) = field(rest);
+            next.filter(|_| value == *wanted || rest.starts_with("*:"))
+        })?;
+        Some(Zeroizing::new(field(rest).0)).filter(|password| !password.is_empty())
     })
 }
 
-/// What follows the first field of `line` and its colon, if the field is `*` or says `wanted`.
-fn skip<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
-    if let Some(rest) = line.strip_prefix("*:") {
-        return Some(rest);
-    }
-    let mut wanted = wanted.chars();
-    let mut escaped = false;
-    for (at, c) in line.char_indices() {
-        match c {
-            '\\' if !escaped => escaped = true,
-            ':' if !escaped => {
-                return wanted.next().is_none().then(|| line.get(at + 1..)).flatten();
-            }
-            c if wanted.next() == Some(c) => escaped = false,
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// The field at the start of `text`, without its backslashes, up to a colon or the end.
-fn unescape(text: &str) -> String {
+/// The field at the start of `text`, without its backslashes, and what follows its colon.
+fn field(text: &str) -> (String, Option<&str>) {
     let mut field = String::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
-            ':' => break,
+            ':' => return (field, Some(chars.as_str())),
             '\\' => field.push(chars.next().unwrap_or('\\')),
             c => field.push(c),
         }
     }
-    field
+    (field, None)
 }
