@@ -31,20 +31,13 @@ const WATERMARK_EVERY: Duration = Duration::from_secs(1);
 const WATERMARK_SHARE: u32 = 10;
 
 /// What a collector is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Look: what is due is not known.
-    Look {
-        /// A full batch went since the last look.
-        drained: bool,
-        /// A claim of no fewer than so many came back empty since.
-        empty: Option<usize>,
-    },
+    #[default]
+    Look,
     /// Claim: a batch is thought to be due at once.
-    Claim {
-        /// A full batch went since the last look.
-        drained: bool,
-    },
+    Claim,
     /// Wait for the window to end, or for something to happen.
     Wait,
     /// Look at this moment and do not listen before: wake-ups bring nothing.
@@ -52,18 +45,19 @@ pub enum Phase {
 }
 
 /// What fewer messages than a batch wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Window {
-    /// There are none.
-    Closed,
+    /// Nothing: the connection is new.
+    #[default]
+    CatchingUp,
     /// The time-out after this moment.
     Open(Instant),
-    /// Nothing: the connection is new.
-    CatchingUp,
+    /// There are none.
+    Closed,
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Nothing but that time passed.
     Time,
@@ -73,8 +67,8 @@ pub enum Event {
     Connected,
     /// So many notifications came.
     Notified(usize),
-    /// A look was made.
-    Looked(Waiting),
+    /// A look was made, which began then.
+    Looked(Instant, Waiting),
     /// A claim was made.
     Claimed {
         /// Take none if fewer than this can be had.
@@ -99,11 +93,9 @@ pub enum Event {
     Swept,
 }
 
-/// What a look found; times are counted from `begun`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a look found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// When the look began.
-    pub begun: Instant,
     /// Deliveries that are due, counted up to a batch.
     pub due: usize,
     /// How long the oldest of them has been due.
@@ -112,8 +104,8 @@ pub struct Waiting {
     pub expires: Option<Duration>,
     /// When the next delivery comes due.
     pub next: Option<Duration>,
-    /// The queue is paused: nothing is due, and nothing comes.
-    pub paused: bool,
+    /// The queue is paused, for this reason: then nothing is due, and nothing comes.
+    pub paused: Option<String>,
 }
 
 /// What to do next.
@@ -143,11 +135,11 @@ pub enum Action {
 /// Looks and claims begin at the watermarks, and so miss what was written before others that are
 /// gone, but committed after them, or what has a priority that nothing had. So each of them is
 /// followed by a new search, which is not due as long as nothing is done with what the last one found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Watermark {
     at: Option<Instant>,
     /// It is not before this moment.
-    after: Instant,
+    after: Option<Instant>,
     /// How long the last one took.
     took: Duration,
     /// The look to come belongs to it; and whether it saw what is due, or soon will be.
@@ -156,12 +148,23 @@ struct Watermark {
 
 impl Watermark {
     fn used(&mut self) {
-        self.at.get_or_insert(self.after);
+        self.at = self.at.or(self.after);
     }
 }
 
+/// What happened since the last look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    /// So many notifications came, since the last full batch too.
+    heard: usize,
+    /// A full batch went.
+    drained: bool,
+    /// A claim of no fewer than so many took nothing.
+    empty: Option<usize>,
+}
+
 /// The decisions of one collector.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Batcher {
     timeout: Duration,
     /// Messages in a full batch.
@@ -169,6 +172,7 @@ pub struct Batcher {
     phase: Phase,
     window: Window,
     watermark: Watermark,
+    since: Since,
     /// What the last look counted.
     due: usize,
     paused: bool,
@@ -180,33 +184,20 @@ pub struct Batcher {
     locked: Option<Instant>,
     /// When the first lease runs out.
     lapse: Option<Instant>,
-    /// Notifications since the last look or full batch.
-    heard: usize,
     /// How long wake-ups are not looked into after the last one, which brought nothing,
     quiet: Duration,
     /// and until when.
-    quiet_until: Instant,
+    quiet_until: Option<Instant>,
+}
+
+fn has_passed(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
 }
 
 impl Batcher {
-    /// Nothing is known; `timeout` is how long a window lasts.
-    pub fn new(timeout: Duration, now: Instant) -> Batcher {
-        Batcher {
-            timeout,
-            limit: 1,
-            phase: Phase::Look { drained: false, empty: None },
-            window: Window::CatchingUp,
-            watermark: Watermark { at: Some(now), after: now, took: Duration::ZERO, fresh: None },
-            due: 0,
-            paused: false,
-            next_due: None,
-            last_call: None,
-            locked: None,
-            lapse: None,
-            heard: 0,
-            quiet: Duration::ZERO,
-            quiet_until: now,
-        }
+    /// Nothing is known, and there is no connection; `timeout` is how long a window lasts.
+    pub fn new(timeout: Duration) -> Batcher {
+        Batcher { timeout, ..Batcher::default() }
     }
 
     /// Takes in what happened and says what to do next.
@@ -221,10 +212,11 @@ impl Batcher {
             }
             Event::Connected => {
                 let (limit, paused) = (self.limit, self.paused);
-                *self = Batcher { limit, paused, ..Batcher::new(self.timeout, now) };
+                *self = Batcher { limit, paused, ..Batcher::new(self.timeout) };
+                self.watermark.at = Some(now);
             }
             Event::Notified(count) => self.notified(count, now),
-            Event::Looked(waiting) => self.looked(waiting, now),
+            Event::Looked(begun, waiting) => self.looked(begun, waiting, now),
             Event::Claimed { least, taken } => self.claimed(least, taken),
             Event::WatermarkFound { begun, due, lapse } => self.marked(begun, due, lapse, now),
             Event::Rescued => {
@@ -244,23 +236,22 @@ impl Batcher {
 
     /// Whether nothing waits, so that a notification would be news.
     pub fn is_idle(&self, now: Instant) -> bool {
-        let rests = self.phase == Phase::Wait && now >= self.quiet_until;
-        rests && self.window == Window::Closed && !self.paused
+        let quiet = self.quiet_until.is_some_and(|until| until > now);
+        self.phase == Phase::Wait && self.window == Window::Closed && !self.paused && !quiet
     }
 
     /// Whether nothing was looked at since the connection was made.
     pub fn is_new(&self) -> bool {
-        self.window == Window::CatchingUp && matches!(self.phase, Phase::Look { .. })
+        self.window == Window::CatchingUp && self.phase == Phase::Look
     }
 
     fn action(&self, now: Instant) -> Action {
-        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        // The first batch of many does not wait for it.
-        if self.phase != (Phase::Claim { drained: false }) {
-            if passed(self.lapse) {
+        // The first batch of many does not wait for these.
+        if self.phase != Phase::Claim || self.since.drained {
+            if has_passed(self.lapse, now) {
                 return Action::Rescue;
             }
-            if passed(self.watermark.at) {
+            if has_passed(self.watermark.at, now) {
                 return Action::FindWatermark;
             }
         }
@@ -269,17 +260,18 @@ impl Batcher {
         let ends = self.ends();
         match self.phase {
             Phase::Rest(until) if until > now => Action::Rest(until),
-            Phase::Look { .. } | Phase::Rest(_) => Action::Look,
+            Phase::Look | Phase::Rest(_) => Action::Look,
+            Phase::Claim if catching_up => claim(1),
             // What a full batch left behind has a window that is not known before the next look.
-            Phase::Claim { drained } if catching_up || !drained && passed(ends) => claim(1),
-            Phase::Claim { .. } => claim(self.limit),
+            Phase::Claim if has_passed(ends, now) && !self.since.drained => claim(1),
+            Phase::Claim => claim(self.limit),
             Phase::Wait => {
                 let full = self.locked.filter(|_| self.due >= self.limit);
-                if passed(ends) {
+                if has_passed(ends, now) {
                     claim(1)
-                } else if passed(full) {
+                } else if has_passed(full, now) {
                     claim(self.limit)
-                } else if passed(self.next_due) {
+                } else if has_passed(self.next_due, now) {
                     Action::Look
                 } else {
                     let all = [ends, full, self.next_due, self.lapse, self.watermark.at];
@@ -300,45 +292,40 @@ impl Batcher {
     fn changed(&mut self) {
         // Every other phase leads to a look.
         if self.phase == Phase::Wait {
-            self.phase = Phase::Look { drained: false, empty: None };
+            self.phase = Phase::Look;
         }
     }
 
     fn notified(&mut self, count: usize, now: Instant) {
-        self.heard = self.heard.saturating_add(count);
+        self.since.heard = self.since.heard.saturating_add(count);
         if self.phase != Phase::Wait {
             return;
         }
         // If each stands for a row, a batch is full: a claim that finds it is not takes nothing.
-        let full = self.due.saturating_add(self.heard) >= self.limit;
-        if now < self.quiet_until {
-            self.phase = Phase::Rest(self.quiet_until);
-        } else if full && self.quiet.is_zero() && !self.paused {
-            self.phase = Phase::Claim { drained: false };
-        } else {
-            self.changed();
-        }
+        let full = self.due.saturating_add(self.since.heard) >= self.limit;
+        self.phase = match self.quiet_until {
+            Some(until) if until > now => Phase::Rest(until),
+            None if full && !self.paused => Phase::Claim,
+            _ => Phase::Look,
+        };
     }
 
-    fn looked(&mut self, waiting: Waiting, now: Instant) {
-        let Waiting { begun, due, age, expires, next, paused } = waiting;
-        let (drained, empty) = match self.phase {
-            Phase::Look { drained, empty } => (drained, empty),
-            _ => (false, None),
-        };
-        if !paused && std::mem::replace(&mut self.paused, paused) {
+    fn looked(&mut self, begun: Instant, waiting: Waiting, now: Instant) {
+        let Waiting { due, age, expires, next, paused } = waiting;
+        let Since { heard, drained, empty } = std::mem::take(&mut self.since);
+        if std::mem::replace(&mut self.paused, paused.is_some()) && !self.paused {
             // What the pause left lying is put back, and looked at then.
             self.lapse = Some(now);
             self.watermark.used();
         }
-        self.paused = paused;
         // What the watermark just saw may be leased by somebody else since, until nobody knows when.
-        let gone = due == 0 && !paused;
+        let gone = due == 0 && !self.paused;
         if self.watermark.fresh.take().is_none_or(|saw_due| saw_due && gone) {
             self.watermark.used();
         }
-        self.next_due = next.and_then(|wait| begun.checked_add(wait));
-        self.last_call = expires.and_then(|left| begun.checked_add(left.saturating_sub(LAST_CALL)));
+        let after = |wait| begun.checked_add(wait);
+        self.next_due = next.and_then(after);
+        self.last_call = expires.and_then(|left| after(left.saturating_sub(LAST_CALL)));
         self.locked = match empty {
             Some(least) => (due >= least).then(|| now + LOCKED),
             None => self.locked.filter(|at| due > 0 && *at > now),
@@ -355,39 +342,36 @@ impl Batcher {
         };
         let full = due >= self.limit && self.locked.is_none();
         let at_once = full || self.window == Window::CatchingUp;
-        let woken = std::mem::take(&mut self.heard) > 0;
-        let fruitless = woken && due == self.due && !at_once;
-        let longer = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
-        self.quiet = match self.locked {
-            _ if fruitless => longer,
-            Some(_) => self.quiet,
-            None => Duration::ZERO,
-        };
-        self.quiet_until = now + self.quiet;
+        self.phase = if at_once { Phase::Claim } else { Phase::Wait };
+        if heard > 0 && due == self.due && !at_once {
+            self.quiet = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
+            self.quiet_until = Some(now + self.quiet);
+        } else if self.locked.is_none() {
+            (self.quiet, self.quiet_until) = (Duration::ZERO, None);
+        }
         self.due = due;
-        self.phase = if at_once { Phase::Claim { drained: false } } else { Phase::Wait };
     }
 
     fn claimed(&mut self, least: usize, taken: usize) {
         self.watermark.used();
         let whole = least >= self.limit;
         if taken > 0 && (whole || taken >= self.limit) {
-            self.heard = 0;
-            self.phase = Phase::Claim { drained: true };
+            (self.since.drained, self.since.heard) = (true, 0);
+            self.phase = Phase::Claim;
             return;
         }
         if !whole || self.window == Window::CatchingUp {
             self.window = Window::Closed;
         }
-        let drained = self.phase == Phase::Claim { drained: true };
-        self.phase = Phase::Look { drained, empty: (taken == 0).then_some(least) };
+        self.since.empty = (taken == 0).then_some(least);
+        self.phase = Phase::Look;
     }
 
     fn marked(&mut self, begun: Instant, due: bool, lapse: Option<Duration>, now: Instant) {
         let took = now.saturating_duration_since(begun);
         // A single one may have waited for a lock.
         let usual = took.min(self.watermark.took);
-        let after = now + WATERMARK_EVERY.max(usual * WATERMARK_SHARE);
+        let after = Some(now + WATERMARK_EVERY.max(usual * WATERMARK_SHARE));
         self.watermark = Watermark { at: None, after, took, fresh: Some(due) };
         // Not at once: a row whose lease ran out may be locked.
         self.lapse = lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + QUIET));
@@ -408,7 +392,7 @@ mod tests {
     /// A batcher that has caught up, batches of three, and the moment at which nothing waited.
     fn idle() -> (Batcher, Instant) {
         let now = Instant::now();
-        let mut batcher = Batcher::new(TIMEOUT, now);
+        let mut batcher = Batcher::new(TIMEOUT);
         batcher.step(Event::Asked(3), now);
         assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
         assert!(batcher.is_new());
@@ -422,13 +406,12 @@ mod tests {
         Event::WatermarkFound { begun, due: false, lapse: None }
     }
 
-    fn waiting(due: usize, begun: Instant) -> Waiting {
-        let age = Duration::ZERO;
-        Waiting { begun, due, age, expires: None, next: None, paused: false }
+    fn waiting(due: usize) -> Waiting {
+        Waiting { due, ..Waiting::default() }
     }
 
     fn saw(due: usize, begun: Instant) -> Event {
-        Event::Looked(waiting(due, begun))
+        Event::Looked(begun, waiting(due))
     }
 
     const fn claim(least: usize) -> Action {
@@ -512,7 +495,7 @@ mod tests {
             assert_eq!(batcher.step(Event::Notified(3), now), claim(3));
             batcher.step(claimed(3, 3), now);
             batcher.step(claimed(3, 0), now);
-            batcher.step(Event::Looked(Waiting { age, ..waiting(1, now) }), now);
+            batcher.step(Event::Looked(now, Waiting { age, ..waiting(1) }), now);
             assert_eq!(wait(&mut batcher, now), Some(start + opened + TIMEOUT));
         }
     }
@@ -523,7 +506,7 @@ mod tests {
             let (mut batcher, now) = idle();
             batcher.step(Event::Notified(1), now);
             let expires = Some(left * SECOND);
-            batcher.step(Event::Looked(Waiting { expires, ..waiting(1, now) }), now);
+            batcher.step(Event::Looked(now, Waiting { expires, ..waiting(1) }), now);
             assert_eq!(wait(&mut batcher, now), Some(now + ends));
         }
     }
@@ -576,7 +559,7 @@ mod tests {
         // Not at once, though its token is about to expire.
         let expires = Some(SECOND);
         batcher.step(claimed(1, 0), ends);
-        batcher.step(Event::Looked(Waiting { expires, ..waiting(1, ends) }), ends);
+        batcher.step(Event::Looked(ends, Waiting { expires, ..waiting(1) }), ends);
         assert_eq!(wait(&mut batcher, ends), Some(ends + LOCKED));
     }
 
@@ -607,7 +590,8 @@ mod tests {
     fn nothing_is_claimed_from_a_paused_queue_and_what_lapsed_is_put_back_when_it_goes_on() {
         let (mut batcher, now) = idle();
         batcher.step(Event::Notified(1), now);
-        batcher.step(Event::Looked(Waiting { paused: true, ..waiting(0, now) }), now);
+        batcher
+            .step(Event::Looked(now, Waiting { paused: Some(String::new()), ..waiting(0) }), now);
         assert!(batcher.is_paused());
         assert_eq!(wait(&mut batcher, now), None);
         let later = now + SECOND;
@@ -623,7 +607,7 @@ mod tests {
         let lapse = Some(4 * SECOND);
         batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
         let next = Some(2 * SECOND);
-        batcher.step(Event::Looked(Waiting { next, ..waiting(0, now) }), now);
+        batcher.step(Event::Looked(now, Waiting { next, ..waiting(0) }), now);
         assert_eq!(wait(&mut batcher, now), Some(now + 2 * SECOND));
         assert_eq!(batcher.step(Event::Time, now + 2 * SECOND), Action::Look);
         batcher.step(saw(0, now + 2 * SECOND), now + 2 * SECOND);
@@ -658,7 +642,7 @@ mod tests {
         for (took, after) in [(3, 1), (2, 20)] {
             let done = now + took * SECOND;
             batcher.step(marked(now), done);
-            assert_eq!(batcher.watermark.after, done + after * SECOND);
+            assert_eq!(batcher.watermark.after, Some(done + after * SECOND));
         }
     }
 
@@ -762,8 +746,8 @@ mod tests {
             let place = |(n, (at, what)): (usize, &(u64, Happens))| {
                 ((start + Duration::from_millis(*at), n), *what)
             };
-            let mut batcher = Batcher::new(timeout, start);
-            batcher.step(Event::Asked(limit), start);
+            let mut batcher = Batcher::new(timeout);
+            batcher.step(Event::Connected, start);
             World {
                 now: start,
                 batcher,
@@ -859,14 +843,14 @@ mod tests {
             let rows = || seen.iter().map(|n| self.rows[*n]);
             let pending = self.rows.iter().filter(|row| row.visible <= self.now);
             let next = pending.map(|row| row.due).filter(|due| *due > self.now).min();
-            Event::Looked(Waiting {
-                begun,
+            let waiting = Waiting {
                 due: seen.len(),
                 age: rows().map(|row| self.now - row.due).max().unwrap_or_default(),
                 expires: rows().filter_map(|row| row.expires).min().map(|at| at - begun.min(at)),
                 next: next.filter(|_| !self.paused).map(|at| at - begun),
-                paused: self.paused,
-            })
+                paused: self.paused.then(String::new),
+            };
+            Event::Looked(begun, waiting)
         }
 
         fn claim(&mut self, least: usize, catching_up: bool) -> Event {

@@ -11,7 +11,7 @@ mod upkeep;
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::stop::Stop;
-use crate::mail::batcher::{Action, Batcher, Event, Waiting};
+use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Outcome, Settlement, Ticket};
@@ -56,7 +56,7 @@ impl QueueSource {
     pub fn new(settings: Settings, link: Link, key: SigningKey, stop: Stop, clock: Clock) -> Self {
         let now = (clock.now)();
         QueueSource {
-            batcher: Batcher::new(settings.timeout, now),
+            batcher: Batcher::new(settings.timeout),
             upkeep: Upkeep::new(settings, stop.clone(), clock, now),
             settling: Settling::new(settings.max_attempts, clock),
             watermark: Levels::default(),
@@ -128,14 +128,7 @@ impl QueueSource {
         if found.due == 0 {
             self.upkeep.lull(&mut self.link);
         }
-        Ok(Event::Looked(Waiting {
-            begun,
-            due: found.due,
-            age: found.age,
-            expires: found.expires,
-            next: found.next,
-            paused,
-        }))
+        Ok(Event::Looked(begun, found))
     }
 
     fn find_watermark(&mut self) -> Result<Event, Error> {

@@ -11,6 +11,7 @@ pub use claim::{Claimed, Want};
 pub use levels::{Found, Levels};
 
 use crate::edges::pg::statement;
+use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};
 use crate::mail::policy::{self, Wait};
@@ -83,21 +84,6 @@ pub struct Rescued {
     pub count: usize,
     /// How many of them `collect` had leased.
     pub of_collectors: usize,
-}
-
-/// What waits.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    /// Due deliveries, counted up to what was asked for.
-    pub due: usize,
-    /// How long the oldest of them has been due.
-    pub age: Duration,
-    /// When the first of their tokens expires.
-    pub expires: Option<Duration>,
-    /// When the next one comes due.
-    pub next: Option<Duration>,
-    /// The queue is paused, for this reason: then nothing is due, and nothing comes.
-    pub paused: Option<String>,
 }
 
 fn seconds(value: f64) -> Duration {
