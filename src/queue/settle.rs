@@ -1,7 +1,7 @@
 //! Writing down what became of deliveries, and of those whose rows somebody else has locked, later.
 //!
 //! In scope: trying again, and what is said of settlements that the database did not take. Out of
-//! scope: the statement (`db/settle.sql`), faults of the connection (`link.rs`).
+//! scope: the statement (`sql/settle.sql`), faults of the connection (`link.rs`).
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
@@ -9,8 +9,7 @@ use crate::edges::pg::fault::is_locked_out;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
-use crate::mail::pace;
-use crate::mail::policy;
+use crate::mail::{pace, policy};
 use crate::queue::link::Link;
 use std::time::{Duration, Instant};
 
@@ -69,8 +68,9 @@ impl Settling {
     /// # Errors
     /// As [`Link::run`].
     pub fn retry(&mut self, link: &mut Link) -> Result<(), Error> {
-        if self.again_at.is_some_and(|at| at <= (self.clock.now)()) {
-            self.retry_now(link)?;
+        if self.again_at.take_if(|at| *at <= (self.clock.now)()).is_some() {
+            let locked = std::mem::take(&mut self.locked);
+            self.put(link, "settling", locked, true)?;
         }
         Ok(())
     }
@@ -80,24 +80,17 @@ impl Settling {
     /// # Errors
     /// As [`Link::run`].
     pub fn close(&mut self, link: &mut Link) -> Result<(), Error> {
-        if !self.locked.is_empty() {
-            self.retry_now(link)?;
-        }
+        self.again_at = self.again_at.map(|_| (self.clock.now)());
+        self.retry(link)?;
         report(&std::mem::take(&mut self.locked), None, link.metrics());
         Ok(())
-    }
-
-    fn retry_now(&mut self, link: &mut Link) -> Result<(), Error> {
-        let locked = std::mem::take(&mut self.locked);
-        self.again_at = None;
-        self.put(link, "settling", locked, true).map(drop)
     }
 
     fn put(
         &mut self,
         link: &mut Link,
         what: &str,
-        mut settled: Vec<(Ticket, Settlement)>,
+        settled: Vec<(Ticket, Settlement)>,
         retry: bool,
     ) -> Result<bool, Error> {
         let (mut again, mut pass_over) = (retry, retry);
@@ -115,59 +108,116 @@ impl Settling {
             report(&settled, None, link.metrics());
             return Ok(false);
         };
-        let locked = settled.extract_if(.., |(ticket, _)| done.locked.contains(&ticket.delivery));
-        let locked: Vec<_> = locked.collect();
-        if !retry && !locked.is_empty() {
-            log::warn(
-                "PG",
-                format_args!(
-                    "deliveries that another transaction has locked: {}; they are written down \
-                     when it ends",
-                    locked.len()
-                ),
-            );
-        }
-        self.locked.extend(locked);
-        if !self.locked.is_empty() {
-            // Of the first of them: batches may follow each other in less time.
-            self.again_at.get_or_insert_with(|| (self.clock.now)() + AGAIN);
+        let settled = self.keep(settled, &done.locked);
+        if !retry && !done.locked.is_empty() {
+            let what = "deliveries that another transaction has locked";
+            let count = done.locked.len();
+            log::warn("PG", format_args!("{what}: {count}; they are written down when it ends"));
         }
         report(&settled, Some(&done.written), link.metrics());
         Ok(!done.written.is_empty())
     }
+
+    /// Keeps what is locked for later; gives the rest.
+    fn keep(
+        &mut self,
+        mut settled: Vec<(Ticket, Settlement)>,
+        locked: &[i64],
+    ) -> Vec<(Ticket, Settlement)> {
+        self.locked.extend(settled.extract_if(.., |(ticket, _)| locked.contains(&ticket.delivery)));
+        if !self.locked.is_empty() {
+            // Of the first of them: batches may follow each other in less time.
+            self.again_at.get_or_insert_with(|| (self.clock.now)() + AGAIN);
+        }
+        settled
+    }
 }
 
-fn has(written: &[i64], id: i64) -> bool {
-    written.binary_search(&id).is_ok()
-}
-
-/// Counts what has failed; says which settlements the database did not take, and why that may be.
+/// Counts what has failed, and says which settlements the database did not take. `written` has the
+/// deliveries that it took, in ascending order; `None`: it gave no answer.
 fn report(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
-        match (written, settlement) {
-            (Some(written), Settlement::Failed { why, .. }) if has(written, id) => {
-                metrics.count(|numbers| numbers.failed.add(why));
-            }
-            (None, Settlement::Sent { .. }) => log::warn(
-                "PG",
-                format_args!(
-                    "delivery {id} is ambiguous: it was accepted, but that could not be written \
-                     down; it may be sent twice"
-                ),
-            ),
-            (Some(written), Settlement::Sent { .. }) if !has(written, id) => log::warn(
-                "PG",
-                format_args!(
-                    "delivery {id} is ambiguous: it was accepted after somebody else had settled \
-                     or deleted it; it may have been sent twice"
-                ),
-            ),
-            (Some(written), _) if !has(written, id) => log::warn(
-                "PG",
-                format_args!("delivery {id}: its lease had run out; somebody else settles it"),
-            ),
-            _ => {}
+        let written = written.map(|written| written.binary_search(&id).is_ok());
+        if let (Some(true), Settlement::Failed { why, .. }) = (written, settlement) {
+            metrics.count(|numbers| numbers.failed.add(why));
         }
+        if let Some(doubt) = doubt(settlement, written) {
+            log::warn("PG", format_args!("delivery {id}{doubt}"));
+        }
+    }
+}
+
+/// What a person should know of a settlement, by whether it was `written`.
+fn doubt(settlement: &Settlement, written: Option<bool>) -> Option<&'static str> {
+    match (written, settlement) {
+        (None, Settlement::Sent { .. }) => Some(
+            " is ambiguous: it was accepted, but that could not be written down; it may be sent twice",
+        ),
+        (Some(false), Settlement::Sent { .. }) => Some(
+            " is ambiguous: it was accepted after somebody else had settled or deleted it; it may \
+             have been sent twice",
+        ),
+        (Some(false), _) => Some(": its lease had run out; somebody else settles it"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::model::Cause;
+    use std::time::SystemTime;
+
+    fn settling() -> Settling {
+        let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 0.5 };
+        Settling::new(5, clock)
+    }
+
+    fn sent() -> Settlement {
+        Settlement::Sent { provider_id: "id".into() }
+    }
+
+    fn failed() -> Settlement {
+        Settlement::Failed { cause: Cause::Rejected, why: "no such mailbox".into() }
+    }
+
+    fn settled(deliveries: &[i64]) -> Vec<(Ticket, Settlement)> {
+        let ticket =
+            |&delivery: &i64| Ticket { delivery, lease: "run:1:0".into(), attempts: 0, age: None };
+        deliveries.iter().map(|delivery| (ticket(delivery), sent())).collect()
+    }
+
+    #[test]
+    fn what_is_locked_is_kept_and_the_rest_is_done() {
+        let mut settling = settling();
+        assert_eq!(settling.due(), None);
+        let done = settling.keep(settled(&[1, 2, 3]), &[2]);
+        let done: Vec<i64> = done.iter().map(|(ticket, _)| ticket.delivery).collect();
+        assert_eq!((done, settling.locked()), (vec![1, 3], vec![2]));
+    }
+
+    #[test]
+    fn batches_that_follow_do_not_put_off_what_is_locked() {
+        let mut settling = settling();
+        settling.keep(settled(&[1]), &[1]);
+        let due = settling.due();
+        assert!(due.is_some());
+        settling.keep(settled(&[2, 3]), &[2]);
+        assert_eq!((settling.due(), settling.locked()), (due, vec![1, 2]));
+        settling.keep(settled(&[4]), &[]);
+        assert_eq!(settling.due(), due);
+    }
+
+    #[test]
+    fn a_mail_that_was_sent_without_a_record_is_ambiguous_and_others_are_not() {
+        for written in [None, Some(false)] {
+            assert!(doubt(&sent(), written).unwrap().contains("is ambiguous"));
+        }
+        assert_eq!(doubt(&sent(), Some(true)), None);
+        assert_eq!(doubt(&failed(), Some(true)), None);
+        // Its lease runs out, and it is tried again.
+        assert_eq!(doubt(&failed(), None), None);
+        assert!(doubt(&failed(), Some(false)).unwrap().contains("somebody else settles it"));
     }
 }
