@@ -2,7 +2,7 @@
 
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Program, Running, wait_until};
+use crate::support::program::{PATIENCE, Program, Running, wait_until};
 use crate::support::records::{activation, record};
 use mailroom::queue::store::Statements;
 use nix::sys::signal::Signal;
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 /// Messages in a batch here.
 const LIMIT: usize = 10;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `collect`, with a short lease.
 fn collect(database: &Database) -> Program {

@@ -1,10 +1,9 @@
 //! When batches go out: full ones at once, partial ones when the window ends.
 
-use crate::support::cluster::{Cluster, Database, shared};
+use crate::support::cluster::{Database, logged, shared, telling};
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{PATIENCE, Program, Running, messages, wait_until};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use crate::support::program::{Program, Running, assert_no_busy_loop, messages, wait_until};
+use std::time::Duration;
 
 fn sizes(lines: &[String]) -> Vec<usize> {
     lines.iter().map(|line| messages(line).len()).collect()
@@ -18,14 +17,14 @@ fn a_limit_of_three_and_five_inserts_give_three_at_once_and_two_after_the_timeou
         .env("MAILROOM_BATCH_TIMEOUT", "2000")
         .start();
     collect.wait_log("connected");
-    let start = Instant::now();
     for n in 1..=5 {
         database.accounts(&format!("user{n}-"), 1);
     }
-    assert_eq!(sizes(&collect.wait_lines(1)), [3]);
-    assert!(start.elapsed() < Duration::from_secs(2), "the full batch waited for the window");
     assert_eq!(sizes(&collect.wait_lines(2)), [3, 2]);
-    assert!(start.elapsed() >= Duration::from_secs(2), "the partial batch did not wait");
+    wait_until("all are settled", || database.in_state("sent") == 5);
+    let waited = "SELECT (max(settled_at) >= min(created_at) + interval '2 s')::int::bigint
+                    FROM deliveries";
+    assert_eq!(database.number(waited), 1, "the partial batch did not wait");
     let finished = collect.stop();
     assert_eq!(finished.code, Some(0));
     for line in [
@@ -35,7 +34,6 @@ fn a_limit_of_three_and_five_inserts_give_three_at_once_and_two_after_the_timeou
     ] {
         assert!(finished.log.contains(line), "no {line:?} in:\n{}", finished.log);
     }
-    assert_eq!(database.in_state("sent"), 5);
 }
 
 #[test]
@@ -61,18 +59,21 @@ fn later_notifications_do_not_extend_the_window() {
         .env("MAILROOM_BATCH_TIMEOUT", "1500")
         .start();
     collect.wait_log("connected");
-    let start = Instant::now();
-    // If each began the window anew, nothing would go before the fiftieth.
-    for n in 1..50 {
-        database.accounts(&format!("user{n}-"), 1);
-        if collect.out().contains('\n') {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let first = sizes(&collect.wait_lines(1));
-    assert!(start.elapsed() >= Duration::from_millis(1500), "it did not wait for the window");
-    assert!(first[0] < 40, "the window was extended: {first:?}");
+    database.accounts("first", 1);
+    // If each began the window anew, nothing would go as long as they come. What they tell of is gone
+    // again, so that no batch is full.
+    let mut told = 0;
+    wait_until("the window ends", || {
+        database.accounts("later", 1);
+        database.run("DELETE FROM accounts WHERE login LIKE 'later%'");
+        told += 1;
+        collect.out().contains('\n')
+    });
+    assert!(told > 3, "{told} notifications prove nothing");
+    let early = "SELECT count(*) FROM deliveries
+                  WHERE created_at = (SELECT min(created_at) FROM deliveries)
+                    AND settled_at < created_at + interval '1500 milliseconds'";
+    assert_eq!(database.number(early), 0, "it did not wait for the window");
     assert_eq!(collect.stop().code, Some(0));
 }
 
@@ -133,41 +134,16 @@ fn an_insert_while_disconnected_is_found_on_reconnect() {
     assert_eq!(collect.stop().code, Some(0));
 }
 
-/// A server that logs every statement with the database it came from.
-fn telling() -> &'static Cluster {
-    static TELLING: OnceLock<Cluster> = OnceLock::new();
-    TELLING.get_or_init(|| Cluster::start(&["log_statement = 'all'", "log_line_prefix = '%a@%d|'"]))
-}
-
-/// First lines of the statements that the program has sent to this database.
-fn told(database: &Database) -> Vec<String> {
-    let log = std::fs::read_to_string(telling().dir.join("log")).unwrap();
-    let from = format!("@{}|LOG:", database.name);
-    let ours = log.lines().filter(|line| line.starts_with("mailroom") && line.contains(&from));
-    ours.map(str::to_owned).collect()
-}
-
-/// How many statements the program has sent to this database.
-fn statements(database: &Database) -> usize {
-    told(database).len()
-}
-
-/// Waits until the program has sent nothing for so long, and gives how many statements there are.
-fn silent(database: &Database, long: Duration) -> usize {
-    let mut last = (statements(database), Instant::now());
+/// Waits until the collector had its turn so many times and asked nothing; gives how much it has asked
+/// until then. Nothing wakes it more often than twice a second while it has nothing to do.
+fn silent(collect: &Running, database: &Database, turns: u64) -> usize {
+    let mut last = logged(database).len();
     wait_until("no more statements come", || {
-        let count = statements(database);
-        if count != last.0 {
-            last = (count, Instant::now());
-        }
-        last.1.elapsed() > long
+        collect.wait_turns(turns);
+        let before = std::mem::replace(&mut last, logged(database).len());
+        before == last
     });
-    last.0
-}
-
-/// As [`silent`], for half a second.
-fn settled_statements(database: &Database) -> usize {
-    silent(database, Duration::from_millis(500))
+    last
 }
 
 #[test]
@@ -175,16 +151,16 @@ fn an_idle_collector_sends_no_query() {
     let database = telling().migrated("idle");
     let collect = patient(&database).start();
     collect.wait_log("connected");
-    let before = settled_statements(&database);
+    let before = silent(&collect, &database, 2);
     assert!(before > 0, "nothing is logged");
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(statements(&database), before);
+    collect.wait_turns(6);
+    assert_eq!(logged(&database).len(), before);
     // The same while a batch waits for its window.
     database.accounts("user", 1);
     collect.wait_log("NOTIFY called; waking up");
-    let before = settled_statements(&database);
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(statements(&database), before);
+    let before = silent(&collect, &database, 2);
+    collect.wait_turns(4);
+    assert_eq!(logged(&database).len(), before);
     assert_eq!(collect.stop().code, Some(0));
 }
 
@@ -195,10 +171,10 @@ fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
     collect.wait_log("connected");
     for n in 1..=3 {
         // A second after the last work comes a survey, and a look with it.
-        let before = silent(&database, Duration::from_millis(1500));
+        let before = silent(&collect, &database, 4);
         database.accounts(&format!("user{n}-"), 1);
         assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);
-        let first = told(&database).swap_remove(before);
+        let first = logged(&database).swap_remove(before);
         assert!(first.contains("-- Takes up to $2 due deliveries"), "{first}");
     }
     assert_eq!(collect.stop().code, Some(0));
@@ -226,14 +202,15 @@ fn a_version_of_the_row_that_claims_read_is_not_made_for_each_batch() {
     assert!(versions <= 2, "{versions} versions");
 }
 
-/// Notifies without a pause for two seconds; gives how often.
-fn flood(database: &Database) -> usize {
-    let (mut client, start, mut count) = (database.client(), Instant::now(), 0);
-    while start.elapsed() < Duration::from_secs(2) {
-        client.batch_execute(&format!("NOTIFY token_insert, 'forged {count}'")).unwrap();
-        count += 1;
+/// How many notifications are a flood.
+const FLOOD: usize = 5000;
+
+/// Notifies without a pause.
+fn flood(database: &Database) {
+    let mut client = database.client();
+    for n in 0..FLOOD {
+        client.batch_execute(&format!("NOTIFY token_insert, 'forged {n}'")).unwrap();
     }
-    count
 }
 
 fn cpu_ticks(collect: &Running) -> u64 {
@@ -252,12 +229,11 @@ fn spoofed_and_flooded_notifications_cause_no_batch_and_no_busy_loop() {
             database.accounts("user", waiting);
             collect.wait_log_times("NOTIFY called; waking up", 2);
         }
-        let before = settled_statements(&database);
+        let before = silent(&collect, &database, 2);
         let ticks = cpu_ticks(&collect);
-        let sent = flood(&database);
-        assert!(sent > 200, "{sent} notifications are no flood");
-        let asked = settled_statements(&database) - before;
-        assert!(asked < 100, "{sent} notifications caused {asked} statements");
+        flood(&database);
+        let asked = silent(&collect, &database, 2) - before;
+        assert!(asked < FLOOD / 10, "{FLOOD} notifications caused {asked} statements");
         assert!(asked > 0, "nobody listened");
         assert!(cpu_ticks(&collect) - ticks < 100, "more than a second of processor time");
     }
@@ -273,7 +249,7 @@ fn a_wake_up_after_a_forged_one_is_told() {
     collect.wait_log("connected");
     database.run("NOTIFY token_insert");
     collect.wait_log("NOTIFY called; waking up");
-    settled_statements(&database);
+    silent(&collect, &database, 2);
     database.accounts("user", 1);
     assert_eq!(sizes(&collect.wait_lines(1)), [1]);
     collect.wait_log_times("NOTIFY called; waking up", 2);
@@ -305,15 +281,10 @@ fn rows_that_somebody_locks_cause_no_busy_loop_and_go_when_they_are_free() {
     lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
     let collect = patient(&database).start();
     collect.wait_log("connected");
-    let before = statements(&database);
-    std::thread::sleep(Duration::from_secs(2));
-    let asked = statements(&database) - before;
-    assert!(asked < 400, "{asked} statements in two seconds");
+    assert_no_busy_loop(&database);
     assert_eq!(collect.out(), "");
     lock.rollback().unwrap();
-    let start = Instant::now();
     assert_eq!(sizes(&collect.wait_lines(2)), [10, 10]);
-    assert!(start.elapsed() < PATIENCE);
     assert_eq!(collect.stop().code, Some(0));
 }
 

@@ -250,14 +250,12 @@ fn all_that_is_refused_for_now_is_tried_again_and_then_sent_once() {
 #[test]
 fn a_provider_that_is_down_was_sent_nothing() {
     each(|name, peer| {
-        let start = Instant::now();
         let outcomes = peer.nobody().send(&batch(50));
         assert_eq!(outcomes.len(), 50);
         for outcome in &outcomes {
             assert_eq!(cause(outcome), Cause::Away, "{name}: {outcome:?}");
             assert!(why(outcome).starts_with("not sent: "), "{name}: {outcome:?}");
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "{name}");
     });
 }
 

@@ -139,7 +139,13 @@ fn notifications_that_come_while_the_reader_stalls_take_no_memory() {
     database.run("SELECT pg_notify('token_insert', i::text) FROM generate_series(1, 300000) i");
     database.accounts("later", 1);
     let before = collect.status("VmRSS");
-    std::thread::sleep(Duration::from_millis(600));
+    wait_until("its healthcheck is overdue", || {
+        database.number(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name LIKE 'mailroom%'
+                AND now() - state_change > interval '1 second'",
+        ) == 1
+    });
     let out = reader.read();
     wait_until("all are sent", || database.in_state("sent") == 51);
     collect.wait_log("; connecting anew");

@@ -4,7 +4,6 @@ use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
 use mailroom::queue::store::Statements;
-use std::time::Duration;
 
 #[test]
 fn a_lower_id_that_commits_after_a_higher_one_was_sent_is_still_sent() {
@@ -30,9 +29,10 @@ fn eight_sessions_of_fifty_inserts_in_overlapping_transactions_give_exactly_400(
     let database = Database::migrated();
     let collect = Program::collect(&database).start();
     collect.wait_log("connected");
+    let all = std::sync::Barrier::new(8);
     std::thread::scope(|scope| {
         for session in 0..8 {
-            let database = &database;
+            let (database, all) = (&database, &all);
             scope.spawn(move || {
                 let mut client = database.client();
                 let mut done = 0;
@@ -42,7 +42,8 @@ fn eight_sessions_of_fifty_inserts_in_overlapping_transactions_give_exactly_400(
                         insert(&mut transaction, &format!("user{session}-{done}"));
                         done += 1;
                     }
-                    std::thread::sleep(Duration::from_millis(5 + session));
+                    // All eight are open now.
+                    all.wait();
                     transaction.commit().unwrap();
                 }
                 assert_eq!(done, 50);

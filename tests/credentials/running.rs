@@ -2,11 +2,11 @@
 
 use crate::support::cloud::{Answer, Cloud, SESSION, document, signer};
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Finished, PATIENCE, Program};
+use crate::support::program::{Finished, PATIENCE, Program, wait_until};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const TOKEN: &str =
     "TOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENTOKENA";
@@ -31,18 +31,22 @@ fn clean(done: &Finished) {
     }
 }
 
-fn numbered(lives: Duration) -> Cloud {
-    let count = AtomicUsize::new(0);
-    Cloud::scripted(move |_| {
+/// Credentials that live a second, another key each time; and when the last ones were given.
+fn fleeting() -> (Cloud, Arc<Mutex<Instant>>) {
+    let given = Arc::new(Mutex::new(Instant::now()));
+    let (count, last) = (AtomicUsize::new(0), given.clone());
+    let cloud = Cloud::scripted(move |_| {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-        Some(Answer::new(200, document(&format!("AKID{number}"), lives)))
-    })
+        *last.lock().unwrap() = Instant::now();
+        Some(Answer::new(200, document(&format!("AKID{number}"), Duration::from_secs(1))))
+    });
+    (cloud, given)
 }
 
 #[test]
 fn credentials_that_end_again_and_again_lose_no_mail() {
     let endpoint = Endpoint::start();
-    let cloud = numbered(Duration::from_secs(2));
+    let (cloud, given) = fleeting();
     let mut running = sender(&endpoint, &cloud).start();
     for number in 0..8 {
         // The provider finds some of them expired all the same.
@@ -51,7 +55,11 @@ fn credentials_that_end_again_and_again_lose_no_mail() {
         }
         running.write(line(number));
         endpoint.wait_for(number + 1, PATIENCE);
-        std::thread::sleep(Duration::from_millis(400));
+        if number % 3 == 0 {
+            wait_until("they have ended", || {
+                given.lock().unwrap().elapsed() > Duration::from_secs(1)
+            });
+        }
     }
     running.close_input();
     let done = running.finish();

@@ -3,14 +3,13 @@
 use super::{repeated, run, wait_state};
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Program, Running, wait_until};
+use crate::support::program::{PATIENCE, Program, Running, wait_until};
 use nix::sys::signal::Signal;
 use std::net::TcpListener;
 use std::time::Duration;
 
 /// Messages in a batch here.
 const LIMIT: usize = 10;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn slow(millis: u64) -> Reply {
     Reply::Slow(Duration::from_millis(millis), Box::new(Reply::Accept))

@@ -4,10 +4,8 @@ use super::{repeated, run, wait_state};
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::peer::Peer;
-use crate::support::program::{Program, wait_until};
+use crate::support::program::{PATIENCE, Program, wait_until};
 use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn an_accepted_mail_is_sent_with_the_id_of_the_provider_in_its_row() {

@@ -3,13 +3,11 @@
 
 use super::sent;
 use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::pipe::{do_not_block, offer};
 use crate::support::program::{PATIENCE, Program, messages};
 use crate::support::records::{activation, activations, record};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// A directory whose `undelivered.csv` is on a disk without room.
 fn full_disk() -> (tempfile::TempDir, PathBuf) {
@@ -128,8 +126,7 @@ fn when_a_mebibyte_waits_for_the_disk_nothing_more_is_read_until_there_is_room()
     let endpoint = Endpoint::start();
     let (dir, file) = full_disk();
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
-    fcntl(&writer, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
+    do_not_block(&writer);
     let send = send(&endpoint, dir.path()).stdin(reader).start();
 
     let count = 60;
@@ -141,29 +138,12 @@ fn when_a_mebibyte_waits_for_the_disk_nothing_more_is_read_until_there_is_room()
         })
         .collect();
     let whole = input.len();
-    // What the pipe takes: until it has taken this much, and then takes no more for a while.
-    let mut offer = |input: &mut Vec<u8>, least: usize| {
-        let mut end = Instant::now() + PATIENCE;
-        while Instant::now() < end && !input.is_empty() {
-            match writer.write(input) {
-                Ok(n) => {
-                    input.drain(..n);
-                    let quiet = Duration::from_millis(700);
-                    let enough = whole - input.len() >= least;
-                    end = Instant::now() + if enough { quiet } else { PATIENCE };
-                }
-                Err(error) => {
-                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            }
-        }
-    };
-    offer(&mut input, 1 << 20);
+    offer(&mut writer, &send, &mut input, 1 << 20);
     let taken = whole - input.len();
     assert!((1 << 20..3 << 19).contains(&taken), "{taken} of {whole} bytes were taken");
     std::fs::remove_file(&file).unwrap();
-    offer(&mut input, whole);
+    let rest = input.len();
+    offer(&mut writer, &send, &mut input, rest);
     assert!(input.is_empty(), "{} bytes were not taken", input.len());
     drop(writer);
     let finished = send.finish();

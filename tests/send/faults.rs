@@ -2,12 +2,11 @@
 
 use super::sent;
 use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::pipe::{do_not_block, offer};
 use crate::support::program::{Program, messages};
 use crate::support::records::{activation, activations, record};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 #[test]
 fn what_can_pass_is_tried_again_in_place_until_it_is_accepted() {
@@ -42,8 +41,7 @@ fn while_it_tries_again_nothing_more_is_read_and_what_was_read_is_kept_at_the_en
     let busy = vec![("retry-after", "600".to_owned())];
     endpoint.set(Reply::Full(503, busy, String::new()));
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let flags = fcntl(&writer, FcntlArg::F_GETFL).unwrap();
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK)).unwrap();
+    do_not_block(&writer);
     let dir = tempfile::tempdir().unwrap();
     let send = Program::send(&endpoint.url())
         .env("MAILROOM_SES_OUTPUT_PATH", dir.path())
@@ -54,24 +52,10 @@ fn while_it_tries_again_nothing_more_is_read_and_what_was_read_is_kept_at_the_en
     send.wait_log("not now");
 
     // The pipe fills, and stays full.
-    let mut written = line.len();
-    let mut rest: Vec<u8> = Vec::new();
-    let end = Instant::now() + Duration::from_millis(300);
-    while Instant::now() < end {
-        if rest.is_empty() {
-            rest.clone_from(&line);
-        }
-        match writer.write(&rest) {
-            Ok(n) => {
-                written += n;
-                rest.drain(..n);
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-    }
+    let mut rest = line.repeat(100);
+    let whole = line.len() + rest.len();
+    offer(&mut writer, &send, &mut rest, 1);
+    let written = whole - rest.len();
     assert!(written < 128 * 1024, "{written} bytes were taken");
     assert_eq!(endpoint.requests().len(), 1);
 

@@ -7,7 +7,6 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
 
 /// A sender whose mail will be refused for good, and kept in `dir`.
 fn refused(endpoint: &Endpoint, dir: &Path) -> Running {
@@ -17,6 +16,15 @@ fn refused(endpoint: &Endpoint, dir: &Path) -> Running {
     send.close_input();
     send.wait_log("MESSAGE_REJECTED");
     send
+}
+
+/// Waits until it has this file open.
+fn wait_open(send: &Running, path: &Path) {
+    let open = format!("/proc/{}/fd", send.pid());
+    wait_until("it has the file open", || {
+        let mut open = std::fs::read_dir(&open).unwrap().flatten();
+        open.any(|one| std::fs::read_link(one.path()).is_ok_and(|to| to == path))
+    });
 }
 
 #[test]
@@ -30,8 +38,9 @@ fn a_record_is_not_kept_in_the_middle_of_that_of_another_process() {
     let (half, rest) = other.split_at(50);
     locked.write_all(half).unwrap();
     let send = refused(&endpoint, dir.path());
-    // Without a lock it would be done with by then.
-    std::thread::sleep(Duration::from_millis(300));
+    wait_open(&send, &path);
+    // It had its turn: without the lock it would have written.
+    send.wait_turns(3);
     locked.write_all(rest).unwrap();
     drop(locked);
     assert_eq!(send.finish().code, Some(0));
@@ -47,11 +56,7 @@ fn a_record_does_not_go_into_a_file_that_was_given_another_name_while_it_waited(
     let locked = Flock::lock(file, FlockArg::LockExclusive).unwrap();
     let send = refused(&endpoint, dir.path());
     // It has opened the file, and waits for the lock.
-    let open = format!("/proc/{}/fd", send.pid());
-    wait_until("it has the file open", || {
-        let mut open = std::fs::read_dir(&open).unwrap().flatten();
-        open.any(|one| std::fs::read_link(one.path()).is_ok_and(|to| to == path))
-    });
+    wait_open(&send, &path);
     let renamed = dir.path().join("undelivered.1.csv");
     std::fs::rename(&path, &renamed).unwrap();
     drop(locked);

@@ -3,6 +3,7 @@
 use super::{Rig, smtp_by};
 use crate::support::batches::{TOKEN, accepted, batch, why};
 use crate::support::mailserver::{Act, MailServer, Step, Tls};
+use crate::support::program::wait_until;
 use mailroom::edges::clock::Clock;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome, Scope};
@@ -152,11 +153,14 @@ fn a_server_that_is_not_there_is_asked_once_a_batch() {
         listener.local_addr().unwrap().port()
     };
     for url in [format!("smtp://127.0.0.1:{port}?tls=none"), "smtp://nowhere.invalid".into()] {
-        let start = Instant::now();
         let outcomes = rig.smtp_at(&url).send(&batch(50));
         assert!(outcomes.iter().all(|outcome| said(outcome) == Said::Unsent), "{outcomes:?}");
-        assert!(start.elapsed() < Duration::from_secs(20));
     }
+    // One whose connections can be counted: it closes them at once.
+    rig.server.set(Step::Greeting, Some(Act::Drop));
+    let outcomes = rig.smtp().send(&batch(50));
+    assert!(outcomes.iter().all(|outcome| said(outcome) == Said::Unsent), "{outcomes:?}");
+    assert_eq!(rig.server.connections(), 1);
 }
 
 #[test]
@@ -226,11 +230,7 @@ fn a_connection_that_is_found_gone_after_a_minute_is_not_opened_again_for_this_b
     let asked = || rig.server.lines().iter().filter(|line| line.starts_with("MAIL")).count();
     let outcomes = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while asked() < 2 {
-                assert!(Instant::now() < deadline);
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_until("the second one is asked for", || asked() >= 2);
             AHEAD.store(61, Ordering::SeqCst);
         });
         smtp.send(&batch(2))
@@ -360,11 +360,9 @@ fn a_stop_gives_a_mail_up_after_the_grace_and_begins_no_other() {
     let mut smtp = rig.smtp();
     let (outcomes, took) = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while !rig.server.lines().iter().any(|line| line == "DATA") {
-                assert!(Instant::now() < deadline);
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_until("the mail is under way", || {
+                rig.server.lines().iter().any(|line| line == "DATA")
+            });
             rig.stop.request();
         });
         let start = Instant::now();
@@ -372,7 +370,5 @@ fn a_stop_gives_a_mail_up_after_the_grace_and_begins_no_other() {
     });
     let got: Vec<Said> = outcomes.iter().map(said).collect();
     assert_eq!(got, [Said::Ambiguous, Said::Unsent, Said::Unsent], "{outcomes:?}");
-    let grace = mailroom::edges::stop::GRACE;
-    assert!(took < grace + Duration::from_secs(2), "{took:?}");
     assert!(took > Duration::from_secs(3), "work under way may still end: {took:?}");
 }

@@ -27,6 +27,20 @@ pub fn shared() -> &'static Cluster {
     SHARED.get_or_init(|| Cluster::start(&[]))
 }
 
+/// A cluster that logs every statement, with the program and the database it came from.
+pub fn telling() -> &'static Cluster {
+    static TELLING: OnceLock<Cluster> = OnceLock::new();
+    TELLING.get_or_init(|| Cluster::start(&["log_statement = 'all'", "log_line_prefix = '%a@%d|'"]))
+}
+
+/// First lines of the statements that the program has sent to a database of [`telling`].
+pub fn logged(database: &Database) -> Vec<String> {
+    let log = std::fs::read_to_string(telling().dir.join("log")).unwrap();
+    let from = format!("@{}|LOG:", database.name);
+    let ours = log.lines().filter(|line| line.starts_with("mailroom") && line.contains(&from));
+    ours.map(str::to_owned).collect()
+}
+
 /// The folder of PostgreSQL's server programs.
 pub fn bin_dir() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib/postgresql")

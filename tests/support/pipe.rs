@@ -1,11 +1,12 @@
 //! Pipes that are full: a reader of the program's output that reads only when it is told to.
 
 use super::cluster::Database;
-use super::program::{Program, Running, Text, wait_until};
-use nix::fcntl::{FcntlArg, fcntl};
+use super::program::{PATIENCE, Program, Running, Text, wait_until};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{PipeReader, PipeWriter, pipe};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Write as _, pipe};
 use std::os::fd::AsFd as _;
+use std::time::Instant;
 
 /// A reader that does not read. Dropping it closes the pipe.
 pub struct Stalled {
@@ -42,6 +43,37 @@ impl Stalled {
     pub fn read(self) -> Text {
         Text::follow(self.reader)
     }
+}
+
+/// Gives bytes to a program through a pipe that does not block: until it has taken so many at least,
+/// and then until it had its turn twice and took no more. What is left stays in `bytes`.
+pub fn offer(writer: &mut PipeWriter, reader: &Running, bytes: &mut Vec<u8>, least: usize) {
+    let (whole, deadline) = (bytes.len(), Instant::now() + PATIENCE);
+    let mut had_its_turn = false;
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(n) => {
+                bytes.drain(..n);
+                had_its_turn = false;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                let taken = whole - bytes.len();
+                if had_its_turn && taken >= least {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "only {taken} of {least} bytes were taken");
+                reader.wait_turns(2);
+                had_its_turn = true;
+            }
+        }
+    }
+}
+
+/// Makes writes that find no room fail.
+pub fn do_not_block(writer: &PipeWriter) {
+    let flags = OFlag::from_bits_retain(fcntl(writer, FcntlArg::F_GETFL).unwrap());
+    fcntl(writer, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
 }
 
 /// Waits until the pipe takes nothing more.

@@ -3,7 +3,7 @@
 //! Every run is also a test that no log line shows the key, a token, or the secret inside it, and
 //! that the process has one thread.
 
-use super::cluster::Database;
+use super::cluster::{Database, logged};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nix::sys::signal::{Signal, kill};
@@ -435,6 +435,15 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits for forty statements more to a database of [`super::cluster::telling`], and sees that they
+/// took the half second that they must: whoever asks without a pause is done with them in less.
+pub fn assert_no_busy_loop(database: &Database) {
+    let begun = Instant::now();
+    let before = logged(database).len();
+    wait_until("it asks again", || logged(database).len() >= before + 40);
+    assert!(begun.elapsed() > Duration::from_millis(500), "{:?}", begun.elapsed());
 }
 
 /// The lines of a text that are ended; the rest of a process that was killed is no line.
