@@ -134,7 +134,7 @@ CREATE TABLE deliveries (
     -- Not sent after this moment, nor after its token has expired.
     expires_at  timestamptz    CHECK (isfinite(expires_at)),
     created_at  timestamptz    NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
-    settled_at  timestamptz,
+    settled_at  timestamptz    CHECK (isfinite(settled_at)),
     -- Names the claim that holds the row.
     lease       text,
     provider_id text,

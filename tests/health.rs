@@ -61,7 +61,7 @@ fn what_is_held_is_named_though_nothing_is_late_yet() {
     collect.wait_lines(1);
     database.run(
         "UPDATE deliveries SET state = 'pending', lease = NULL, settled_at = NULL,
-                error = 'held: HTTP 404', due_at = now() + interval '30 seconds'",
+                cause = 'setup', error = 'HTTP 404', due_at = now() + interval '30 seconds'",
     );
     let finished = health(&database, &[]);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
@@ -97,7 +97,7 @@ fn mail_of_a_provider_that_is_away_is_late_though_each_try_puts_it_off() {
     let run = Program::run(&database, "http://127.0.0.1:1").start();
     database.accounts("user", 1);
     let put_off = "SELECT count(*) FROM deliveries WHERE attempts = 0 \
-                   AND error LIKE 'put off: not sent: %refused%'";
+                   AND cause = 'away' AND error LIKE 'not sent: %refused%'";
     wait_until("it was tried", || database.number(put_off) == 1);
     let finished = health(&database, &[]);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
@@ -123,7 +123,7 @@ fn mail_that_is_held_for_long_is_unhealthy_with_the_reason() {
     database.run(
         "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE id = 1;
          UPDATE deliveries SET due_at = now() + interval '1 hour',
-                error = 'held: AccountSuspendedException' WHERE id = 2;
+                cause = 'account', error = 'AccountSuspendedException' WHERE id = 2;
          UPDATE jobs SET paused_at = NULL",
     );
     is_unhealthy(&health(&database, &[]), "held: AccountSuspendedException");

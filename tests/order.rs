@@ -100,7 +100,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
     database.accounts("user", 2000);
     let mut client = database.client();
     Statements::prepare(&mut client, "mailroom").unwrap();
-    let types = "text, bigint, bigint, text, float8, smallint[], float8, bigint, text, text";
+    let types = "text, bigint, bigint, text, float8, smallint[], float8, bigint, text, text, text";
     let claim = include_str!("../src/queue/sql/claim.sql");
     for rows in [0, 1, 2000, 1_000_000_000] {
         client
@@ -111,7 +111,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
             ))
             .unwrap();
         let sql =
-            "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}')";
+            "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail')";
         let plan = client.query(sql, &[]).unwrap();
         let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
         for by in ["Index Cond: (id = due.token)", "Index Cond: (id = tokens.account)"] {

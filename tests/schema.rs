@@ -418,6 +418,10 @@ fn the_states_of_a_delivery_are_held_to_their_columns() {
         "settled_at = now()",
         "state = 'sent', settled_at = now(), lease = 'x'",
         "attempts = -1",
+        "due_at = 'infinity'",
+        "created_at = '-infinity'",
+        "expires_at = 'infinity'",
+        "state = 'failed', settled_at = '-infinity'",
     ] {
         let error = client.batch_execute(&format!("UPDATE deliveries SET {bad}")).expect_err(bad);
         assert_eq!(error.code(), Some(&postgres::error::SqlState::CHECK_VIOLATION), "{bad}");

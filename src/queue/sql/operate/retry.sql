@@ -18,7 +18,7 @@ WITH chosen AS MATERIALIZED (
        FOR UPDATE OF d
 )
 UPDATE deliveries d
-   SET state = 'pending', cause = NULL, attempts = 0, due_at = now(), settled_at = NULL
+   SET state = 'pending', cause = NULL, error = NULL, attempts = 0, due_at = now(), settled_at = NULL
   FROM chosen
  WHERE d.id = chosen.id
 RETURNING d.id
