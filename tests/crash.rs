@@ -11,10 +11,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 /// How the statements of the program begin.
-const CLAIM: &str = "-- Takes up to";
-const SETTLE: &str = "-- Writes down what became";
-const LOOK: &str = "-- How many deliveries";
-const RESCUE: &str = "-- Puts back deliveries";
+const CLAIM: &str = "-- mailroom:claim";
+const SETTLE: &str = "-- mailroom:settle";
+const LOOK: &str = "-- mailroom:look";
+const RESCUE: &str = "-- mailroom:rescue";
 
 /// Lets another collector finish the work and gives what it wrote.
 fn finish(database: &Database, rows: i64) -> Vec<String> {

@@ -110,11 +110,10 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
                  PREPARE claim ({types}) AS {claim}"
             ))
             .unwrap();
-        let sql =
-            "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail')";
+        let sql = "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail')";
         let plan = client.query(sql, &[]).unwrap();
         let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
-        for by in ["Index Cond: (id = due.token)", "Index Cond: (id = tokens.account)"] {
+        for by in ["Index Cond: (id = due.id)", "Index Cond: (id = tokens.account)"] {
             assert!(plan.contains(by), "no {by:?} with {rows} rows:\n{plan}");
         }
         client.batch_execute("DEALLOCATE claim").unwrap();

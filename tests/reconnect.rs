@@ -105,7 +105,7 @@ fn outcomes_that_were_settled_without_an_answer_are_not_called_ambiguous() {
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
     mute.mute();
-    wait_until("it settles", || mute.database.blocked("-- Writes down what became") == 1);
+    wait_until("it settles", || mute.database.blocked("-- mailroom:settle") == 1);
     lock.rollback().unwrap();
     mute.lose_an_answer();
     run.wait_log_times("] connected", 2);
@@ -325,7 +325,7 @@ fn no_thread_is_started_to_look_up_a_host_name() {
 }
 
 /// How the statement begins that keeps the highest token, the last one before a wait.
-const RECORD: &str = "-- Keeps jobs.last_seq";
+const RECORD: &str = "-- mailroom:record";
 
 #[test]
 fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {

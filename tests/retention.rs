@@ -106,7 +106,7 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     wait_until("three healthchecks are over", || {
         let sql = "SELECT query_start::text FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name LIKE 'mailroom%' \
-                      AND state = 'idle' AND starts_with(query, '-- How many deliveries')";
+                      AND state = 'idle' AND starts_with(query, '-- mailroom:look')";
         looks.extend(client.query(sql, &[]).unwrap().iter().map(|row| row.get::<_, String>(0)));
         looks.len() > 3
     });

@@ -122,10 +122,10 @@ fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_r
     let (mut one, mut other) = (one.transaction().unwrap(), other.transaction().unwrap());
     one.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     database.run("NOTIFY token_insert");
-    wait_until("the survey waits", || database.blocked("-- Where the pending") > 0);
+    wait_until("the survey waits", || database.blocked("-- mailroom:levels") > 0);
     other.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").unwrap();
     one.rollback().unwrap();
-    wait_until("its look waits", || database.blocked("-- How many deliveries") > 0);
+    wait_until("its look waits", || database.blocked("-- mailroom:look") > 0);
     let sql = "UPDATE deliveries SET state = 'leased', lease = 'collect:other',
                       due_at = clock_timestamp() + interval '2 seconds' WHERE state = 'pending'";
     assert_eq!(other.execute(sql, &[]).unwrap(), 1);
@@ -149,7 +149,7 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
         database.number(
             "SELECT count(*) FROM pg_stat_activity
               WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE '-- Where the pending%' AND now() - query_start > interval '1 s'",
+                AND query LIKE '-- mailroom:levels%' AND now() - query_start > interval '1 s'",
         ) == 1
     });
     lock.rollback().unwrap();

@@ -423,6 +423,7 @@ CREATE TABLE public.deliveries (
     CONSTRAINT deliveries_due_at_check CHECK (isfinite(due_at)),
     CONSTRAINT deliveries_expires_at_check CHECK (isfinite(expires_at)),
     CONSTRAINT deliveries_leased_check CHECK (((state = 'leased'::public.delivery_state) = (lease IS NOT NULL))),
+    CONSTRAINT deliveries_settled_at_check CHECK (isfinite(settled_at)),
     CONSTRAINT deliveries_settled_check CHECK (((state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state])) = (settled_at IS NULL)))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');

@@ -296,8 +296,7 @@ fn a_400_that_is_not_the_providers_own_holds_everything_and_fails_nothing() {
     let running = run(&database, &endpoint).start();
     running.wait_log("everything is held: HTTP 400");
     wait_state(&database, "pending", 10);
-    let held =
-        "SELECT count(*) FROM deliveries WHERE attempts = 0 AND cause = 'setup' AND error LIKE 'HTTP 400%'";
+    let held = "SELECT count(*) FROM deliveries WHERE attempts = 0 AND cause = 'setup' AND error LIKE 'HTTP 400%'";
     assert_eq!(database.number(held), 10);
     let finished = running.stop();
     assert_eq!(finished.code, Some(0), "{}", finished.log);
