@@ -371,7 +371,11 @@ fn a_terminal_gets_colours_and_its_own_width_unless_no_color_is_set() {
 fn statements() -> Vec<(&'static str, String)> {
     let all = "ARRAY['leased','pending','failed','expired','sent']";
     [
-        ("waiting", include_str!("../src/queue/sql/status/waiting.sql"), vec!["'mailroom'", "ARRAY['away']"]),
+        (
+            "waiting",
+            include_str!("../src/queue/sql/status/waiting.sql"),
+            vec!["'mailroom'", "ARRAY['away']"],
+        ),
         ("ended", include_str!("../src/queue/sql/status/ended.sql"), vec!["'mailroom'"]),
         (
             "failures",
