@@ -1,11 +1,11 @@
 //! The queue in the database: one end of the pump.
 
 pub mod adopt;
+pub mod fit;
 pub mod grants;
 pub mod lease;
 pub mod link;
 pub mod operate;
-pub mod preflight;
 pub mod schema;
 pub mod settle;
 pub mod snapshot;

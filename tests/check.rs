@@ -181,12 +181,15 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
     let rest = [
         "database TLS",
         "schema",
-        "queue",
-        "actions",
         "grants",
-        "NOTIFY",
+        "queue",
+        "pause",
+        "row level security",
+        "triggers",
         "channel",
+        "actions",
         "database clock",
+        "NOTIFY",
     ];
     let found = at("host=/nowhere dbname=mail user=u");
     found.says("database", "failed", "/nowhere").only(&[&["database"][..], &rest].concat());
@@ -204,9 +207,16 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
 fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
     let endpoint = ses();
     let found = Found::of(program(&Database::empty(), &endpoint.url()).output());
-    found
-        .says("schema", "failed", "mailroom migrate up")
-        .only(&["schema", "queue", "actions", "grants", "channel"]);
+    found.says("schema", "failed", "mailroom migrate up").only(&[
+        "schema",
+        "grants",
+        "queue",
+        "pause",
+        "row level security",
+        "triggers",
+        "channel",
+        "actions",
+    ]);
     assert_eq!(found.code, 78);
     let database = Database::migrated();
     let other = program(&database, &endpoint.url()).env("MAILROOM_QUEUE_NAME", "other");
@@ -251,6 +261,32 @@ fn triggers_that_notify_another_channel_are_found() {
     assert_eq!(found.code, 78);
     let fitting = program(&database, &endpoint.url()).env("MAILROOM_CHANNEL_NAME", "mails");
     assert_eq!(Found::of(fitting.output()).only(&[]).code, 0);
+}
+
+#[test]
+fn a_trigger_that_is_missing_or_disabled_is_found() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let sql = "SELECT tgname || ' ON ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal";
+    let rows = database.client().query(sql, &[]).unwrap();
+    let triggers: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(triggers.len() >= 5, "{triggers:?}");
+    for trigger in &triggers {
+        let (name, table) = trigger.split_once(" ON ").unwrap();
+        database.run(&format!("ALTER TABLE {table} DISABLE TRIGGER {name}"));
+        let found = Found::of(program(&database, &endpoint.url()).output());
+        let text = format!("{name} on {table} is disabled");
+        found.only(&["triggers"]).says("triggers", "failed", &text);
+        assert_eq!(found.code, 78);
+        database.run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
+    }
+    database.run("DROP TRIGGER after_token_inserted ON tokens");
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["triggers"]).says("triggers", "failed", "after_token_inserted on tokens is miss");
+    // Mail that is there can be sent all the same.
+    let collect = Program::collect(&database).start();
+    collect.wait_log("[PG] WARN: after_token_inserted on tokens is missing; ALTER TABLE");
+    collect.wait_log("connected");
+    assert_eq!(collect.stop().code, Some(0));
 }
 
 #[test]
@@ -448,8 +484,8 @@ fn a_paused_queue_and_rows_that_may_be_hidden_are_told() {
     let url = database.url.replace("user=postgres", &format!("user={clerk}"));
     let found = program(&database, &endpoint.url()).env("MAILROOM_DATABASE_URL", url);
     let found = Found::of(found.output());
-    found.only(&["queue", "row level security"]);
-    found.says("queue", "warning", "mailroom is paused: moving");
+    found.only(&["pause", "row level security"]);
+    found.says("pause", "warning", "mailroom is paused: moving");
     found.says("row level security", "warning", "may hide rows of accounts");
     assert_eq!(found.code, 0);
 }

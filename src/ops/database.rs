@@ -12,10 +12,10 @@ use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
 use crate::ops::environment::env;
 use crate::pump::system_clock;
+use crate::queue::fit;
+use crate::queue::fit::{Finding, Purpose};
 use crate::queue::link;
 use crate::queue::link::Link;
-use crate::queue::operate;
-use crate::queue::schema;
 use crate::queue::source::settings::Retention;
 use std::time::Duration;
 
@@ -31,28 +31,31 @@ pub fn target(config: &Config) -> Result<Target, Error> {
 /// How long each step of a command that runs once may take: to connect, to be answered.
 pub const STEP: Duration = Duration::from_secs(5);
 
-/// A connection for `command`, which runs once, to a database that has the schema and the queue.
-pub fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
+/// A connection for `command`, which runs once.
+pub fn open(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
     let mut target = target(config)?;
     target.name(command);
     target.hurry(STEP);
-    let mut session = db::connect(&target, stop).map_err(unusable)?;
-    let queue = config.queue.as_str();
-    let sound = session.call(STEP, |client| {
-        let current = schema::require_current(client);
-        let exists = match &current {
-            Ok(()) => operate::exists(client, queue)?,
-            Err(_) => true,
-        };
-        Ok(current.map(|()| exists))
-    });
-    match sound.map_err(unusable)?? {
-        true => Ok(session),
-        false => Err(Error::config(format!(
-            "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
-             job_type with a row in the table jobs"
-        ))),
-    }
+    db::connect(&target, stop).map_err(unusable)
+}
+
+/// What is found in a database that is only looked at, or where single deliveries are changed.
+///
+/// # Errors
+/// It cannot be asked, or has no such schema or queue.
+pub fn inspect(config: &Config, session: &mut Session) -> Result<Vec<Finding>, Error> {
+    let queue = config.queue.clone();
+    let purpose = Purpose { queue, channel: None, works: false, deletes: false };
+    let found = fit::inspect(session, STEP, &purpose).map_err(unusable)?;
+    fit::refuse(&found).map_err(Error::config)?;
+    Ok(found)
+}
+
+/// A connection for `command`, which runs once, to a database that has the schema and the queue.
+pub fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
+    let mut session = open(config, command, stop)?;
+    inspect(config, &mut session)?;
+    Ok(session)
 }
 
 /// What a fault of the database means for a command that runs once.
@@ -78,9 +81,12 @@ pub fn link(
         log::warn("PG", warning);
     }
     let settings = link::Settings {
-        queue: config.queue.clone(),
-        channel: channel.map(str::to_owned),
-        deletes: config.retention != Retention::Forever && channel.is_some(),
+        purpose: Purpose {
+            queue: config.queue.clone(),
+            channel: channel.map(str::to_owned),
+            works: true,
+            deletes: config.retention != Retention::Forever && channel.is_some(),
+        },
         target: target.to_string(),
     };
     let token = stop.clone();

@@ -50,30 +50,12 @@ const DELETE: Grant = grant("DELETE", "deliveries", &[]);
 /// What `mailroom queue pause` and `resume` need besides.
 pub const OPERATOR: &[Grant] = &[grant("UPDATE", "jobs", &["paused_at", "paused_reason"])];
 
-/// What is missing for working on `queue`: `None` if the queue does not exist, else the grants.
-/// `deletes`: whether settled deliveries will be removed.
+/// What the current role lacks of what a collector needs. `deletes`: whether settled deliveries will
+/// be removed.
 ///
 /// # Errors
 /// As the statement.
-pub fn missing(
-    client: &mut Client,
-    queue: &str,
-    deletes: bool,
-) -> Result<Option<Vec<String>>, Error> {
-    let missing = lacked(client, deletes)?;
-    if !missing.is_empty() {
-        return Ok(Some(missing));
-    }
-    let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
-    let exists: bool = client.query_one(sql, &[&queue])?.try_get(0)?;
-    Ok(exists.then_some(missing))
-}
-
-/// What the current role lacks of what a collector needs. `deletes` is as for [`missing`].
-///
-/// # Errors
-/// As the statement.
-pub fn lacked(client: &mut Client, deletes: bool) -> Result<Vec<String>, Error> {
+pub fn missing(client: &mut Client, deletes: bool) -> Result<Vec<String>, Error> {
     let is_delete =
         |grant: &Grant| (grant.privilege, grant.table) == (DELETE.privilege, DELETE.table);
     lacking(client, None, COLLECTOR.iter().filter(|grant| deletes || !is_delete(grant)))

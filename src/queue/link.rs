@@ -6,16 +6,15 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::pg::fault;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
-use crate::mail::error::{Error, Kind};
-use crate::queue::grants;
-use crate::queue::schema;
+use crate::mail::error::Error;
+use crate::queue::fit;
+use crate::queue::fit::{Purpose, Severity};
 use crate::queue::store as queue;
 use crate::queue::store::Statements;
 use std::time::{Duration, Instant};
@@ -33,12 +32,8 @@ pub type Open = Box<dyn FnMut() -> Result<Session, Fault>>;
 /// What a link is for.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The queue that the statements work on.
-    pub queue: String,
-    /// The channel to listen on, if any.
-    pub channel: Option<String>,
-    /// Whether settled rows will be deleted, which needs a grant.
-    pub deletes: bool,
+    /// The queue, and what is done with it.
+    pub purpose: Purpose,
     /// `host=… port=…`, for the log; no password.
     pub target: String,
 }
@@ -116,7 +111,7 @@ impl Link {
             match self.attempt() {
                 Ok(live) => {
                     // A listener says so itself, after its first look at what it missed.
-                    if self.settings.channel.is_none() {
+                    if self.settings.purpose.channel.is_none() {
                         log::info("PG", "connected");
                     }
                     self.live = Some(live);
@@ -155,33 +150,18 @@ impl Link {
             self.refuse_pool(&mut session)?;
         }
         // As early as can be: what comes from now on is heard.
-        if let Some(channel) = &self.settings.channel {
+        if let Some(channel) = &self.settings.purpose.channel {
             session.listen(channel)?;
         }
-        let sound = session.call(STATEMENT, |client| Ok(schema::require_current(client)))?;
-        sound.map_err(|error| match error.kind {
-            Kind::Config => Failure::Config(error.message),
-            _ => Failure::Passing(error.message),
-        })?;
-        let (queue, deletes) = (self.settings.queue.clone(), self.settings.deletes);
-        let found = session.call(STATEMENT, |client| grants::missing(client, &queue, deletes))?;
-        match found {
-            None => {
-                return Err(Failure::Config(format!(
-                    "there is no queue {queue:?}: MAILROOM_QUEUE_NAME must be a value of the type \
-                     job_type with a row in the table jobs"
-                )));
+        let found = fit::inspect(&mut session, STATEMENT, &self.settings.purpose)?;
+        fit::refuse(&found).map_err(Failure::Config)?;
+        if !self.proven {
+            for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
+                log::warn("PG", wrong);
             }
-            Some(missing) if !missing.is_empty() => {
-                return Err(Failure::Config(format!(
-                    "the database role lacks privileges: {}; grant them, or let the owner of the \
-                     tables run: mailroom migrate grants ROLE",
-                    missing.join(", ")
-                )));
-            }
-            Some(_) => {}
         }
-        if self.settings.channel.is_some() {
+        let queue = self.settings.purpose.queue.clone();
+        if self.settings.purpose.channel.is_some() {
             session.call(STATEMENT, |client| queue::announce(client, &queue))?;
         }
         let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
@@ -192,10 +172,7 @@ impl Link {
     fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Failure> {
         // A role may be allowed a single connection: then it is not known.
         let Ok(mut other) = (self.open)() else { return Ok(()) };
-        match session.is_pooled_with(&mut other)? {
-            false => Ok(()),
-            true => Err(Failure::Config(format!("{}; {}", fault::POOLED, fault::UNPOOLED))),
-        }
+        fit::refuse(&fit::pooled(session, &mut other)?).map_err(Failure::Config)
     }
 
     /// Runs one statement until it succeeds. Faults that pass are waited out.

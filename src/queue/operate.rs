@@ -139,12 +139,3 @@ pub fn pause(
 pub fn wake(client: &mut Client, channel: &str) -> Result<(), Error> {
     client.query(statement!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
 }
-
-/// Whether there is such a queue.
-///
-/// # Errors
-/// As the statement.
-pub fn exists(client: &mut Client, queue: &str) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)";
-    client.query_one(sql, &[&queue])?.try_get(0)
-}

@@ -1,70 +1,59 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg as db;
-use crate::edges::pg::fault;
-use crate::edges::pg::fault::Fault;
+use crate::edges::pg::fault::{Fault, UNPOOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Place, Target, TlsMode};
+use crate::edges::pg::{Client, StatementError, statement};
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
 use crate::ops::database::{STEP, target};
 use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
-use crate::queue::preflight;
-use crate::queue::preflight::Facts;
+use crate::queue::fit;
+use crate::queue::fit::{Finding, Purpose, Severity};
 use crate::queue::source::settings::Retention;
-use crate::queue::{grants, operate, schema};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
-/// What cannot be looked at without a connection.
-const REST: [&str; 8] =
-    ["database TLS", "schema", "queue", "actions", "grants", "NOTIFY", "channel", "database clock"];
+/// What is found in the database, in this order, and the setting that says what to look for.
+const FINDINGS: [(&str, &str); 7] = [
+    ("schema", ""),
+    ("grants", ""),
+    ("queue", "MAILROOM_QUEUE_NAME"),
+    ("pause", "MAILROOM_QUEUE_NAME"),
+    ("row level security", ""),
+    ("triggers", ""),
+    ("channel", "MAILROOM_CHANNEL_NAME"),
+];
 
-/// Looks at the database, and at all that hangs on it.
-pub fn check(round: &mut Round) {
-    let unknown = |round: &mut Round, names: &[&str], why: &str| {
-        names.iter().for_each(|name| round.checks.unknown(name, why));
-    };
-    if round.is_wrong("MAILROOM_DATABASE_URL") {
-        unknown(round, &["database"], "MAILROOM_DATABASE_URL is wrong or missing");
-        return unknown(round, &REST, "there is no database to ask");
-    }
-    let opened = open(round);
-    let Some((target, mut session, facts)) = opened else {
-        return unknown(round, &REST, "the database was not reached");
-    };
-    encryption(round, &target, &facts);
-    let current = schema(round, &mut session, &facts);
-    match facts.channel == round.config.channel {
-        _ if !current => round.checks.unknown("channel", "there may be no triggers"),
-        _ if round.is_wrong("MAILROOM_CHANNEL_NAME") => {
-            round.checks.unknown("channel", "MAILROOM_CHANNEL_NAME is wrong");
-        }
-        true => round.checks.ok("channel", format!("the triggers notify {:?}", facts.channel)),
-        false => {
-            let detail = format!(
-                "the triggers of this database notify {:?}, MAILROOM_CHANNEL_NAME is {:?}: mail \
-                 would be found at the next healthcheck only",
-                facts.channel, round.config.channel
-            );
-            let advice = "set MAILROOM_CHANNEL_NAME, or ALTER DATABASE … SET mailroom.channel";
-            round.checks.misconfigured("channel", detail, advice);
-        }
-    }
-    clock(round, &mut session);
-    notify(round, &target, session, &facts);
+/// What a connection is.
+struct Facts {
+    /// The role that statements run as.
+    role: String,
+    /// The server's version, such as `15.4`.
+    version: String,
+    /// TLS version and cipher as the server sees them; `None`: not encrypted.
+    tls: Option<String>,
+    /// Process id of the server's side.
+    pid: i32,
+    /// The time of the server, not that of the transaction.
+    clock: SystemTime,
 }
 
-/// Connects, and says to what.
-fn open(round: &mut Round) -> Option<(Target, Session, Facts)> {
-    let wanted = "let MAILROOM_DATABASE_URL be a libpq connection string";
+/// Looks at the database, and at all that hangs on it.
+pub fn check(round: &mut Round<'_>) {
+    if round.is_wrong("MAILROOM_DATABASE_URL") {
+        round.checks.unknown("database", "MAILROOM_DATABASE_URL is wrong or missing");
+        return unknown(round, "there is no database to ask");
+    }
     let mut target = match target(round.config) {
         Ok(target) => target,
         Err(error) => {
-            round.checks.misconfigured("database", error.message, wanted);
-            return None;
+            let advice = "let MAILROOM_DATABASE_URL be a libpq connection string";
+            round.checks.misconfigured("database", error.message, advice);
+            return unknown(round, "there is no database to ask");
         }
     };
     target.name("check");
@@ -72,37 +61,96 @@ fn open(round: &mut Round) -> Option<(Target, Session, Facts)> {
     for warning in &target.warnings {
         round.checks.warning("password file", warning, "");
     }
-    let found = db::connect(&target, round.stop)
-        .and_then(|mut session| Ok((session.call(STEP, preflight::facts)?, session)));
-    match found {
-        Ok((facts, session)) => {
-            let (role, version) = (&facts.role, &facts.version);
-            let detail = format!("{} as {role}, PostgreSQL {version}", session.label());
-            if facts.read_only {
-                let detail = format!("{detail}: nothing can be written there");
-                let advice = "connect to the primary, not to a standby, without \
-                              default_transaction_read_only";
-                round.checks.misconfigured("database", detail, advice);
-            } else {
-                round.checks.ok("database", detail);
+    if let Err(fault) = look(round, &target) {
+        match fault {
+            Fault::Denied(text) => {
+                let advice = "change the role, its password, the database's name or pg_hba.conf";
+                round.checks.misconfigured("database", text, advice);
             }
-            Some((target, session, facts))
+            Fault::Lost(text) | Fault::Statement(text) => {
+                let advice = "see that the server runs and that host, port and firewall are right";
+                round.checks.unreachable("database", text, advice);
+            }
         }
-        Err(Fault::Denied(text)) => {
-            let advice = "change the role, its password, the database's name or pg_hba.conf";
-            round.checks.misconfigured("database", text, advice);
-            None
+        unknown(round, "the database was not reached");
+    }
+}
+
+/// What cannot be looked at without a connection.
+fn unknown(round: &mut Round<'_>, why: &str) {
+    let findings = FINDINGS.iter().map(|(name, _)| *name);
+    let names = ["database TLS"].into_iter().chain(findings);
+    for name in names.chain(["actions", "database clock", "NOTIFY"]) {
+        round.checks.unknown(name, why);
+    }
+}
+
+/// Connects, and looks at all there is.
+fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
+    let mut session = db::connect(target, round.stop)?;
+    let wall = system_clock().wall;
+    let before = wall();
+    let facts = session.call(STEP, facts)?;
+    let seconds = ahead(facts.clock, before, wall());
+    let purpose = Purpose {
+        queue: round.config.queue.clone(),
+        channel: Some(round.config.channel.clone()),
+        works: true,
+        deletes: round.config.retention != Retention::Forever,
+    };
+    let found = fit::inspect(&mut session, STEP, &purpose)?;
+    let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);
+    match found.iter().find(|one| one.subject == "database") {
+        Some(Finding { severity: Severity::Wrong, detail, advice, .. }) => {
+            round.checks.misconfigured("database", format!("{name}: {detail}"), advice);
         }
-        Err(Fault::Lost(text) | Fault::Statement(text)) => {
-            let advice = "see that the server runs and that host, port and firewall are right";
-            round.checks.unreachable("database", text, advice);
-            None
+        _ => round.checks.ok("database", name),
+    }
+    encryption(round, target, &facts);
+    for (name, setting) in FINDINGS {
+        match found.iter().find(|one| one.subject == name) {
+            _ if round.is_wrong(setting) => {
+                round.checks.unknown(name, &format!("{setting} is wrong"));
+            }
+            Some(finding) => show(round, finding, &facts.role),
+            None => round.checks.unknown(name, "the schema is not the one that is needed"),
+        }
+    }
+    kinds(round, &mut session);
+    clock(round, seconds);
+    notify(round, target, session, &facts);
+    Ok(())
+}
+
+/// What this connection is.
+fn facts(client: &mut Client) -> Result<Facts, StatementError> {
+    let row = client.query_one(statement!("../../queue/sql/facts.sql"), &[])?;
+    Ok(Facts {
+        role: row.try_get("role")?,
+        version: row.try_get("version")?,
+        tls: row.try_get("tls")?,
+        pid: row.try_get("pid")?,
+        clock: row.try_get("clock")?,
+    })
+}
+
+fn show(round: &mut Round<'_>, finding: &Finding, role: &str) {
+    let (name, detail) = (finding.subject, clean(&finding.detail));
+    match (finding.severity, finding.advice) {
+        (Severity::Good, _) => round.checks.ok(name, detail),
+        (Severity::Warning, advice) => round.checks.warning(name, detail, advice),
+        (_, "") => {
+            let advice = "run `mailroom migrate up` as the owner of the tables";
+            round.checks.misconfigured(name, detail, advice);
+        }
+        (_, advice) => {
+            round.checks.misconfigured(name, detail, &advice.replace("ROLE", &format!("'{role}'")));
         }
     }
 }
 
 /// Whether others could read along, or pretend to be the server.
-fn encryption(round: &mut Round, target: &Target, facts: &Facts) {
+fn encryption(round: &mut Round<'_>, target: &Target, facts: &Facts) {
     let near = target.places.iter().all(|place| match place {
         Place::Socket(..) => true,
         Place::Tcp { host, addr, .. } => {
@@ -137,100 +185,20 @@ fn privacy(mode: TlsMode, tls: Option<&str>, near: bool) -> Result<String, Strin
     }
 }
 
-/// Schema, queue and grants: what a daemon looks at when it connects. Gives whether the schema is
-/// the one that is needed.
-fn schema(round: &mut Round, session: &mut Session, facts: &Facts) -> bool {
-    match session.call(STEP, |client| Ok(schema::require_current(client))) {
-        Ok(Ok(())) => round.checks.ok("schema", format!("version {}", schema::NEWEST)),
-        Ok(Err(error)) => {
-            let advice = match error.message.contains("mailroom migrate grants") {
-                true => "",
-                false => "run `mailroom migrate up` as the owner of the tables",
-            };
-            round.checks.misconfigured("schema", error.message, advice);
-            for name in ["queue", "actions", "grants"] {
-                round.checks.unknown(name, "the schema is not the one that is needed");
-            }
-            return false;
-        }
-        Err(fault) => {
-            round.checks.unreachable("schema", fault.to_string(), "");
-            for name in ["queue", "actions", "grants"] {
-                round.checks.unknown(name, "the schema could not be read");
-            }
-            return false;
-        }
-    }
-    let queue = round.config.queue.as_str();
-    match session.call(STEP, |client| operate::exists(client, queue)) {
-        _ if round.is_wrong("MAILROOM_QUEUE_NAME") => {
-            round.checks.unknown("queue", "MAILROOM_QUEUE_NAME is wrong");
-        }
-        Ok(true) => match session.call(STEP, |client| preflight::paused(client, queue)) {
-            Ok(Some(reason)) => {
-                let why = if reason.is_empty() { "" } else { ": " };
-                let detail = format!("{queue} is paused{why}{}", clean(&reason));
-                round.checks.warning("queue", detail, "mailroom queue resume");
-            }
-            _ => round.checks.ok("queue", queue),
-        },
-        Ok(false) => {
-            let detail = format!("there is no queue {queue:?}");
-            let advice = "MAILROOM_QUEUE_NAME must be a value of the type job_type with a row in \
-                          the table jobs";
-            round.checks.misconfigured("queue", detail, advice);
-        }
-        Err(fault) => round.checks.unknown("queue", &fault.to_string()),
-    }
-    actions(round, session);
-    row_security(round, session);
-    let deletes = round.config.retention != Retention::Forever;
-    match session.call(STEP, |client| grants::lacked(client, deletes)) {
-        Ok(missing) if missing.is_empty() => {
-            round.checks.ok("grants", format!("{} has all that is needed", facts.role));
-        }
-        Ok(missing) => {
-            let detail = format!("{} lacks {}", facts.role, missing.join("; "));
-            let advice = format!(
-                "grant them, or run as the owner of the tables: mailroom migrate grants '{}'",
-                facts.role
-            );
-            round.checks.misconfigured("grants", detail, &advice);
-        }
-        Err(fault) => round.checks.unknown("grants", &fault.to_string()),
-    }
-    true
-}
-
-/// Whether rows may be hidden from this role: their mails would wait, or never be seen.
-fn row_security(round: &mut Round, session: &mut Session) {
-    const NAME: &str = "row level security";
-    match session.call(STEP, preflight::row_security) {
-        Ok(tables) if tables.is_empty() => round.checks.ok(NAME, "hides nothing"),
-        Ok(tables) => {
-            let detail = format!("may hide rows of {}", tables.join(", "));
-            let advice = "let a policy show the daemon all rows, or give its role BYPASSRLS";
-            round.checks.warning(NAME, detail, advice);
-        }
-        Err(fault) => round.checks.unknown(NAME, &fault.to_string()),
-    }
-}
-
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.
-fn actions(round: &mut Round, session: &mut Session) {
+fn kinds(round: &mut Round<'_>, session: &mut Session) {
     const NAME: &str = "actions";
     if round.any_wrong(&["MAILROOM_QUEUE_NAME", "MAILROOM_TEMPLATES"]) {
         return round.checks.unknown(NAME, "a setting that says which is wrong");
     }
     let queue = round.config.queue.as_str();
-    let actions = match session.call(STEP, |client| preflight::actions(client, queue)) {
-        Ok(actions) => actions,
+    let kinds = match session.call(STEP, |client| fit::kinds(client, queue)) {
+        Ok(kinds) => kinds,
         Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
     };
     let templates = &round.config.templates;
-    let without = actions.iter().filter(|(number, _)| templates.name(*number).is_none());
-    let without: Vec<String> =
-        without.map(|(number, action)| format!("{number} ({action})")).collect();
+    let without = kinds.iter().filter(|(number, _)| templates.name(*number).is_none());
+    let without: Vec<String> = without.map(|(number, kind)| format!("{number} ({kind})")).collect();
     if without.is_empty() {
         return round.checks.ok(NAME, "each has a template");
     }
@@ -239,54 +207,44 @@ fn actions(round: &mut Round, session: &mut Session) {
     round.checks.warning(NAME, detail, advice);
 }
 
-fn clock(round: &mut Round, session: &mut Session) {
-    const NAME: &str = "database clock";
-    let wall = system_clock().wall;
-    let before = wall();
-    let time = session.call(STEP, preflight::clock);
-    let after = wall();
-    match time.map(|time| ahead(time, before, after)) {
-        Ok(seconds) if seconds.abs() <= APART.as_secs_f64() => {
-            round.checks.ok(NAME, apart("the database's", seconds));
-        }
-        Ok(seconds) => {
-            let advice = "set both clocks by NTP; the queue goes by the database's alone";
-            round.checks.warning(NAME, apart("the database's", seconds), advice);
-        }
-        Err(fault) => round.checks.unknown(NAME, &fault.to_string()),
+/// `seconds`: how far the database's clock is ahead of ours.
+fn clock(round: &mut Round<'_>, seconds: f64) {
+    let (name, detail) = ("database clock", apart("the database's", seconds));
+    if seconds.abs() <= APART.as_secs_f64() {
+        return round.checks.ok(name, detail);
     }
+    let advice = "set both clocks by NTP; the queue goes by the database's alone";
+    round.checks.warning(name, detail, advice);
 }
 
 /// A notification from one connection to another. Behind a pooler that lends both of them the same
 /// server process there is nothing to try.
-fn notify(round: &mut Round, target: &Target, mut ear: Session, facts: &Facts) {
+fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Facts) {
     const NAME: &str = "NOTIFY";
     let channel = format!("mailroom_check_{}_{}", std::process::id(), facts.pid);
     let now = system_clock().now;
-    let heard = (|| {
+    let tried = (|| {
         let mut mouth = db::connect(target, round.stop)?;
-        if ear.is_pooled_with(&mut mouth)? {
-            return Ok((false, false, Duration::ZERO));
+        let pooled = fit::pooled(&mut ear, &mut mouth)?;
+        if let Some(pooled) = pooled.filter(|one| one.severity == Severity::Fatal) {
+            return Ok(Err(pooled));
         }
         ear.listen(&channel)?;
         let begun = now();
-        mouth.call(STEP, |client| preflight::notify(client, &channel))?;
-        let heard = ear.wait(begun + HEARD)?;
-        Ok::<_, Fault>((heard > 0, true, now().saturating_duration_since(begun)))
+        mouth.call(STEP, |client| client.query("SELECT pg_notify($1, '')", &[&channel]))?;
+        let heard = ear.wait(begun + HEARD)? > 0;
+        Ok::<_, Fault>(Ok(heard.then(|| now().saturating_duration_since(begun))))
     })();
-    let advice = fault::UNPOOLED;
-    match heard {
-        Ok((true, true, took)) => {
+    match tried {
+        Ok(Ok(Some(took))) => {
             let detail = format!("a notification came within {} ms", took.as_millis());
             round.checks.ok(NAME, detail);
         }
-        Ok((_, false, _)) => {
-            round.checks.misconfigured(NAME, fault::POOLED, advice);
-        }
-        Ok((false, true, _)) => {
+        Ok(Ok(None)) => {
             let detail = format!("no notification came within {} s", HEARD.as_secs());
-            round.checks.misconfigured(NAME, detail, advice);
+            round.checks.misconfigured(NAME, detail, UNPOOLED);
         }
+        Ok(Err(pooled)) => round.checks.misconfigured(NAME, pooled.detail, pooled.advice),
         Err(fault) => {
             let detail = format!("it could not be tried: {fault}");
             round.checks.warning(NAME, detail, "a second connection is needed for a moment");

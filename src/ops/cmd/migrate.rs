@@ -1,7 +1,6 @@
 //! `mailroom migrate`: the schema.
 
 use crate::edges::pg as db;
-use crate::edges::pg::fault;
 use crate::edges::pg::migrate::{Change, Status, Step};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
@@ -11,6 +10,7 @@ use crate::ops::cli::migrate::Migrate;
 use crate::ops::config::Config;
 use crate::ops::database::{target, unusable};
 use crate::ops::terminal::print;
+use crate::queue::fit;
 use crate::queue::grants;
 use crate::queue::grants::Given;
 use crate::queue::schema;
@@ -52,10 +52,8 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
 /// The lock of a migration would stay behind on a connection that is lent to somebody else.
 fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<(), Error> {
     let Ok(mut other) = db::connect(target, stop) else { return Ok(()) };
-    match session.is_pooled_with(&mut other).map_err(unusable)? {
-        false => Ok(()),
-        true => Err(Error::config(format!("{}; {}", fault::POOLED, fault::UNPOOLED))),
-    }
+    let found = fit::pooled(session, &mut other).map_err(unusable)?;
+    fit::refuse(&found).map_err(Error::config)
 }
 
 fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {

@@ -6,4 +6,5 @@ SELECT current_setting('server_version') AS version,
          WHERE pid = pg_backend_pid() AND ssl) AS tls,
        current_setting('transaction_read_only') = 'on' AS read_only,
        coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert') AS channel,
-       pg_backend_pid() AS pid
+       pg_backend_pid() AS pid,
+       clock_timestamp() AS clock
