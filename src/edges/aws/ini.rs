@@ -21,7 +21,7 @@ impl Section {
     /// An option's value.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.options.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
+        found.map(|(_, value)| value.trim_end())
     }
 }
 
@@ -44,7 +44,6 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Section>, String> {
         let indent = line.len() - line.trim_start().len();
         if open && (content.is_empty() || indent > depth) {
             if let Some((_, value)) = section.and_then(|section| section.options.last_mut()) {
-                append(value, "\n");
                 append(value, content);
             }
             continue;
@@ -91,27 +90,17 @@ fn header(content: &str) -> Option<&str> {
     rest.get(..end)
 }
 
-/// Appends without leaving copies of a secret behind.
-fn append(value: &mut Zeroizing<String>, text: &str) {
-    let mut longer = Zeroizing::new(String::with_capacity(value.len() + text.len()));
-    longer.push_str(value);
-    longer.push_str(text);
-    *value = longer;
+/// Appends a line without leaving copies of a secret behind.
+fn append(value: &mut Zeroizing<String>, line: &str) {
+    *value = Zeroizing::new([value.as_str(), line].join("\n"));
 }
 
-/// Cuts blank ends off values, and hands out what stands in every section.
+/// Hands out what stands in every section.
 fn finished(mut sections: Vec<Section>) -> Vec<Section> {
-    for (_, value) in sections.iter_mut().flat_map(|section| &mut section.options) {
-        let end = value.trim_end().len();
-        value.truncate(end);
-    }
     if let Some(index) = sections.iter().position(|section| section.name == EVERYWHERE) {
-        let shared = sections.remove(index);
-        for section in &mut sections {
-            for (name, value) in &shared.options {
-                if section.get(name).is_none() {
-                    section.options.push((name.clone(), value.clone()));
-                }
+        for (name, value) in sections.remove(index).options {
+            for section in sections.iter_mut().filter(|section| section.get(&name).is_none()) {
+                section.options.push((name.clone(), value.clone()));
             }
         }
     }

@@ -44,11 +44,9 @@ pub struct Shared<'a> {
 }
 
 /// One file.
-#[derive(Default)]
 pub struct Profiles {
-    /// By the name of their profile. The last one counts, if several stand for the same.
-    profiles: Vec<Section>,
-    services: Vec<Section>,
+    /// By `profile NAME` or `services NAME`. The last one counts, if several have the same name.
+    sections: Vec<Section>,
     /// Its path, with why it says nothing, if so.
     place: String,
 }
@@ -56,12 +54,14 @@ pub struct Profiles {
 impl Profiles {
     /// What a profile sets, blank values aside.
     pub fn get(&self, profile: &str, name: &str) -> Option<&str> {
-        find(&self.profiles, profile)?.get(name).filter(|text| !text.trim().is_empty())
+        let section = self.section("profile", profile)?;
+        section.get(name).filter(|text| !text.trim().is_empty())
     }
-}
 
-fn find<'a>(sections: &'a [Section], name: &str) -> Option<&'a Section> {
-    sections.iter().rfind(|section| section.name == name)
+    fn section(&self, kind: &str, name: &str) -> Option<&Section> {
+        let name = format!("{kind} {name}");
+        self.sections.iter().rfind(|section| section.name == name)
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -74,25 +74,14 @@ impl<'a> Shared<'a> {
     pub fn read(variables: &'a Variables<'a>) -> Result<Shared<'a>, String> {
         let names = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
         let chosen = names.iter().find_map(|name| Some((*name, value(variables, name)?)));
-        let config = load(variables, "AWS_CONFIG_FILE", ".aws/config")?;
-        let mut shared = Shared {
+        let own = |header: &str| Some(format!("profile {header}"));
+        let credentials = load(variables, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", own)?;
+        let shared = Shared {
             variables,
             profile: chosen.as_ref().map_or("default", |(_, profile)| profile).to_owned(),
-            config: Profiles { place: config.place, ..Profiles::default() },
-            credentials: load(variables, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?,
+            config: load(variables, "AWS_CONFIG_FILE", ".aws/config", in_config)?,
+            credentials,
         };
-        for mut section in config.profiles {
-            let of = |kind| named(&section.name, kind);
-            let (sections, name) = match (section.name == "default", of("profile"), of("services"))
-            {
-                (true, ..) => (&mut shared.config.profiles, "default".to_owned()),
-                (_, Some(name), _) => (&mut shared.config.profiles, name),
-                (.., Some(name)) => (&mut shared.config.services, name),
-                _ => continue,
-            };
-            section.name = name;
-            sections.push(section);
-        }
         match chosen {
             Some((name, profile)) if !shared.has(&profile) => {
                 Err(format!("{name}: there is no profile {profile:?} in {}", shared.files()))
@@ -108,7 +97,8 @@ impl<'a> Shared<'a> {
 
     /// Whether either file has this profile.
     pub fn has(&self, profile: &str) -> bool {
-        [&self.credentials, &self.config].iter().any(|file| find(&file.profiles, profile).is_some())
+        let has = |file: &Profiles| file.section("profile", profile).is_some();
+        has(&self.credentials) || has(&self.config)
     }
 
     /// What a profile sets, blank values aside; the credentials file goes before the config file.
@@ -141,22 +131,18 @@ impl<'a> Shared<'a> {
     pub fn service(&self, service: &str, name: &str) -> Result<Option<String>, String> {
         let (profile, place) = (&self.profile, &self.config.place);
         let Some(section) = self.get(profile, "services") else { return Ok(None) };
-        let Some(found) = find(&self.config.services, section) else {
+        let Some(found) = self.config.section("services", section) else {
             return Err(format!(
                 "the profile {profile:?} names the services section {section:?}, which is not in {place}"
             ));
         };
-        for line in found.get(service).unwrap_or_default().lines().map(str::trim) {
-            match line.split_once('=') {
-                Some((key, value)) if key.trim() == name => {
-                    return Ok(Some(value.trim().to_owned()).filter(|text| !text.is_empty()));
-                }
-                None if !line.is_empty() => {
-                    return Err(format!(
-                        "{place}: [services {section}]: {service}: `name = value` is expected"
-                    ));
-                }
-                _ => {}
+        let lines = found.get(service).unwrap_or_default().lines().map(str::trim);
+        for line in lines.filter(|line| !line.is_empty()) {
+            let (key, value) = line.split_once('=').ok_or_else(|| {
+                format!("{place}: [services {section}]: {service}: `name = value` is expected")
+            })?;
+            if key.trim() == name {
+                return Ok(Some(value.trim().to_owned()).filter(|text| !text.is_empty()));
             }
         }
         Ok(None)
@@ -167,30 +153,37 @@ fn value(variables: &Variables, name: &str) -> Option<String> {
     variables(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// `NAME` of a section `[kind NAME]`, which may stand in quotes.
-fn named(section: &str, kind: &str) -> Option<String> {
-    let words = split(section).filter(|_| section.starts_with(kind))?;
-    let [_, name] = <[String; 2]>::try_from(words).ok()?;
-    Some(name)
+/// `profile NAME` or `services NAME` for the header of a section in `config`, where the name may
+/// stand in quotes.
+fn in_config(header: &str) -> Option<String> {
+    if header == "default" {
+        return Some("profile default".to_owned());
+    }
+    let kind = ["profile", "services"].into_iter().find(|kind| header.starts_with(kind))?;
+    let [_, name] = <[String; 2]>::try_from(split(header)?).ok()?;
+    Some(format!("{kind} {name}"))
 }
 
-/// A file with all its sections as they are.
-fn load(variables: &Variables, variable: &str, usual: &str) -> Result<Profiles, String> {
-    let empty = |place| Ok(Profiles { place, ..Profiles::default() });
-    let home = || variables("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    let path = match value(variables, variable) {
-        Some(path) => match path.strip_prefix("~/") {
-            Some(rest) => home().map(|home| home.join(rest)),
-            None => Some(PathBuf::from(path)),
-        },
-        None => home().map(|home| home.join(usual)),
+/// A file; `named` names its sections, or leaves them out.
+fn load(
+    variables: &Variables,
+    variable: &str,
+    usual: &str,
+    named: fn(&str) -> Option<String>,
+) -> Result<Profiles, String> {
+    let empty = |place| Ok(Profiles { sections: Vec::new(), place });
+    let path = value(variables, variable).unwrap_or_else(|| format!("~/{usual}"));
+    let path = match (path.strip_prefix("~/"), variables("HOME").filter(|home| !home.is_empty())) {
+        (None, _) => PathBuf::from(path),
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        (Some(_), None) => return empty(format!("{path} (HOME is not set)")),
     };
-    let Some(path) = path else { return empty(format!("~/{usual} (HOME is not set)")) };
     let place = path.display().to_string();
     match read(&path, LONGEST, "longer than 1 MiB") {
         Ok(text) => {
-            let profiles = ini::parse(&text).map_err(|why| format!("{place}: {why}"))?;
-            Ok(Profiles { profiles, place, ..Profiles::default() })
+            let sections = ini::parse(&text).map_err(|why| format!("{place}: {why}"))?;
+            let named = |of: Section| Some(Section { name: named(&of.name)?, ..of });
+            Ok(Profiles { sections: sections.into_iter().filter_map(named).collect(), place })
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => Err(format!("{place}: {error}")),
         Err(error) if error.kind() == ErrorKind::NotFound => empty(format!("{place} (not there)")),

@@ -1,5 +1,6 @@
 //! Which SMTP server, and how it is spoken to: what MAILROOM_SMTP_URL says.
 
+use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ pub enum Encryption {
     Never,
 }
 
+/// User and password.
+type Login = (String, Zeroizing<String>);
+
 /// A server, and who we are to it. `Debug` and `Display` show no password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
@@ -32,16 +36,12 @@ pub struct Server {
     /// The name to give in EHLO; `None`: this machine's.
     pub helo: Option<String>,
     /// User and password; both or neither.
-    pub login: Option<(String, Zeroizing<String>)>,
+    pub login: Option<Login>,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("encryption", &self.encryption)
-            .finish_non_exhaustive()
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -65,14 +65,14 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with it, without showing it.
-    pub fn parse(url: &str, password: Option<&str>) -> Result<Server, String> {
+    pub fn parse(url: &str, password: Option<&str>) -> Result<Server, &'static str> {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or("must be a URL, such as smtps://user@mail.example.com or smtp://localhost:25")?;
-        let (mut encryption, usual) = match scheme.to_ascii_lowercase().as_str() {
+        let (encryption, usual) = match scheme.to_ascii_lowercase().as_str() {
             "smtps" => (Encryption::Immediate, 465),
             "smtp" => (Encryption::Required, 587),
-            _ => return Err("must begin with smtps:// or smtp://".to_owned()),
+            _ => return Err("must begin with smtps:// or smtp://"),
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let place = place.strip_suffix('/').unwrap_or(place);
@@ -81,20 +81,23 @@ impl Server {
             None => (None, place),
         };
         let (host, port) = host_and_port(place, usual)?;
-        let (mut ca, mut helo) = (None, None);
-        for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(parameter) {
+        let login = login(who, password)?;
+        let mut server = Server { host, port, encryption, ca: None, helo: None, login };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decode(value)?;
             match name {
-                "tls" => encryption = tls(encryption, &value)?,
-                "ca" if !value.is_empty() => ca = Some(PathBuf::from(value.as_str())),
-                "helo" if is_name(&value) => helo = Some(value.as_str().to_owned()),
-                "ca" | "helo" => return Err(format!("its parameter {name} has no usable value")),
-                _ => return Err("has a parameter other than tls, ca and helo".to_owned()),
+                "tls" => server.encryption = tls(encryption, &value)?,
+                "ca" if value.is_empty() => return Err("its parameter ca has no usable value"),
+                "ca" => server.ca = Some(PathBuf::from(value.as_str())),
+                "helo" if is_name(&value) => server.helo = Some(value.to_string()),
+                "helo" => return Err("its parameter helo has no usable value"),
+                _ => return Err("has a parameter other than tls, ca and helo"),
             }
         }
-        let login = login(who, password)?;
-        let server = Server { host, port, encryption, ca, helo, login };
-        server.check()?;
+        if server.login.is_some() && server.encryption == Encryption::Never && !server.is_here() {
+            return Err("has a password that tls=none would send in the clear");
+        }
         Ok(server)
     }
 
@@ -102,61 +105,37 @@ impl Server {
     pub fn is_here(&self) -> bool {
         matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
     }
-
-    /// A password must not cross a network in the clear.
-    fn check(&self) -> Result<(), String> {
-        if self.login.is_some() && self.encryption == Encryption::Never && !self.is_here() {
-            return Err("has a password that tls=none would send in the clear".to_owned());
-        }
-        Ok(())
-    }
 }
 
-fn parameter(pair: &str) -> (&str, &str) {
-    pair.split_once('=').unwrap_or((pair, ""))
-}
-
-fn host_and_port(place: &str, usual: u16) -> Result<(String, u16), String> {
-    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or("?"))),
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
+fn host_and_port(place: &str, usual: u16) -> Result<(String, u16), &'static str> {
+    let place: Authority = place.parse().map_err(|_| "names no host")?;
+    let host = place.host().trim_matches(['[', ']']);
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b)) {
-        return Err("names no host".to_owned());
+        return Err("names no host");
     }
-    let port = match port {
-        None => usual,
-        Some(text) => match text.parse() {
-            Ok(port) if port != 0 => port,
-            _ => return Err("has a port that is none".to_owned()),
-        },
-    };
-    Ok((host.to_owned(), port))
+    match place.port_u16() {
+        Some(port) if port != 0 => Ok((host.to_owned(), port)),
+        None if place.host() == place.as_str() => Ok((host.to_owned(), usual)),
+        _ => Err("has a port that is none"),
+    }
 }
 
-fn tls(now: Encryption, value: &str) -> Result<Encryption, String> {
-    match (now, value) {
+fn tls(usual: Encryption, value: &str) -> Result<Encryption, &'static str> {
+    match (usual, value) {
         (Encryption::Immediate, "required") => Ok(Encryption::Immediate),
-        (Encryption::Immediate, _) => Err("is smtps://, which is always encrypted".to_owned()),
+        (Encryption::Immediate, _) => Err("is smtps://, which is always encrypted"),
         (_, "required") => Ok(Encryption::Required),
         (_, "opportunistic") => Ok(Encryption::Opportunistic),
         (_, "none") => Ok(Encryption::Never),
-        _ => Err("has a parameter tls that is not required, opportunistic or none".to_owned()),
+        _ => Err("has a parameter tls that is not required, opportunistic or none"),
     }
 }
 
-fn login(
-    who: Option<&str>,
-    password: Option<&str>,
-) -> Result<Option<(String, Zeroizing<String>)>, String> {
+fn login(who: Option<&str>, password: Option<&str>) -> Result<Option<Login>, &'static str> {
     let Some(who) = who else {
         return match password {
             None => Ok(None),
-            Some(_) => Err("has no user for the password of MAILROOM_SMTP_PASSWORD".to_owned()),
+            Some(_) => Err("has no user for the password of MAILROOM_SMTP_PASSWORD"),
         };
     };
     let (user, inside) = match who.split_once(':') {
@@ -165,44 +144,37 @@ fn login(
     };
     let user = decode(user)?;
     let password = match (inside, password) {
-        (Some(_), Some(_)) => {
-            return Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one".to_owned());
-        }
-        (Some(inside), None) => decode(inside)?,
-        (None, Some(password)) => Zeroizing::new(password.to_owned()),
-        (None, None) => {
-            return Err("has a user and no password: set MAILROOM_SMTP_PASSWORD".to_owned());
-        }
-    };
+        (Some(_), Some(_)) => Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one"),
+        (None, None) => Err("has a user and no password: set MAILROOM_SMTP_PASSWORD"),
+        (Some(inside), None) => decode(inside),
+        (None, Some(password)) => Ok(Zeroizing::new(password.to_owned())),
+    }?;
     if user.is_empty() || user.contains('\0') || password.contains('\0') {
-        return Err("has a user or password that cannot be used".to_owned());
+        return Err("has a user or password that cannot be used");
     }
-    Ok(Some((user.as_str().to_owned(), password)))
+    Ok(Some((user.to_string(), password)))
 }
 
-fn decode(text: &str) -> Result<Zeroizing<String>, String> {
-    match percent_decode_str(text).decode_utf8() {
-        Ok(text) => Ok(Zeroizing::new(text.into_owned())),
-        Err(_) => Err("has a percent-encoded part that is not UTF-8".to_owned()),
-    }
+fn decode(text: &str) -> Result<Zeroizing<String>, &'static str> {
+    let text = percent_decode_str(text).decode_utf8();
+    let text = text.map_err(|_| "has a percent-encoded part that is not UTF-8")?;
+    Ok(Zeroizing::new(text.into_owned()))
 }
 
-/// Whether it may stand in EHLO: a host name or `[address]`.
+/// Whether it may stand in EHLO: a host name or `[address]`. Underscores, which some hosts have, are
+/// let through.
 fn is_name(text: &str) -> bool {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match bare {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(bare) => bare.trim_start_matches("IPv6:").parse::<std::net::IpAddr>().is_ok(),
         None => text.len() <= 252 && text.split('.').all(is_label),
     }
-}
-
-/// Letters, digits and hyphens inside; underscores, which some hosts have, are let through.
-fn is_label(label: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=63).contains(&label.len())
-        && label.bytes().all(fits)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ struct Smtp {
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let password = reader.text("MAILROOM_SMTP_PASSWORD");
     let password = password.as_ref().map(|text| text.as_str());
-    let server = reader.required("MAILROOM_SMTP_URL", |url| Server::parse(url, password));
+    let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, password)?));
     let path = |text: &str| match text {
         "" => Err("must not be empty".to_owned()),
         _ => Ok(PathBuf::from(text)),
