@@ -79,13 +79,15 @@ pub type Place = (u64, usize);
 
 /// What becomes of messages that were read from a pipe, until they are settled.
 ///
-/// All that was entered goes out in batches before more is: meanwhile the pipe fills, and its writer
-/// waits.
+/// As long as some of them wait here nothing more is read: the pipe fills, and its writer waits.
 pub trait Ledger {
-    /// Whether nobody else has what is entered here.
+    /// Whether nobody else has what is read: what will not be sent must be kept for a person.
     fn is_sole(&self) -> bool;
 
-    /// Enters messages. Gives those that are refused, with the reasons.
+    /// Whether no message waits to be taken out.
+    fn is_empty(&self) -> bool;
+
+    /// Enters messages, no more than go into a batch. Gives those that are refused, with the reasons.
     ///
     /// # Errors
     /// As [`Source::next`].
@@ -94,16 +96,13 @@ pub trait Ledger {
         messages: Vec<(Place, Message)>,
     ) -> Result<Vec<(Place, Message, String)>, Error>;
 
-    /// How many messages wait to go out.
-    fn waiting(&self) -> usize;
-
     /// Takes out what may go now; it may be nothing.
     ///
     /// # Errors
     /// As [`Source::next`].
     fn next(&mut self, ask: &Ask) -> Result<Batch, Error>;
 
-    /// As [`Source::settle`]. Gives what is given up and must be kept for a person, with the reasons.
+    /// As [`Source::settle`]. Gives what is given up and nobody else has, with the reasons.
     ///
     /// # Errors
     /// As [`Source::next`].
@@ -128,11 +127,11 @@ pub trait Ledger {
         Ok(None)
     }
 
-    /// Ends: nothing more goes out. Gives what waited and must be kept for a person.
+    /// Ends. Gives what waits and nobody else has.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn release(&mut self) -> Result<Vec<Message>, Error>;
+    fn close(&mut self) -> Result<Vec<Message>, Error>;
 }
 
 /// The other end of the pump: hands a batch over and reports what was said of each message.

@@ -11,13 +11,14 @@ use crate::edges::log;
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
-use crate::mail::ends::{Ask, Ledger, Next, Source};
+use crate::mail::ends::{Ask, Ledger, Next, Place, Source};
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::{Batch, Message, Outcome, shown};
 use crate::mail::wire::csv::encode;
 use crate::mail::wire::{Bad, Record};
 use crate::pipe::read::input::Input;
 use crate::pipe::undelivered::Undelivered;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// So many messages that will not be sent are kept at once: a writer that does not end must not fill
@@ -27,6 +28,9 @@ const TOGETHER: usize = 500;
 /// Messages read from a pipe or a file.
 pub struct PipeSource {
     input: Input,
+    known: Box<dyn Fn(u16) -> bool>,
+    /// What was read and is not entered yet.
+    read: VecDeque<(Place, Message)>,
     ledger: Box<dyn Ledger>,
     undelivered: Undelivered,
     metrics: Metrics,
@@ -38,32 +42,42 @@ pub struct PipeSource {
 
 impl PipeSource {
     /// Reads `input` into `ledger`; what nobody else has and will not be sent goes to `undelivered`.
+    /// Messages of an action that is not `known` are bad.
     pub fn new(
         input: Input,
+        known: Box<dyn Fn(u16) -> bool>,
         ledger: Box<dyn Ledger>,
         undelivered: Undelivered,
         metrics: Metrics,
         stop: Stop,
         clock: Clock,
     ) -> PipeSource {
-        PipeSource { input, ledger, undelivered, metrics, stop, clock, bad: 0 }
+        let (read, bad) = (VecDeque::new(), 0);
+        PipeSource { input, known, read, ledger, undelivered, metrics, stop, clock, bad }
     }
 
-    /// Enters what is good; says what is bad, and keeps it.
-    fn take(&mut self, records: Vec<Record>) -> Result<(), Error> {
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for Record { number, good: messages, bad: others } in records {
-            good.extend(messages.into_iter().map(|(place, message)| ((number, place), message)));
+    /// Reads what there is by `until`; gives whether there was anything.
+    fn read(&mut self, until: Option<Instant>, limit: usize) -> Result<bool, Error> {
+        let records = self.input.read(until, limit)?;
+        let is_some = !records.is_empty();
+        let mut bad = Vec::new();
+        for Record { number, good, bad: others } in records {
             bad.extend(others.into_iter().map(|bad| (number, bad)));
+            let known = |(_, message): &(usize, Message)| (self.known)(message.action);
+            let (good, unknown): (Vec<_>, Vec<_>) = good.into_iter().partition(known);
+            self.read.extend(good.into_iter().map(|(place, message)| ((number, place), message)));
+            bad.extend(unknown.into_iter().map(|(place, message)| {
+                let why = format!("there is no template for action {}", message.action);
+                refused((number, place), message, why)
+            }));
         }
-        let (refused, entered) = match self.ledger.enter(good) {
-            Ok(refused) => (refused, Ok(())),
-            Err(error) => (Vec::new(), Err(error)),
-        };
-        bad.extend(refused.into_iter().map(|((number, place), message, why)| {
-            (number, Bad { message: Some(place), why, raw: record(message) })
-        }));
         bad.sort_by_key(|(number, bad)| (*number, bad.message));
+        self.report(bad);
+        Ok(is_some)
+    }
+
+    /// Says what is bad, each with the number of its record, and keeps it.
+    fn report(&mut self, bad: Vec<(u64, Bad)>) {
         self.bad += bad.len();
         let counts = self.input.counts();
         let kept = bad.into_iter().map(|(number, Bad { message, why, raw })| {
@@ -72,7 +86,6 @@ impl PipeSource {
             (format!("bad input: {counts} {number}{place}: {why}"), raw)
         });
         self.undelivered.keep(kept.collect(), (self.clock.now)());
-        entered
     }
 
     /// Keeps for a person what was not delivered, with the reasons.
@@ -84,47 +97,46 @@ impl PipeSource {
         self.undelivered.keep(kept.collect(), (self.clock.now)());
     }
 
-    /// Gives up what waits.
-    fn release(&mut self) -> Result<(), Error> {
+    /// Keeps for a person what waits, and what was read and not entered.
+    fn give_up_rest(&mut self, waiting: Vec<Message>) {
         let why = match self.stop.requested() {
             true => "the process was asked to stop",
             false => "the process could not go on",
         };
-        let messages = self.ledger.release()?;
-        self.give_up(messages.into_iter().map(|message| (message, why.to_owned())).collect());
-        Ok(())
+        let rest = waiting.into_iter().chain(self.read.drain(..).map(|(_, message)| message));
+        let rest = rest.map(|message| (message, why.to_owned())).collect();
+        self.give_up(rest);
     }
 
     /// Takes what is in the pipe and will not be sent any more: nobody else has it.
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
-        let end = (self.clock.now)() + SLICE;
-        while self.stop.requested() && !self.undelivered.is_full() && (self.clock.now)() < end {
-            let records = self.input.read(None, 1)?;
-            if records.is_empty() {
+        let now = self.clock.now;
+        let end = now() + SLICE;
+        while self.stop.requested() && !self.undelivered.is_full() && now() < end {
+            if !self.read(None, 1)? {
                 break;
             }
-            self.take(records)?;
-            if self.ledger.waiting() >= TOGETHER {
-                self.release()?;
+            if self.read.len() >= TOGETHER {
+                self.give_up_rest(Vec::new());
             }
         }
         Ok(())
     }
 
-    /// Whether the writer has handed over what nobody read, and nobody has.
-    fn is_lost(&self) -> bool {
-        if let Some(last) = self.input.left() {
-            let after = format_args!("{} {last}", self.input.counts());
-            log::warn(
-                "SEND",
-                format_args!(
-                    "asked to stop before the end of the input, after {after}; the rest is in its \
-                     file alone"
-                ),
-            );
+    /// Waits until then, or for a slice.
+    fn pause(&self, until: Option<Instant>) {
+        let now = (self.clock.now)();
+        let left = until.map_or(SLICE, |until| until.saturating_duration_since(now).min(SLICE));
+        match self.stop.requested() {
+            true => std::thread::sleep(left),
+            false => self.stop.sleep(left),
         }
-        self.input.holds_more()
     }
+}
+
+/// A message that will not be sent, with the number of its record.
+fn refused((number, place): Place, message: Message, why: String) -> (u64, Bad) {
+    (number, Bad { message: Some(place), why, raw: record(message) })
 }
 
 /// A message as a record of its own.
@@ -136,48 +148,39 @@ fn record(message: Message) -> Vec<u8> {
 
 impl Source for PipeSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
-        loop {
-            let now = (self.clock.now)();
-            notify::progress(now);
-            // The pump writes the numbers.
-            let dues = [self.metrics.due(), self.undelivered.retry(now), self.ledger.tend()?];
-            let wake = dues.into_iter().chain([ask.until]).flatten().min();
-            let batch = self.ledger.next(ask)?;
-            if !batch.messages.is_empty() {
-                return Ok(Next::Batch(batch));
-            }
-            if self.ledger.waiting() > 0 || self.undelivered.is_full() {
-                if self.stop.requested() {
-                    return Ok(Next::End);
-                }
-                if wake.is_some_and(|wake| wake <= now) {
-                    return Ok(Next::Idle);
-                }
-                // Meanwhile the pipe fills, and its writer waits.
-                let end = wake.unwrap_or(now + SLICE).min(now + SLICE);
-                self.stop.sleep(end - now);
-                continue;
-            }
-            let records = self.input.read(wake, ask.limit)?;
-            if records.is_empty() {
-                return Ok(if self.input.is_over() { Next::End } else { Next::Idle });
-            }
-            self.take(records)?;
-            if self.ledger.waiting() == 0 {
-                // Bad records without end must not keep the pump from its other work.
-                return Ok(Next::Idle);
-            }
+        let now = (self.clock.now)();
+        notify::progress(now);
+        // The pump writes the numbers.
+        let dues = [self.metrics.due(), self.undelivered.retry(now), self.ledger.tend()?];
+        let wake = dues.into_iter().chain([ask.until]).flatten().min();
+        let idle = self.read.is_empty() && self.ledger.is_empty();
+        let reads = idle && !self.undelivered.is_full();
+        if reads && !self.read(wake, ask.limit)? {
+            return Ok(if self.input.is_over() { Next::End } else { Next::Idle });
         }
+        let count = self.read.len().min(ask.limit);
+        if count > 0 {
+            let found = self.ledger.enter(self.read.drain(..count).collect())?;
+            let bad = found.into_iter().map(|(place, message, why)| refused(place, message, why));
+            self.report(bad.collect());
+        }
+        let batch = self.ledger.next(ask)?;
+        if !batch.messages.is_empty() {
+            return Ok(Next::Batch(batch));
+        }
+        if count == 0 && !reads {
+            if self.stop.requested() {
+                return Ok(Next::End);
+            }
+            // Meanwhile the pipe fills, and its writer waits.
+            self.pause(wake);
+        }
+        Ok(Next::Idle)
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
         self.ledger.tend()?;
-        let left = until.saturating_duration_since((self.clock.now)()).min(SLICE);
-        if self.stop.requested() {
-            std::thread::sleep(left);
-        } else {
-            self.stop.sleep(left);
-        }
+        self.pause(Some(until));
         Ok(true)
     }
 
@@ -202,11 +205,20 @@ impl Source for PipeSource {
     fn close(&mut self) -> Result<(), Error> {
         let is_sole = self.ledger.is_sole();
         let emptied = if is_sole { self.empty_the_pipe() } else { Ok(()) };
-        let lost = is_sole && self.is_lost();
+        if let Some(last) = self.input.left().filter(|_| is_sole) {
+            let what = "asked to stop before the end of the input";
+            let after = format_args!("{} {last}", self.input.counts());
+            log::warn("SEND", format_args!("{what}, after {after}; the rest is in its file alone"));
+        }
+        let lost = is_sole && self.input.holds_more();
         self.input.close();
-        let released = self.release();
+        let closed = self.ledger.close();
+        if !is_sole {
+            self.read.clear();
+        }
+        let closed = closed.map(|waiting| self.give_up_rest(waiting));
         let kept = self.undelivered.close((self.clock.now)());
-        emptied.and(released).and(kept)?;
+        emptied.and(closed).and(kept)?;
         if lost {
             return Err(Error::new(
                 Kind::Io,

@@ -19,7 +19,6 @@ struct Waiting {
 
 /// Messages that wait in memory.
 pub struct MemoryLedger {
-    known: Box<dyn Fn(u16) -> bool>,
     max_attempts: u32,
     clock: Clock,
     waiting: Vec<Waiting>,
@@ -28,11 +27,9 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// Refuses actions that are not `known`: there is no template for them. Gives messages up after
-    /// `max_attempts` tries.
-    pub fn new(known: Box<dyn Fn(u16) -> bool>, max_attempts: u32, clock: Clock) -> Self {
-        let (waiting, under_way) = (Vec::new(), Vec::new());
-        MemoryLedger { known, max_attempts, clock, waiting, under_way }
+    /// Gives messages up after `max_attempts` tries.
+    pub fn new(max_attempts: u32, clock: Clock) -> MemoryLedger {
+        MemoryLedger { max_attempts, clock, waiting: Vec::new(), under_way: Vec::new() }
     }
 }
 
@@ -41,25 +38,18 @@ impl Ledger for MemoryLedger {
         true
     }
 
-    fn enter(
-        &mut self,
-        mut messages: Vec<(Place, Message)>,
-    ) -> Result<Vec<(Place, Message, String)>, Error> {
-        let refused = messages.extract_if(.., |(_, message)| !(self.known)(message.action));
-        let refused = refused.map(|(place, message)| {
-            let why = format!("there is no template for action {}", message.action);
-            (place, message, why)
-        });
-        let refused = refused.collect();
-        let due = (self.clock.now)();
-        let entries =
-            messages.into_iter().map(|(_, message)| Waiting { message, attempts: 0, due });
-        self.waiting.extend(entries);
-        Ok(refused)
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
-    fn waiting(&self) -> usize {
-        self.waiting.len()
+    fn enter(
+        &mut self,
+        messages: Vec<(Place, Message)>,
+    ) -> Result<Vec<(Place, Message, String)>, Error> {
+        let due = (self.clock.now)();
+        let entry = |(_, message)| Waiting { message, attempts: 0, due };
+        self.waiting.extend(messages.into_iter().map(entry));
+        Ok(Vec::new())
     }
 
     fn next(&mut self, ask: &Ask) -> Result<Batch, Error> {
@@ -102,7 +92,7 @@ impl Ledger for MemoryLedger {
         Ok(self.waiting.iter().map(|waiting| waiting.due).filter(|due| *due > now).min())
     }
 
-    fn release(&mut self) -> Result<Vec<Message>, Error> {
+    fn close(&mut self) -> Result<Vec<Message>, Error> {
         Ok(self.waiting.drain(..).map(|waiting| waiting.message).collect())
     }
 }

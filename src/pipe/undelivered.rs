@@ -11,7 +11,6 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -50,18 +49,20 @@ impl Undelivered {
     ///
     /// # Errors
     /// The directory cannot be made or written to, or the file is there and cannot be written to.
-    pub fn new(dir: &Path, input: impl AsFd, now: SystemTime) -> io::Result<Undelivered> {
+    pub fn new(dir: &Path, input: &File, now: SystemTime) -> io::Result<Undelivered> {
         make_dir(dir)?;
         let path = dir.join(NAME);
-        let input = File::from(input.as_fd().try_clone_to_owned()?);
         if path.exists() {
             let file = OpenOptions::new().append(true).open(&path).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", path.display()))
             })?;
-            if is_at(&input, &path)? {
+            if is_at(input, &path)? {
                 // Who appends now has done so when the file has its new name.
                 let _alone = lock(file);
-                fs::rename(&path, free_name(dir, now))?;
+                let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let mut names = (seconds..).map(|n| dir.join(format!("undelivered.{n}.csv")));
+                let free = names.find(|name| !name.exists());
+                fs::rename(&path, free.unwrap_or_default())?;
             }
         }
         Ok(Undelivered { path, unwritten: Vec::new(), count: 0, retry_at: None, used: false })
@@ -202,18 +203,6 @@ fn append_whole(file: &mut File, records: &[u8]) -> io::Result<()> {
         }
     }
     written
-}
-
-/// A name for a file that is to be read again, which no other file has.
-fn free_name(dir: &Path, now: SystemTime) -> PathBuf {
-    let mut number = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    loop {
-        let path = dir.join(format!("undelivered.{number}.csv"));
-        if !path.exists() {
-            return path;
-        }
-        number += 1;
-    }
 }
 
 /// Makes a directory that only we may use, with its parents, if it is not there, and checks that it

@@ -1,15 +1,15 @@
 //! Deliveries that `send` takes over from the collector that wrote them into the pipe.
 //!
-//! In scope: which messages are ours, putting back what cannot be sent now, settling. Out of scope:
-//! the statements (`sql/adopt.sql`, `sql/settle.sql`), reading the pipe.
+//! In scope: which messages are ours, putting back what is held, settling. Out of scope: the
+//! statements (`sql/adopt.sql`, `sql/settle.sql`), reading the pipe. What is not taken over is the
+//! collector's: its lease runs out, and the delivery is claimed again.
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::pg::fault::is_locked_out;
 use crate::mail::ends::{Ask, Ledger, Place};
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Cause, Message, Outcome, Scope, Settlement, shown};
-use crate::mail::policy;
+use crate::mail::model::{Batch, Cause, Message, Outcome, Settlement, shown};
 use crate::mail::token::Parsed;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
@@ -24,12 +24,10 @@ const UNSENT: &str = "its delivery stands as sent, but no provider has taken it:
 /// Messages whose deliveries are ours, under leases in the database.
 pub struct DatabaseLedger {
     link: Link,
-    lease_for: Duration,
+    lease: Duration,
     settling: Settling,
     clock: Clock,
-    waiting: Vec<Message>,
-    /// When the leases of what waits run out: then it is not ours any more.
-    lapses: Instant,
+    ours: Vec<Message>,
 }
 
 /// A message, and the token that names its delivery.
@@ -40,35 +38,36 @@ struct Named {
 }
 
 impl DatabaseLedger {
-    /// Takes deliveries over for `lease_for`; they fail after `max_attempts` tries.
-    pub fn new(link: Link, lease_for: Duration, max_attempts: u32, clock: Clock) -> Self {
+    /// Takes deliveries over for the time of `lease`; they fail after `max_attempts` tries.
+    pub fn new(link: Link, lease: Duration, max_attempts: u32, clock: Clock) -> DatabaseLedger {
         let settling = Settling::new(max_attempts, clock);
-        let lapses = (clock.now)();
-        DatabaseLedger { link, lease_for, settling, clock, waiting: Vec::new(), lapses }
+        DatabaseLedger { link, lease, settling, clock, ours: Vec::new() }
     }
 
-    /// Puts back what waits and cannot be sent now: it must not stand in the way of others, nor
-    /// outlast its lease.
-    fn put_back(
-        &mut self,
-        mut which: impl FnMut(&Message) -> bool,
-        delay: Duration,
-        cause: Cause,
-        why: &str,
-    ) -> Result<(), Error> {
-        let again = || Settlement::Again { delay, cause, why: why.to_owned(), counts: false };
-        let back = self.waiting.extract_if(.., |message| which(message));
-        let back: Vec<_> = back.filter_map(|message| Some((message.ticket?, again()))).collect();
-        match back.is_empty() {
-            true => Ok(()),
-            false => self.settling.write(&mut self.link, "putting back", back).map(drop),
-        }
+    /// Takes deliveries over. Gives what was found of each that exists; `None`: asked to stop first.
+    fn adopt(&mut self, named: &[Named]) -> Result<Option<Vec<Adopted>>, Error> {
+        let secrets: Vec<&[u8]> = named.iter().map(|named| named.token.secret()).collect();
+        let addresses: Vec<&str> = named.iter().map(|named| named.message.email.as_str()).collect();
+        let (lease, time) = (new_lease("send"), self.lease);
+        self.link.run("taking over a batch", |statements, client| {
+            let mut adopt =
+                |pass_over| statements.adopt(client, &secrets, &addresses, &lease, time, pass_over);
+            // One that another transaction has locked for long does not keep the others.
+            match adopt(false) {
+                Err(error) if is_locked_out(&error) => adopt(true),
+                other => other,
+            }
+        })
     }
 }
 
 impl Ledger for DatabaseLedger {
     fn is_sole(&self) -> bool {
         false
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ours.is_empty()
     }
 
     fn enter(
@@ -82,26 +81,10 @@ impl Ledger for DatabaseLedger {
                 Err(why) => refused.push((place, message, why)),
             }
         }
-        let secrets: Vec<&[u8]> = named.iter().map(|named| named.token.secret()).collect();
-        let addresses: Vec<&str> = named.iter().map(|named| named.message.email.as_str()).collect();
-        let (lease, lease_for) = (new_lease("send"), self.lease_for);
-        self.lapses = (self.clock.now)() + lease_for;
-        let adopted = self.link.run("taking over a batch", |statements, client| {
-            let mut adopt = |pass_over| {
-                statements.adopt(client, &secrets, &addresses, &lease, lease_for, pass_over)
-            };
-            // One that another transaction has locked for long does not keep the others.
-            match adopt(false) {
-                Err(error) if is_locked_out(&error) => adopt(true),
-                other => other,
-            }
-        })?;
-        let Some(mut adopted) = adopted else {
+        let Some(mut adopted) = self.adopt(&named)? else {
             let (count, why) = (named.len(), "asked to stop before they could be taken over");
-            log::info(
-                "SEND",
-                format_args!("messages left out: {count}; {why}, so their leases stand"),
-            );
+            let what = format_args!("messages left out: {count}; {why}, so their leases stand");
+            log::info("SEND", what);
             return Ok(refused);
         };
         for Named { place, mut message, token } in named {
@@ -109,47 +92,36 @@ impl Ledger for DatabaseLedger {
             match found.map(|index| adopted.swap_remove(index)) {
                 Some(Adopted { ticket: Some(ticket), .. }) => {
                     message.ticket = Some(ticket);
-                    self.waiting.push(message);
+                    self.ours.push(message);
                 }
                 Some(Adopted { unsent: true, .. }) => {
                     refused.push((place, message, UNSENT.to_owned()));
                 }
                 _ => {
                     let to = shown(&message.email, log::is_debug());
-                    let why =
-                        "its delivery is settled, expired, locked, or waits for another claim";
-                    log::info("SEND", format_args!("left out {to}: {why}"));
+                    let why = "settled, expired, locked, or waits for another claim";
+                    log::info("SEND", format_args!("left out {to}: its delivery is {why}"));
                 }
             }
         }
         Ok(refused)
     }
 
-    fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
+    /// What is held goes back: it must not stand in the way of others, nor outlast its lease.
     fn next(&mut self, ask: &Ask) -> Result<Batch, Error> {
-        let now = (self.clock.now)();
-        if !ask.held.is_empty() {
-            let delay =
-                ask.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-            let held = |message: &Message| ask.held.contains(&message.action);
-            self.put_back(held, delay, Cause::Template, "its action is held")?;
+        let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
+        let again = || Settlement::Again {
+            delay: delay.unwrap_or_default(),
+            cause: Cause::Template,
+            why: "its action is held".to_owned(),
+            counts: false,
+        };
+        let held = self.ours.extract_if(.., |message| ask.held.contains(&message.action));
+        let back: Vec<_> = held.filter_map(|message| Some((message.ticket?, again()))).collect();
+        if !back.is_empty() {
+            self.settling.write(&mut self.link, "putting back", back)?;
         }
-        if now >= self.lapses && !self.waiting.is_empty() {
-            // They are claimed again, and may be sent by somebody else.
-            let (what, count) = ("deliveries whose leases ran out", self.waiting.len());
-            log::warn(
-                "SEND",
-                format_args!(
-                    "{what} before they could be sent: {count}; they will be claimed again"
-                ),
-            );
-            self.waiting.clear();
-        }
-        let count = self.waiting.len().min(ask.limit);
-        Ok(Batch { messages: self.waiting.drain(..count).collect() })
+        Ok(Batch { messages: std::mem::take(&mut self.ours) })
     }
 
     fn settle(
@@ -158,13 +130,6 @@ impl Ledger for DatabaseLedger {
         outcomes: Vec<Outcome>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error> {
-        let all_held = outcomes.iter().find_map(|outcome| {
-            match outcome {
-                Outcome::Refused(refusal) => Some(refusal.cause),
-                Outcome::Accepted { .. } => None,
-            }
-            .filter(|cause| policy::held(*cause, 0) == Some(Scope::All))
-        });
         let settled = batch.messages.into_iter().zip(outcomes).filter_map(|(message, outcome)| {
             let ticket = message.ticket?;
             let settlement = self.settling.of(outcome, ticket.attempts, probe);
@@ -172,9 +137,6 @@ impl Ledger for DatabaseLedger {
         });
         let settled = settled.collect();
         self.settling.write(&mut self.link, "settling", settled)?;
-        if let Some(cause) = all_held {
-            self.put_back(|_| true, probe, cause, "everything is held")?;
-        }
         Ok(Vec::new())
     }
 
@@ -187,10 +149,8 @@ impl Ledger for DatabaseLedger {
         self.link.run("counting what was sent", |statements, client| statements.sent(client))
     }
 
-    fn release(&mut self) -> Result<Vec<Message>, Error> {
-        let back =
-            self.put_back(|_| true, Duration::ZERO, Cause::Stopped, "the sender was stopped");
-        back.and(self.settling.close(&mut self.link))?;
+    fn close(&mut self) -> Result<Vec<Message>, Error> {
+        self.settling.close(&mut self.link)?;
         Ok(Vec::new())
     }
 }

@@ -50,15 +50,10 @@ pub struct Decoder {
 impl Default for Decoder {
     /// A decoder that has seen nothing.
     fn default() -> Decoder {
-        Decoder {
-            reader: csv_core::Reader::new(),
-            fields: vec![0; 4096],
-            used: 0,
-            ends: vec![0; 64 * FIELDS],
-            ended: 0,
-            number: 0,
-            lost: false,
-        }
+        // Reader::default() would read nothing.
+        let reader = csv_core::Reader::new();
+        let (fields, ends) = (vec![0; 4096], vec![0; 64 * FIELDS]);
+        Decoder { reader, fields, used: 0, ends, ended: 0, number: 0, lost: false }
     }
 }
 
@@ -112,10 +107,10 @@ impl Decode for Decoder {
             match result {
                 ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
                 ReadRecordResult::OutputFull if self.used < RECORD_LIMIT => {
-                    self.fields.resize((self.fields.len() * 2).min(RECORD_LIMIT), 0);
+                    self.fields.resize((2 * self.fields.len()).min(RECORD_LIMIT), 0);
                 }
                 ReadRecordResult::OutputEndsFull if self.ended < ENDS_LIMIT => {
-                    self.ends.resize((self.ends.len() * 2).min(ENDS_LIMIT), 0);
+                    self.ends.resize((2 * self.ends.len()).min(ENDS_LIMIT), 0);
                 }
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
                     self.number += 1;

@@ -1,12 +1,11 @@
 //! `mailroom send`: standard input, to the provider.
 
-use crate::edges::clock::Clock;
 use crate::edges::stop::Stop;
 use crate::edges::systemd as notify;
 use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
 use crate::mail::wire::{Decode, cloudevents, csv};
-use crate::ops::config::{Ack, Config, Format};
+use crate::ops::config::{Ack, Format};
 use crate::ops::daemon::{become_daemon, pace, warn_of_short_lease};
 use crate::ops::database::link;
 use crate::ops::metrics::metrics;
@@ -19,7 +18,6 @@ use crate::pipe::retry::MemoryLedger;
 use crate::pipe::undelivered::Undelivered;
 use crate::pump::{Pump, system_clock};
 use crate::queue::adopt::DatabaseLedger;
-use std::os::fd::AsFd as _;
 
 /// The most messages in a batch on the wire.
 const BATCH: usize = 50;
@@ -31,20 +29,20 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     let (input, alone) = input(config.ack == Ack::Sent)?;
     let metrics = metrics(config, "send");
     let clock = system_clock();
-    let (ledger, overdue): (Box<dyn Ledger>, u8) = match config.ack {
-        // Nobody else has what it holds.
-        Ack::Written => (in_memory(config, clock), Kind::Io.exit_code()),
+    let ledger: Box<dyn Ledger> = match config.ack {
+        Ack::Written => Box::new(MemoryLedger::new(config.max_attempts, clock)),
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
-            let ledger = DatabaseLedger::new(link, config.lease, config.max_attempts, clock);
-            (Box::new(ledger), 0)
+            Box::new(DatabaseLedger::new(link, config.lease, config.max_attempts, clock))
         }
     };
+    let is_sole = ledger.is_sole();
+    let overdue = if is_sole { Kind::Io.exit_code() } else { 0 };
     become_daemon(stop, overdue)?;
     let transport = transport(provider, config, stop)?;
     let undelivered =
-        Undelivered::new(&config.output, input.as_fd(), (clock.wall)()).map_err(|error| {
+        Undelivered::new(&config.output, &input, (clock.wall)()).map_err(|error| {
             let what = "MAILROOM_SES_OUTPUT_PATH: cannot keep undelivered messages";
             Error::config(format!("{what}: {error}"))
         })?;
@@ -55,10 +53,13 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
         Format::CloudEvents => Box::<cloudevents::Decoder>::default(),
     };
     let input = Input::new(input, alone, decoder, stop.clone(), clock);
-    let source =
-        &mut PipeSource::new(input, ledger, undelivered, metrics.clone(), stop.clone(), clock);
+    let templates = config.templates.clone();
+    // With a database, what has no template yet waits there.
+    let known = Box::new(move |action| !is_sole || templates.name(action).is_some());
+    let mut source =
+        PipeSource::new(input, known, ledger, undelivered, metrics.clone(), stop.clone(), clock);
     Pump {
-        source,
+        source: &mut source,
         transport,
         pace: pace(config, BATCH),
         stop: stop.clone(),
@@ -67,11 +68,4 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
         unit: provider.unit(),
     }
     .run()
-}
-
-/// Without a database: a message of an action that has no template will never be sent.
-fn in_memory(config: &Config, clock: Clock) -> Box<dyn Ledger> {
-    let templates = config.templates.clone();
-    let known = Box::new(move |action| templates.name(action).is_some());
-    Box::new(MemoryLedger::new(known, config.max_attempts, clock))
 }
