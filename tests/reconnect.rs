@@ -73,7 +73,7 @@ impl Mute {
 
     fn lose_an_answer(&self) {
         let waits = "application_name LIKE 'mailroom%' AND wait_event = 'SyncRep' \
-                     AND starts_with(query, '-- Writes down what became')";
+                     AND starts_with(query, '-- mailroom:settle')";
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {waits}");
         wait_until("an answer is due", || self.database.number(&count) == 1);
         self.database

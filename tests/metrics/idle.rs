@@ -20,7 +20,7 @@ fn an_idle_collector_writes_its_numbers_without_a_query_and_without_waking_up_mo
     let asked = || {
         let row = database.client().query_one(
             "SELECT max(query_start)::text, \
-                    count(*) FILTER (WHERE starts_with(query, '-- Counts the deliveries')) \
+                    count(*) FILTER (WHERE starts_with(query, '-- mailroom:depth')) \
                FROM pg_stat_activity \
               WHERE datname = current_database() AND application_name = 'mailroom collect'",
             &[],

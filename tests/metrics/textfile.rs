@@ -96,7 +96,7 @@ fn what_waits_is_counted_by_its_state_though_the_queue_is_paused() {
     );
     let collect = Program::collect(&database).env("MAILROOM_METRICS_FILE", &path).start();
     let counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND state = 'idle' AND starts_with(query, '-- Counts the deliveries')";
+                   AND state = 'idle' AND starts_with(query, '-- mailroom:depth')";
     wait_until("it has counted", || database.number(counted) == 1);
     assert_eq!(collect.stop().code, Some(0));
     let numbers = Numbers::read(&path, "collect");
