@@ -110,9 +110,12 @@ impl Settling {
         };
         let settled = self.keep(settled, &done.locked);
         if !retry && !done.locked.is_empty() {
-            let what = "deliveries that another transaction has locked";
-            let count = done.locked.len();
-            log::warn("PG", format_args!("{what}: {count}; they are written down when it ends"));
+            let text = format!(
+                "deliveries that another transaction has locked: {}; they are written down when it \
+                 ends",
+                done.locked.len()
+            );
+            log::warn("PG", text);
         }
         report(&settled, Some(&done.written), link.metrics());
         Ok(!done.written.is_empty())
@@ -142,23 +145,26 @@ fn report(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &M
         if let (Some(true), Settlement::Failed { why, .. }) = (written, settlement) {
             metrics.count(|numbers| numbers.failed.add(why));
         }
-        if let Some(doubt) = doubt(settlement, written) {
-            log::warn("PG", format_args!("delivery {id}{doubt}"));
+        if let Some(doubt) = doubt(id, settlement, written) {
+            log::warn("PG", doubt);
         }
     }
 }
 
 /// What a person should know of a settlement, by whether it was `written`.
-fn doubt(settlement: &Settlement, written: Option<bool>) -> Option<&'static str> {
+fn doubt(id: i64, settlement: &Settlement, written: Option<bool>) -> Option<String> {
     match (written, settlement) {
-        (None, Settlement::Sent { .. }) => Some(
-            " is ambiguous: it was accepted, but that could not be written down; it may be sent twice",
-        ),
-        (Some(false), Settlement::Sent { .. }) => Some(
-            " is ambiguous: it was accepted after somebody else had settled or deleted it; it may \
-             have been sent twice",
-        ),
-        (Some(false), _) => Some(": its lease had run out; somebody else settles it"),
+        (None, Settlement::Sent { .. }) => Some(format!(
+            "delivery {id} is ambiguous: it was accepted, but that could not be written down; it \
+             may be sent twice"
+        )),
+        (Some(false), Settlement::Sent { .. }) => Some(format!(
+            "delivery {id} is ambiguous: it was accepted after somebody else had settled or deleted \
+             it; it may have been sent twice"
+        )),
+        (Some(false), _) => {
+            Some(format!("delivery {id}: its lease had run out; somebody else settles it"))
+        }
         _ => None,
     }
 }
@@ -212,12 +218,12 @@ mod tests {
     #[test]
     fn a_mail_that_was_sent_without_a_record_is_ambiguous_and_others_are_not() {
         for written in [None, Some(false)] {
-            assert!(doubt(&sent(), written).unwrap().contains("is ambiguous"));
+            assert!(doubt(7, &sent(), written).unwrap().contains("is ambiguous"));
         }
-        assert_eq!(doubt(&sent(), Some(true)), None);
-        assert_eq!(doubt(&failed(), Some(true)), None);
+        assert_eq!(doubt(7, &sent(), Some(true)), None);
+        assert_eq!(doubt(7, &failed(), Some(true)), None);
         // Its lease runs out, and it is tried again.
-        assert_eq!(doubt(&failed(), None), None);
-        assert!(doubt(&failed(), Some(false)).unwrap().contains("somebody else settles it"));
+        assert_eq!(doubt(7, &failed(), None), None);
+        assert!(doubt(7, &failed(), Some(false)).unwrap().contains("somebody else settles it"));
     }
 }

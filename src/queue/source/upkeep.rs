@@ -114,10 +114,11 @@ impl Upkeep {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
             }
             if of_collectors > 0 && self.settings.on_accept == OnAccept::Leave {
-                let what =
-                    "deliveries that were written, but no send took over before their leases";
-                let why = "it is held up, or MAILROOM_ACK is not sent there";
-                log::warn("PG", format_args!("{what} ran out: {of_collectors}; {why}"));
+                let text = format!(
+                    "deliveries that were written, but no send took over before their leases ran \
+                     out: {of_collectors}; it is held up, or MAILROOM_ACK is not sent there"
+                );
+                log::warn("PG", text);
             }
             if count < CHUNK as usize {
                 return Ok(());
