@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match all.map_err(|error| error.to_string())? {
+    match all.map_err(|error| format!("it is not valid PEM: {error}"))? {
         all if all.is_empty() => Err("no certificate in it; PEM is expected".to_owned()),
         all => Ok(all),
     }

@@ -132,8 +132,8 @@ fn a_file_of_authorities_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
     for (name, text, said) in [
         ("missing.crt", None, "No such file"),
-        ("empty.crt", Some(""), "no PEM certificate"),
-        ("key.crt", Some("-----BEGIN X-----\nAAAA\n-----END X-----\n"), "no PEM certificate"),
+        ("empty.crt", Some(""), "no certificate in it"),
+        ("key.crt", Some("-----BEGIN X-----\nAAAA\n-----END X-----\n"), "no certificate in it"),
         ("bad.crt", Some("-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n"), "PEM"),
         (
             "odd.crt",

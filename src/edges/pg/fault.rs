@@ -44,12 +44,12 @@ impl Fault {
         Fault::Denied(text)
     }
 
-    /// The same, with more text.
-    pub(crate) fn and(self, more: &str) -> Fault {
+    /// The same in other words.
+    pub(crate) fn map(self, words: impl FnOnce(String) -> String) -> Fault {
         match self {
-            Fault::Lost(text) => Fault::Lost(text + more),
-            Fault::Denied(text) => Fault::Denied(text + more),
-            Fault::Statement(text) => Fault::Statement(text + more),
+            Fault::Lost(text) => Fault::Lost(words(text)),
+            Fault::Denied(text) => Fault::Denied(words(text)),
+            Fault::Statement(text) => Fault::Statement(words(text)),
         }
     }
 }

@@ -253,10 +253,8 @@ fn run(
     };
     let file = format!("migration {version}_{}.{way}.sql failed", migration.name);
     let line = line_of(sql, &error).map(|line| format!(", line {line}")).unwrap_or_default();
-    match Fault::failed(&file, &error).and(&format!("{line}; {what}")) {
-        Fault::Denied(text) if locked => Err(Fault::Statement(text)),
-        fault => Err(fault),
-    }
+    let fault = Fault::failed(&file, &error).map(|text| format!("{text}{line}; {what}"));
+    Err(if locked { Fault::Statement(fault.to_string()) } else { fault })
 }
 
 /// The line of `sql` that the server complains about, from 1.

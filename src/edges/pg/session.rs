@@ -202,9 +202,7 @@ impl Session {
 
     /// For an error that arrived while nothing was asked: the connection has ended.
     fn lost(&self, error: &postgres::Error, begun: Instant) -> Fault {
-        match self.fault(error, begun) {
-            Fault::Lost(text) | Fault::Denied(text) | Fault::Statement(text) => Fault::Lost(text),
-        }
+        Fault::Lost(self.fault(error, begun).to_string())
     }
 }
 
@@ -247,35 +245,16 @@ fn label(config: &Config) -> String {
     )
 }
 
-/// As libpq does, `sslmode=prefer` tries once more without TLS where TLS, or a rule of the server
-/// about it, was in the way.
+/// As libpq does, `sslmode=prefer` tries once more without TLS where that was in the way.
 fn open_preferred(config: &Config, tls: &MakeRustlsConnect, stop: &Stop) -> Result<Session, Fault> {
     match open_one(config, tls, stop) {
-        Err(failed) if failed.over_tls && config.get_ssl_mode() == SslMode::Prefer => {
+        Err((first, true)) if config.get_ssl_mode() == SslMode::Prefer => {
             let mut plain = config.clone();
             plain.ssl_mode(SslMode::Disable);
-            open_one(&plain, tls, stop).map_err(|second| {
-                let both = |text| format!("{}; without TLS: {text}", failed.fault);
-                match second.fault {
-                    Fault::Lost(text) => Fault::Lost(both(text)),
-                    Fault::Denied(text) => Fault::Denied(both(text)),
-                    Fault::Statement(text) => Fault::Statement(both(text)),
-                }
-            })
+            open_one(&plain, tls, stop)
+                .map_err(|(second, _)| second.map(|text| format!("{first}; without TLS: {text}")))
         }
-        other => other.map_err(|failed| failed.fault),
-    }
-}
-
-/// Why a connection could not be opened, and whether it might have been without TLS.
-struct Unopened {
-    fault: Fault,
-    over_tls: bool,
-}
-
-impl From<Fault> for Unopened {
-    fn from(fault: Fault) -> Unopened {
-        Unopened { fault, over_tls: false }
+        other => other.map_err(|(fault, _)| fault),
     }
 }
 
@@ -286,32 +265,36 @@ fn enough_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-fn open_one(config: &Config, tls: &MakeRustlsConnect, stop: &Stop) -> Result<Session, Unopened> {
+/// Gives with a fault whether TLS, or a rule of the server about it, was in the way.
+fn open_one(
+    config: &Config,
+    tls: &MakeRustlsConnect,
+    stop: &Stop,
+) -> Result<Session, (Fault, bool)> {
     let label = label(config);
     let begun = Instant::now();
     let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
     loop {
-        enough_descriptors().map_err(|cause| Fault::Lost(format!("{label}: {cause}")))?;
+        enough_descriptors().map_err(|cause| (Fault::Lost(format!("{label}: {cause}")), false))?;
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
         let (watchdog, tls) = Watchdog::new(tls, left, stop);
-        let error = match config.connect(tls) {
+        match config.connect(tls) {
             Ok(client) => {
                 let mut session = Session { client, watchdog, stop: stop.clone(), label, heard: 0 };
-                session.introduce()?;
+                session.introduce().map_err(|fault| (fault, false))?;
                 return Ok(session);
             }
-            Err(error) => error,
-        };
-        if watchdog.has_bitten() {
-            return Err(unanswered(&label, begun, stop).into());
+            Err(_) if watchdog.has_bitten() => {
+                return Err((unanswered(&label, begun, stop), false));
+            }
+            Err(error) if is_timeout(&error) && begun.elapsed() < limit && !stop.requested() => {}
+            Err(error) => {
+                let fault = fault::classify(&error, &label, true);
+                return Err((fault, fault::concerns_tls(&error)));
+            }
         }
-        if is_timeout(&error) && begun.elapsed() < limit && !stop.requested() {
-            continue;
-        }
-        let over_tls = fault::concerns_tls(&error);
-        return Err(Unopened { fault: fault::classify(&error, &label, true), over_tls });
     }
 }
 

@@ -7,7 +7,12 @@
 macro_rules! statement {
     ($($file:tt)+) => {{
         const TEXT: &[u8] = include_str!($($file)+).as_bytes();
-        const BARE: [u8; $crate::edges::pg::sql::length(TEXT)] = $crate::edges::pg::sql::bare(TEXT);
+        const LENGTH: usize = $crate::edges::pg::sql::strip(TEXT, &mut []);
+        const BARE: [u8; LENGTH] = {
+            let mut bare = [0; LENGTH];
+            $crate::edges::pg::sql::strip(TEXT, &mut bare);
+            bare
+        };
         const {
             match std::str::from_utf8(&BARE) {
                 Ok(text) => text,
@@ -19,45 +24,23 @@ macro_rules! statement {
 }
 pub(crate) use statement;
 
-/// How many bytes are left.
-pub(crate) const fn length(text: &[u8]) -> usize {
-    let (mut at, mut count) = (0, 0);
+/// Writes what is left of `text` to `bare`, as far as there is room; gives how long it is.
+pub(crate) const fn strip(text: &[u8], bare: &mut [u8]) -> usize {
+    let (mut at, mut length) = (0, 0);
+    let mut comment = false;
     while at < text.len() {
-        let end = line_end(text, at);
-        count += if is_kept(text, at) { end - at } else { 1 };
-        at = end;
-    }
-    count
-}
-
-/// What is left.
-pub(crate) const fn bare<const N: usize>(text: &[u8]) -> [u8; N] {
-    let mut kept = [0; N];
-    let (mut at, mut to) = (0, 0);
-    while at < text.len() {
-        let end = line_end(text, at);
-        let copied = is_kept(text, at);
-        while at < end {
-            if copied || at == end - 1 {
-                kept[to] = text[at];
-                to += 1;
-            }
-            at += 1;
+        if at > 0 && text[at - 1] == b'\n' {
+            comment = at + 1 < text.len() && text[at] == b'-' && text[at + 1] == b'-';
         }
-    }
-    kept
-}
-
-const fn line_end(text: &[u8], mut at: usize) -> usize {
-    while at < text.len() && text[at] != b'\n' {
+        if !comment || text[at] == b'\n' {
+            if length < bare.len() {
+                bare[length] = text[at];
+            }
+            length += 1;
+        }
         at += 1;
     }
-    if at < text.len() { at + 1 } else { at }
-}
-
-const fn is_kept(text: &[u8], start: usize) -> bool {
-    let is_comment = start + 1 < text.len() && text[start] == b'-' && text[start + 1] == b'-';
-    start == 0 || !is_comment
+    length
 }
 
 #[cfg(test)]
@@ -67,7 +50,8 @@ mod tests {
     #[test]
     fn comments_go_but_for_the_first_line() {
         const TEXT: &[u8] = b"-- What it does.\n--   $1 x\nSELECT 1 -- y\n  -- z\n-- end\n  + 2";
-        let bare: [u8; length(TEXT)] = bare(TEXT);
+        let mut bare = [0; strip(TEXT, &mut [])];
+        strip(TEXT, &mut bare);
         let text = std::str::from_utf8(&bare).unwrap();
         assert_eq!(text, "-- What it does.\n\nSELECT 1 -- y\n  -- z\n\n  + 2");
     }

@@ -104,13 +104,13 @@ impl State {
     fn read_version(&mut self, client: &mut Client) -> Result<(), Fault> {
         let sql = format!("SELECT version, dirty FROM {} LIMIT 1", self.table);
         let row = client.query_opt(&sql, &[]).map_err(|error| {
-            let right = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
-            let advice = "; let the owner of the tables run: mailroom migrate grants ROLE";
-            Fault::failed(&format!("cannot read {}", self.table), &error).and(if right {
-                advice
-            } else {
-                ""
-            })
+            let fault = Fault::failed(&format!("cannot read {}", self.table), &error);
+            match error.code() {
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE) => fault.map(|text| {
+                    text + "; let the owner of the tables run: mailroom migrate grants ROLE"
+                }),
+                _ => fault,
+            }
         })?;
         if let Some(row) = row {
             self.version = Some(row.get(0)).filter(|version| *version != NOTHING);
