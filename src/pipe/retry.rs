@@ -96,3 +96,89 @@ impl Ledger for MemoryLedger {
         Ok(self.waiting.drain(..).map(|waiting| waiting.message).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::model::{Cause, Refusal};
+    use std::time::SystemTime;
+
+    /// The longest backoff there can be: the first wait is a second.
+    fn ledger(max_attempts: u32) -> MemoryLedger {
+        let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 1.0 };
+        MemoryLedger::new(max_attempts, clock)
+    }
+
+    fn message(action: u16, login: &str) -> Message {
+        let (email, token) = (format!("{login}@example.com"), String::new());
+        Message { action, email, login: login.into(), token, code: String::new(), ticket: None }
+    }
+
+    fn enter(ledger: &mut MemoryLedger, messages: &[(u16, &str)]) {
+        let placed = messages.iter().zip(1..);
+        let placed = placed.map(|((action, login), at)| ((1, at), message(*action, login)));
+        assert_eq!(ledger.enter(placed.collect()).unwrap(), []);
+    }
+
+    fn ask(limit: usize, held: &[u16]) -> Ask {
+        Ask { limit, held: held.to_vec(), until: None }
+    }
+
+    fn logins(batch: &Batch) -> Vec<&str> {
+        batch.messages.iter().map(|message| message.login.as_str()).collect()
+    }
+
+    fn refused(cause: Cause) -> Outcome {
+        Outcome::Refused(Refusal { cause, why: "why".into(), after: None })
+    }
+
+    fn accepted() -> Outcome {
+        Outcome::Accepted { provider_id: String::new() }
+    }
+
+    #[test]
+    fn what_is_due_goes_out_in_order_and_what_is_held_stays() {
+        let mut ledger = ledger(5);
+        enter(&mut ledger, &[(1, "a"), (2, "b"), (1, "c"), (1, "d")]);
+        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), ["a", "c"]);
+        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), ["d"]);
+        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), [""; 0]);
+        assert!(!ledger.is_empty());
+        assert_eq!(ledger.tend().unwrap(), None, "it is due, but held");
+        assert_eq!(logins(&ledger.next(&ask(2, &[])).unwrap()), ["b"]);
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_taken_now_waits_and_the_rest_is_done_with() {
+        let mut ledger = ledger(5);
+        enter(&mut ledger, &[(1, "a"), (1, "b"), (1, "c")]);
+        let batch = ledger.next(&ask(50, &[])).unwrap();
+        let outcomes = vec![accepted(), refused(Cause::Busy), refused(Cause::Rejected)];
+        let before = Instant::now();
+        let given_up = ledger.settle(batch, outcomes, Duration::ZERO).unwrap();
+        assert_eq!(given_up, [(message(1, "c"), "why".to_owned())]);
+        assert_eq!(logins(&ledger.next(&ask(50, &[])).unwrap()), [""; 0]);
+        let due = ledger.tend().unwrap().unwrap();
+        assert!(due >= before + Duration::from_secs(1), "the first wait is a second");
+        assert_eq!(ledger.close().unwrap(), [message(1, "b")]);
+    }
+
+    #[test]
+    fn only_tries_that_count_use_up_the_attempts() {
+        let mut ledger = ledger(2);
+        enter(&mut ledger, &[(1, "a")]);
+        let mut turn = |cause| {
+            // It is due whatever the wait.
+            for waiting in &mut ledger.waiting {
+                waiting.due = Instant::now();
+            }
+            let batch = ledger.next(&ask(50, &[])).unwrap();
+            assert_eq!(logins(&batch), ["a"]);
+            ledger.settle(batch, vec![refused(cause)], Duration::ZERO).unwrap().len()
+        };
+        let causes = [Cause::Away, Cause::Busy, Cause::Throttled, Cause::Account, Cause::Busy];
+        assert_eq!(causes.map(&mut turn), [0, 0, 0, 0, 1]);
+        assert!(ledger.is_empty());
+    }
+}

@@ -216,3 +216,75 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
     File::create(&probe)?;
     fs::remove_file(&probe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const NO_FILE: &str = "/dev/null";
+
+    fn undelivered(dir: &Path) -> Undelivered {
+        let input = File::open(NO_FILE).unwrap();
+        Undelivered::new(dir, &input, UNIX_EPOCH + Duration::from_secs(7)).unwrap()
+    }
+
+    fn records(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
+        texts.iter().map(|text| ("said".to_owned(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn kept(dir: &Path) -> String {
+        fs::read_to_string(dir.join(NAME)).unwrap()
+    }
+
+    #[test]
+    fn records_are_appended_and_what_is_only_spoken_of_makes_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, now) = (undelivered(dir.path()), Instant::now());
+        file.keep(records(&["", ""]), now);
+        assert_eq!((file.place(), dir.path().join(NAME).exists()), (None, false));
+        file.keep(records(&["a\n", "", "b\n"]), now);
+        file.keep(records(&["c\n"]), now);
+        assert_eq!(kept(dir.path()), "a\nb\nc\n");
+        assert_eq!(file.place(), Some(dir.path().join(NAME).as_path()));
+        assert!(file.close(now).is_ok());
+    }
+
+    #[test]
+    fn what_the_file_does_not_take_waits_until_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/dev/full", dir.path().join(NAME)).unwrap();
+        let (mut file, now) = (undelivered(dir.path()), Instant::now());
+        file.keep(records(&["a\n"]), now);
+        assert_eq!(file.retry(now), Some(now + RETRY));
+        assert_eq!(file.retry(now + RETRY), Some(now + 2 * RETRY), "it is still full");
+        fs::remove_file(dir.path().join(NAME)).unwrap();
+        assert_eq!(file.retry(now + 2 * RETRY), None);
+        assert_eq!(kept(dir.path()), "a\n");
+    }
+
+    #[test]
+    fn a_mebibyte_in_memory_is_full_and_at_the_end_it_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/dev/full", dir.path().join(NAME)).unwrap();
+        let (mut file, now) = (undelivered(dir.path()), Instant::now());
+        file.keep(records(&[&"x".repeat(LIMIT - 1)]), now);
+        assert!(!file.is_full());
+        file.keep(records(&["\n"]), now);
+        assert!(file.is_full());
+        assert_eq!(file.close(now).unwrap_err().kind, Kind::Io);
+    }
+
+    #[test]
+    fn a_file_that_is_read_gets_another_name_that_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("undelivered.7.csv"), "taken").unwrap();
+        fs::write(dir.path().join(NAME), "a\n").unwrap();
+        let input = File::open(dir.path().join(NAME)).unwrap();
+        let wall = UNIX_EPOCH + Duration::from_secs(7);
+        let mut file = Undelivered::new(dir.path(), &input, wall).unwrap();
+        file.keep(records(&["b\n"]), Instant::now());
+        assert_eq!(fs::read_to_string(dir.path().join("undelivered.8.csv")).unwrap(), "a\n");
+        assert_eq!(kept(dir.path()), "b\n");
+    }
+}

@@ -153,3 +153,92 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::wire::{cloudevents, csv};
+    use std::io::{PipeWriter, Write as _};
+    use std::time::SystemTime;
+
+    fn clock() -> Clock {
+        Clock { now: Instant::now, wall: SystemTime::now, chance: || 0.0 }
+    }
+
+    /// An input that reads a pipe, and the other end of that.
+    fn piped(decoder: Box<dyn Decode>) -> (Input, PipeWriter, Stop) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (file, stop) = (File::from(OwnedFd::from(reader)), Stop::new());
+        (Input::new(file, None, decoder, stop.clone(), clock()), writer, stop)
+    }
+
+    fn numbers(records: Vec<Record>) -> Vec<u64> {
+        records.into_iter().map(|record| record.number).collect()
+    }
+
+    #[test]
+    fn a_record_is_read_when_it_has_ended_and_no_wait_is_longer_than_asked() {
+        let (mut input, mut writer, _) = piped(Box::<csv::Decoder>::default());
+        writer.write_all(b"one\ntwo\nthr").unwrap();
+        let soon = || Some(Instant::now() + Duration::from_millis(20));
+        assert_eq!(numbers(input.read(soon(), 50).unwrap()), [1], "a record is a batch");
+        assert_eq!(numbers(input.read(soon(), 50).unwrap()), [2]);
+        assert_eq!(numbers(input.read(soon(), 50).unwrap()), [0; 0]);
+        assert!(!input.is_over());
+        drop(writer);
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [3], "it was cut short");
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
+        assert!(input.is_over() && !input.holds_more());
+    }
+
+    #[test]
+    fn events_that_are_there_are_read_together_up_to_the_limit() {
+        let (mut input, mut writer, _) = piped(Box::<cloudevents::Decoder>::default());
+        writer.write_all(b"1\n\n3\n4\n5\n6").unwrap();
+        assert_eq!(numbers(input.read(None, 2).unwrap()), [1, 3]);
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [4, 5]);
+    }
+
+    #[test]
+    fn asked_to_stop_it_reads_what_is_there_and_knows_of_what_is_left() {
+        let (mut input, mut writer, stop) = piped(Box::<csv::Decoder>::default());
+        writer.write_all(b"one\ntwo\n").unwrap();
+        stop.request();
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [1]);
+        assert!(input.holds_more());
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [2]);
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
+        assert!(input.is_over() && !input.holds_more());
+        assert_eq!(input.left(), None, "a pipe keeps nothing");
+        input.close();
+        assert!(writer.write_all(b"three\n").is_err(), "its writer is told");
+    }
+
+    #[test]
+    fn a_file_is_not_read_on_after_the_request_to_stop() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one\ntwo\n").unwrap();
+        file.rewind().unwrap();
+        let stop = Stop::new();
+        let mut input =
+            Input::new(file, None, Box::<csv::Decoder>::default(), stop.clone(), clock());
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [1]);
+        stop.request();
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
+        assert_eq!((input.left(), input.holds_more()), (Some(1), false));
+    }
+
+    #[test]
+    fn after_a_record_that_is_too_long_nothing_is_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        let long = "x".repeat(2 * crate::mail::wire::RECORD_LIMIT);
+        file.write_all(format!("one\n{long}\nthree\n").as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let decoder = Box::<csv::Decoder>::default();
+        let mut input = Input::new(file, None, decoder, Stop::new(), clock());
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [1]);
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [2]);
+        assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
+        assert!(input.is_over());
+    }
+}
