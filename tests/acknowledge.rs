@@ -85,7 +85,7 @@ fn what_could_not_be_taken_over_before_the_stop_is_said_to_be_leased_still() {
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("LOCK TABLE deliveries IN EXCLUSIVE MODE").unwrap();
     send.write(line);
-    wait_until("taking over waits", || database.blocked("-- mailroom:adopt") == 1);
+    wait_until("taking over waits", || database.blocked("adopt") == 1);
     let finished = send.stop();
     lock.rollback().unwrap();
     assert_eq!(finished.code, Some(0), "{}", finished.log);

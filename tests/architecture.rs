@@ -1,5 +1,6 @@
 //! The house keeps its rooms: who may import whom, and who may do what.
 
+use crate::support::cluster::tags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -309,4 +310,14 @@ fn every_module_says_what_it_owns_and_is_of_one_style() {
         assert!(text.starts_with("//!"), "{} does not begin with what it owns", file.path);
         assert!(!file.path.ends_with("mod.rs"), "{}: a module is name.rs, with name/", file.path);
     }
+}
+
+#[test]
+fn every_statement_has_a_tag_of_its_own_by_which_it_is_found_on_the_server() {
+    let tags = tags();
+    for tag in &tags {
+        let name = tag.strip_prefix("-- mailroom:").and_then(|rest| rest.strip_suffix('\n'));
+        assert!(name.is_some_and(|name| !name.is_empty()), "{tag:?}");
+    }
+    assert_eq!(tags.iter().collect::<BTreeSet<_>>().len(), tags.len(), "two have the same");
 }

@@ -1,6 +1,6 @@
 //! When batches go out: full ones at once, partial ones when the window ends.
 
-use crate::support::cluster::{Database, logged, shared, telling};
+use crate::support::cluster::{Database, logged, shared, tag, telling};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, Running, assert_no_busy_loop, messages, wait_until};
 use std::time::Duration;
@@ -175,7 +175,7 @@ fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
         database.accounts(&format!("user{n}-"), 1);
         assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);
         let first = logged(&database).swap_remove(before);
-        assert!(first.contains("-- mailroom:claim"), "{first}");
+        assert!(first.contains(tag("claim").trim_end()), "{first}");
     }
     assert_eq!(collect.stop().code, Some(0));
 }

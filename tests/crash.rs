@@ -10,12 +10,6 @@ use crate::support::program::{Program, Running, addresses, wait_until, whole_lin
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How the statements of the program begin.
-const CLAIM: &str = "-- mailroom:claim";
-const SETTLE: &str = "-- mailroom:settle";
-const LOOK: &str = "-- mailroom:look";
-const RESCUE: &str = "-- mailroom:rescue";
-
 /// Lets another collector finish the work and gives what it wrote.
 fn finish(database: &Database, rows: i64) -> Vec<String> {
     let next = Program::collect(database).limit(50).lease(300).start();
@@ -58,12 +52,12 @@ fn kill_in(statement: &str, table: &str) {
 
 #[test]
 fn killed_in_the_look_nothing_is_lost() {
-    kill_in(LOOK, "deliveries");
+    kill_in("look", "deliveries");
 }
 
 #[test]
 fn killed_in_the_claim_nothing_is_lost() {
-    kill_in(CLAIM, "accounts");
+    kill_in("claim", "accounts");
 }
 
 #[test]
@@ -79,7 +73,7 @@ fn killed_in_the_rescue_nothing_is_lost() {
     let mut client = database.client();
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("LOCK deliveries IN ACCESS EXCLUSIVE MODE").unwrap();
-    wait_until("the statement waits", || database.blocked(RESCUE) == 1);
+    wait_until("the statement waits", || database.blocked("rescue") == 1);
     assert_eq!(killed.kill().out, "");
     lock.rollback().unwrap();
     assert_written(&finish(&database, 120), 120, 0);
@@ -109,14 +103,14 @@ fn kill_in_settle(told: bool) -> Vec<String> {
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
     let out = reader.read();
     let lines = out.wait_lines(1);
-    wait_until("the statement waits", || database.blocked(SETTLE) == 1);
+    wait_until("the statement waits", || database.blocked("settle") == 1);
     killed.kill();
     if told {
         database.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
               WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
         );
-        wait_until("the statement has ended", || database.blocked(SETTLE) == 0);
+        wait_until("the statement has ended", || database.blocked("settle") == 0);
     }
     lock.rollback().unwrap();
     let mut written = addresses(&lines);

@@ -1,7 +1,7 @@
 //! The database goes away and comes back: the same process notices, returns, and drains what it
 //! missed. Asked to stop meanwhile, it ends in time.
 
-use crate::support::cluster::{Cluster, Database, connect};
+use crate::support::cluster::{Cluster, Database, connect, tag};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, Running, addresses, wait_until, whole_lines};
@@ -72,8 +72,11 @@ impl Mute {
     }
 
     fn lose_an_answer(&self) {
-        let waits = "application_name LIKE 'mailroom%' AND wait_event = 'SyncRep' \
-                     AND starts_with(query, '-- mailroom:settle')";
+        let waits = format!(
+            "application_name LIKE 'mailroom%' AND wait_event = 'SyncRep' \
+             AND starts_with(query, '{}')",
+            tag("settle")
+        );
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {waits}");
         wait_until("an answer is due", || self.database.number(&count) == 1);
         self.database
@@ -105,7 +108,7 @@ fn outcomes_that_were_settled_without_an_answer_are_not_called_ambiguous() {
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
     mute.mute();
-    wait_until("it settles", || mute.database.blocked("-- mailroom:settle") == 1);
+    wait_until("it settles", || mute.database.blocked("settle") == 1);
     lock.rollback().unwrap();
     mute.lose_an_answer();
     run.wait_log_times("] connected", 2);
@@ -324,9 +327,6 @@ fn no_thread_is_started_to_look_up_a_host_name() {
     assert!(collect.stop_in_time().written().is_empty());
 }
 
-/// How the statement begins that keeps the highest token, the last one before a wait.
-const RECORD: &str = "-- mailroom:record";
-
 #[test]
 fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
     let database = Database::migrated();
@@ -338,7 +338,7 @@ fn what_came_while_a_connection_was_lost_just_before_a_wait_is_found() {
     held.batch_execute("LOCK TABLE jobs IN SHARE MODE").unwrap();
     database.accounts("user", 1);
     running.wait_lines(1);
-    wait_until("it waits for the lock", || database.blocked(RECORD) == 1);
+    wait_until("it waits for the lock", || database.blocked("record") == 1);
     // Its notification goes to a session that will never hear it.
     database.accounts("more", 1);
     database.run(

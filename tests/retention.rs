@@ -1,6 +1,6 @@
 //! How long settled deliveries are kept.
 
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, tag};
 use crate::support::program::{Program, wait_until};
 
 #[test]
@@ -103,11 +103,14 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     // Each healthcheck ends with a look; nothing else happens any more.
     let mut client = database.client();
     let mut looks = std::collections::BTreeSet::new();
+    let sql = format!(
+        "SELECT query_start::text FROM pg_stat_activity \
+          WHERE datname = current_database() AND application_name LIKE 'mailroom%' \
+            AND state = 'idle' AND starts_with(query, '{}')",
+        tag("look")
+    );
     wait_until("three healthchecks are over", || {
-        let sql = "SELECT query_start::text FROM pg_stat_activity \
-                    WHERE datname = current_database() AND application_name LIKE 'mailroom%' \
-                      AND state = 'idle' AND starts_with(query, '-- mailroom:look')";
-        looks.extend(client.query(sql, &[]).unwrap().iter().map(|row| row.get::<_, String>(0)));
+        looks.extend(client.query(&sql, &[]).unwrap().iter().map(|row| row.get::<_, String>(0)));
         looks.len() > 3
     });
     assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);

@@ -1,6 +1,6 @@
 //! Where claims and looks begin: what lies before is found soon, whatever happened meanwhile.
 
-use crate::support::cluster::{Database, insert};
+use crate::support::cluster::{Database, insert, tag};
 use crate::support::program::{Program, Running, addresses, wait_until};
 use std::time::{Duration, Instant};
 
@@ -122,10 +122,10 @@ fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_r
     let (mut one, mut other) = (one.transaction().unwrap(), other.transaction().unwrap());
     one.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     database.run("NOTIFY token_insert");
-    wait_until("the survey waits", || database.blocked("-- mailroom:levels") > 0);
+    wait_until("the survey waits", || database.blocked("levels") > 0);
     other.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").unwrap();
     one.rollback().unwrap();
-    wait_until("its look waits", || database.blocked("-- mailroom:look") > 0);
+    wait_until("its look waits", || database.blocked("look") > 0);
     let sql = "UPDATE deliveries SET state = 'leased', lease = 'collect:other',
                       due_at = clock_timestamp() + interval '2 seconds' WHERE state = 'pending'";
     assert_eq!(other.execute(sql, &[]).unwrap(), 1);
@@ -145,13 +145,13 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     lock.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     // A wake-up that brings nothing: a look, and a survey, which reads this table.
     database.run("NOTIFY token_insert");
-    wait_until("the survey has waited for a while", || {
-        database.number(
-            "SELECT count(*) FROM pg_stat_activity
-              WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE '-- mailroom:levels%' AND now() - query_start > interval '1 s'",
-        ) == 1
-    });
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND starts_with(query, '{}') AND now() - query_start > interval '1 s'",
+        tag("levels")
+    );
+    wait_until("the survey has waited for a while", || database.number(&waits) == 1);
     lock.rollback().unwrap();
     wait_quiet(&database);
     let mut late = database.client();

@@ -16,7 +16,7 @@ import footprint
 import growth
 import rates
 import resident
-from cluster import ROOT, Cluster, first_words
+from cluster import ROOT, Cluster, tag
 from process import Process, call
 
 SECTIONS = {
@@ -180,23 +180,23 @@ class Bench:
             log.seek(mark)
             yield from log
 
-    def took(self, mark, statement="claim.sql"):
+    def took(self, mark, statement="claim"):
         """Milliseconds that the server logged since, of each run of a statement in src/queue/sql."""
-        line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(first_words(statement)))
+        line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(tag(statement)) + "$")
         return self.any(statement, [float(match.group(1)) for match in
                                     map(line.search, self.logged(mark)) if match])
 
-    def used(self, mark, statement="claim.sql"):
+    def used(self, mark, statement="claim"):
         """As `took`, of processor time, with log_executor_stats: what else the machine does is not in
         it."""
-        found, words, cpu = [], first_words(statement), None
+        found, words, cpu = [], tag(statement), None
         for line in self.logged(mark):
             usage = re.search(r"!\s+([0-9.]+) s user, ([0-9.]+) s system, [0-9.]+ s elapsed", line)
             if usage:
                 # The last one before the duration is that of the whole.
                 cpu = 1000 * (float(usage.group(1)) + float(usage.group(2)))
             elif "  execute " in line and cpu is not None:
-                if words in line:
+                if line.rstrip().endswith(words):
                     found.append(cpu)
                 cpu = None
         return self.any(statement, found)

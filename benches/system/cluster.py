@@ -25,9 +25,9 @@ def planning():
     return re.findall(r"SET (\w+) = '?(\w+)'?", found.group(1))
 
 
-def first_words(name):
-    """How the server's log shows a statement of src/queue/sql: by its first line."""
-    return (ROOT / "src/queue/sql" / name).read_text().splitlines()[0]
+def tag(name):
+    """How the server's log shows the statement of this name: by the first line of its file."""
+    return f"-- mailroom:{name}"
 
 
 def programs():

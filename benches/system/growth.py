@@ -147,8 +147,8 @@ def horizon(bench):
     mark, made = steady.work()
     holder.close()
     rows = []
-    for name, statement in (("claim", "claim.sql"), ("look", "look.sql"), ("survey", "levels.sql"),
-                            ("settlement", "settle.sql")):
+    for name, statement in (("claim", "claim"), ("look", "look"), ("survey", "levels"),
+                            ("settlement", "settle")):
         wall, cpu = bench.took(mark, statement), bench.used(mark, statement)
         for when, i in (("first", 0), ("last", 1)):
             rows.append([f"{name}, {when} tenth", f"{len(tenths(cpu)[i]):,}",

@@ -1,7 +1,7 @@
 //! What the numbers cost: nothing while nothing happens, little while the queue is long.
 
 use super::Numbers;
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, tag};
 use crate::support::program::{Program, wait_until};
 use mailroom::queue::store::Statements;
 use std::time::Instant;
@@ -20,10 +20,10 @@ fn an_idle_collector_writes_its_numbers_without_a_query_and_without_waking_up_mo
     let asked = || {
         let row = database.client().query_one(
             "SELECT max(query_start)::text, \
-                    count(*) FILTER (WHERE starts_with(query, '-- mailroom:depth')) \
+                    count(*) FILTER (WHERE starts_with(query, $1)) \
                FROM pg_stat_activity \
               WHERE datname = current_database() AND application_name = 'mailroom collect'",
-            &[],
+            &[&tag("depth")],
         );
         let row = row.unwrap();
         (row.get::<_, Option<String>>(0), row.get::<_, i64>(1))

@@ -1,7 +1,7 @@
 //! The file for Prometheus.
 
 use super::{Numbers, families};
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, tag};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Program, wait_until};
 use crate::support::records::activations;
@@ -95,9 +95,12 @@ fn what_waits_is_counted_by_its_state_though_the_queue_is_paused() {
          UPDATE jobs SET paused_at = now()",
     );
     let collect = Program::collect(&database).env("MAILROOM_METRICS_FILE", &path).start();
-    let counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND state = 'idle' AND starts_with(query, '-- mailroom:depth')";
-    wait_until("it has counted", || database.number(counted) == 1);
+    let counted = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'idle' AND starts_with(query, '{}')",
+        tag("depth")
+    );
+    wait_until("it has counted", || database.number(&counted) == 1);
     assert_eq!(collect.stop().code, Some(0));
     let numbers = Numbers::read(&path, "collect");
     numbers.has(&[

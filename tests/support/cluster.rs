@@ -41,6 +41,30 @@ pub fn logged(database: &Database) -> Vec<String> {
     ours.map(str::to_owned).collect()
 }
 
+/// The tags of the statements: the first line of each file of SQL, with its end.
+pub fn tags() -> Vec<String> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/queue/sql")];
+    let mut tags = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                tags.push(text.split_inclusive('\n').next().unwrap().to_owned());
+            }
+        }
+    }
+    tags
+}
+
+/// How the statement of this name begins, wherever the server shows it.
+pub fn tag(name: &str) -> String {
+    let tag = format!("-- mailroom:{name}\n");
+    assert!(tags().contains(&tag), "no statement has the tag {tag:?}");
+    tag
+}
+
 /// The folder of PostgreSQL's server programs.
 pub fn bin_dir() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib/postgresql")
@@ -304,14 +328,14 @@ impl Database {
         );
     }
 
-    /// How many statements of the program that begin so are waiting for a lock.
-    pub fn blocked(&self, statement: &str) -> i64 {
+    /// How many statements with this name are waiting for a lock.
+    pub fn blocked(&self, name: &str) -> i64 {
         self.client()
             .query_one(
                 "SELECT count(*) FROM pg_stat_activity \
                   WHERE datname = current_database() AND application_name LIKE 'mailroom%' \
                     AND wait_event_type = 'Lock' AND starts_with(query, $1)",
-                &[&statement],
+                &[&tag(name)],
             )
             .unwrap()
             .get(0)
