@@ -49,8 +49,8 @@ fn a_queue_of_any_length_is_counted_up_to_a_bound() {
     // Without what refers to them: only the count is looked at.
     database.run(
         "SET session_replication_role = replica;
-         INSERT INTO deliveries (token, due_at)
-         SELECT n, now() + make_interval(secs => CASE WHEN n % 2 = 0 THEN -n ELSE n END)
+         INSERT INTO deliveries (id, kind, due_at)
+         SELECT n, 'activation', now() + make_interval(secs => CASE WHEN n % 2 = 0 THEN -n ELSE n END)
            FROM generate_series(1, 300000) n;
          ANALYZE deliveries",
     );
