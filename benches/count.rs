@@ -8,7 +8,7 @@
 
 mod fixtures;
 
-use fixtures::{CODE, SECRET, batch, key, recovery};
+use fixtures::{CODE, PATH, SECRET, batch, key};
 use http::Request;
 
 use mailroom::edges::aws::sign::{Credentials, sign};
@@ -27,9 +27,9 @@ fn main() {
         return;
     };
     let times: usize = times;
-    let (key, action) = (key(), recovery());
+    let key = key();
     let signer = key.signer();
-    let token = signer.sign(&action, &SECRET, Some(CODE)).unwrap();
+    let token = signer.sign(PATH, true, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
     csv::encode(&batch.messages, &mut record);
@@ -43,7 +43,7 @@ fn main() {
             assert_eq!(black_box(read).good.len(), 50);
         }),
         "sign" => (0..times).for_each(|_| {
-            black_box(signer.sign(&action, black_box(&SECRET), Some(CODE))).unwrap();
+            black_box(signer.sign(PATH, true, black_box(&SECRET), Some(CODE))).unwrap();
         }),
         "request" => {
             let credentials = Credentials {

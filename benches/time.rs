@@ -8,7 +8,7 @@
 mod fixtures;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fixtures::{CODE, SECRET, batch, key, recovery};
+use fixtures::{CODE, PATH, SECRET, batch, key};
 use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::wire::{Decode as _, csv};
@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 fn of_wire(criterion: &mut Criterion) {
-    let token = key().signer().sign(&recovery(), &SECRET, Some(CODE)).unwrap();
+    let token = key().signer().sign(PATH, true, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
     csv::encode(&batch.messages, &mut record);
@@ -40,9 +40,9 @@ fn of_wire(criterion: &mut Criterion) {
 }
 
 fn of_token(criterion: &mut Criterion) {
-    let (keys, action) = ([key()], recovery());
+    let keys = [key()];
     let signer = keys[0].signer();
-    let token = signer.sign(&action, &SECRET, Some(CODE)).unwrap();
+    let token = signer.sign(PATH, true, &SECRET, Some(CODE)).unwrap();
     let mut group = criterion.benchmark_group("a token");
     group.bench_function("sign", |bencher| {
         bencher.iter(|| signer.sign(&action, black_box(&SECRET), Some(CODE)).unwrap());

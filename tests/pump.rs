@@ -83,15 +83,13 @@ impl Source for List {
             let message = |(id, row): (&i64, &Row)| Message {
                 action: row.action,
                 email: format!("user{id}@example.com"),
-                login: String::new(),
-                token: String::new(),
-                code: String::new(),
                 ticket: Some(Ticket {
                     delivery: *id,
                     lease: "".into(),
                     attempts: row.attempts,
                     age: None,
                 }),
+                ..Message::default()
             };
             let messages: Vec<Message> = due.map(message).collect();
             if !messages.is_empty() {

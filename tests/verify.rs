@@ -2,14 +2,13 @@
 
 use crate::support::cluster::Database;
 use crate::support::program::{Finished, KEY, Program, messages};
-use mailroom::mail::model::Action;
 use mailroom::mail::token::SigningKey;
 
 const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
 
 fn signed(key: &str, path: &str, secret: [u8; 32], code: Option<&str>) -> String {
-    let action = Action { number: 1, path: path.into(), signs_code: code.is_some() };
-    SigningKey::from_hex(key).unwrap().signer().sign(&action, &secret, code).unwrap()
+    let signer = SigningKey::from_hex(key).unwrap().signer();
+    signer.sign(path, code.is_some(), &secret, code).unwrap()
 }
 
 fn program(words: &[&str]) -> Program {

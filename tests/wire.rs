@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 fn message(action: u16, email: String, login: String, code: &str) -> Message {
     let token = token(u32::from(action));
-    Message { action, email, login, token, code: code.to_owned(), ticket: None }
+    Message { action, email, login, token, code: code.to_owned(), ..Message::default() }
 }
 
 /// Reads `bytes` in pieces of these sizes, over and over, and then the end.

@@ -84,7 +84,7 @@ pub fn example(action: u16) -> Message {
         login: "john".to_owned(),
         token: format!("{:A<86}", "EXAMPLE"),
         code: "01234".to_owned(),
-        ticket: None,
+        ..Message::default()
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
                 login: login.into(),
                 token: "T".into(),
                 code: "01234".into(),
-                ticket: None,
+                ..Message::default()
             };
             let read: serde_json::Value = serde_json::from_str(&data(&message)).unwrap();
             assert_eq!(read, serde_json::json!({"login": login, "secret": "T", "code": "01234"}));

@@ -5,27 +5,34 @@
 //! [`Settlement`] and writes it down. Nothing here does anything.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What a kind of mail is, as the `actions` table says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Action {
-    /// The number on the wire, 1 to 32767.
-    pub number: u16,
-    /// The path that is signed, such as `/activate`.
-    pub path: std::sync::Arc<str>,
+/// What a kind of mail is, as its row in the table `kinds` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name; of a message that came as CSV, its number.
+    pub name: String,
+    /// The number on the wire of CSV, 1 to 32767.
+    pub number: Option<u16>,
+    /// The provider's name of the template, if it is not that of the kind.
+    pub template: Option<String>,
+    /// What is signed before the secret, such as `/activate`; without it there is no token.
+    pub path: Option<String>,
     /// Whether the five digits of the code are signed too.
     pub signs_code: bool,
+    /// The From address, if it is not the usual one.
+    pub sender: Option<String>,
 }
 
 /// The hold that a source has on one delivery: which, under which lease, after how many tries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// `deliveries.token`.
+    /// `deliveries.id`.
     pub delivery: i64,
     /// The text of `deliveries.lease` at the time of the claim; settling checks it.
-    pub lease: std::sync::Arc<str>,
+    pub lease: Arc<str>,
     /// Tries that were made before this one.
     pub attempts: u32,
     /// How old the delivery was when it was claimed, if that is known.
@@ -37,30 +44,45 @@ pub struct Claim {
     /// Which delivery this is.
     pub ticket: Ticket,
     /// The kind of mail.
-    pub action: Action,
-    /// `accounts.email`.
-    pub email: String,
-    /// `accounts.login`.
+    pub kind: Arc<Kind>,
+    /// `deliveries.recipient`, or `accounts.email`; `None`: an event, which is no mail.
+    pub recipient: Option<String>,
+    /// `accounts.login`; empty without an account.
     pub login: String,
-    /// `tokens.secret`: 32 bytes, if the row is sound.
+    /// `tokens.secret`: 32 bytes, if the row is sound and the kind has a token.
     pub secret: Zeroizing<Vec<u8>>,
     /// `tokens.code`: five digits, if the row is sound.
     pub code: Option<String>,
+    /// `deliveries.locale`
+    pub locale: Option<String>,
+    /// `deliveries.data`: a JSON object, as text.
+    pub data: Option<String>,
+    /// `deliveries.reply_to`, or `kinds.reply_to`.
+    pub reply_to: Option<String>,
 }
 
 /// One mail to one recipient, signed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Number of the action.
+    /// Number of the kind; 0: it has none.
     pub action: u16,
-    /// The recipient's address.
+    /// The kind of mail.
+    pub kind: Arc<Kind>,
+    /// The recipient's address; empty: an event, which is no mail.
     pub email: String,
     /// The recipient's login.
     pub login: String,
-    /// The signed token: 86 base64url characters. On the wire this field is called `secret`.
+    /// The signed token: 86 base64url characters; empty if the kind has none. On the wire this field
+    /// is called `secret`.
     pub token: String,
     /// Five digits, or nothing.
     pub code: String,
+    /// A language tag.
+    pub locale: Option<String>,
+    /// What fills the template besides: a JSON object, as text.
+    pub data: Option<String>,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Option<String>,
     /// Where the message came from, if that was a database.
     pub ticket: Option<Ticket>,
 }
@@ -297,7 +319,7 @@ mod tests {
             login: "john".into(),
             token: "TOKENTOKEN".into(),
             code: "12345".into(),
-            ticket: None,
+            ..Message::default()
         };
         let shown = format!("{message:?}");
         assert!(!shown.contains("TOKENTOKEN") && !shown.contains("12345"));

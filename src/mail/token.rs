@@ -5,7 +5,6 @@
 //! unpadded base64url ([RFC 4648, section 5](https://www.rfc-editor.org/rfc/rfc4648#section-5))
 //! of secret and MAC: 64 bytes, 86 characters.
 
-use crate::mail::model::Action;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -73,14 +72,16 @@ impl SigningKey {
 pub struct Signer(hmac::Key);
 
 impl Signer {
-    /// Signs a secret for an action and gives the token.
+    /// Signs a secret for a path, and its code where that is signed (`with_code`), and gives the
+    /// token.
     ///
     /// # Errors
-    /// Why this row cannot be signed: the secret is not 32 bytes, or the action signs the code
-    /// and the code is not five ASCII digits.
+    /// Why this row cannot be signed: the secret is not 32 bytes, or the code is to be signed and
+    /// is not five ASCII digits.
     pub fn sign(
         &self,
-        action: &Action,
+        path: &str,
+        with_code: bool,
         secret: &[u8],
         code: Option<&str>,
     ) -> Result<String, String> {
@@ -88,9 +89,9 @@ impl Signer {
             return Err(format!("the secret is {} bytes long, not {SECRET_LEN}", secret.len()));
         }
         let mut context = hmac::Context::with_key(&self.0);
-        context.update(action.path.as_bytes());
+        context.update(path.as_bytes());
         context.update(secret);
-        if action.signs_code {
+        if with_code {
             context.update(signed_code(code)?.as_bytes());
         }
         let mut bytes = Zeroizing::new([0; SECRET_LEN + MAC_LEN]);
@@ -107,9 +108,9 @@ pub fn is_code(text: &str) -> bool {
 
 fn signed_code(code: Option<&str>) -> Result<&str, String> {
     match code {
-        None => Err("the code is missing, and this action signs it".to_owned()),
+        None => Err("the code is missing, and this kind of mail signs it".to_owned()),
         Some(code) if is_code(code) => Ok(code),
-        Some(_) => Err("the code is not five digits, and this action signs it".to_owned()),
+        Some(_) => Err("the code is not five digits, and this kind of mail signs it".to_owned()),
     }
 }
 
@@ -194,18 +195,13 @@ mod tests {
         SigningKey::from_hex(KEY).unwrap()
     }
 
-    fn action(path: &str, signs_code: bool) -> Action {
-        Action { number: 1, path: path.into(), signs_code }
-    }
-
     #[test]
     fn a_token_is_the_base64url_of_secret_and_mac() {
         // Computed with Python's hmac, hashlib and base64 modules.
         let secret: Vec<u8> = (0..32).collect();
-        let activation = key().signer().sign(&action("/activate", false), &secret, None).unwrap();
+        let activation = key().signer().sign("/activate", false, &secret, None).unwrap();
         assert_eq!(activation, ACTIVATION);
-        let recovery =
-            key().signer().sign(&action("/recover", true), &secret, Some("01234")).unwrap();
+        let recovery = key().signer().sign("/recover", true, &secret, Some("01234")).unwrap();
         assert_eq!(recovery, RECOVERY);
         assert_eq!(activation.len(), TOKEN_LEN);
     }
@@ -218,7 +214,7 @@ mod tests {
     #[test]
     fn a_token_verifies_for_its_own_path_and_code_only() {
         let secret = [7; 32];
-        let token = key().signer().sign(&action("/recover", true), &secret, Some("12345")).unwrap();
+        let token = key().signer().sign("/recover", true, &secret, Some("12345")).unwrap();
         let parsed = Parsed::from_text(&token).unwrap();
         assert_eq!(parsed.secret(), secret);
         let paths = ["/activate", "/recover"];
@@ -235,7 +231,7 @@ mod tests {
     #[test]
     fn a_retired_key_still_verifies_and_says_so() {
         let new = SigningKey::from_hex(&"ab".repeat(32)).unwrap();
-        let token = key().signer().sign(&action("/activate", false), &[1; 32], None).unwrap();
+        let token = key().signer().sign("/activate", false, &[1; 32], None).unwrap();
         let parsed = Parsed::from_text(&token).unwrap();
         assert_eq!(verify(std::slice::from_ref(&new), &parsed, &["/activate"], None), None);
         assert!(verify(&[new, key()], &parsed, &["/activate"], None).unwrap().retired_key);
@@ -243,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_changed_character_makes_a_token_invalid() {
-        let token = key().signer().sign(&action("/activate", false), &[1; 32], None).unwrap();
+        let token = key().signer().sign("/activate", false, &[1; 32], None).unwrap();
         for index in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
@@ -256,8 +252,8 @@ mod tests {
 
     #[test]
     fn rows_that_cannot_be_signed_say_why_without_their_content() {
-        let recover = action("/recover", true);
-        let why = |secret: &[u8], code| key().signer().sign(&recover, secret, code).unwrap_err();
+        let sign = |secret: &[u8], code| key().signer().sign("/recover", true, secret, code);
+        let why = |secret: &[u8], code| sign(secret, code).unwrap_err();
         assert!(why(&[0; 16], Some("12345")).contains("16 bytes"));
         assert!(why(&[0; 32], None).contains("missing"));
         for code in ["#####", "1234", "123456", "١٢٣٤٥", ""] {
@@ -266,7 +262,7 @@ mod tests {
             assert!(code.is_empty() || !why.contains(code));
         }
         // Where the code is not signed it does not matter.
-        assert!(key().signer().sign(&action("/activate", false), &[0; 32], Some("#####")).is_ok());
+        assert!(key().signer().sign("/activate", false, &[0; 32], Some("#####")).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 pub mod cloudevents;
 pub mod csv;
 
-use crate::mail::model::Message;
+use crate::mail::model::{Kind, Message};
 use crate::mail::token;
 
 /// Fields of a message: `action,email,login,secret,code`.
@@ -105,7 +105,8 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
         return Err("the code is neither empty nor five digits".to_owned());
     }
     let [email, login, token, code] = [email, login, token, code].map(str::to_owned);
-    Ok(Message { action, email, login, token, code, ticket: None })
+    let kind = Kind { name: action.to_string(), number: Some(action), ..Kind::default() };
+    Ok(Message { action, kind: kind.into(), email, login, token, code, ..Message::default() })
 }
 
 /// Whether a mail can be addressed to this text at all.

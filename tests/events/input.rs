@@ -56,7 +56,7 @@ proptest! {
             .into_iter()
             .map(|(action, email, login, code)| {
                 let token = token(u32::from(action));
-                Message { action, email, login, token, code, ticket: None }
+                Message { action, email, login, token, code, ..Message::default() }
             })
             .collect();
         let mut bytes = Vec::new();
@@ -95,6 +95,7 @@ fn an_event_of_a_delivery_has_its_id_again_when_it_is_written_again() {
             token: token(1),
             code: String::new(),
             ticket: Some(ticket),
+            ..Message::default()
         };
         let mut line = Vec::new();
         encode(&[message], "mailroom", &mut line);

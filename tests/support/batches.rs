@@ -16,7 +16,7 @@ pub fn message(action: u16, number: usize) -> Message {
         login: format!("login{number}"),
         token: TOKEN.to_owned(),
         code: if action == 2 { "01234".into() } else { String::new() },
-        ticket: None,
+        ..Message::default()
     }
 }
 

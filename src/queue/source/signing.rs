@@ -4,7 +4,7 @@
 
 use crate::edges::log;
 use crate::mail::model::{Batch, Cause, Claim, Message, Settlement, Ticket};
-use crate::mail::token::{SigningKey, is_code};
+use crate::mail::token::{Signer, SigningKey, is_code};
 use crate::mail::wire;
 
 /// Signs claims. Gives the messages, and those claims that cannot be signed: they have failed.
@@ -13,15 +13,17 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settle
     let mut failed = Vec::new();
     let signer = key.signer();
     for claim in claims {
-        let signed = wire::check_address(&claim.email)
-            .and_then(|()| signer.sign(&claim.action, &claim.secret, claim.code.as_deref()));
-        match signed {
+        match token(&signer, &claim) {
             Ok(token) => messages.push(Message {
-                action: claim.action.number,
-                email: claim.email,
+                action: claim.kind.number.unwrap_or_default(),
+                kind: claim.kind,
+                email: claim.recipient.unwrap_or_default(),
                 login: claim.login,
                 token,
                 code: claim.code.filter(|code| is_code(code)).unwrap_or_default(),
+                locale: claim.locale,
+                data: claim.data,
+                reply_to: claim.reply_to,
                 ticket: Some(claim.ticket),
             }),
             Err(why) => {
@@ -32,4 +34,17 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settle
         }
     }
     (Batch { messages }, failed)
+}
+
+/// The token of a claim; empty if its kind has none.
+fn token(signer: &Signer, claim: &Claim) -> Result<String, String> {
+    if let Some(recipient) = &claim.recipient {
+        wire::check_address(recipient)?;
+    }
+    match &claim.kind.path {
+        Some(path) => {
+            signer.sign(path, claim.kind.signs_code, &claim.secret, claim.code.as_deref())
+        }
+        None => Ok(String::new()),
+    }
 }

@@ -1,8 +1,8 @@
 //! Claiming: what is asked for, what was got, and the limit of the day.
 
-use crate::mail::model::{Action, Claim, Ticket};
+use crate::mail::model::{Claim, Kind, Ticket};
 use crate::queue::store::{Levels, Statements, count, seconds};
-use postgres::{Client, Error, GenericClient};
+use postgres::{Client, Error, GenericClient, Row};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -98,11 +98,12 @@ impl Statements {
             claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
             let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
             let attempts: i32 = row.try_get(3)?;
-            let number: Option<i16> = row.try_get(5)?;
-            let path: Option<&str> = row.try_get(7)?;
-            let path = path.unwrap_or_default();
-            let last = claimed.claims.last().map(|claim| &claim.action.path);
-            let path = last.filter(|last| ***last == *path).map_or_else(|| path.into(), Arc::clone);
+            let name: &str = row.try_get(4)?;
+            let last = claimed.claims.last().map(|claim| &claim.kind);
+            let kind = match last.filter(|kind| kind.name == name) {
+                Some(kind) => Arc::clone(kind),
+                None => Arc::new(kind(&row, name)?),
+            };
             claimed.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
@@ -110,17 +111,28 @@ impl Statements {
                     attempts: u32::try_from(attempts).unwrap_or(0),
                     age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
                 },
-                action: Action {
-                    number: number.and_then(|number| u16::try_from(number).ok()).unwrap_or(0),
-                    path,
-                    signs_code: row.try_get(8)?,
-                },
-                email: row.try_get::<_, Option<String>>(11)?.unwrap_or_default(),
+                kind,
+                reply_to: row.try_get(10)?,
+                recipient: row.try_get(11)?,
                 login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
                 secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
                 code: row.try_get(14)?,
+                locale: row.try_get(15)?,
+                data: row.try_get(16)?,
             });
         }
         Ok(claimed)
     }
+}
+
+/// The kind of a claimed row, as the row of `kinds` beside it says.
+fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
+    Ok(Kind {
+        name: name.to_owned(),
+        number: row.try_get::<_, Option<i16>>(5)?.and_then(|number| u16::try_from(number).ok()),
+        template: row.try_get(6)?,
+        path: row.try_get(7)?,
+        signs_code: row.try_get(8)?,
+        sender: row.try_get(9)?,
+    })
 }
