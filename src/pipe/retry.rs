@@ -111,7 +111,7 @@ mod tests {
 
     fn message(action: u16, login: &str) -> Message {
         let (email, token) = (format!("{login}@example.com"), String::new());
-        Message { action, email, login: login.into(), token, code: String::new(), ticket: None }
+        Message { action, email, login: login.into(), token, ..Message::default() }
     }
 
     fn enter(ledger: &mut MemoryLedger, messages: &[(u16, &str)]) {
