@@ -3,6 +3,7 @@
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome};
 use crate::mail::pace::Quota;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// What the pump wants next.
@@ -77,6 +78,15 @@ pub trait Source {
 /// Where a message stood in the input: the number of its record, and its place in that, both from 1.
 pub type Place = (u64, usize);
 
+/// What a ledger made of messages.
+#[derive(Default)]
+pub struct Taken {
+    /// What may go now.
+    pub batch: Batch,
+    /// What must not be sent, with the reasons.
+    pub refused: Vec<(Place, Message, String)>,
+}
+
 /// What becomes of messages that were read from a pipe, until they are settled.
 ///
 /// As long as some of them wait here nothing more is read: the pipe fills, and its writer waits.
@@ -84,23 +94,14 @@ pub trait Ledger {
     /// Whether nobody else has what is read: what will not be sent must be kept for a person.
     fn is_sole(&self) -> bool;
 
-    /// Whether no message waits to be taken out.
+    /// Whether no message waits here.
     fn is_empty(&self) -> bool;
 
-    /// Enters messages, no more than go into a batch. Gives those that are refused, with the reasons.
+    /// Takes messages from the front of `read`, and gives those that may go now; it may be none.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn enter(
-        &mut self,
-        messages: Vec<(Place, Message)>,
-    ) -> Result<Vec<(Place, Message, String)>, Error>;
-
-    /// Takes out what may go now; it may be nothing.
-    ///
-    /// # Errors
-    /// As [`Source::next`].
-    fn next(&mut self, ask: &Ask) -> Result<Batch, Error>;
+    fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error>;
 
     /// As [`Source::settle`]. Gives what is given up and nobody else has, with the reasons.
     ///

@@ -11,7 +11,7 @@ use crate::edges::log;
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
-use crate::mail::ends::{Ask, Ledger, Next, Place, Source};
+use crate::mail::ends::{Ask, Ledger, Next, Place, Source, Taken};
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::{Batch, Message, Outcome, shown};
 use crate::mail::wire::csv::encode;
@@ -29,7 +29,7 @@ const TOGETHER: usize = 500;
 pub struct PipeSource {
     input: Input,
     known: Box<dyn Fn(u16) -> bool>,
-    /// What was read and is not entered yet.
+    /// What was read and the ledger has not taken yet.
     read: VecDeque<(Place, Message)>,
     ledger: Box<dyn Ledger>,
     undelivered: Undelivered,
@@ -97,7 +97,7 @@ impl PipeSource {
         self.undelivered.keep(kept.collect(), (self.clock.now)());
     }
 
-    /// Keeps for a person what waits, and what was read and not entered.
+    /// Keeps for a person what waits, and what was read and not taken.
     fn give_up_rest(&mut self, waiting: Vec<Message>) {
         let why = match self.stop.requested() {
             true => "the process was asked to stop",
@@ -158,17 +158,14 @@ impl Source for PipeSource {
         if reads && !self.read(wake, ask.limit)? {
             return Ok(if self.input.is_over() { Next::End } else { Next::Idle });
         }
-        let count = self.read.len().min(ask.limit);
-        if count > 0 {
-            let found = self.ledger.enter(self.read.drain(..count).collect())?;
-            let bad = found.into_iter().map(|(place, message, why)| refused(place, message, why));
-            self.report(bad.collect());
-        }
-        let batch = self.ledger.next(ask)?;
+        let blocked = !reads && self.read.is_empty();
+        let Taken { batch, refused: bad } = self.ledger.take(&mut self.read, ask)?;
+        let bad = bad.into_iter().map(|(place, message, why)| refused(place, message, why));
+        self.report(bad.collect());
         if !batch.messages.is_empty() {
             return Ok(Next::Batch(batch));
         }
-        if count == 0 && !reads {
+        if blocked {
             if self.stop.requested() {
                 return Ok(Next::End);
             }
@@ -233,5 +230,117 @@ impl Source for PipeSource {
             return Err(Error::new(Kind::Data, bad));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::model::Cause;
+    use crate::mail::wire::csv::Decoder;
+    use crate::pipe::retry::MemoryLedger;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use std::fs::File;
+    use std::io::{PipeWriter, Write as _};
+    use std::os::fd::OwnedFd;
+    use std::time::SystemTime;
+
+    const ALL: Ask = Ask { limit: 50, held: Vec::new(), until: None };
+
+    /// A source that reads a pipe and knows action 1, and what it needs.
+    struct Piped {
+        source: PipeSource,
+        writer: PipeWriter,
+        stop: Stop,
+        dir: tempfile::TempDir,
+    }
+
+    fn piped() -> Piped {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (file, stop) = (File::from(OwnedFd::from(reader)), Stop::new());
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 1.0 };
+        let undelivered = Undelivered::new(dir.path(), &file, SystemTime::now()).unwrap();
+        let decoder = Box::<Decoder>::default();
+        let source = PipeSource::new(
+            Input::new(file, None, decoder, stop.clone(), clock),
+            Box::new(|action| action == 1),
+            Box::new(MemoryLedger::new(5, clock)),
+            undelivered,
+            Metrics::default(),
+            stop.clone(),
+            clock,
+        );
+        Piped { source, writer, stop, dir }
+    }
+
+    /// The fields of a message.
+    fn fields(action: u16, login: &str) -> String {
+        let token = URL_SAFE_NO_PAD.encode([7; 64]);
+        format!("{action},{login}@example.com,{login},{token},")
+    }
+
+    impl Piped {
+        fn write(&mut self, records: &[&[String]]) {
+            for record in records {
+                writeln!(self.writer, "{}", record.join(",")).unwrap();
+            }
+        }
+
+        /// The logins of the batch that is next.
+        fn batch(&mut self) -> Vec<String> {
+            match self.source.next(&ALL).unwrap() {
+                Next::Batch(batch) => batch.messages.into_iter().map(|one| one.login).collect(),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn kept(&self) -> String {
+            std::fs::read_to_string(self.dir.path().join("undelivered.csv")).unwrap_or_default()
+        }
+    }
+
+    #[test]
+    fn what_is_bad_is_kept_and_the_messages_beside_it_go_on() {
+        let mut piped = piped();
+        piped.write(&[&[fields(1, "a"), fields(2, "b"), fields(1, "c")], &[fields(2, "d")]]);
+        assert_eq!(piped.batch(), ["a", "c"]);
+        assert_eq!(piped.kept(), fields(2, "b") + "\n");
+        assert_eq!(piped.source.next(&ALL).unwrap(), Next::Idle, "nothing of it goes");
+        // The other end of the pipe is dropped.
+        piped.writer = std::io::pipe().unwrap().1;
+        assert_eq!(piped.source.next(&ALL).unwrap(), Next::End);
+        let error = piped.source.close().unwrap_err();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(error.message.starts_with("bad records or messages in the input: 2; see "));
+    }
+
+    #[test]
+    fn while_a_message_waits_for_its_next_try_nothing_more_is_read() {
+        let mut piped = piped();
+        piped.write(&[&[fields(1, "a")], &[fields(1, "b")]]);
+        let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
+        let busy = vec![Outcome::refused(Cause::Busy, "later")];
+        piped.source.settle(batch, busy, Duration::ZERO).unwrap();
+        let soon = Ask { until: Some(Instant::now() + Duration::from_millis(10)), ..ALL };
+        assert_eq!(piped.source.next(&soon).unwrap(), Next::Idle);
+        piped.stop.request();
+        assert_eq!(piped.source.next(&ALL).unwrap(), Next::End);
+        piped.source.close().unwrap();
+        assert_eq!(piped.kept(), fields(1, "a") + "\n" + &fields(1, "b") + "\n");
+    }
+
+    #[test]
+    fn a_record_that_is_longer_than_a_batch_goes_in_several() {
+        let mut piped = piped();
+        let record: Vec<String> = (0..70).map(|n| fields(1, &n.to_string())).collect();
+        piped.write(&[&record, &[fields(1, "last")]]);
+        let mut sent = piped.batch();
+        assert_eq!(sent.len(), 50);
+        // No retry is due: these wait in the ledger, and nothing is read meanwhile.
+        sent.extend(piped.batch());
+        assert_eq!(sent.len(), 70);
+        assert_eq!(piped.batch(), ["last"]);
     }
 }

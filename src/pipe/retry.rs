@@ -4,10 +4,11 @@
 //! up (`undelivered.rs`).
 
 use crate::edges::clock::Clock;
-use crate::mail::ends::{Ask, Ledger, Place};
+use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome, Settlement};
 use crate::mail::{pace, policy};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A message that was read and is not settled.
@@ -42,25 +43,17 @@ impl Ledger for MemoryLedger {
         self.waiting.is_empty()
     }
 
-    fn enter(
-        &mut self,
-        messages: Vec<(Place, Message)>,
-    ) -> Result<Vec<(Place, Message, String)>, Error> {
-        let due = (self.clock.now)();
-        let entry = |(_, message)| Waiting { message, attempts: 0, due };
-        self.waiting.extend(messages.into_iter().map(entry));
-        Ok(Vec::new())
-    }
-
-    fn next(&mut self, ask: &Ask) -> Result<Batch, Error> {
+    fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let now = (self.clock.now)();
+        let entry = |(_, message)| Waiting { message, attempts: 0, due: now };
+        self.waiting.extend(read.drain(..).map(entry));
         let goes = |waiting: &mut Waiting| {
             waiting.due <= now && !ask.held.contains(&waiting.message.action)
         };
         let going = self.waiting.extract_if(.., goes).take(ask.limit);
         let (messages, attempts) = going.map(|going| (going.message, going.attempts)).unzip();
         self.under_way = attempts;
-        Ok(Batch { messages })
+        Ok(Taken { batch: Batch { messages }, refused: Vec::new() })
     }
 
     fn settle(
@@ -114,14 +107,17 @@ mod tests {
         Message { action, email, login: login.into(), token, ..Message::default() }
     }
 
-    fn enter(ledger: &mut MemoryLedger, messages: &[(u16, &str)]) {
+    /// Asks for no message.
+    const NOTHING: Ask = Ask { limit: 0, held: Vec::new(), until: None };
+
+    fn placed(messages: &[(u16, &str)]) -> VecDeque<(Place, Message)> {
         let placed = messages.iter().zip(1..);
-        let placed = placed.map(|((action, login), at)| ((1, at), message(*action, login)));
-        assert_eq!(ledger.enter(placed.collect()).unwrap(), []);
+        placed.map(|((action, login), at)| ((1, at), message(*action, login))).collect()
     }
 
-    fn ask(limit: usize, held: &[u16]) -> Ask {
-        Ask { limit, held: held.to_vec(), until: None }
+    fn next(ledger: &mut MemoryLedger, limit: usize, held: &[u16]) -> Batch {
+        let ask = Ask { limit, held: held.to_vec(), until: None };
+        ledger.take(&mut VecDeque::new(), &ask).unwrap().batch
     }
 
     fn logins(batch: &Batch) -> Vec<&str> {
@@ -139,26 +135,26 @@ mod tests {
     #[test]
     fn what_is_due_goes_out_in_order_and_what_is_held_stays() {
         let mut ledger = ledger(5);
-        enter(&mut ledger, &[(1, "a"), (2, "b"), (1, "c"), (1, "d")]);
-        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), ["a", "c"]);
-        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), ["d"]);
-        assert_eq!(logins(&ledger.next(&ask(2, &[2])).unwrap()), [""; 0]);
+        ledger.take(&mut placed(&[(1, "a"), (2, "b"), (1, "c"), (1, "d")]), &NOTHING).unwrap();
+        assert_eq!(logins(&next(&mut ledger, 2, &[2])), ["a", "c"]);
+        assert_eq!(logins(&next(&mut ledger, 2, &[2])), ["d"]);
+        assert_eq!(logins(&next(&mut ledger, 2, &[2])), [""; 0]);
         assert!(!ledger.is_empty());
         assert_eq!(ledger.tend().unwrap(), None, "it is due, but held");
-        assert_eq!(logins(&ledger.next(&ask(2, &[])).unwrap()), ["b"]);
+        assert_eq!(logins(&next(&mut ledger, 2, &[])), ["b"]);
         assert!(ledger.is_empty());
     }
 
     #[test]
     fn what_was_not_taken_now_waits_and_the_rest_is_done_with() {
         let mut ledger = ledger(5);
-        enter(&mut ledger, &[(1, "a"), (1, "b"), (1, "c")]);
-        let batch = ledger.next(&ask(50, &[])).unwrap();
+        ledger.take(&mut placed(&[(1, "a"), (1, "b"), (1, "c")]), &NOTHING).unwrap();
+        let batch = next(&mut ledger, 50, &[]);
         let outcomes = vec![accepted(), refused(Cause::Busy), refused(Cause::Rejected)];
         let before = Instant::now();
         let given_up = ledger.settle(batch, outcomes, Duration::ZERO).unwrap();
         assert_eq!(given_up, [(message(1, "c"), "why".to_owned())]);
-        assert_eq!(logins(&ledger.next(&ask(50, &[])).unwrap()), [""; 0]);
+        assert_eq!(logins(&next(&mut ledger, 50, &[])), [""; 0]);
         let due = ledger.tend().unwrap().unwrap();
         assert!(due >= before + Duration::from_secs(1), "the first wait is a second");
         assert_eq!(ledger.close().unwrap(), [message(1, "b")]);
@@ -167,13 +163,13 @@ mod tests {
     #[test]
     fn only_tries_that_count_use_up_the_attempts() {
         let mut ledger = ledger(2);
-        enter(&mut ledger, &[(1, "a")]);
+        ledger.take(&mut placed(&[(1, "a")]), &NOTHING).unwrap();
         let mut turn = |cause| {
             // It is due whatever the wait.
             for waiting in &mut ledger.waiting {
                 waiting.due = Instant::now();
             }
-            let batch = ledger.next(&ask(50, &[])).unwrap();
+            let batch = next(&mut ledger, 50, &[]);
             assert_eq!(logins(&batch), ["a"]);
             ledger.settle(batch, vec![refused(cause)], Duration::ZERO).unwrap().len()
         };

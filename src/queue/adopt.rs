@@ -7,14 +7,15 @@
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::pg::fault::is_locked_out;
-use crate::mail::ends::{Ask, Ledger, Place};
+use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Cause, Message, Outcome, Settlement, shown};
+use crate::mail::model::{Batch, Cause, Message, Outcome, shown};
 use crate::mail::token::Parsed;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
 use crate::queue::store::Adopted;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Why a delivery is refused that nobody would send, though it stands as sent.
@@ -27,7 +28,6 @@ pub struct DatabaseLedger {
     lease: Duration,
     settling: Settling,
     clock: Clock,
-    ours: Vec<Message>,
 }
 
 /// A message, and the token that names its delivery.
@@ -41,7 +41,7 @@ impl DatabaseLedger {
     /// Takes deliveries over for the time of `lease`; they fail after `max_attempts` tries.
     pub fn new(link: Link, lease: Duration, max_attempts: u32, clock: Clock) -> DatabaseLedger {
         let settling = Settling::new(max_attempts, clock);
-        DatabaseLedger { link, lease, settling, clock, ours: Vec::new() }
+        DatabaseLedger { link, lease, settling, clock }
     }
 
     /// Takes deliveries over. Gives what was found of each that exists; `None`: asked to stop first.
@@ -67,35 +67,44 @@ impl Ledger for DatabaseLedger {
     }
 
     fn is_empty(&self) -> bool {
-        self.ours.is_empty()
+        true
     }
 
-    fn enter(
-        &mut self,
-        messages: Vec<(Place, Message)>,
-    ) -> Result<Vec<(Place, Message, String)>, Error> {
-        let (mut named, mut refused) = (Vec::with_capacity(messages.len()), Vec::new());
-        for (place, message) in messages {
+    /// What is held goes back at once: it must not stand in the way of others, nor outlast its lease.
+    fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
+        let (mut taken, mut back, mut named) = (Taken::default(), Vec::new(), Vec::new());
+        for (place, message) in read.drain(..read.len().min(ask.limit)) {
             match Parsed::from_text(&message.token) {
                 Ok(token) => named.push(Named { place, message, token }),
-                Err(why) => refused.push((place, message, why)),
+                Err(why) => taken.refused.push((place, message, why)),
             }
+        }
+        if named.is_empty() {
+            return Ok(taken);
         }
         let Some(mut adopted) = self.adopt(&named)? else {
             let (count, why) = (named.len(), "asked to stop before they could be taken over");
             let what = format_args!("messages left out: {count}; {why}, so their leases stand");
             log::info("SEND", what);
-            return Ok(refused);
+            return Ok(taken);
         };
+        let held = Outcome::refused(Cause::Template, "its action is held");
+        let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
+        let delay = delay.unwrap_or_default();
         for Named { place, mut message, token } in named {
             let found = adopted.iter().position(|found| found.secret == token.secret());
             match found.map(|index| adopted.swap_remove(index)) {
+                Some(Adopted { ticket: Some(ticket), .. })
+                    if ask.held.contains(&message.action) =>
+                {
+                    back.push((ticket, self.settling.of(held.clone(), 0, delay)));
+                }
                 Some(Adopted { ticket: Some(ticket), .. }) => {
                     message.ticket = Some(ticket);
-                    self.ours.push(message);
+                    taken.batch.messages.push(message);
                 }
                 Some(Adopted { unsent: true, .. }) => {
-                    refused.push((place, message, UNSENT.to_owned()));
+                    taken.refused.push((place, message, UNSENT.to_owned()));
                 }
                 _ => {
                     let to = shown(&message.email, log::is_debug());
@@ -104,24 +113,10 @@ impl Ledger for DatabaseLedger {
                 }
             }
         }
-        Ok(refused)
-    }
-
-    /// What is held goes back: it must not stand in the way of others, nor outlast its lease.
-    fn next(&mut self, ask: &Ask) -> Result<Batch, Error> {
-        let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
-        let again = || Settlement::Again {
-            delay: delay.unwrap_or_default(),
-            cause: Cause::Template,
-            why: "its action is held".to_owned(),
-            counts: false,
-        };
-        let held = self.ours.extract_if(.., |message| ask.held.contains(&message.action));
-        let back: Vec<_> = held.filter_map(|message| Some((message.ticket?, again()))).collect();
         if !back.is_empty() {
             self.settling.write(&mut self.link, "putting back", back)?;
         }
-        Ok(Batch { messages: std::mem::take(&mut self.ours) })
+        Ok(taken)
     }
 
     fn settle(
