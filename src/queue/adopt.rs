@@ -14,7 +14,7 @@ use crate::mail::token::Parsed;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
-use crate::queue::store::Adopted;
+use crate::queue::store::values::Adopted;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -22,7 +22,7 @@ use crate::queue::settle::Settling;
 use crate::queue::source::settings::{OnAccept, Settings};
 use crate::queue::source::signing::sign;
 use crate::queue::source::upkeep::{Upkeep, report_expired};
-use crate::queue::store::{Claimed, Levels, Want};
+use crate::queue::store::values::{Claimed, Levels, Want};
 use std::time::{Duration, Instant};
 
 /// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.

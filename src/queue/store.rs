@@ -5,23 +5,20 @@
 
 mod claim;
 mod later;
-mod levels;
-
-pub use claim::{Claimed, Want};
-pub use levels::{Found, Levels};
+pub mod values;
 
 use crate::edges::pg::statement;
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};
 use crate::mail::policy::{self, Wait};
-use later::Later;
+use crate::queue::store::later::Later;
+use crate::queue::store::values::{
+    Adopted, CHUNK, Claimed, Found, Levels, Rescued, Settled, Want, count, seconds,
+};
 use postgres::{Client, Error, Statement};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Rows that one statement of maintenance touches at most.
-pub const CHUNK: i64 = 1000;
 
 /// Characters of a provider's id or of a reason that are kept.
 const TEXT: usize = 1000;
@@ -58,46 +55,10 @@ pub struct Statements {
     fold: Later,
 }
 
-/// A delivery that was to be taken over.
-pub struct Adopted {
-    /// The secret of its token.
-    pub secret: Vec<u8>,
-    /// If it was taken.
-    pub ticket: Option<Ticket>,
-    /// It stands as sent, but no provider has taken it.
-    pub unsent: bool,
-}
-
-/// What became of settlements.
-#[derive(Debug)]
-pub struct Settled {
-    /// The deliveries that were written, in ascending order.
-    pub written: Vec<i64>,
-    /// Those whose rows others have locked.
-    pub locked: Vec<i64>,
-}
-
-/// Deliveries that were put back.
-#[derive(Clone, Copy, Debug)]
-pub struct Rescued {
-    /// How many.
-    pub count: usize,
-    /// How many of them `collect` had leased.
-    pub of_collectors: usize,
-}
-
-fn seconds(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
-}
-
 /// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
 /// <https://www.postgresql.org/docs/current/datatype-character.html>
 fn storable(text: &str) -> String {
     text.chars().filter(|&c| c != '\0').take(TEXT).collect()
-}
-
-fn count(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// Lets others see that this connection listens for `queue`, as long as it stands.
@@ -132,6 +93,30 @@ impl Statements {
             room: Later::new(statement!("sql/room.sql")),
             fold: Later::new(statement!("sql/fold.sql")),
         })
+    }
+
+    /// Finds where the deliveries of each priority begin, and when the first lease runs out.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn levels(&self, client: &mut Client) -> Result<Found, Error> {
+        let row = client.query_one(&self.levels, &[&self.queue])?;
+        Ok(Found {
+            levels: Levels {
+                priorities: row.try_get("priorities")?,
+                floors: row.try_get("floors")?,
+            },
+            due: row.try_get("due")?,
+            lease: row.try_get::<_, Option<f64>>("lease")?.map(seconds),
+        })
+    }
+
+    /// Claims due deliveries.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn claim(&self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
+        claim::claim(&self.queue, &self.claim, &self.room, client, want)
     }
 
     /// Looks at what waits, without taking it; counts up to `limit`.

@@ -9,7 +9,7 @@ use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::queue::link::Link;
 use crate::queue::source::settings::{OnAccept, Retention, Settings};
-use crate::queue::store::{CHUNK, Rescued};
+use crate::queue::store::values::{CHUNK, Rescued};
 use std::time::{Duration, Instant};
 
 /// How many chunks of old rows are deleted at one healthcheck.

@@ -1,10 +1,10 @@
 //! Claiming: what is asked for, what was got, and the limit of the day.
 
 use crate::mail::model::{Claim, Kind, Ticket};
-use crate::queue::store::{Levels, Statements, count, seconds};
-use postgres::{Client, Error, GenericClient, Row};
+use crate::queue::store::later::Later;
+use crate::queue::store::values::{Claimed, Want, count, seconds};
+use postgres::{Client, Error, GenericClient, Row, Statement};
 use std::sync::Arc;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Who claims under a limit of the day does so alone: one row is locked, for which a role needs a
@@ -12,117 +12,88 @@ use zeroize::Zeroizing;
 /// it, see `SETTINGS`.)
 const ALONE: &str = "SELECT FROM jobs ORDER BY job_type LIMIT 1 FOR UPDATE";
 
-/// What a claim asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Want<'a> {
-    /// Take at most this many.
-    pub limit: usize,
-    /// Take none if fewer than this can be had.
-    pub least: usize,
-    /// Look at this many due rows.
-    pub look: usize,
-    /// Text of the lease; every claim has one of its own.
-    pub lease: &'a Arc<str>,
-    /// How long the lease lasts.
-    pub lease_for: Duration,
-    /// Kinds that are held, by their numbers.
-    pub held: &'a [u16],
-    /// How long their deliveries wait.
-    pub held_for: Duration,
-    /// The most recipients in any 24 hours, of all processes that claim under this limit.
-    pub daily: Option<u64>,
-    /// Where to begin.
-    pub levels: &'a Levels,
-    /// What can be carried: `csv`, `mail` or `events`.
-    pub carries: &'static str,
+/// Claims due deliveries.
+///
+/// # Errors
+/// As the statement.
+pub fn claim(
+    queue: &str,
+    statement: &Statement,
+    room: &Later,
+    client: &mut Client,
+    want: Want<'_>,
+) -> Result<Claimed, Error> {
+    let Some(daily) = want.daily else { return take(queue, statement, client, want) };
+    let mut alone = client.transaction()?;
+    // A statement of its own: what the others did before must be visible to the next one.
+    alone.execute(ALONE, &[])?;
+    let daily = i64::try_from(daily).unwrap_or(i64::MAX);
+    let room = room.on(&mut alone)?;
+    let room: i64 = alone.query_one(room, &[&daily])?.try_get("room")?;
+    let room = usize::try_from(room).unwrap_or(0);
+    if room == 0 {
+        return Ok(Claimed { full: true, ..Claimed::default() });
+    }
+    let (limit, least) = (want.limit.min(room), want.least.min(room));
+    let claimed = take(queue, statement, &mut alone, Want { limit, least, ..want })?;
+    alone.commit()?;
+    Ok(claimed)
 }
 
-/// What a claim got.
-#[derive(Default)]
-pub struct Claimed {
-    /// The deliveries, in order.
-    pub claims: Vec<Claim>,
-    /// Due rows that were not eligible, and now wait or are expired.
-    pub passed: usize,
-    /// Those of them whose token expired.
-    pub expired: usize,
-    /// The limit of the day is reached, counting what others have leased: nothing was looked at.
-    pub full: bool,
-}
-
-impl Statements {
-    /// Claims due deliveries.
-    ///
-    /// # Errors
-    /// As the statement.
-    pub fn claim(&self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
-        let Some(daily) = want.daily else { return self.take(client, want) };
-        let mut alone = client.transaction()?;
-        // A statement of its own: what the others did before must be visible to the next one.
-        alone.execute(ALONE, &[])?;
-        let daily = i64::try_from(daily).unwrap_or(i64::MAX);
-        let room = self.room.on(&mut alone)?;
-        let room: i64 = alone.query_one(room, &[&daily])?.try_get("room")?;
-        let room = usize::try_from(room).unwrap_or(0);
-        if room == 0 {
-            return Ok(Claimed { full: true, ..Claimed::default() });
-        }
-        let (limit, least) = (want.limit.min(room), want.least.min(room));
-        let claimed = self.take(&mut alone, Want { limit, least, ..want })?;
-        alone.commit()?;
-        Ok(claimed)
+fn take(
+    queue: &str,
+    statement: &Statement,
+    client: &mut impl GenericClient,
+    want: Want<'_>,
+) -> Result<Claimed, Error> {
+    let held: Vec<i16> = want.held.iter().filter_map(|&n| i16::try_from(n).ok()).collect();
+    let rows = client.query(
+        statement,
+        &[
+            &queue,
+            &count(want.limit),
+            &count(want.least),
+            &want.lease.as_ref(),
+            &want.lease_for.as_secs_f64(),
+            &held,
+            &want.held_for.as_secs_f64(),
+            &count(want.look),
+            &want.levels.priorities,
+            &want.levels.floors,
+            &want.carries,
+        ],
+    )?;
+    let mut claimed = Claimed::default();
+    // Columns by their place: a name is looked for among all names, for each row.
+    for row in rows {
+        claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+        claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+        let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
+        let attempts: i32 = row.try_get(3)?;
+        let name: &str = row.try_get(4)?;
+        let last = claimed.claims.last().map(|claim| &claim.kind);
+        let kind = match last.filter(|kind| kind.name == name) {
+            Some(kind) => Arc::clone(kind),
+            None => Arc::new(kind(&row, name)?),
+        };
+        claimed.claims.push(Claim {
+            ticket: Ticket {
+                delivery,
+                lease: Arc::clone(want.lease),
+                attempts: u32::try_from(attempts).unwrap_or(0),
+                age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
+            },
+            kind,
+            reply_to: row.try_get(10)?,
+            recipient: row.try_get(11)?,
+            login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
+            secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
+            code: row.try_get(14)?,
+            locale: row.try_get(15)?,
+            data: row.try_get(16)?,
+        });
     }
-
-    fn take(&self, client: &mut impl GenericClient, want: Want<'_>) -> Result<Claimed, Error> {
-        let held: Vec<i16> = want.held.iter().filter_map(|&n| i16::try_from(n).ok()).collect();
-        let rows = client.query(
-            &self.claim,
-            &[
-                &self.queue,
-                &count(want.limit),
-                &count(want.least),
-                &want.lease.as_ref(),
-                &want.lease_for.as_secs_f64(),
-                &held,
-                &want.held_for.as_secs_f64(),
-                &count(want.look),
-                &want.levels.priorities,
-                &want.levels.floors,
-                &want.carries,
-            ],
-        )?;
-        let mut claimed = Claimed::default();
-        // Columns by their place: a name is looked for among all names, for each row.
-        for row in rows {
-            claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-            claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-            let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
-            let attempts: i32 = row.try_get(3)?;
-            let name: &str = row.try_get(4)?;
-            let last = claimed.claims.last().map(|claim| &claim.kind);
-            let kind = match last.filter(|kind| kind.name == name) {
-                Some(kind) => Arc::clone(kind),
-                None => Arc::new(kind(&row, name)?),
-            };
-            claimed.claims.push(Claim {
-                ticket: Ticket {
-                    delivery,
-                    lease: Arc::clone(want.lease),
-                    attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
-                },
-                kind,
-                reply_to: row.try_get(10)?,
-                recipient: row.try_get(11)?,
-                login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
-                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
-                code: row.try_get(14)?,
-                locale: row.try_get(15)?,
-                data: row.try_get(16)?,
-            });
-        }
-        Ok(claimed)
-    }
+    Ok(claimed)
 }
 
 /// The kind of a claimed row, as the row of `kinds` beside it says.

@@ -1,0 +1,117 @@
+//! What the statements of the queue are given and give.
+
+use crate::mail::model::{Claim, Ticket};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows that one statement of maintenance touches at most.
+pub const CHUNK: i64 = 1000;
+
+/// What a claim asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// Take at most this many.
+    pub limit: usize,
+    /// Take none if fewer than this can be had.
+    pub least: usize,
+    /// Look at this many due rows.
+    pub look: usize,
+    /// Text of the lease; every claim has one of its own.
+    pub lease: &'a Arc<str>,
+    /// How long the lease lasts.
+    pub lease_for: Duration,
+    /// Kinds that are held, by their numbers.
+    pub held: &'a [u16],
+    /// How long their deliveries wait.
+    pub held_for: Duration,
+    /// The most recipients in any 24 hours, of all processes that claim under this limit.
+    pub daily: Option<u64>,
+    /// Where to begin.
+    pub levels: &'a Levels,
+    /// What can be carried: `csv`, `mail` or `events`.
+    pub carries: &'static str,
+}
+
+/// What a claim got.
+#[derive(Default)]
+pub struct Claimed {
+    /// The deliveries, in order.
+    pub claims: Vec<Claim>,
+    /// Due rows that were not eligible, and now wait or are expired.
+    pub passed: usize,
+    /// Those of them whose token expired.
+    pub expired: usize,
+    /// The limit of the day is reached, counting what others have leased: nothing was looked at.
+    pub full: bool,
+}
+
+/// Where the deliveries of each priority begin: texts of PostgreSQL, which are handed back as they
+/// came.
+///
+/// A row that changed leaves entries in the indexes until no transaction can want it as it was.
+/// Beside a long transaction these are the entries of all rows since it began, and whatever reads
+/// an index from its front passes them. So that is done rarely, and other statements begin at what
+/// was found then. <https://www.postgresql.org/docs/current/routine-vacuuming.html>
+#[derive(Debug)]
+pub struct Levels {
+    /// `smallint[]`: the priorities, ascending. The lowest is claimed first.
+    pub priorities: String,
+    /// `timestamptz[]`: the moment from which each of them has due rows.
+    pub floors: String,
+}
+
+impl Default for Levels {
+    /// No priority is known.
+    fn default() -> Levels {
+        Levels { priorities: "{}".to_owned(), floors: "{}".to_owned() }
+    }
+}
+
+/// What was found out about a queue.
+#[derive(Debug)]
+pub struct Found {
+    /// Where its deliveries begin.
+    pub levels: Levels,
+    /// One is due, or will be within a second.
+    pub due: bool,
+    /// When the first lease runs out; zero if one has.
+    pub lease: Option<Duration>,
+}
+
+/// A delivery that was to be taken over.
+pub struct Adopted {
+    /// The secret of its token.
+    pub secret: Vec<u8>,
+    /// If it was taken.
+    pub ticket: Option<Ticket>,
+    /// It stands as sent, but no provider has taken it.
+    pub unsent: bool,
+}
+
+/// What became of settlements.
+#[derive(Debug)]
+pub struct Settled {
+    /// The deliveries that were written, in ascending order.
+    pub written: Vec<i64>,
+    /// Those whose rows others have locked.
+    pub locked: Vec<i64>,
+}
+
+/// Deliveries that were put back.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescued {
+    /// How many.
+    pub count: usize,
+    /// How many of them `collect` had leased.
+    pub of_collectors: usize,
+}
+
+/// Seconds as PostgreSQL gives them; less than none is none.
+pub fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// A number as PostgreSQL takes it.
+pub fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
