@@ -33,9 +33,9 @@ struct Manager {
     /// When the last one was sent.
     alive: Option<Instant>,
     phase: Phase,
-    /// The phase that it was told of.
-    told: Phase,
-    /// The line that it was not told yet.
+    /// The phase that was sent last.
+    sent: Phase,
+    /// The line that was not sent yet.
     line: Option<String>,
     line_sent: Option<Instant>,
 }
@@ -80,33 +80,34 @@ fn open(name: &str, every: Option<Duration>) -> io::Result<Manager> {
     let socket = UnixDatagram::unbound()?;
     // A manager that does not read must not hold the loop.
     socket.set_nonblocking(true)?;
-    let (phase, told) = (Phase::Starting, Phase::Starting);
-    Ok(Manager { socket, to, every, alive: None, phase, told, line: None, line_sent: None })
+    let (phase, sent) = (Phase::Starting, Phase::Starting);
+    Ok(Manager { socket, to, every, alive: None, phase, sent, line: None, line_sent: None })
 }
 
 /// The process does what it is there for.
 pub fn ready(now: Instant) {
-    with(|manager| {
-        manager.phase = manager.phase.max(Phase::Ready);
-        manager.tell(now);
-    });
+    enter(Phase::Ready, now);
 }
 
 /// The process ends.
 pub fn stopping(now: Instant) {
+    enter(Phase::Stopping, now);
+}
+
+fn enter(phase: Phase, now: Instant) {
     with(|manager| {
-        manager.phase = Phase::Stopping;
-        manager.tell(now);
+        manager.phase = manager.phase.max(phase);
+        manager.send_news(now);
     });
 }
 
-/// The state of the process in a line; told once a second at most, and only the last is told.
+/// The state of the process in a line; sent once a second at most, and only the last is sent.
 pub fn status(text: impl Display, now: Instant) {
     with(|manager| {
         let text = text.to_string();
         let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
         manager.line = Some(shown.take(LINE).collect());
-        manager.tell(now);
+        manager.send_news(now);
     });
 }
 
@@ -136,25 +137,22 @@ impl Manager {
         self.socket.send_to_addr(text.as_bytes(), &self.to).is_ok()
     }
 
-    /// Tells what is new.
-    fn tell(&mut self, now: Instant) {
-        if self.told < self.phase {
-            let text = if self.phase == Phase::Ready { "READY=1" } else { "STOPPING=1" };
-            if self.send(text) {
-                self.told = self.phase;
-            }
+    /// Sends what is new.
+    fn send_news(&mut self, now: Instant) {
+        let text = if self.phase == Phase::Ready { "READY=1" } else { "STOPPING=1" };
+        if self.sent < self.phase && self.send(text) {
+            self.sent = self.phase;
         }
         let quiet = self.line_sent.is_some_and(|at| now < at + APART);
-        if let Some(line) = self.line.take_if(|_| !quiet) {
-            match self.send(&format!("STATUS={line}")) {
-                true => self.line_sent = Some(now),
-                false => self.line = Some(line),
-            }
+        if let Some(line) = self.line.as_ref().filter(|_| !quiet)
+            && self.send(&format!("STATUS={line}"))
+        {
+            (self.line, self.line_sent) = (None, Some(now));
         }
     }
 
     fn progress(&mut self, now: Instant) {
-        self.tell(now);
+        self.send_news(now);
         let due = |every| self.alive.is_none_or(|at| now >= at + every);
         let text = match self.phase {
             Phase::Starting if due(PATIENCE / 2) => {
@@ -170,7 +168,7 @@ impl Manager {
         }
     }
 
-    /// When progress must be told of next.
+    /// When progress must be reported next.
     fn due(&self, now: Instant) -> Option<Instant> {
         let line = self.line.as_ref().map(|_| self.line_sent.map_or(now, |at| at + APART));
         let every = match self.phase {
@@ -178,8 +176,8 @@ impl Manager {
             Phase::Ready | Phase::Stopping => self.every,
         };
         let alive = every.map(|every| self.alive.map_or(now, |at| at + every));
-        let told = (self.told < self.phase).then_some(now);
-        let due = [line, alive, told].into_iter().flatten().min()?;
+        let phase = (self.sent < self.phase).then_some(now);
+        let due = [line, alive, phase].into_iter().flatten().min()?;
         // What could not be sent is no reason to turn without a rest.
         Some(if due > now { due } else { now + Duration::from_millis(500) })
     }

@@ -18,7 +18,7 @@ use crate::edges::aws::shared::Shared;
 use crate::edges::aws::sign::Credentials;
 use crate::edges::http::WHOLE;
 use crate::edges::log;
-use source::{BUDGET, Failure, Found, Look, Nothing, Outside};
+use source::{BUDGET, Failure, Found, Look, Outside};
 use std::time::{Duration, SystemTime};
 
 /// The longest that looking for credentials takes: one more call that began within the budget.
@@ -30,7 +30,7 @@ const EARLY: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// A source, asked on behalf of the profile in use.
-type Source = fn(&Look) -> Result<Found, Nothing>;
+type Source = fn(&Look) -> Result<Found, Failure>;
 
 /// All sources, in their order. It is botocore's; some other SDKs ask a profile's static keys
 /// before the web identity of the environment.
@@ -51,8 +51,8 @@ fn find(outside: &Outside) -> Result<Found, Failure> {
     for (name, source) in SOURCES {
         match source(&look) {
             Ok(found) => return Ok(found),
-            Err(Nothing::Unset(why)) => tried.push(format!("{name}: {why}")),
-            Err(Nothing::Failed(failure)) => return Err(failure.of(name)),
+            Err(Failure::Unset(why)) => tried.push(format!("{name}: {why}")),
+            Err(failure) => return Err(failure.of(name)),
         }
     }
     Err(Failure::Setup(format!(

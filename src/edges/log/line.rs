@@ -21,6 +21,18 @@ pub enum Level {
     Debug,
 }
 
+impl Level {
+    /// What stands before the text of a line, and its name in JSON.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Level::Error => ("ERROR: ", "error"),
+            Level::Warn => ("WARN: ", "warn"),
+            Level::Info => ("", "info"),
+            Level::Debug => ("DEBUG: ", "debug"),
+        }
+    }
+}
+
 /// The shape of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -81,12 +93,7 @@ impl Line<'_> {
     }
 
     fn as_text(&self, out: &mut String) -> fmt::Result {
-        let mark = match self.level {
-            Level::Error => "ERROR: ",
-            Level::Warn => "WARN: ",
-            Level::Info => "",
-            Level::Debug => "DEBUG: ",
-        };
+        let (mark, _) = self.level.words();
         stamp(out, self.now);
         for part in [" [", self.unit, "] ", mark] {
             out.push_str(part);
@@ -113,12 +120,7 @@ impl Line<'_> {
             "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
         );
         let stamp = self.now.format(wanted).unwrap_or_default();
-        let level = match self.level {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        };
+        let (_, level) = self.level.words();
         let mut object = serde_json::json!({
             "time": stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
         });

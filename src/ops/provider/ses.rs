@@ -49,7 +49,7 @@ impl Provider for Ses {
             place(stop).map_err(|problems| Error::config(problems.join("\n")))?;
         match keeper.get() {
             Ok(_) => {}
-            Err(Failure::Setup(why)) => return Err(Error::config(why)),
+            Err(Failure::Unset(why) | Failure::Setup(why)) => return Err(Error::config(why)),
             Err(Failure::Passing(why)) => {
                 let what = "no credentials yet; mail is held until there are";
                 log::warn("AWS", format_args!("{what}: {why}"));

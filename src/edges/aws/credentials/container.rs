@@ -3,7 +3,7 @@
 //! In scope: which address, and with which authorization. Never through a proxy.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
-use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::http::is_plain;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use http::{Request, Uri};
@@ -20,12 +20,12 @@ const HOST: &str = "http://169.254.170.2";
 const HOSTS: &[&str] = &["169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost"];
 
 /// Asks the endpoint that the variables name.
-pub(crate) fn find(look: &Look) -> Result<Found, Nothing> {
+pub(crate) fn find(look: &Look) -> Result<Found, Failure> {
     let url = match (look.shared.variable(RELATIVE), look.shared.variable(FULL)) {
         (Some(path), _) => relative(&path),
         (None, Some(url)) => full(&url).map_err(|why| format!("{FULL} {why}")),
         (None, None) => {
-            return Err(Nothing::Unset(format!("{RELATIVE} and _FULL_URI are not set")));
+            return Err(Failure::Unset(format!("{RELATIVE} and _FULL_URI are not set")));
         }
     };
     let mut request = Request::get(url.map_err(Failure::Setup)?).header(ACCEPT, "application/json");
@@ -34,12 +34,12 @@ pub(crate) fn find(look: &Look) -> Result<Found, Nothing> {
     }
     let (status, body) = look.near(request).map_err(|fault| Failure::Passing(fault.why))?;
     if status != 200 {
-        return Err(Failure::Passing(format!("it answered with HTTP {status}")).into());
+        return Err(Failure::Passing(format!("it answered with HTTP {status}")));
     }
-    let found = serde_json::from_slice(&body)
+    serde_json::from_slice(&body)
         .map_err(|_| "the answer is not JSON".to_owned())
-        .and_then(|body| Found::of_json(body, "Token", "the container's credentials endpoint"));
-    found.map_err(|why| Failure::Passing(why).into())
+        .and_then(|body| Found::of_json(body, "Token", "the container's credentials endpoint"))
+        .map_err(Failure::Passing)
 }
 
 fn relative(path: &str) -> Result<Uri, String> {

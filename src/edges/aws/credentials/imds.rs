@@ -6,7 +6,7 @@
 //! What does not connect is no instance, and the source is not set up, unless somebody asked for it:
 //! then it may not be up yet. What connects and then fails is one: it may have credentials soon.
 
-use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::http::{Fault, base};
 use http::Request;
 use http::header::HeaderValue;
@@ -20,46 +20,46 @@ const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 const NAME: usize = 128;
 
 /// Asks the metadata service, if there is one; `named`: a profile says that there is.
-pub(crate) fn find(look: &Look, named: bool) -> Result<Found, Nothing> {
+pub(crate) fn find(look: &Look, named: bool) -> Result<Found, Failure> {
     if look.shared.is_true(DISABLED) {
-        return Err(Nothing::Unset(format!("{DISABLED} is true")));
+        return Err(Failure::Unset(format!("{DISABLED} is true")));
     }
     let asked_for = named || look.shared.setting(ENDPOINT).is_some();
-    let passing = |why: String| Nothing::Failed(Failure::Passing(why));
     let answered = |status: u16| format!("the metadata service answered with HTTP {status}");
     let base = endpoint(look).map_err(Failure::Setup)?;
     let put = Request::put(format!("{base}/latest/api/token"))
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600");
     let token = match look.near(put) {
         Ok((200, token)) => HeaderValue::from_bytes(token.trim_ascii()),
-        Ok((status @ (429 | 500..), _)) => return Err(passing(answered(status))),
-        Ok((status, _)) => return Err(Nothing::Unset(answered(status))),
+        Ok((status @ (429 | 500..), _)) => return Err(Failure::Passing(answered(status))),
+        Ok((status, _)) => return Err(Failure::Unset(answered(status))),
         Err(Fault { sent: true, why, .. }) => {
-            return Err(passing(format!(
+            return Err(Failure::Passing(format!(
                 "{why} (in a container, the instance's metadata hop limit must be 2 or more)"
             )));
         }
-        Err(Fault { why, .. }) if asked_for => return Err(passing(why)),
-        Err(Fault { why, .. }) => return Err(Nothing::Unset(why)),
+        Err(Fault { why, .. }) if asked_for => return Err(Failure::Passing(why)),
+        Err(Fault { why, .. }) => return Err(Failure::Unset(why)),
     };
-    let mut token = token.map_err(|_| passing("its token cannot stand in a header".to_owned()))?;
+    let mut token =
+        token.map_err(|_| Failure::Passing("its token cannot stand in a header".to_owned()))?;
     token.set_sensitive(true);
     let get = |path: &str| {
         let request = Request::get(format!("{base}{ROLES}{path}"));
         look.near(request.header("x-aws-ec2-metadata-token", &token))
-            .map_err(|fault| passing(fault.why))
+            .map_err(|fault| Failure::Passing(fault.why))
     };
     let name = match get("")? {
         (200, body) => name(&body).map_err(Failure::Passing)?,
         (404, _) => String::new(),
-        (status, _) => return Err(passing(answered(status))),
+        (status, _) => return Err(Failure::Passing(answered(status))),
     };
     if name.is_empty() {
-        return Err(Nothing::Unset("the instance has no role".to_owned()));
+        return Err(Failure::Unset("the instance has no role".to_owned()));
     }
     match get(&name)? {
-        (200, body) => read(&body, &name).map_err(passing),
-        (status, _) => Err(passing(answered(status))),
+        (200, body) => read(&body, &name).map_err(Failure::Passing),
+        (status, _) => Err(Failure::Passing(answered(status))),
     }
 }
 

@@ -5,31 +5,30 @@
 //! process's environment does not change, so nothing can be renewed.
 
 use crate::edges::aws::credentials::process;
-use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::aws::shared::Profiles;
 
 /// Of the environment. Blank variables count as not set. A secret without its id is nothing, as in
 /// botocore; an id without its secret is an error.
-pub(crate) fn of_environment(look: &Look) -> Result<Found, Nothing> {
+pub(crate) fn of_environment(look: &Look) -> Result<Found, Failure> {
     let variable = |name| look.shared.variable(name);
     let (id, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
     if id.is_none() {
         let why = if secret.is_some() { "AWS_SECRET_ACCESS_KEY is set but " } else { "" };
-        return Err(Nothing::Unset(format!("{why}AWS_ACCESS_KEY_ID is not set")));
+        return Err(Failure::Unset(format!("{why}AWS_ACCESS_KEY_ID is not set")));
     }
     if secret.is_none() {
         let why = "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not";
-        return Err(Failure::Setup(why.to_owned()).into());
+        return Err(Failure::Setup(why.to_owned()));
     }
     // The first name is older; botocore reads it first.
     let token = variable("AWS_SECURITY_TOKEN").or_else(|| variable("AWS_SESSION_TOKEN"));
-    Found::new("the environment", [id, secret, token], None)
-        .map_err(|why| Failure::Setup(why).into())
+    Found::new("the environment", [id, secret, token], None).map_err(Failure::Setup)
 }
 
 /// Of a profile, in botocore's order: SSO (refused), static keys of the credentials file, login
 /// session (refused), credential process, static keys of the config file.
-pub(crate) fn of_profile(look: &Look, profile: &str) -> Result<Found, Nothing> {
+pub(crate) fn of_profile(look: &Look, profile: &str) -> Result<Found, Failure> {
     let shared = &look.shared;
     let get = |name| shared.get(profile, name);
     if get("sso_account_id").or(get("sso_role_name")).is_some() {
@@ -42,28 +41,27 @@ pub(crate) fn of_profile(look: &Look, profile: &str) -> Result<Found, Nothing> {
         return Err(refused(profile, "a login session"));
     }
     if let Some(line) = get("credential_process") {
-        return Ok(process::run(look, profile, line)?);
+        let of = |failure: Failure| failure.of(format_args!("credential_process of {profile:?}"));
+        return process::run(look, profile, line).map_err(of);
     }
     let nothing = || format!("no keys for {profile:?} in {}", shared.files());
-    keys(profile, "config", &shared.config).unwrap_or_else(|| Err(Nothing::Unset(nothing())))
+    keys(profile, "config", &shared.config).unwrap_or_else(|| Err(Failure::Unset(nothing())))
 }
 
 /// The keys that one of the files has for the profile.
-fn keys(profile: &str, name: &str, file: &Profiles) -> Option<Result<Found, Nothing>> {
+fn keys(profile: &str, name: &str, file: &Profiles) -> Option<Result<Found, Failure>> {
     let get = |name| file.get(profile, name).map(|text| text.trim().to_owned());
     let id = get("aws_access_key_id")?;
     let token = get("aws_security_token").or_else(|| get("aws_session_token"));
     let source = format!("the profile {profile:?} of the {name} file");
     let found = Found::new(source, [Some(id), get("aws_secret_access_key"), token], None);
-    let failure =
-        |why| Failure::Setup(why).of(format_args!("{profile:?} in the {name} file")).into();
-    Some(found.map_err(failure))
+    Some(found.map_err(|why| Failure::Setup(format!("{profile:?} in the {name} file: {why}"))))
 }
 
-fn refused(profile: &str, what: &str) -> Nothing {
-    Nothing::Failed(Failure::Setup(format!(
+fn refused(profile: &str, what: &str) -> Failure {
+    Failure::Setup(format!(
         "{profile:?} signs in by {what}, which needs a person at a browser and is not supported: \
          give this service a role or a key of its own, or put `credential_process = aws configure \
          export-credentials --profile NAME` into a profile of its own"
-    )))
+    ))
 }

@@ -25,8 +25,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// Runs the command line of a profile.
 pub(crate) fn run(look: &Look, profile: &str, line: &str) -> Result<Found, Failure> {
-    let of = |failure: Failure| failure.of(format_args!("credential_process of {profile:?}"));
-    let setup = |why: String| of(Failure::Setup(why));
+    let setup = Failure::Setup;
     let words = split(line).ok_or_else(|| setup("a quote is not closed".to_owned()))?;
     let (program, arguments) =
         words.split_first().ok_or_else(|| setup("it names no program".to_owned()))?;
@@ -43,10 +42,10 @@ pub(crate) fn run(look: &Look, profile: &str, line: &str) -> Result<Found, Failu
     if ended.is_err() {
         end(&mut child);
     }
-    let (output, status) = ended.map_err(|why| of(Failure::Passing(why)))?;
+    let (output, status) = ended.map_err(Failure::Passing)?;
     if !status.success() {
         let why = format!("it ended with {status}; run it by hand to see what it says");
-        return Err(of(Failure::Passing(why)));
+        return Err(Failure::Passing(why));
     }
     read(&output, profile).map_err(setup)
 }

@@ -3,7 +3,7 @@
 //! In scope: chains of profiles, and their loops. Out of scope: the call to STS.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html>
 
-use crate::edges::aws::credentials::source::{Failure, Found, Look, Nothing};
+use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::aws::credentials::sts::{Proof, Role, assume};
 use crate::edges::aws::credentials::{container, imds, keys, web_identity};
 
@@ -11,12 +11,12 @@ use crate::edges::aws::credentials::{container, imds, keys, web_identity};
 const LONGEST: usize = 16;
 
 /// The role of the profile in use, if it names one and how to come by it.
-pub(crate) fn find(look: &Look) -> Result<Found, Nothing> {
+pub(crate) fn find(look: &Look) -> Result<Found, Failure> {
     let profile = look.shared.profile.as_str();
     if !assumes(look, profile) {
-        return Err(Nothing::Unset(format!("no role_arn for {profile:?}")));
+        return Err(Failure::Unset(format!("no role_arn for {profile:?}")));
     }
-    Ok(take(look, profile, &mut vec![profile])?)
+    take(look, profile, &mut vec![profile])
 }
 
 /// Whether a profile assumes a role with other credentials; a web identity is a way of its own.
@@ -99,16 +99,16 @@ fn of_profile<'a>(
         return take(look, next, visited);
     }
     let found = match web_identity::of_profile(look, next) {
-        Err(Nothing::Unset(_)) => keys::of_profile(look, next),
+        Err(Failure::Unset(_)) => keys::of_profile(look, next),
         answer => answer,
     };
     wanted(found).map_err(|failure| failure.of(format_args!("profile {next:?}")))
 }
 
 /// Credentials that must be there, because a role is built on them.
-fn wanted(answer: Result<Found, Nothing>) -> Result<Found, Failure> {
-    answer.map_err(|nothing| match nothing {
-        Nothing::Unset(why) => Failure::Setup(why),
-        Nothing::Failed(failure) => failure,
+fn wanted(answer: Result<Found, Failure>) -> Result<Found, Failure> {
+    answer.map_err(|failure| match failure {
+        Failure::Unset(why) => Failure::Setup(why),
+        other => other,
     })
 }

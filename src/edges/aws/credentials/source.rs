@@ -58,6 +58,8 @@ impl Look<'_> {
 /// Why there are no credentials. Shows nothing of any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// A source is not set up: why it counts as that, in a few words. The next one is asked.
+    Unset(String),
     /// None are set up, or what is set up cannot work: a person must act.
     Setup(String),
     /// A source is set up but did not give any now: it may soon.
@@ -66,32 +68,17 @@ pub enum Failure {
 
 impl Failure {
     /// The same, said of something.
-    pub(crate) fn of(self, what: impl fmt::Display) -> Failure {
-        match self {
-            Failure::Setup(why) => Failure::Setup(format!("{what}: {why}")),
-            Failure::Passing(why) => Failure::Passing(format!("{what}: {why}")),
-        }
+    pub(crate) fn of(mut self, what: impl fmt::Display) -> Failure {
+        let (Failure::Unset(why) | Failure::Setup(why) | Failure::Passing(why)) = &mut self;
+        *why = format!("{what}: {why}");
+        self
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Setup(why) | Failure::Passing(why)) = self;
+        let (Failure::Unset(why) | Failure::Setup(why) | Failure::Passing(why)) = self;
         f.write_str(why)
-    }
-}
-
-/// Why a source gives nothing.
-pub(crate) enum Nothing {
-    /// It is not set up: why it counts as that, in a few words.
-    Unset(String),
-    /// It is, and is broken.
-    Failed(Failure),
-}
-
-impl From<Failure> for Nothing {
-    fn from(failure: Failure) -> Nothing {
-        Nothing::Failed(failure)
     }
 }
 

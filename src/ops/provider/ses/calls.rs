@@ -107,7 +107,7 @@ pub fn client(stop: &Stop) -> Result<Client, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
     let (http, mut keeper) = account(stop)?;
     keeper.get().map_err(|failure| match failure {
-        Failure::Setup(why) => Error::config(why),
+        Failure::Unset(why) | Failure::Setup(why) => Error::config(why),
         Failure::Passing(why) => Error::new(Kind::Temporary, why),
     })?;
     Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))

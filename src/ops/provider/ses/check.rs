@@ -87,7 +87,7 @@ fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
             round.checks.ok(NAME, format!("from {}", keeper.source()));
             Some((http, keeper))
         }
-        Err(Failure::Setup(why)) => {
+        Err(Failure::Unset(why) | Failure::Setup(why)) => {
             let advice = "mailroom looks where the AWS SDKs look, in their order";
             round.checks.misconfigured(NAME, why, advice);
             None
