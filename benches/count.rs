@@ -8,16 +8,16 @@
 
 mod fixtures;
 
+use aws_credential_types::Credentials;
 use fixtures::{CODE, PATH, SECRET, batch, key};
 use http::Request;
 
-use mailroom::edges::aws::sign::{Credentials, sign};
+use mailroom::edges::aws::sign::sign;
 use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
 use mailroom::mail::wire::{Decode as _, csv};
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use zeroize::Zeroizing;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -46,13 +46,8 @@ fn main() {
             black_box(signer.sign(PATH, true, black_box(&SECRET), Some(CODE))).unwrap();
         }),
         "request" => {
-            let credentials = Credentials {
-                access_key_id: "AKIDEXAMPLE".into(),
-                secret_access_key: Zeroizing::new(
-                    "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
-                ),
-                session_token: None,
-            };
+            let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+            let credentials = Credentials::new("AKIDEXAMPLE", secret, None, None, "bench");
             let url = "https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails";
             (0..times).for_each(|_| {
                 let request = Request::post(url).header("content-type", "application/json");

@@ -75,9 +75,9 @@ fn outside(variables: Vec<(String, String)>) -> Outside {
 
 fn our_credentials(variables: Vec<(String, String)>) -> String {
     match Keeper::new(outside(variables)).get() {
-        Ok(found) => match found.session_token {
-            Some(token) => format!("{} {}", found.access_key_id, *token),
-            None => found.access_key_id,
+        Ok(found) => match found.session_token() {
+            Some(token) => format!("{} {token}", found.access_key_id()),
+            None => found.access_key_id().to_owned(),
         },
         Err(Failure::Setup(why)) if why.starts_with("no AWS credentials") => "none".to_owned(),
         Err(failure) => format!("error: {failure}"),

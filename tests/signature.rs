@@ -1,13 +1,13 @@
 //! Signatures and endpoints compared with botocore's, the library under the AWS command line.
 
 use crate::support::python;
+use aws_credential_types::Credentials;
 use mailroom::edges::aws::endpoint::{Endpoint, Service};
 use mailroom::edges::aws::shared::Shared;
-use mailroom::edges::aws::sign::{Credentials, sign};
+use mailroom::edges::aws::sign::sign;
 
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
-use zeroize::Zeroizing;
 
 const SCRIPT: &str = "tests/signature/botocore_says.py";
 
@@ -115,11 +115,8 @@ fn our_signatures_are_those_of_botocore() {
             request = request.header(*name, *value);
         }
         let mut request = request.body(case.body.to_vec()).unwrap();
-        let credentials = Credentials {
-            access_key_id: id.into(),
-            secret_access_key: Zeroizing::new(secret.into()),
-            session_token: case.session.map(|token| Zeroizing::new(token.into())),
-        };
+        let session = case.session.map(str::to_owned);
+        let credentials = Credentials::new(id, secret, session, None, "test");
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(case.time);
         sign(&mut request, &credentials, case.region, case.service, time).unwrap();
         for name in ["x-amz-date", "x-amz-security-token", "authorization"] {

@@ -26,8 +26,8 @@ fn what_a_process_prints_are_credentials_and_its_words_see_no_shell() {
     );
     place.write(".aws/config", &format!("[default]\ncredential_process = cat \"{path}\"\n"));
     let found = place.keeper().get().unwrap();
-    assert_eq!(found.access_key_id, "AKIDP");
-    assert_eq!(found.session_token.as_deref().map(String::as_str), Some("t"));
+    assert_eq!(found.access_key_id(), "AKIDP");
+    assert_eq!(found.session_token(), Some("t"));
 }
 
 #[test]
@@ -41,11 +41,11 @@ fn a_process_is_asked_again_before_its_credentials_expire() {
     };
     let path = printing(&place, &text("AKID1"));
     let mut keeper = place.keeper();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     std::fs::write(path, text("AKID2")).unwrap();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     place.pass(Duration::from_secs(3600 - 299));
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
 }
 
 #[test]

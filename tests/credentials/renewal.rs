@@ -41,13 +41,13 @@ impl Container {
 fn credentials_are_kept_until_five_minutes_before_they_expire() {
     let container = Container::new();
     let mut keeper = container.place.keeper();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     container.place.pass(Duration::from_secs(3600 - 310));
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     assert_eq!(container.asked(), 1);
     container.place.pass(Duration::from_secs(11));
     container.lives.store(9000, Ordering::SeqCst);
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
     assert_eq!(container.asked(), 2);
 }
 
@@ -59,16 +59,16 @@ fn while_they_live_a_failed_renewal_changes_nothing_and_is_tried_every_half_minu
     container.broken.store(true, Ordering::SeqCst);
     container.place.pass(Duration::from_secs(3600 - 299));
     for _ in 0..5 {
-        assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+        assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     }
     assert_eq!(container.asked(), 2, "not at each call");
     container.place.pass(Duration::from_secs(31));
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     assert_eq!(container.asked(), 3);
     container.place.pass(Duration::from_secs(31));
     container.broken.store(false, Ordering::SeqCst);
     container.lives.store(9000, Ordering::SeqCst);
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn when_they_expired_and_nothing_renews_them_there_are_none_until_there_are() {
     }
     container.broken.store(false, Ordering::SeqCst);
     container.lives.store(9000, Ordering::SeqCst);
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn short_lived_ones_serve_for_half_of_their_life() {
     container.lives.store(20, Ordering::SeqCst);
     let mut keeper = container.place.keeper();
     keeper.get().unwrap();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     container.place.pass(Duration::from_secs(11));
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn fresh_ones_that_look_expired_by_our_clock_are_used() {
     let container = Container::new();
     container.place.pass(Duration::from_secs(7200));
     let mut keeper = container.place.keeper();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     assert_eq!(container.asked(), 1);
 }
 
@@ -115,9 +115,9 @@ fn keys_of_a_file_are_read_anew_when_the_provider_refused_them() {
         |id| format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = hunter2\n");
     place.write(".aws/credentials", &keys("AKID1"));
     let mut keeper = place.keeper();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     place.write(".aws/credentials", &keys("AKID2"));
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID1");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID1");
     keeper.forget();
-    assert_eq!(keeper.get().unwrap().access_key_id, "AKID2");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "AKID2");
 }

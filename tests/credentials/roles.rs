@@ -62,10 +62,10 @@ fn the_bearer_of_a_token_signs_nothing_and_the_token_is_read_each_time() {
     place.set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod");
     place.set("AWS_ROLE_SESSION_NAME", "mail");
     let mut keeper = place.keeper();
-    assert_eq!(keeper.get().unwrap().access_key_id, "pod-bearing-first");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "pod-bearing-first");
     place.write("token", "second");
     keeper.forget();
-    assert_eq!(keeper.get().unwrap().access_key_id, "pod-bearing-second");
+    assert_eq!(keeper.get().unwrap().access_key_id(), "pod-bearing-second");
     let requests = cloud.requests();
     assert!(requests.iter().all(|request| signer(request).is_none()));
     assert_eq!(parameter(&requests[0], "RoleSessionName").as_deref(), Some("mail"));

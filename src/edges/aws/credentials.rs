@@ -15,9 +15,9 @@ mod sts;
 mod web_identity;
 
 use crate::edges::aws::shared::Shared;
-use crate::edges::aws::sign::Credentials;
 use crate::edges::http::WHOLE;
 use crate::edges::log;
+use aws_credential_types::Credentials;
 use source::{BUDGET, Failure, Found, Look, Outside};
 use std::time::{Duration, SystemTime};
 
@@ -101,11 +101,12 @@ impl Keeper {
                     log::info(TAG, format_args!("credentials from {}", found.source));
                     self.source.clone_from(&found.source);
                 }
-                let renew = found.expires.and_then(|end| now.checked_add(wait(now, end)));
+                let renew =
+                    found.credentials.expiry().and_then(|end| now.checked_add(wait(now, end)));
                 Kept { found, renew }
             }
             (Err(failure), Some(Kept { found, .. }))
-                if found.expires.is_none_or(|end| end > now) =>
+                if found.credentials.expiry().is_none_or(|end| end > now) =>
             {
                 log::warn(
                     TAG,

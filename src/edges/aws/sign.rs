@@ -4,29 +4,11 @@
 //! exactly as it is signed.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
+use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4::SigningParams;
 use http::Request;
-use std::fmt;
 use std::time::SystemTime;
-use zeroize::Zeroizing;
-
-/// An access key. Wiped when dropped; its `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Names the key; no secret, but not shown either.
-    pub access_key_id: String,
-    /// The key.
-    pub secret_access_key: Zeroizing<String>,
-    /// Goes with temporary keys.
-    pub session_token: Option<Zeroizing<String>>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
 
 /// Adds `x-amz-date`, `x-amz-security-token` (for temporary credentials) and `authorization`.
 ///
@@ -41,14 +23,7 @@ pub fn sign(
     service: &str,
     time: SystemTime,
 ) -> Result<(), String> {
-    let identity = aws_credential_types::Credentials::new(
-        credentials.access_key_id.as_str(),
-        credentials.secret_access_key.as_str(),
-        credentials.session_token.as_ref().map(|token| token.as_str().to_owned()),
-        None,
-        "mailroom",
-    )
-    .into();
+    let identity = credentials.clone().into();
     let parameters = SigningParams::builder()
         .identity(&identity)
         .region(region)

@@ -7,13 +7,14 @@
 
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::endpoint::Endpoint;
-use crate::edges::aws::sign::{Credentials, sign};
+use crate::edges::aws::sign::sign;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::model::Cause;
 use crate::mail::policy;
 use crate::mail::policy::{CallVerdict, ErrorReply, Remedies};
 use ::http::{Method, Request};
+use aws_credential_types::Credentials;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 use std::fmt;

@@ -1,9 +1,9 @@
 //! What a source of credentials is asked with, and what it answers.
 
 use crate::edges::aws::shared::{Shared, Variables};
-use crate::edges::aws::sign::Credentials;
 use crate::edges::http::{Fault, Http};
 use crate::edges::stop::Stop;
+use aws_credential_types::Credentials;
 use serde_json::Value;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
@@ -85,9 +85,8 @@ impl fmt::Display for Failure {
 /// Credentials that a source gave.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
+    /// Without an end: they live for ever, as far as is known. Wiped when dropped.
     pub credentials: Credentials,
-    /// `None`: never, as far as is known.
-    pub expires: Option<SystemTime>,
     /// The source, in words.
     pub source: String,
 }
@@ -112,16 +111,20 @@ impl Found {
             }
         };
         let (id, secret) = (part("access key id", id)?, part("secret access key", secret)?);
-        let credentials = Credentials {
-            access_key_id: id.ok_or("the access key id is missing")?.to_string(),
-            secret_access_key: secret.ok_or("the secret access key is missing")?,
-            session_token: part("session token", token)?,
-        };
-        let date = |text| OffsetDateTime::parse(text, &Rfc3339);
+        let token = part("session token", token)?;
+        let date = |text| OffsetDateTime::parse(text, &Rfc3339).map(SystemTime::from);
         let expires = expires.map(date).transpose();
         let expires =
             expires.map_err(|_| "the expiration is no date such as 2026-11-22T13:37:00Z")?;
-        Ok(Found { credentials, expires: expires.map(Into::into), source: source.into() })
+        let take = |mut text: Zeroizing<String>| std::mem::take(&mut *text);
+        let credentials = Credentials::new(
+            take(id.ok_or("the access key id is missing")?),
+            take(secret.ok_or("the secret access key is missing")?),
+            token.map(take),
+            expires,
+            "mailroom",
+        );
+        Ok(Found { credentials, source: source.into() })
     }
 
     /// The same of a JSON object with `AccessKeyId`, `SecretAccessKey`, `Expiration`, and the

@@ -8,8 +8,9 @@
 
 use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::aws::endpoint::{Endpoint, Service};
-use crate::edges::aws::sign::{Credentials, sign};
+use crate::edges::aws::sign::sign;
 use crate::edges::http::Reply;
+use aws_credential_types::Credentials;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
