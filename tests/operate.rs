@@ -172,6 +172,32 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
 }
 
 #[test]
+fn those_of_one_cause_are_tried_again_or_dropped_whatever_is_said_of_them() {
+    let database = Database::migrated();
+    database.accounts("user", 6);
+    database.run(
+        "UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'no ' || id,
+                cause = CASE WHEN id < 4 THEN 'rejected' ELSE 'fault' END::delivery_cause
+          WHERE id < 6;
+         UPDATE deliveries SET cause = 'quota' WHERE id = 6",
+    );
+    let retry = |words: &[&str]| done(&database, &[&["retry", "--all"], words].concat());
+    let cause = ["--cause", "rejected", "--reason", "no 2"];
+    assert_eq!(retry(&cause), "1 delivery will be tried again\n");
+    assert_eq!(retry(&cause[..2]), "2 deliveries will be tried again\n");
+    let drop = |cause: &str| done(&database, &["drop", "--all", "--yes", "--cause", cause]);
+    assert_eq!(drop("quota"), "1 delivery dropped\n");
+    assert_eq!(drop("fault"), "2 deliveries dropped\n");
+    assert_eq!(retry(&[]), "0 deliveries will be tried again\n", "a person gave them up");
+    assert_eq!(retry(&["--cause", "dropped"]), "3 deliveries will be tried again\n");
+    database.run("UPDATE deliveries SET cause = 'account' WHERE id = 1");
+    let shown = done(&database, &["show", "1"]);
+    assert!(shown.contains("cause        account\n"), "{shown}");
+    let shown: Value = serde_json::from_str(&done(&database, &["show", "1", "--json"])).unwrap();
+    assert_eq!(shown["cause"], "account");
+}
+
+#[test]
 fn what_is_dropped_is_failed_in_the_name_of_who_did_it_and_what_is_on_its_way_is_not() {
     let database = one_of_each();
     let finished = queue(&database, &["drop", "1", "2", "4", "5"]);
@@ -321,7 +347,9 @@ fn words_that_make_no_sense_are_refused_before_anything_is_opened() {
         (&["queue", "show", "one"], "\"one\" is no id"),
         (&["queue", "retry"], "needs ids of deliveries, or --all"),
         (&["queue", "retry", "1", "--all"], "not both"),
-        (&["queue", "retry", "1", "--reason", "x"], "--reason goes with --all"),
+        (&["queue", "retry", "1", "--reason", "x"], "--reason and --cause go with --all"),
+        (&["queue", "retry", "1", "--cause", "quota"], "--reason and --cause go with --all"),
+        (&["queue", "retry", "--all", "--cause", "bad luck"], "there is no cause \"bad luck\""),
         (&["queue", "drop", "--all"], "add --yes"),
         (&["queue", "resume", "--reason", "x"], "does not take \"--reason\""),
         (&["queue", "resume", "now"], "does not take \"now\""),

@@ -38,6 +38,7 @@ fn busy() -> Snapshot {
         schema_version: 1,
         last_seq: 1_048_612,
         pause: None,
+        findings: Vec::new(),
         pending: 214,
         due: 12,
         retrying: 31,
@@ -48,6 +49,7 @@ fn busy() -> Snapshot {
         failed: 7,
         dropped: 2,
         expired: 81,
+        superseded: 4,
         oldest_pending: Some(4000.0),
         oldest_due: Some(3.2),
         waiting: vec![
@@ -94,29 +96,30 @@ fn the_screens_are_the_golden_ones() {
         listeners: busy().listeners,
         ..Snapshot::default()
     };
-    let entry = |id, state: &str, due, settled, error: &str| Entry {
+    let entry = |id, state: &str, due, settled, cause: &str, error: &str| Entry {
         id,
+        cause: cause.to_owned(),
         queue: "mailroom".to_owned(),
         state: state.to_owned(),
         attempts: 2,
         priority: 20,
-        action: "activation".to_owned(),
-        account: 12,
+        kind: "activation".to_owned(),
+        account: Some(12),
         status: "provisioned".to_owned(),
         address: "j***@example.com".to_owned(),
         error: error.to_owned(),
         created: 300.0,
         due,
         settled,
-        expires: -600.0,
+        expires: Some(-600.0),
         lease: if state == "leased" { "run:17:0123456789abcdef".to_owned() } else { String::new() },
         ..Entry::default()
     };
     let entries = [
-        entry(9, "leased", -110.0, None, ""),
-        entry(10, "pending", 4.0, None, ""),
-        entry(11, "pending", -12.0, None, "its account is suspended"),
-        entry(8, "failed", 300.0, Some(280.0), "MESSAGE_REJECTED: \u{1b}[31mno"),
+        entry(9, "leased", -110.0, None, "", ""),
+        entry(10, "pending", 4.0, None, "", ""),
+        entry(11, "pending", -12.0, None, "ineligible", "its account is suspended"),
+        entry(8, "failed", 300.0, Some(280.0), "rejected", "MESSAGE_REJECTED: \u{1b}[31mno"),
     ];
     let mut found = String::new();
     for (name, text) in [
@@ -192,9 +195,11 @@ fn with_the_daemon_dead_it_says_what_waits_and_that_nobody_listens() {
 }
 
 #[test]
-fn the_exit_status_says_whether_something_failed_or_is_late() {
+fn the_exit_status_says_whether_something_failed_or_mail_does_not_move() {
     let database = Database::migrated();
     let code = |words: &[&str]| status(&database, &[&["--exit-code"], words].concat()).code;
+    assert_eq!(code(&[]), Some(1), "nobody listens");
+    let _listener = listener(&database);
     assert_eq!(code(&[]), Some(0));
     database.accounts("user", 2);
     assert_eq!(code(&[]), Some(0));
@@ -210,6 +215,71 @@ fn the_exit_status_says_whether_something_failed_or_is_late() {
     assert_eq!(code(&[]), Some(0), "a person has seen to them");
     let found = json(&database);
     assert_eq!((&found["failed"], &found["dropped"]), (&Value::from(0), &Value::from(2)));
+}
+
+/// A connection that counts as one of those who listen, and claims nothing.
+fn listener(database: &Database) -> postgres::Client {
+    let mut client = database.client();
+    let sql = "SELECT pg_advisory_lock_shared($1, oid::int4) FROM pg_enum
+                WHERE enumtypid = 'job_type'::regtype AND enumlabel = 'mailroom'";
+    client.query(sql, &[&mailroom::queue::schema::LISTENER]).unwrap();
+    client
+}
+
+#[test]
+fn status_and_health_say_the_same_of_a_paused_queue_however_long_its_mail_is_due() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.accounts("user", 1);
+    database.run("UPDATE deliveries SET due_at = now() - interval '14 minutes'");
+    let codes = || {
+        let health = Program::new(&["health"]).on(&database).output();
+        (status(&database, &["--exit-code"]).code, health.code)
+    };
+    assert_eq!(codes(), (Some(1), Some(1)));
+    assert_eq!(json(&database)["movement"], "stuck");
+    let pause = Program::new(&["queue", "pause", "--reason", "moving"]).on(&database).output();
+    assert_eq!(pause.code, Some(0), "{}", pause.log);
+    assert_eq!(codes(), (Some(0), Some(0)), "a pause is no fault");
+    let found = json(&database);
+    assert_eq!(found["movement"], "paused");
+    assert!(found["oldest_due_seconds"].as_f64().unwrap() > 830.0, "it can be seen: {found}");
+    database.run("UPDATE jobs SET paused_at = NULL, paused_reason = NULL");
+    assert_eq!(codes(), (Some(1), Some(1)));
+}
+
+#[test]
+fn what_is_wrong_with_the_database_is_said_beside_what_moves() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.run("ALTER TABLE tokens DISABLE TRIGGER after_token_inserted");
+    let text = "after_token_inserted on tokens is disabled";
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains(&format!("triggers: {text}")), "{screen}");
+    let found = json(&database);
+    assert_eq!(
+        (&found["findings"][0]["detail"], &found["movement"]),
+        (&text.into(), &"idle".into())
+    );
+}
+
+#[test]
+fn reasons_are_counted_by_cause_with_the_text_that_most_have() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.accounts("user", 6);
+    database.run(
+        "UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected',
+                error = CASE WHEN id < 3 THEN 'no such mailbox' ELSE 'code ' || id END
+          WHERE id < 5;
+         UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id >= 5",
+    );
+    let found = json(&database);
+    let reason = |cause: &str, text: &str, count: i64| serde_json::json!([{ "cause": cause, "reason": text, "count": count }]);
+    assert_eq!(found["failures"], reason("rejected", "no such mailbox", 4));
+    assert_eq!(found["held"], reason("quota", "used up", 2));
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains(" 4  rejected: no such mailbox"), "{screen}");
 }
 
 #[test]
@@ -369,7 +439,7 @@ fn a_terminal_gets_colours_and_its_own_width_unless_no_color_is_set() {
 
 /// Every statement of `status` and of `queue list`, with its parameters written out.
 fn statements() -> Vec<(&'static str, String)> {
-    let all = "ARRAY['leased','pending','failed','expired','sent']";
+    let all = "ARRAY['leased','pending','failed','expired','superseded','sent']";
     [
         (
             "waiting",

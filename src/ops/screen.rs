@@ -4,5 +4,6 @@
 
 pub mod checks;
 pub mod deliveries;
+pub mod json;
 pub mod page;
 pub mod status;

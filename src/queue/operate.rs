@@ -5,6 +5,7 @@
 use crate::edges::pg::statement;
 use crate::mail::model::mask;
 use crate::queue::snapshot::Entry;
+use postgres::types::ToSql;
 use postgres::{Client, Error, Row};
 use std::time::SystemTime;
 
@@ -16,12 +17,14 @@ pub const CHUNK: i64 = 5000;
 pub struct Which<'a> {
     /// These; `None`: all.
     pub ids: Option<&'a [i64]>,
-    /// Only those whose reason begins so.
+    /// Only those of which people read a text that begins so.
     pub reason: Option<&'a str>,
+    /// Only those of this cause.
+    pub cause: Option<&'a str>,
 }
 
 /// The states that deliveries can be in, in the order of lists.
-pub const STATES: [&str; 5] = ["leased", "pending", "failed", "expired", "sent"];
+pub const STATES: [&str; 6] = ["leased", "pending", "failed", "expired", "superseded", "sent"];
 
 /// The first `limit` deliveries of `queue` in these states.
 ///
@@ -53,10 +56,11 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         id: row.try_get("id")?,
         queue: row.try_get("queue")?,
         state: row.try_get("state")?,
+        cause: row.try_get("cause")?,
         attempts: row.try_get("attempts")?,
         priority: row.try_get("priority")?,
-        action: row.try_get("kind")?,
-        account: row.try_get::<_, Option<i64>>("account")?.unwrap_or_default(),
+        kind: row.try_get("kind")?,
+        account: row.try_get("account")?,
         status: row.try_get("status")?,
         address: if reveal { email } else { mask(&email) },
         login: if reveal { Some(row.try_get("login")?) } else { None },
@@ -66,7 +70,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         created: row.try_get("created")?,
         due: row.try_get("due")?,
         settled: row.try_get("settled")?,
-        expires: row.try_get::<_, Option<f64>>("expires")?.unwrap_or_default(),
+        expires: row.try_get("expires")?,
         consumed: row.try_get("consumed")?,
     })
 }
@@ -76,8 +80,9 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 /// # Errors
 /// As the statement.
 pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
-    let rows = client
-        .query(statement!("sql/operate/retry.sql"), &[&queue, &which.ids, &which.reason, &CHUNK])?;
+    let values: [&(dyn ToSql + Sync); 5] =
+        [&queue, &which.ids, &which.reason, &CHUNK, &which.cause];
+    let rows = client.query(statement!("sql/operate/retry.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -86,8 +91,9 @@ pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i
 ///
 /// # Errors
 /// As the statement.
-pub fn beyond_retry(client: &mut Client, queue: &str, reason: Option<&str>) -> Result<i64, Error> {
-    client.query_one(statement!("sql/operate/beyond_retry.sql"), &[&queue, &reason])?.try_get(0)
+pub fn beyond_retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<i64, Error> {
+    let values: [&(dyn ToSql + Sync); 3] = [&queue, &which.reason, &which.cause];
+    client.query_one(statement!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
 }
 
 /// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
@@ -102,10 +108,9 @@ pub fn drop(
     who: &str,
     until: SystemTime,
 ) -> Result<Vec<i64>, Error> {
-    let rows = client.query(
-        statement!("sql/operate/drop.sql"),
-        &[&queue, &which.ids, &which.reason, &CHUNK, &who, &until],
-    )?;
+    let values: [&(dyn ToSql + Sync); 7] =
+        [&queue, &which.ids, &which.reason, &CHUNK, &who, &until, &which.cause];
+    let rows = client.query(statement!("sql/operate/drop.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 

@@ -1,20 +1,20 @@
 //! What is known of a queue at one moment, and of single deliveries in it: the words of `status`,
-//! `health` and `queue`, and their JSON.
+//! `health` and `queue`.
 //!
-//! In scope: the facts, what they mean for whether mail moves, their names in JSON, which are
-//! documented and stay. Out of scope: finding them out, and how they look to people.
+//! In scope: the facts, and what they mean for whether mail moves. Out of scope: finding them out, and
+//! how they look.
 
 use crate::mail::model::Cause;
 use crate::mail::policy::{self, Wait};
-use serde_json::{Value, json};
+use crate::queue::fit::Finding;
 use std::time::Duration;
 
-/// A text, and how many deliveries it stands for.
+/// Why deliveries wait or failed, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// The cause, if there is one.
+    /// What they have in common; `None`: no cause was written down.
     pub cause: Option<Cause>,
-    /// The reason, for people.
+    /// What most of them say, for people.
     pub text: String,
     /// How many deliveries.
     pub count: i64,
@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub dropped: i64,
     /// Deliveries in state `expired`.
     pub expired: i64,
+    /// Deliveries in state `superseded`.
+    pub superseded: i64,
     /// How long ago the oldest pending delivery was made.
     pub oldest_pending: Option<f64>,
     /// How long the delivery that was due first has been due, or its lease has been over; what is
@@ -88,6 +90,48 @@ pub struct Snapshot {
     pub failures: Vec<Reason>,
     /// Who listens.
     pub listeners: Vec<Listener>,
+    /// What is wrong with the database, if that was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether mail moves, and what keeps it. The screen and the exit status of `status`, and `health`
+/// go by it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Movement<'a> {
+    /// Nobody listens: nothing is claimed, even if a person ends this pause.
+    Stopped(Option<&'a Pause>),
+    /// A person paused the queue: nothing is claimed, and no process is at fault.
+    Paused(&'a Pause),
+    /// Something has been due for so many seconds, longer than is allowed.
+    Stuck(f64),
+    /// The provider or its settings hold mail back.
+    Held(&'a Reason),
+    /// The provider was not reached, or took no more.
+    PutOff(&'a Reason),
+    /// Something is due or on its way.
+    Moving,
+    /// Nothing is due.
+    Idle,
+}
+
+impl Movement<'_> {
+    /// Whether mail does not move although it should.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Movement::Stopped(_) | Movement::Stuck(_))
+    }
+
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Movement::Stopped(_) => "stopped",
+            Movement::Paused(_) => "paused",
+            Movement::Stuck(_) => "stuck",
+            Movement::Held(_) => "held",
+            Movement::PutOff(_) => "put_off",
+            Movement::Moving => "moving",
+            Movement::Idle => "idle",
+        }
+    }
 }
 
 impl Snapshot {
@@ -96,59 +140,25 @@ impl Snapshot {
         self.sent_by_five_minutes.iter().sum()
     }
 
-    /// Whether something has been due for longer than `max_age` although nobody paused the queue.
-    pub fn is_late(&self, max_age: Duration) -> bool {
-        self.pause.is_none() && self.oldest_due.is_some_and(|age| age > max_age.as_secs_f64())
+    /// Whether mail moves; `max_age` is how long it may be due.
+    pub fn movement(&self, max_age: Duration) -> Movement<'_> {
+        let held = || self.waiting_for(Wait::Held).next().map(Movement::Held);
+        let put_off = || self.waiting_for(Wait::PutOff).next().map(Movement::PutOff);
+        match (&self.pause, self.oldest_due) {
+            (pause, _) if self.listeners.is_empty() => Movement::Stopped(pause.as_ref()),
+            (Some(pause), _) => Movement::Paused(pause),
+            (None, Some(age)) if age > max_age.as_secs_f64() => Movement::Stuck(age),
+            _ => held().or_else(put_off).unwrap_or(match self.due + self.leased {
+                0 => Movement::Idle,
+                _ => Movement::Moving,
+            }),
+        }
     }
 
-    /// The reasons of deliveries that wait so, with how many each.
-    pub fn waiting_for(&self, wait: Wait) -> impl Iterator<Item = (&str, i64)> {
+    /// Why deliveries wait that wait so.
+    pub fn waiting_for(&self, wait: Wait) -> impl Iterator<Item = &Reason> {
         let waits = move |reason: &&Reason| reason.cause.map(policy::wait) == Some(wait);
-        self.waiting.iter().filter(waits).map(|reason| (reason.text.as_str(), reason.count))
-    }
-
-    /// As JSON. Keys are only ever added.
-    pub fn json(&self) -> Value {
-        let reasons = |found: &mut dyn Iterator<Item = (&str, i64)>| -> Vec<Value> {
-            found.map(|(reason, count)| json!({"reason": reason, "count": count})).collect()
-        };
-        let listeners: Vec<Value> = self
-            .listeners
-            .iter()
-            .map(|one| {
-                json!({
-                    "pid": one.pid, "role": one.role, "name": one.name,
-                    "address": one.address, "seconds": one.seconds.map(round),
-                })
-            })
-            .collect();
-        json!({
-            "queue": self.queue,
-            "time": self.time,
-            "schema_version": self.schema_version,
-            "last_seq": self.last_seq,
-            "paused": self.pause.is_some(),
-            "paused_reason": self.pause.as_ref().map(|pause| pause.reason.as_str()),
-            "paused_seconds": self.pause.as_ref().map(|pause| round(pause.seconds)),
-            "pending": self.pending,
-            "due": self.due,
-            "retrying": self.retrying,
-            "leased": self.leased,
-            "sent": self.sent,
-            "sent_last_hour": self.sent_last_hour(),
-            "sent_last_24h": self.sent_last_24h,
-            "sent_by_five_minutes": self.sent_by_five_minutes,
-            "failed": self.failed,
-            "dropped": self.dropped,
-            "expired": self.expired,
-            "oldest_pending_seconds": self.oldest_pending.map(round),
-            "oldest_due_seconds": self.oldest_due.map(round),
-            "held": reasons(&mut self.waiting_for(Wait::Held).chain(self.waiting_for(Wait::PutOff))),
-            "waiting": reasons(&mut self.waiting_for(Wait::Change)),
-            "failures": reasons(&mut self.failures.iter().map(|r| (r.text.as_str(), r.count))),
-            "listeners": self.listeners.len(),
-            "listening": listeners,
-        })
+        self.waiting.iter().filter(waits)
     }
 }
 
@@ -161,15 +171,17 @@ pub struct Entry {
     pub queue: String,
     /// Its state.
     pub state: String,
+    /// Why it waits or how it ended; may be empty.
+    pub cause: String,
     /// Tries so far.
     pub attempts: i32,
     /// The lowest goes first.
     pub priority: i16,
     /// What kind of mail it is.
-    pub action: String,
-    /// `accounts.id`
-    pub account: i64,
-    /// `accounts.status`
+    pub kind: String,
+    /// `accounts.id`, if the mail is of an account.
+    pub account: Option<i64>,
+    /// `accounts.status`; may be empty.
     pub status: String,
     /// The address, masked unless it was asked for.
     pub address: String,
@@ -179,7 +191,7 @@ pub struct Entry {
     pub lease: String,
     /// The provider's id of the mail; may be empty.
     pub provider_id: String,
-    /// The last reason; may be empty.
+    /// What was said of it, for people; may be empty.
     pub error: String,
     /// Seconds since it was made.
     pub created: f64,
@@ -187,46 +199,8 @@ pub struct Entry {
     pub due: f64,
     /// Seconds since it was settled.
     pub settled: Option<f64>,
-    /// Seconds since its token expired; less than zero: until then.
-    pub expires: f64,
+    /// Seconds since it, or its token, expired; less than zero: until then; `None`: never.
+    pub expires: Option<f64>,
     /// Whether its token was used.
     pub consumed: bool,
-}
-
-impl Entry {
-    /// As JSON. Keys are only ever added.
-    pub fn json(&self) -> Value {
-        let mut value = json!({
-            "id": self.id,
-            "queue": self.queue,
-            "state": self.state,
-            "attempts": self.attempts,
-            "priority": self.priority,
-            "action": self.action,
-            "account": self.account,
-            "account_status": self.status,
-            "address": self.address,
-            "lease": filled(&self.lease),
-            "provider_id": filled(&self.provider_id),
-            "error": filled(&self.error),
-            "created_seconds_ago": round(self.created),
-            "due_seconds_ago": round(self.due),
-            "settled_seconds_ago": self.settled.map(round),
-            "token_expires_in_seconds": round(-self.expires),
-            "token_used": self.consumed,
-        });
-        if let Some(login) = &self.login {
-            value["login"] = json!(login);
-        }
-        value
-    }
-}
-
-fn filled(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-/// Milliseconds are enough.
-fn round(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }

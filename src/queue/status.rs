@@ -75,6 +75,7 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
     found.failed = row.try_get("open")?;
     found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
     found.expired = row.try_get("expired")?;
+    found.superseded = row.try_get("superseded")?;
     for row in reading.query(statement!("sql/status/failures.sql"), &[&queue, &LATEST])? {
         found.failures.push(Reason {
             cause: Cause::named(row.try_get("cause")?),

@@ -117,7 +117,7 @@ fn every_shell_completes_commands_words_flags_and_values() {
         ("mailroom migrate ", list("down force grants status up")),
         ("mailroom queue re", list("resume retry")),
         ("mailroom queue list --sta", list("--state")),
-        ("mailroom queue list --state ", list("all expired failed leased pending sent")),
+        ("mailroom queue list --state ", list("all expired failed leased pending sent superseded")),
         ("mailroom run --transport ", list("postmark ses smtp")),
         ("mailroom run --transport=", list("postmark ses smtp")),
         ("mailroom collect --ack ", list("sent written")),

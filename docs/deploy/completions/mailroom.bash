@@ -15,7 +15,7 @@ _mailroom() {
         return
     fi
     case $prev in
-        --batch-limit | --batch-timeout | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
+        --batch-limit | --batch-timeout | --cause | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
             :
             return ;;
         --format)
@@ -28,7 +28,7 @@ _mailroom() {
             mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$cur")
             return ;;
         --state)
-            mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired all' -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired superseded all' -- "$cur")
             return ;;
         --transport)
             mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark' -- "$cur")
@@ -50,7 +50,7 @@ _mailroom() {
         run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --watch --exit-code --help' ;;
-        queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --yes --help' ;;
+        queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --cause --yes --help' ;;
         check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;

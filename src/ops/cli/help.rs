@@ -54,23 +54,23 @@ pub const COMMANDS: &[CommandHelp] = &[
         name: "status",
         usage: "mailroom status [--json] [--watch] [--exit-code [--max-age 10m]]",
         summary: "whether mail moves: depth, ages, throughput, failures, who listens",
-        details: "--watch draws it again every two seconds. --exit-code: status 1 if anything \
-                  failed (and was not dropped),\nor has been due for longer than --max-age.",
+        details: "--watch draws it again every two seconds. --exit-code: status 1 if mail \
+                  does not move (as `mailroom health` says),\nor anything failed and was not dropped.",
     },
     CommandHelp {
         name: "queue",
         usage: "mailroom queue list [--state S] [--limit N] [--json] [--reveal]\n\
                 mailroom queue show ID [--json] [--reveal]\n\
-                mailroom queue retry ID... | --all [--reason R]\n\
-                mailroom queue drop ID... | --all [--reason R] --yes\n\
+                mailroom queue retry ID... | --all [--reason R] [--cause C]\n\
+                mailroom queue drop ID... | --all [--reason R] [--cause C] --yes\n\
                 mailroom queue pause [--reason TEXT] | resume",
         summary: "look at deliveries, retry or drop them; pause and resume",
         details: "list: what is leased, waits or failed, or one state, or all. retry: failed ones, with \
-                  all their attempts; --all leaves out those that were dropped, unless a reason is \
-                  given.\ndrop: waiting and failed ones become failed with the \
+                  all their attempts; --all leaves out those that were dropped, unless a reason \
+                  or cause is given.\ndrop: waiting and failed ones become failed with the \
                   reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
                   on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \
-                  those whose reason begins so.",
+                  those whose reason begins so; --cause C: those of that cause, such as rejected.",
     },
     CommandHelp {
         name: "check",

@@ -1,6 +1,7 @@
 //! The words of `mailroom queue`.
 
 use crate::mail::error::Error;
+use crate::mail::model::Cause;
 use crate::ops::cli::words::usage;
 use pico_args::Arguments;
 
@@ -50,11 +51,13 @@ pub struct View {
 pub struct Chosen {
     /// These; `None`: all.
     pub ids: Option<Vec<i64>>,
-    /// Only those whose reason begins so.
+    /// Only those of which people read a text that begins so.
     pub reason: Option<String>,
+    /// Only those of this cause.
+    pub cause: Option<String>,
 }
 
-const STATES: [&str; 6] = ["pending", "leased", "sent", "failed", "expired", "all"];
+const STATES: [&str; 7] = ["pending", "leased", "sent", "failed", "expired", "superseded", "all"];
 
 /// Reads the words after `queue`.
 ///
@@ -64,6 +67,7 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
     let expects = || Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume");
     // Flags first: what is left over are words.
     let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
+    let cause: Option<String> = args.opt_value_from_str("--cause").map_err(usage)?;
     let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;
     let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
     let view = View { json: args.contains("--json"), reveal: args.contains("--reveal") };
@@ -71,6 +75,7 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     let given = [
         ("--reason", reason.is_some()),
+        ("--cause", cause.is_some()),
         ("--state", state.is_some()),
         ("--limit", limit.is_some()),
         ("--json", view.json),
@@ -81,8 +86,8 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
     let takes: &[&str] = match word.as_str() {
         "list" => &["--state", "--limit", "--json", "--reveal"],
         "show" => &["--json", "--reveal"],
-        "retry" => &["--all", "--reason"],
-        "drop" => &["--all", "--reason", "--yes"],
+        "retry" => &["--all", "--reason", "--cause"],
+        "drop" => &["--all", "--reason", "--cause", "--yes"],
         "pause" => &["--reason"],
         "resume" => &[],
         _ => return Err(expects()),
@@ -99,12 +104,12 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
             [id] => Ok(Queue::Show { id: *id, view }),
             _ => Err(Error::usage("queue show needs the id of one delivery")),
         },
-        "retry" => chosen(args, &word, all, reason).map(Queue::Retry),
+        "retry" => chosen(args, &word, all, reason, cause).map(Queue::Retry),
         "drop" if all && !yes => Err(Error::usage(
             "queue drop --all gives up every delivery that waits or failed; if that is meant, \
              add --yes",
         )),
-        "drop" => chosen(args, &word, all, reason).map(Queue::Drop),
+        "drop" => chosen(args, &word, all, reason, cause).map(Queue::Drop),
         "pause" => Ok(Queue::Pause { reason: reason.unwrap_or_default() }),
         _ => Ok(Queue::Resume),
     }
@@ -129,16 +134,24 @@ fn chosen(
     word: &str,
     all: bool,
     reason: Option<String>,
+    cause: Option<String>,
 ) -> Result<Chosen, Error> {
+    if let Some(cause) = cause.as_deref().filter(|cause| Cause::named(cause).is_none()) {
+        let known: Vec<&str> = Cause::all().map(Cause::name).collect();
+        let known = known.join(", ");
+        return Err(Error::usage(format!("there is no cause {cause:?}; there are: {known}")));
+    }
     let ids = ids(args)?;
-    match (ids.is_empty(), all, &reason) {
-        (true, true, _) => Ok(Chosen { ids: None, reason }),
-        (false, false, None) => Ok(Chosen { ids: Some(ids), reason: None }),
-        (_, false, Some(_)) => Err(Error::usage("--reason goes with --all")),
-        (true, false, None) => {
+    match (ids.is_empty(), all) {
+        (true, true) => Ok(Chosen { ids: None, reason, cause }),
+        (_, false) if reason.is_some() || cause.is_some() => {
+            Err(Error::usage("--reason and --cause go with --all"))
+        }
+        (false, false) => Ok(Chosen { ids: Some(ids), reason, cause }),
+        (true, false) => {
             Err(Error::usage(format!("queue {word} needs ids of deliveries, or --all")))
         }
-        (false, true, _) => Err(Error::usage("give ids or --all, not both")),
+        (false, true) => Err(Error::usage("give ids or --all, not both")),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::ops::config::Config;
 use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen::page::{clean, span};
 use crate::ops::terminal::print;
-use crate::queue::snapshot::Snapshot;
+use crate::queue::snapshot::{Movement, Snapshot};
 use crate::queue::status::snapshot;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     }
 }
 
+/// What is said of it; `Err` if mail does not move although it should.
 fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
     let queue = clean(&found.queue);
     let due = match found.oldest_due {
@@ -32,21 +33,25 @@ fn verdict(found: &Snapshot, max_age: Duration) -> Result<String, String> {
     };
     let waits = [(Wait::Held, "held"), (Wait::PutOff, "put off")];
     let held = waits.into_iter().find_map(|(wait, how)| {
-        let (why, _) = found.waiting_for(wait).next()?;
-        Some(format!("; {how}: {}", clean(why)))
+        let reason = found.waiting_for(wait).next()?;
+        Some(format!("; {how}: {}", clean(&reason.text)))
     });
     let held = held.unwrap_or_default();
-    if found.listeners.is_empty() {
-        return Err(format!("nobody listens on queue {queue}; {due}"));
-    }
-    if found.is_late(max_age) {
-        let limit = span(max_age.as_secs_f64());
-        return Err(format!("{due}, {limit} are allowed{held}"));
-    }
-    let paused = found.pause.as_ref().map(|pause| match pause.reason.as_str() {
-        "" => format!("; paused for {}", span(pause.seconds)),
-        why => format!("; paused for {}: {}", span(pause.seconds), clean(why)),
-    });
     let listening = found.listeners.len();
-    Ok(format!("{listening} listening; {due}{held}{}", paused.unwrap_or_default()))
+    match found.movement(max_age) {
+        Movement::Stopped(_) => Err(format!("nobody listens on queue {queue}; {due}")),
+        Movement::Stuck(_) => {
+            let limit = span(max_age.as_secs_f64());
+            Err(format!("{due}, {limit} are allowed{held}"))
+        }
+        Movement::Paused(pause) => {
+            let why = if pause.reason.is_empty() { "" } else { ": " };
+            let since = span(pause.seconds);
+            let why = format!("{why}{}", clean(&pause.reason));
+            Ok(format!("{listening} listening; {due}{held}; paused for {since}{why}"))
+        }
+        Movement::Held(_) | Movement::PutOff(_) | Movement::Moving | Movement::Idle => {
+            Ok(format!("{listening} listening; {due}{held}"))
+        }
+    }
 }

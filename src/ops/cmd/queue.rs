@@ -8,12 +8,11 @@ use crate::mail::error::{Error, Kind};
 use crate::ops::cli::queue::{Queue, View};
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, session, unusable};
-use crate::ops::screen::deliveries;
 use crate::ops::screen::page::clean;
+use crate::ops::screen::{deliveries, json};
 use crate::ops::terminal::{look_whole, print};
 use crate::queue::operate;
 use crate::queue::operate::STATES;
-use crate::queue::snapshot::Entry;
 
 /// States that `list` shows if none is named: what needs a look.
 const OPEN: [&str; 3] = ["leased", "pending", "failed"];
@@ -47,7 +46,7 @@ fn list(
         .call(STEP, |client| operate::list(client, &config.queue, &states, limit, view.reveal))
         .map_err(unusable)?;
     if view.json {
-        let all: Vec<_> = found.iter().map(Entry::json).collect();
+        let all: Vec<_> = found.iter().map(json::entry).collect();
         return print(&format!("{}\n", serde_json::Value::from(all)));
     }
     match found.is_empty() {
@@ -59,7 +58,7 @@ fn list(
 fn show(session: &mut Session, id: i64, view: View) -> Result<(), Error> {
     let found = session.call(STEP, |client| operate::show(client, &[id], view.reveal));
     match found.map_err(unusable)?.first() {
-        Some(entry) if view.json => print(&format!("{}\n", entry.json())),
+        Some(entry) if view.json => print(&format!("{}\n", json::entry(entry))),
         Some(entry) => print(&deliveries::show(entry)),
         None => Err(Error::new(Kind::Data, format!("there is no delivery {id}"))),
     }

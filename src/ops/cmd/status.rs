@@ -5,10 +5,11 @@ use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
-use crate::ops::database::{STEP, session, unusable};
+use crate::ops::database::{STEP, inspect, open, unusable};
 use crate::ops::screen;
 use crate::ops::screen::page::{note, redrawn};
 use crate::ops::terminal::{look, print, size};
+use crate::queue::fit::Severity;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
 use std::io::IsTerminal as _;
@@ -35,8 +36,8 @@ pub fn run(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
     }
     let found = read(config, &mut None, stop)?;
     print(&shown(config, wanted, &found))?;
-    let late = found.oldest_due.is_some_and(|age| age > config.max_age.as_secs_f64());
-    if wanted.exit_code && (found.failed > 0 || late) {
+    let wrong = found.failed > 0 || found.movement(config.max_age).is_fault();
+    if wanted.exit_code && wrong {
         return Err(Error::new(Kind::No, ""));
     }
     Ok(())
@@ -46,11 +47,19 @@ pub fn run(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
 fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snapshot, Error> {
     let mut session = match kept.take() {
         Some(session) => session,
-        None => session(config, "status", stop)?,
+        None => open(config, "status", stop)?,
     };
+    let findings = inspect(config, &mut session)?;
     let found = session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)?;
     *kept = Some(session);
-    found.ok_or_else(|| Error::config(format!("the queue {:?} is gone", config.queue)))
+    let mut found =
+        found.ok_or_else(|| Error::config(format!("the queue {:?} is gone", config.queue)))?;
+    // That it is paused is in the snapshot.
+    found.findings = findings
+        .into_iter()
+        .filter(|one| one.severity != Severity::Good && one.subject != "pause")
+        .collect();
+    Ok(found)
 }
 
 /// Shows it again and again, in place on a terminal, until the process is asked to stop. A
@@ -87,7 +96,7 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
 
 fn shown(config: &Config, wanted: Wanted, found: &Snapshot) -> String {
     match wanted.json {
-        true => format!("{}\n", found.json()),
+        true => format!("{}\n", screen::json::status(found, config.max_age)),
         false => screen::status::status(found, look(), config.max_age),
     }
 }

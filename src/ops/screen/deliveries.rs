@@ -8,17 +8,18 @@ use std::fmt::Write as _;
 pub fn list(found: &[Entry], look: Look) -> String {
     let mut page = Page::new(look);
     let mut rows = vec![
-        ["ID", "STATE", "TRIES", "WHEN", "MAIL", "ADDRESS", "REASON OR ID"].map(str::to_owned),
+        ["ID", "STATE", "TRIES", "WHEN", "MAIL", "ADDRESS", "CAUSE", "REASON OR ID"]
+            .map(str::to_owned),
     ];
     rows.extend(found.iter().map(|one| {
         let reason = if one.error.is_empty() { &one.provider_id } else { &one.error };
-        let texts = [&one.state, &one.action, &one.address, reason].map(|text| clean(text));
-        let [state, action, address, reason] = texts;
+        let texts = [&one.state, &one.kind, &one.address, &one.cause, reason];
+        let [state, kind, address, cause, reason] = texts.map(|text| clean(text));
         let id = one.id.to_string();
-        [id, state, one.attempts.to_string(), when(one), action, address, reason]
+        [id, state, one.attempts.to_string(), when(one), kind, address, cause, reason]
     }));
     let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..7).map(|column| longest(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..8).map(|column| longest(column).unwrap_or(0)).collect();
     for (number, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (text, width) in row.iter().zip(&widths) {
@@ -33,8 +34,6 @@ pub fn list(found: &[Entry], look: Look) -> String {
 fn when(one: &Entry) -> String {
     match (one.state.as_str(), one.settled) {
         (_, Some(ago)) => format!("{} ago", span(ago)),
-        // Somebody wrote infinity there.
-        _ if one.due == f64::NEG_INFINITY => "never".to_owned(),
         ("leased", _) if one.due < 0.0 => format!("lease {}", span(-one.due)),
         ("leased", _) => format!("lease over {}", span(one.due)),
         _ if one.due < 0.0 => format!("in {}", span(-one.due)),
@@ -46,23 +45,29 @@ fn when(one: &Entry) -> String {
 pub fn show(one: &Entry) -> String {
     let token = match one.expires {
         _ if one.consumed => "used".to_owned(),
-        ago if ago >= 0.0 => format!("expired {} ago", span(ago)),
-        until => format!("expires in {}", span(-until)),
+        None => String::new(),
+        Some(ago) if ago >= 0.0 => format!("expired {} ago", span(ago)),
+        Some(until) => format!("expires in {}", span(-until)),
     };
+    let account = one.account.map(|account| format!("{account}, {}", one.status));
     let mut rows = vec![
         ("delivery", one.id.to_string()),
         ("queue", one.queue.clone()),
         ("state", format!("{} ({})", one.state, when(one))),
-        ("mail", format!("{}, priority {}", one.action, one.priority)),
+        ("mail", format!("{}, priority {}", one.kind, one.priority)),
         ("address", one.address.clone()),
-        ("account", format!("{}, {}", one.account, one.status)),
+        ("account", account.unwrap_or_default()),
         ("token", token),
         ("tries", one.attempts.to_string()),
         ("made", format!("{} ago", span(one.created))),
     ];
     rows.extend(one.login.clone().map(|login| ("login", login)));
-    let optional =
-        [("reason", &one.error), ("lease", &one.lease), ("provider id", &one.provider_id)];
+    let optional = [
+        ("cause", &one.cause),
+        ("reason", &one.error),
+        ("lease", &one.lease),
+        ("provider id", &one.provider_id),
+    ];
     rows.extend(optional.map(|(name, text)| (name, text.clone())));
     let mut out = String::new();
     for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {

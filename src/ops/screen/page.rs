@@ -15,8 +15,6 @@ pub struct Look {
 
 /// Few columns, in which the numbers still fit. On fewer, lines are cut.
 pub const NARROWEST: usize = 40;
-/// Reasons that are shown.
-const REASONS: usize = 6;
 
 /// What a line is about, from which its colour follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,24 +68,6 @@ impl Page {
             let _ = writeln!(self.text, "\u{1b}[{code}m{text}\u{1b}[0m");
         } else {
             let _ = writeln!(self.text, "{text}");
-        }
-    }
-
-    /// A heading over reasons and how many deliveries each stands for; nothing if there are none.
-    pub fn reasons<'a>(&mut self, title: &str, found: impl Iterator<Item = (&'a str, i64)>) {
-        let found: Vec<(&str, i64)> = found.collect();
-        if found.is_empty() {
-            return;
-        }
-        self.line(Tone::Plain, "");
-        self.line(Tone::Plain, title);
-        for (reason, count) in found.iter().take(REASONS) {
-            self.line(Tone::Plain, &format!("{count:>10}  {}", clean(reason)));
-        }
-        let rest: i64 = found.iter().skip(REASONS).map(|(_, count)| count).sum();
-        if rest > 0 {
-            let more = counted(found.len() - REASONS, "other reason");
-            self.line(Tone::Quiet, &format!("{rest:>10}  for {more}"));
         }
     }
 }

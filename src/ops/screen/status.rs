@@ -2,7 +2,7 @@
 
 use crate::mail::policy::Wait;
 use crate::ops::screen::page::{Look, Page, Tone, clean, span};
-use crate::queue::snapshot::{Listener, Snapshot};
+use crate::queue::snapshot::{Listener, Movement, Pause, Reason, Snapshot};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
     page.line(Tone::Quiet, &format!("{name}{time:>gap$}"));
     let (tone, headline) = headline(found, max_age);
     page.line(tone, &headline);
+    for finding in &found.findings {
+        page.line(Tone::Attention, &format!("{}: {}", finding.subject, clean(&finding.detail)));
+    }
     page.line(Tone::Plain, "");
     let row = |name: &str, count: i64, more: String| format!("{count:>10}  {name:<8} {more}");
     let due = format!("{} due, {} tried before", found.due, found.retrying);
@@ -33,47 +36,61 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
     };
     let tone = if found.failed > 0 { Tone::Attention } else { Tone::Plain };
     page.line(tone, &row("failed", found.failed, dropped));
-    page.line(Tone::Plain, &row("expired", found.expired, String::new()));
+    let superseded = match found.superseded {
+        0 => String::new(),
+        some => format!("and {some} superseded"),
+    };
+    page.line(Tone::Plain, &row("expired", found.expired, superseded));
     if let Some(age) = found.oldest_pending {
         let due = found.oldest_due.map(|age| format!(", due for {}", span(age)));
         let text = format!("the oldest has waited {}{}", span(age), due.unwrap_or_default());
         page.line(Tone::Plain, &format!("{:>10}  {text}", ""));
     }
     chart(&mut page, &found.sent_by_five_minutes);
-    page.reasons("held by the provider or its settings", found.waiting_for(Wait::Held));
-    page.reasons("put off, for the provider takes none now", found.waiting_for(Wait::PutOff));
-    page.reasons("waiting for a change in the database", found.waiting_for(Wait::Change));
-    page.reasons("failed", found.failures.iter().map(|r| (r.text.as_str(), r.count)));
+    reasons(&mut page, "held by the provider or its settings", found.waiting_for(Wait::Held));
+    reasons(&mut page, "put off, for the provider takes none now", found.waiting_for(Wait::PutOff));
+    reasons(&mut page, "waiting for a change in the database", found.waiting_for(Wait::Change));
+    reasons(&mut page, "failed", found.failures.iter());
     listeners(&mut page, &found.listeners);
     page.text
 }
 
 /// Whether mail moves, in one line.
 fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
-    if let Some(pause) = &found.pause {
+    let many = |word: &str, reason: &Reason| {
+        (Tone::Attention, format!("{word}: {} by {}", reason.count, clean(&reason.text)))
+    };
+    let paused = |pause: &Pause| {
         let why = if pause.reason.is_empty() { "" } else { ": " };
-        let text = format!("PAUSED for {}{why}{}", span(pause.seconds), clean(&pause.reason));
-        return (Tone::Attention, text);
+        format!("PAUSED for {}{why}{}", span(pause.seconds), clean(&pause.reason))
+    };
+    match found.movement(max_age) {
+        Movement::Stopped(pause) => {
+            let more = pause.map_or("start mailroom run or collect".to_owned(), paused);
+            (Tone::Bad, format!("STOPPED: nobody listens; {more}"))
+        }
+        Movement::Paused(pause) => (Tone::Attention, paused(pause)),
+        Movement::Stuck(age) => (Tone::Bad, format!("STUCK: mail has been due for {}", span(age))),
+        Movement::Held(reason) => many("HELD", reason),
+        Movement::PutOff(reason) => many("PUT OFF", reason),
+        _ if found.failed > 0 => (Tone::Attention, format!("MOVING, but {} failed", found.failed)),
+        Movement::Idle => (Tone::Good, "IDLE: nothing is due".to_owned()),
+        Movement::Moving => {
+            let some = found.due + found.leased;
+            (Tone::Good, format!("MOVING: {some} due or on their way"))
+        }
     }
-    if found.listeners.is_empty() {
-        return (Tone::Bad, "STOPPED: nobody listens; start mailroom run or collect".to_owned());
-    }
-    if found.is_late(max_age) {
-        let age = span(found.oldest_due.unwrap_or_default());
-        return (Tone::Bad, format!("STUCK: mail has been due for {age}"));
-    }
-    if let Some((reason, count)) = found.waiting_for(Wait::Held).next() {
-        return (Tone::Attention, format!("HELD: {count} by {}", clean(reason)));
-    }
-    if let Some((reason, count)) = found.waiting_for(Wait::PutOff).next() {
-        return (Tone::Attention, format!("PUT OFF: {count} by {}", clean(reason)));
-    }
-    if found.failed > 0 {
-        return (Tone::Attention, format!("MOVING, but {} failed", found.failed));
-    }
-    match found.due + found.leased {
-        0 => (Tone::Good, "IDLE: nothing is due".to_owned()),
-        some => (Tone::Good, format!("MOVING: {some} due or on their way")),
+}
+
+/// A heading over reasons, by cause; nothing if there are none.
+fn reasons<'a>(page: &mut Page, title: &str, found: impl Iterator<Item = &'a Reason>) {
+    for (number, reason) in found.enumerate() {
+        if number == 0 {
+            page.line(Tone::Plain, "");
+            page.line(Tone::Plain, title);
+        }
+        let cause = reason.cause.map(|cause| format!("{}: ", cause.name())).unwrap_or_default();
+        page.line(Tone::Plain, &format!("{:>10}  {cause}{}", reason.count, clean(&reason.text)));
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::{Error, Kind};
+use crate::mail::model::Cause;
 use crate::ops::cli::queue::Chosen;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, unusable};
@@ -39,6 +40,11 @@ pub fn drop(config: &Config, session: &mut Session, chosen: &Chosen) -> Result<(
     report(session, chosen, &done, "dropped", why_not_dropped)
 }
 
+fn which(chosen: &Chosen) -> Which<'_> {
+    let Chosen { ids, reason, cause } = chosen;
+    Which { ids: ids.as_deref(), reason: reason.as_deref(), cause: cause.as_deref() }
+}
+
 /// Changes what was chosen, piece by piece; gives the ids.
 fn all(
     session: &mut Session,
@@ -47,13 +53,13 @@ fn all(
 ) -> Result<Vec<i64>, Error> {
     let mut done = Vec::new();
     loop {
-        let which = Which { ids: chosen.ids.as_deref(), reason: chosen.reason.as_deref() };
-        let some = session.call(CHANGE, |client| change(client, which)).map_err(|fault| {
-            let so_far = done.len();
-            let mut error = unusable(fault);
-            error.message += &format!("; deliveries changed before that: {so_far}");
-            error
-        })?;
+        let some =
+            session.call(CHANGE, |client| change(client, which(chosen))).map_err(|fault| {
+                let so_far = done.len();
+                let mut error = unusable(fault);
+                error.message += &format!("; deliveries changed before that: {so_far}");
+                error
+            })?;
         done.extend_from_slice(&some);
         if (some.len() as i64) < CHUNK {
             return Ok(done);
@@ -93,8 +99,8 @@ fn report_left_out(config: &Config, session: &mut Session, chosen: &Chosen) -> R
     if chosen.ids.is_some() {
         return Ok(());
     }
-    let reason = chosen.reason.as_deref();
-    let left = session.call(STEP, |client| operate::beyond_retry(client, &config.queue, reason));
+    let left =
+        session.call(STEP, |client| operate::beyond_retry(client, &config.queue, which(chosen)));
     match left.map_err(unusable)? {
         0 => Ok(()),
         1 => Err(Error::new(Kind::Data, "1 left as it is: its token expired or was used")),
@@ -108,9 +114,9 @@ fn report_left_out(config: &Config, session: &mut Session, chosen: &Chosen) -> R
 fn why_not_retried(entry: &Entry) -> String {
     match entry.state.as_str() {
         "failed" if entry.consumed => "its token was used, so there is nothing to send".to_owned(),
-        "failed" if entry.expires >= 0.0 => format!(
+        "failed" if entry.expires.is_some_and(|ago| ago >= 0.0) => format!(
             "its token expired {} ago; its link would not work: a new token is needed",
-            span(entry.expires)
+            span(entry.expires.unwrap_or_default())
         ),
         "failed" => other_queue(entry),
         state => format!("it is {state}; only what failed can be tried again"),
@@ -124,7 +130,7 @@ fn why_not_dropped(entry: &Entry) -> String {
              runs out",
             clean(&entry.lease)
         ),
-        "failed" if entry.error.starts_with("dropped by ") => "it was dropped before".to_owned(),
+        "failed" if entry.cause == Cause::Dropped.name() => "it was dropped before".to_owned(),
         "pending" | "failed" => other_queue(entry),
         state => format!("it is {state}, which is final"),
     }

@@ -1,7 +1,7 @@
 -- mailroom:drop
 -- Gives deliveries of queue $1 up, in the name of $5: those in $2, or all (NULL) that wait or
--- failed. $3: only those of which people read a text that begins so (NULL: any). At most $4. Who is
--- being sent is left alone.
+-- failed. $3: only those of which people read a text that begins so (NULL: any); $7: only those of
+-- this cause. At most $4. Who is being sent is left alone.
 -- Indexes: deliveries_claim_idx, deliveries_ended_idx.
 WITH chosen AS MATERIALIZED (
     SELECT id
@@ -10,6 +10,7 @@ WITH chosen AS MATERIALIZED (
        AND (state = 'pending' OR state = 'failed' AND cause IS DISTINCT FROM 'dropped')
        AND ($2::bigint[] IS NULL OR id = ANY ($2))
        AND ($3::text IS NULL OR starts_with(coalesce(error, ''), $3))
+       AND ($7::text IS NULL OR cause = $7::text::delivery_cause)
        AND created_at <= $6::timestamptz
      ORDER BY id
      LIMIT $4::bigint

@@ -1,9 +1,10 @@
 -- mailroom:waiting
--- What waits in queue $1 or is being sent, by why it waits. What waits for one of the causes $2 has
--- been due since it was made: each try puts it off again.
+-- What waits in queue $1 or is being sent, by the cause for which it waits, with the text that most of
+-- them have. What waits for one of the causes $2 has been due since it was made: each try puts it
+-- off again.
 -- Indexes: deliveries_claim_idx, deliveries_lease_idx.
 SELECT CASE WHEN state = 'pending' THEN cause::text END AS cause,
-       CASE WHEN state = 'pending' AND cause IS NOT NULL THEN error END AS why,
+       mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL) AS why,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
@@ -21,5 +22,5 @@ SELECT CASE WHEN state = 'pending' THEN cause::text END AS cause,
         SELECT state, NULL, NULL, attempts, created_at, due_at
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'leased') AS waiting
- GROUP BY 1, 2
- ORDER BY 3 DESC, 1, 2
+ GROUP BY 1
+ ORDER BY 3 DESC, 1

@@ -1,0 +1,93 @@
+//! The JSON of `status`, `queue list` and `queue show`. Keys are documented, and only ever added.
+
+use crate::mail::model::Cause;
+use crate::mail::policy::Wait;
+use crate::queue::fit::Finding;
+use crate::queue::snapshot::{Entry, Listener, Reason, Snapshot};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A queue; docs/STATUS.md says what the keys mean. `max_age` is how long mail may be due.
+pub fn status(found: &Snapshot, max_age: Duration) -> Value {
+    let pause = found.pause.as_ref();
+    let held = found.waiting_for(Wait::Held).chain(found.waiting_for(Wait::PutOff));
+    json!({
+        "queue": found.queue,
+        "time": found.time,
+        "schema_version": found.schema_version,
+        "last_seq": found.last_seq,
+        "movement": found.movement(max_age).word(),
+        "paused": pause.is_some(),
+        "paused_reason": pause.map(|pause| pause.reason.as_str()),
+        "paused_seconds": pause.map(|pause| round(pause.seconds)),
+        "pending": found.pending,
+        "due": found.due,
+        "retrying": found.retrying,
+        "leased": found.leased,
+        "sent": found.sent,
+        "sent_last_hour": found.sent_last_hour(),
+        "sent_last_24h": found.sent_last_24h,
+        "sent_by_five_minutes": found.sent_by_five_minutes,
+        "failed": found.failed,
+        "dropped": found.dropped,
+        "expired": found.expired,
+        "superseded": found.superseded,
+        "oldest_pending_seconds": found.oldest_pending.map(round),
+        "oldest_due_seconds": found.oldest_due.map(round),
+        "held": held.map(reason).collect::<Value>(),
+        "waiting": found.waiting_for(Wait::Change).map(reason).collect::<Value>(),
+        "failures": found.failures.iter().map(reason).collect::<Value>(),
+        "findings": found.findings.iter().map(finding).collect::<Value>(),
+        "listeners": found.listeners.len(),
+        "listening": found.listeners.iter().map(listener).collect::<Value>(),
+    })
+}
+
+fn reason(one: &Reason) -> Value {
+    json!({ "cause": one.cause.map(Cause::name), "reason": one.text, "count": one.count })
+}
+
+fn finding(one: &Finding) -> Value {
+    json!({ "name": one.subject, "detail": one.detail, "advice": one.advice })
+}
+
+fn listener(one: &Listener) -> Value {
+    json!({
+        "pid": one.pid, "role": one.role, "name": one.name,
+        "address": one.address, "seconds": one.seconds.map(round),
+    })
+}
+
+/// One delivery.
+pub fn entry(one: &Entry) -> Value {
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut value = json!({
+        "id": one.id,
+        "queue": one.queue,
+        "state": one.state,
+        "cause": filled(&one.cause),
+        "attempts": one.attempts,
+        "priority": one.priority,
+        "action": one.kind,
+        "account": one.account,
+        "account_status": filled(&one.status),
+        "address": one.address,
+        "lease": filled(&one.lease),
+        "provider_id": filled(&one.provider_id),
+        "error": filled(&one.error),
+        "created_seconds_ago": round(one.created),
+        "due_seconds_ago": round(one.due),
+        "settled_seconds_ago": one.settled.map(round),
+        "token_expires_in_seconds": one.expires.map(|ago| round(-ago)),
+        "token_used": one.consumed,
+    });
+    if let Some(login) = &one.login {
+        value["login"] = json!(login);
+    }
+    value
+}
+
+/// Milliseconds are enough.
+fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
