@@ -10,7 +10,6 @@ mod tls;
 mod watchdog;
 
 pub use postgres::{Client, Error as StatementError};
-pub(crate) use sql::statement;
 
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;

@@ -5,7 +5,8 @@
 
 use crate::edges::pg::fault::{Fault, POOLED, UNPOOLED};
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Client, StatementError, statement};
+use crate::edges::pg::sql::statement;
+use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::Kind;
 use crate::queue::{grants, schema};
 use postgres::Row;

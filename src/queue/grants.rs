@@ -3,7 +3,7 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
-use crate::edges::pg::statement;
+use crate::edges::pg::sql::statement;
 use postgres::{Client, Error, GenericClient};
 
 /// A privilege on a table.

@@ -2,7 +2,7 @@
 //!
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
-use crate::edges::pg::statement;
+use crate::edges::pg::sql::statement;
 use crate::mail::model::mask;
 use crate::queue::snapshot::Entry;
 use postgres::types::ToSql;

@@ -2,9 +2,10 @@
 //!
 //! Out of scope: how a database gets from one to another.
 
+use crate::edges::pg::Client;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::migrate::{Migration, Schema, Status, Step};
-use crate::edges::pg::{Client, statement};
+use crate::edges::pg::sql::statement;
 use crate::mail::error::{Error, Kind};
 
 macro_rules! migration {

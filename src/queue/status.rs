@@ -3,7 +3,7 @@
 //! In scope: the statements, none of which reads settled rows that were sent, so that the answer
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
-use crate::edges::pg::statement;
+use crate::edges::pg::sql::statement;
 use crate::mail::model::Cause;
 use crate::mail::policy::{self, Wait};
 use crate::queue::schema;

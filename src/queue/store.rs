@@ -7,7 +7,7 @@ mod claim;
 mod later;
 pub mod values;
 
-use crate::edges::pg::statement;
+use crate::edges::pg::sql::statement;
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};

@@ -4,8 +4,7 @@
 //! a [`Fault`]. Out of scope: when to connect again, and what is asked of the server. No thread is
 //! started; an idle session sends nothing and wakes at most twice a second.
 
-use crate::edges::pg::fault;
-use crate::edges::pg::fault::Fault;
+use crate::edges::pg::fault::{Fault, classify, concerns_tls};
 use crate::edges::pg::watchdog::Watchdog;
 use crate::edges::stop::Stop;
 use fallible_iterator::FallibleIterator as _;
@@ -194,7 +193,7 @@ impl Session {
         if self.watchdog.has_bitten() {
             return unanswered(&self.label, begun, &self.stop);
         }
-        match fault::classify(error, &self.label, false) {
+        match classify(error, &self.label, false) {
             Fault::Statement(text) if self.client.is_closed() => Fault::Lost(text),
             fault => fault,
         }
@@ -291,8 +290,8 @@ fn open_one(
             }
             Err(error) if is_timeout(&error) && begun.elapsed() < limit && !stop.requested() => {}
             Err(error) => {
-                let fault = fault::classify(&error, &label, true);
-                return Err((fault, fault::concerns_tls(&error)));
+                let fault = classify(&error, &label, true);
+                return Err((fault, concerns_tls(&error)));
             }
         }
     }

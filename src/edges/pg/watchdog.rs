@@ -88,7 +88,8 @@ impl MakeTlsConnect<Socket> for Watched {
 /// runtime, in which this is called, watches already, so that it refuses to watch it twice.
 #[expect(deprecated, reason = "nothing is read from it, so it need not be known to stay open")]
 fn own_socket() -> io::Result<RawFd> {
-    let open = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let refused = |cause| io::Error::other(format!("/proc/self/fd cannot be read: {cause}"));
+    let open = std::fs::read_dir("/proc/self/fd").map_err(refused)?.flatten();
     let is_ours = |fd: &RawFd| {
         getpeername::<SockaddrStorage>(*fd).is_ok()
             && AsyncFd::with_interest(*fd, Interest::READABLE)

@@ -3,8 +3,9 @@
 use crate::edges::pg as db;
 use crate::edges::pg::fault::{Fault, UNPOOLED};
 use crate::edges::pg::session::Session;
+use crate::edges::pg::sql::statement;
 use crate::edges::pg::target::{Place, Target, TlsMode};
-use crate::edges::pg::{Client, StatementError, statement};
+use crate::edges::pg::{Client, StatementError};
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
 use crate::ops::database::{STEP, target};
