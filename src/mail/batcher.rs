@@ -512,6 +512,22 @@ mod tests {
     }
 
     #[test]
+    fn looks_do_not_put_off_a_token_s_last_call() {
+        let (mut batcher, start) = idle();
+        let saw = |now: Instant| {
+            let expires = Some(start + 3 * SECOND - now);
+            Event::Looked(now, Waiting { expires, ..waiting(1) })
+        };
+        batcher.step(Event::Notified(1), start);
+        batcher.step(saw(start), start);
+        let late = start + 2 * SECOND - 10 * MS;
+        batcher.step(Event::Notified(1), late);
+        batcher.step(saw(late), late);
+        assert_eq!(wait(&mut batcher, late), Some(start + 2 * SECOND));
+        assert_eq!(batcher.step(Event::Time, start + 2 * SECOND), claim(1));
+    }
+
+    #[test]
     fn on_a_new_connection_what_waits_goes_at_once() {
         let (mut batcher, now) = idle();
         assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
