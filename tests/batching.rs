@@ -170,7 +170,7 @@ fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
     let collect = patient(&database).env("MAILROOM_BATCH_LIMIT", "1").start();
     collect.wait_log("connected");
     for n in 1..=3 {
-        // A second after the last work comes a survey, and a look with it.
+        // A second after the last work come watermarks, and a look with them.
         let before = silent(&collect, &database, 4);
         database.accounts(&format!("user{n}-"), 1);
         assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);

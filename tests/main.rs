@@ -48,7 +48,7 @@ mod signature;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod status;
-mod survey;
 mod template;
 mod verify;
+mod watermark;
 mod wire;

@@ -147,7 +147,7 @@ def horizon(bench):
     mark, made = steady.work()
     holder.close()
     rows = []
-    for name, statement in (("claim", "claim"), ("look", "look"), ("survey", "levels"),
+    for name, statement in (("claim", "claim"), ("look", "look"), ("watermark", "levels"),
                             ("settlement", "settle")):
         wall, cpu = bench.took(mark, statement), bench.used(mark, statement)
         for when, i in (("first", 0), ("last", 1)):
@@ -157,8 +157,8 @@ def horizon(bench):
     bench.table(f"Statements beside a transaction that stands for {seconds:,} s, {rate} mails/s",
                 ["statement", "runs", "processor time, ms", "time, ms", "p99 of that, ms"], rows,
                 f"Medians, {made:,} mails, 50 in a transaction. A look counts what is due, a claim takes "
-                "it, a survey finds where both begin, a settlement writes down what was sent. Goal: the "
-                "same in the last tenth as in the first.")
+                "it, a search for watermarks finds where both begin, a settlement writes down what "
+                "was sent. Goal: the same in the last tenth as in the first.")
 
 
 def churn(bench):

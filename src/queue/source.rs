@@ -134,7 +134,7 @@ impl QueueSource {
     fn find_watermark(&mut self) -> Result<Event, Error> {
         let begun = self.now();
         let found =
-            self.link.run("finding levels", |statements, client| statements.levels(client))?;
+            self.link.run("finding watermarks", |statements, client| statements.levels(client))?;
         let Some(found) = found else { return Ok(Event::Time) };
         self.watermark = found.levels;
         Ok(Event::WatermarkFound { begun, due: found.due, lapse: found.lease })

@@ -91,7 +91,7 @@ fn beside_a_long_transaction_claims_do_not_pass_over_what_was_claimed_since_it_b
     wait_until("all are settled", || database.in_state("sent") == 4000);
     assert_eq!(early.stop().code, Some(0));
     let before = entries_read(&database);
-    // A survey leaves two seconds for transactions that are under way.
+    // A watermark leaves two seconds for transactions that are under way.
     wait_until("they are older than that", || {
         database.number(
             "SELECT count(*) FROM deliveries WHERE created_at > now() - interval '3 seconds'",
@@ -112,17 +112,17 @@ fn beside_a_long_transaction_claims_do_not_pass_over_what_was_claimed_since_it_b
 }
 
 #[test]
-fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_runs_out() {
+fn a_lease_that_another_took_between_a_watermark_and_its_look_is_put_back_when_it_runs_out() {
     let database = Database::migrated();
     let collect = collector(&database, "10", "600000");
     database.accounts("taken", 1);
     wait_quiet(&database);
-    // A survey reads this table, a look does not; with the other it is the other way round.
+    // The search for watermarks reads this table, a look does not; with the other it is the other way round.
     let (mut one, mut other) = (database.client(), database.client());
     let (mut one, mut other) = (one.transaction().unwrap(), other.transaction().unwrap());
     one.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
     database.run("NOTIFY token_insert");
-    wait_until("the survey waits", || database.blocked("levels") > 0);
+    wait_until("the search waits", || database.blocked("levels") > 0);
     other.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").unwrap();
     one.rollback().unwrap();
     wait_until("its look waits", || database.blocked("look") > 0);
@@ -136,14 +136,14 @@ fn a_lease_that_another_took_between_a_survey_and_its_look_is_put_back_when_it_r
 }
 
 #[test]
-fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
+fn after_a_search_for_watermarks_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
     let database = Database::migrated();
     let collect = collector(&database, "2", "300");
     wait_quiet(&database);
     let mut other = database.client();
     let mut lock = other.transaction().unwrap();
     lock.batch_execute("LOCK TABLE kinds IN ACCESS EXCLUSIVE MODE").unwrap();
-    // A wake-up that brings nothing: a look, and a survey, which reads this table.
+    // A wake-up that brings nothing: a look, and a search for watermarks, which reads this table.
     database.run("NOTIFY token_insert");
     let waits = format!(
         "SELECT count(*) FROM pg_stat_activity
@@ -151,7 +151,7 @@ fn after_a_survey_that_waited_for_a_lock_the_next_one_is_not_minutes_away() {
             AND starts_with(query, '{}') AND now() - query_start > interval '1 s'",
         tag("levels")
     );
-    wait_until("the survey has waited for a while", || database.number(&waits) == 1);
+    wait_until("the search has waited for a while", || database.number(&waits) == 1);
     lock.rollback().unwrap();
     wait_quiet(&database);
     let mut late = database.client();
