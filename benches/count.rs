@@ -75,12 +75,14 @@ fn main() {
             let _ = black_box(mailroom::send::ses::causes::entry(
                 black_box("SUCCESS"),
                 "",
-                "0102018f-0001",
+                "a@example.com",
+                "b@example.com",
             ));
             let _ = black_box(mailroom::send::ses::causes::entry(
                 black_box("MESSAGE_REJECTED"),
                 "no",
-                "",
+                "a@example.com",
+                "b@example.com",
             ));
         }),
         other => panic!("there is no hot path {other}"),

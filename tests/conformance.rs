@@ -93,7 +93,7 @@ impl Web {
             wall: Box::new(SystemTime::now),
             now: Box::new(Instant::now),
             stop: Stop::new(),
-            clean: mailroom::mail::policy::clean,
+            clean: mailroom::send::text::clean,
         });
         Box::new(Ses::new(settings, http, keeper))
     }

@@ -78,7 +78,7 @@ impl Place {
                 Instant::now() + Duration::from_secs(gone.load(Ordering::SeqCst))
             }),
             stop: self.stop.clone(),
-            clean: mailroom::mail::policy::clean,
+            clean: mailroom::send::text::clean,
         })
     }
 

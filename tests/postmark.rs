@@ -70,6 +70,7 @@ fn said(outcome: &Outcome) -> Said {
 
 const MESSAGES: &[(&str, &str, Said)] = &[
     ("0", "OK", Said::Accept),
+    ("0", "Message OK, but will not deliver to these inactive addresses: x", Said::Reject),
     ("10", "Bad or missing API token", Said::HoldAll),
     ("100", "Maintenance", Said::Away),
     ("300", "Error parsing 'To': Illegal email address", Said::Reject),
@@ -80,6 +81,7 @@ const MESSAGES: &[(&str, &str, Said)] = &[
     ("405", "Not allowed to send: out of credits", Said::HoldAll),
     ("406", "Inactive recipient", Said::Reject),
     ("412", "Account is pending", Said::HoldAll),
+    ("412", "While pending, all recipient addresses must share the From domain", Said::Reject),
     ("413", "Account may not send", Said::HoldAll),
     ("429", "Rate limit exceeded", Said::Throttled),
     ("1101", "The template alias was not found", Said::HoldAction),
@@ -102,6 +104,7 @@ const CALLS: &[(u16, u64, &str, Said)] = &[
     (422, 410, "Too many batch messages", Said::Split),
     (422, 1101, "The template alias was not found", Said::Split),
     (422, 0, "", Said::Split),
+    (422, 412, "All recipient addresses must share the From domain", Said::Split),
     (413, 0, "", Said::Split),
     (429, 0, "", Said::Throttled),
     (422, 429, "Rate limit exceeded", Said::Throttled),
@@ -148,7 +151,7 @@ fn five_hundred_messages_are_one_call_and_one_more_is_two() {
 fn each_message_code_has_the_outcome_of_the_table_and_spoils_nothing_beside_it() {
     for (code, text, say) in MESSAGES {
         let endpoint = Endpoint::start();
-        let code = if *code == "0" { "SUCCESS" } else { code };
+        let code = if *text == "OK" { "SUCCESS" } else { code };
         endpoint.push(Reply::Statuses(vec![("SUCCESS", ""), (code, text)]));
         let outcomes = to(&endpoint).send(&batch(3));
         let got: Vec<Said> = outcomes.iter().map(said).collect();
@@ -210,7 +213,8 @@ fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
         let endpoint = Endpoint::start();
         endpoint.push(reply.clone());
         let outcomes = to(&endpoint).send(&batch(2));
-        let ambiguous = |outcome: &Outcome| cause(outcome) == Cause::Unknown;
+        let ambiguous =
+            |outcome: &Outcome| matches!(cause(outcome), Cause::Unknown | Cause::Gateway);
         assert!(outcomes.iter().all(ambiguous), "{reply:?}: {outcomes:?}");
         assert_eq!(endpoint.requests().len(), 1, "it is not sent again by itself");
     }
@@ -229,7 +233,7 @@ fn a_result_that_names_another_recipient_is_ambiguous_and_never_a_success() {
     ));
     let outcomes = to(&endpoint).send(&batch(6));
     for outcome in &outcomes[..2] {
-        assert_eq!(cause(outcome), Cause::Unknown);
+        assert_eq!(cause(outcome), Cause::Gateway);
         assert!(why(outcome).contains("names another recipient"), "{outcome:?}");
     }
     assert_eq!(ids(&outcomes[2..]), ["c", "d", "e", "f"]);

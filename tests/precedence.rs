@@ -69,7 +69,7 @@ fn outside(variables: Vec<(String, String)>) -> Outside {
         wall: Box::new(SystemTime::now),
         now: Box::new(Instant::now),
         stop,
-        clean: mailroom::mail::policy::clean,
+        clean: mailroom::send::text::clean,
     }
 }
 

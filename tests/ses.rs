@@ -81,7 +81,7 @@ impl Rig {
             wall: Box::new(SystemTime::now),
             now: Box::new(Instant::now),
             stop: self.stop.clone(),
-            clean: mailroom::mail::policy::clean,
+            clean: mailroom::send::text::clean,
         })
     }
 

@@ -10,10 +10,11 @@ mod settings;
 use crate::support::batches::{accepted, batch};
 use crate::support::mailserver::{MailServer, Tls};
 use mailroom::edges::clock::Clock;
+use mailroom::edges::smtp::server::Server;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::kind::Templates;
 use mailroom::pump::system_clock;
-use mailroom::send::smtp::{Server, Settings, Smtp};
+use mailroom::send::smtp::{Settings, Smtp};
 use std::path::Path;
 
 /// A directory with both templates: the text shows each value as it is.

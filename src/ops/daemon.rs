@@ -8,7 +8,7 @@ use crate::mail::pace::Pace;
 use crate::ops::config::Config;
 use crate::ops::environment::env;
 use crate::queue::source::settings::{OnAccept, Settings};
-use crate::send::WORST;
+use crate::send::calls::WORST;
 
 /// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
 /// one. `overdue` is the exit status if something holds it up for too long after the request to

@@ -21,6 +21,7 @@ use crate::ops::config::reader::Reader;
 use crate::ops::provider::duties::Provider;
 use crate::ops::streams::stream;
 use crate::pipe::undelivered;
+use crate::pump::system_clock;
 use crate::send::dry::Dry;
 use std::os::fd::AsFd as _;
 
@@ -107,5 +108,5 @@ pub fn transport(
     }
     log::warn(unit, "MAILROOM_DEBUG is set: requests are printed, not sent, and count as sent");
     let out = stream(std::io::stdout().as_fd())?;
-    Ok(Box::new(Dry::new(provider.dry(config)?, out)))
+    Ok(Box::new(Dry::new(provider.dry(config)?, system_clock().now, out)))
 }

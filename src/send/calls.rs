@@ -1,14 +1,15 @@
-//! A batch as the calls of a provider that takes many messages in one.
+//! A batch as the calls of a provider, one after the other.
 //!
-//! In scope: which messages stand in a call, halves after a refusal, and the time of a batch, which
-//! every transport keeps to. Out of scope: making a call and reading its reply.
+//! In scope: which messages stand in a call, halves after a refusal, what is not tried after an
+//! answer that holds for all, and the time of a batch, which every transport keeps to. Out of
+//! scope: making a call and reading its reply.
 
-use crate::edges::log::Lines;
+use crate::edges::log;
+use crate::edges::log::{Field, Level, Lines};
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
-use crate::mail::policy;
-use crate::mail::policy::CallVerdict;
-use crate::send::{ready, report};
+use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
+use crate::mail::policy::Fate;
+use crate::mail::{policy, recipient};
 use std::time::{Duration, Instant};
 
 /// No mail of a batch begins its way later than this after the first one.
@@ -27,11 +28,6 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// It begins now, by a clock that is never set back.
-    pub fn new(now: fn() -> Instant) -> Budget {
-        Budget { now, start: now() }
-    }
-
     /// Whether nothing more of the batch may begin.
     pub fn is_over(&self) -> bool {
         (self.now)().saturating_duration_since(self.start) > BUDGET
@@ -39,7 +35,8 @@ impl Budget {
 
     /// What becomes of a message that did not begin.
     pub fn refusal() -> Refusal {
-        policy::fault(false, "what came before it took too long")
+        let why = "not sent: what came before it took too long".to_owned();
+        Refusal { cause: Cause::Away, why, after: None }
     }
 }
 
@@ -54,119 +51,161 @@ pub struct Item<'a> {
     index: usize,
 }
 
+/// What came of a call.
+pub enum Answer {
+    /// An outcome for each of its messages, in their order.
+    Each(Vec<Outcome>),
+    /// None of them is accepted.
+    None(Refusal),
+    /// Some message is at fault: call with each half. A message alone is refused so.
+    Halves(Refusal),
+    /// Call again: what was wrong is mended.
+    Again,
+}
+
 /// How a provider's calls are made up.
 pub struct Calls {
-    /// The transport's name in the log.
+    /// The transport's name in the log; empty: outcomes are not logged.
     pub tag: &'static str,
     /// The most messages in a call.
     pub most: usize,
     /// Whether these two may stand in one call.
     pub together: fn(&Message, &Message) -> bool,
-    /// The clock of the budget.
+    /// A clock that is never set back.
     pub now: fn() -> Instant,
 }
-
-/// What became of each message of a batch so far, and how long the call took that decided it.
-type Answers = Vec<Option<(Outcome, Duration)>>;
 
 impl Calls {
     /// Makes calls until every message of the batch has its outcome, and logs each.
     ///
-    /// `call` gets the messages of one call, never none, and the budget of the batch. It gives an
-    /// outcome for each of them, in their order, or a verdict on the call; where that is a remedy,
-    /// `call` has applied it before and is called again.
+    /// `call` gets the messages of one call, never none, and the budget of the batch.
     pub fn deliver(
         &self,
         batch: &Batch,
         templates: &Templates,
-        mut call: impl FnMut(&[Item<'_>], Budget) -> Result<Vec<Outcome>, CallVerdict>,
+        mut call: impl FnMut(&[Item<'_>], Budget) -> Answer,
     ) -> Vec<Outcome> {
-        let mut answers: Answers = vec![None; batch.messages.len()];
-        let mut parts = self.parts(batch, templates, &mut answers);
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.messages.len()];
+        let mut calls = self.calls(batch, templates, &mut outcomes);
         let mut rest: Option<Refusal> = None;
-        let budget = Budget::new(self.now);
-        while let Some(mut part) = parts.pop() {
+        let budget = Budget { now: self.now, start: (self.now)() };
+        while let Some(mut items) = calls.pop() {
             let begun = (self.now)();
-            let result = match &rest {
-                Some(refusal) => Err(CallVerdict::Each(refusal.clone())),
-                None if budget.is_over() => Err(CallVerdict::Each(Budget::refusal())),
-                None => call(&part, budget),
+            let answer = match &rest {
+                Some(refusal) => Answer::None(refusal.clone()),
+                None if budget.is_over() => Answer::None(Budget::refusal()),
+                None => call(&items, budget),
             };
+            let answers = match answer {
+                Answer::Each(answers) => answers,
+                Answer::None(refusal) => vec![Outcome::Refused(refusal); items.len()],
+                Answer::Halves(refusal) if items.len() < 2 => vec![Outcome::Refused(refusal)],
+                Answer::Halves(_) => {
+                    let right = items.split_off(items.len() / 2);
+                    calls.extend([right, items]);
+                    continue;
+                }
+                Answer::Again => {
+                    calls.push(items);
+                    continue;
+                }
+            };
+            rest = rest.or_else(|| answers.iter().find_map(for_the_rest));
             let took = (self.now)().saturating_duration_since(begun);
-            let outcomes = match result {
-                Ok(outcomes) => outcomes,
-                Err(CallVerdict::Each(refusal)) => vec![Outcome::Refused(refusal); part.len()],
-                Err(CallVerdict::Split(why)) if part.len() < 2 => {
-                    vec![Outcome::refused(Cause::Rejected, why)]
-                }
-                Err(CallVerdict::Split(_)) => {
-                    let right = part.split_off(part.len() / 2);
-                    parts.extend([right, part]);
-                    continue;
-                }
-                Err(CallVerdict::RefreshCredentials(_) | CallVerdict::CorrectClock(_)) => {
-                    parts.push(part);
-                    continue;
-                }
-            };
-            for (item, outcome) in part.iter().zip(outcomes) {
-                rest = rest.or_else(|| for_the_rest(&outcome));
-                put(&mut answers, item.index, outcome, took);
+            self.report(&items, &answers, took);
+            for (item, answer) in items.iter().zip(answers) {
+                outcomes[item.index] = Some(answer);
             }
         }
-        let mut lines = Lines::new(self.tag);
-        let mut outcomes = Vec::with_capacity(answers.len());
-        for (message, answer) in batch.messages.iter().zip(answers) {
-            let (outcome, took) = answer.unwrap_or_else(|| {
-                let left_out = policy::fault(false, "it was left out");
-                (Outcome::Refused(left_out), Duration::ZERO)
-            });
-            report(&mut lines, message, &outcome, took);
-            outcomes.push(outcome);
-        }
-        lines.write();
-        outcomes
+        let left_out = || Outcome::refused(Cause::Away, "not sent: it was left out");
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
     }
 
     /// The calls of a batch, the first one last; what needs no call gets its outcome at once.
-    fn parts<'a>(
+    fn calls<'a>(
         &self,
         batch: &'a Batch,
         templates: &'a Templates,
-        answers: &mut Answers,
+        outcomes: &mut [Option<Outcome>],
     ) -> Vec<Vec<Item<'a>>> {
-        let mut parts: Vec<Vec<Item<'a>>> = Vec::new();
+        let mut calls: Vec<Vec<Item<'a>>> = Vec::new();
         for (index, message) in batch.messages.iter().enumerate() {
-            let item = match ready(message, templates) {
-                Ok(template) => Item { message, template, index },
-                Err(outcome) => {
-                    put(answers, index, outcome, Duration::ZERO);
-                    continue;
-                }
-            };
+            let template = templates.name(message.action).unwrap_or_default();
+            let item = Item { message, template, index };
+            if let Some(outcome) = unfit(&item) {
+                self.report(&[item], std::slice::from_ref(&outcome), Duration::ZERO);
+                outcomes[index] = Some(outcome);
+                continue;
+            }
             let fits = |first: &Item| (self.together)(first.message, message);
             let open =
-                |part: &&mut Vec<Item>| part.len() < self.most && part.first().is_some_and(fits);
-            match parts.iter_mut().find(open) {
-                Some(part) => part.push(item),
-                None => parts.push(vec![item]),
+                |call: &&mut Vec<Item>| call.len() < self.most && call.first().is_some_and(fits);
+            match calls.iter_mut().find(open) {
+                Some(call) => call.push(item),
+                None => calls.push(vec![item]),
             }
         }
-        parts.reverse();
-        parts
+        calls.reverse();
+        calls
+    }
+
+    /// Logs the outcomes of a call that took so long. Which delivery and which attempt it was is
+    /// known if the message came from a database.
+    fn report(&self, items: &[Item], outcomes: &[Outcome], took: Duration) {
+        if self.tag.is_empty() {
+            return;
+        }
+        let mut lines = Lines::new(self.tag);
+        for (Item { message, .. }, outcome) in items.iter().zip(outcomes) {
+            let (level, status, what, why) = words(outcome);
+            let mut fields = vec![("status", Field::Text(status))];
+            if let Some(ticket) = &message.ticket {
+                fields.push(("delivery", Field::Number(ticket.delivery)));
+                fields.push(("attempt", Field::Number(i64::from(ticket.attempts) + 1)));
+            }
+            fields.push(("action", Field::Number(message.action.into())));
+            let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+            fields.push(("ms", Field::Number(ms)));
+            if let Outcome::Accepted { provider_id } = outcome
+                && !provider_id.is_empty()
+            {
+                fields.push(("id", Field::Text(provider_id)));
+            }
+            let to = shown(&message.email, log::is_debug());
+            lines.event(level, &[&to, what, why], &fields);
+        }
+        lines.write();
     }
 }
 
-/// What the answer to one message means for those that were not tried yet, if they need not be: the
-/// policy says it, for every provider alike.
-pub(crate) fn for_the_rest(outcome: &Outcome) -> Option<Refusal> {
+/// What becomes of a message that no provider need be asked to send.
+fn unfit(item: &Item) -> Option<Outcome> {
+    if item.template.is_empty() {
+        let why = format!("no template for action {} in MAILROOM_TEMPLATES", item.message.action);
+        return Some(Outcome::refused(Cause::Template, why));
+    }
+    let why = recipient::check(&item.message.email).err()?;
+    Some(Outcome::refused(Cause::Rejected, why))
+}
+
+/// What an outcome of one message means for those that were not tried yet, if they need not be.
+fn for_the_rest(outcome: &Outcome) -> Option<Refusal> {
     let Outcome::Refused(refusal) = outcome else { return None };
     let cause = policy::of(refusal.cause).rest?;
     Some(Refusal { cause, ..refusal.clone() })
 }
 
-fn put(answers: &mut Answers, index: usize, outcome: Outcome, took: Duration) {
-    if let Some(place) = answers.get_mut(index) {
-        *place = Some((outcome, took));
-    }
+/// An outcome in words: how loud, the value of `status`, and the text with the reason behind it.
+fn words(outcome: &Outcome) -> (Level, &'static str, &'static str, &str) {
+    let Outcome::Refused(refusal) = outcome else {
+        return (Level::Info, "sent", ": accepted", "");
+    };
+    let policy = policy::of(refusal.cause);
+    let (level, status, what) = match policy.fate {
+        _ if policy.ambiguous => (Level::Warn, "ambiguous", ": ambiguous, it may have been sent: "),
+        Fate::Retry | Fate::Wait => (Level::Warn, "retry", ": not now: "),
+        Fate::HoldAll | Fate::HoldKind => (Level::Warn, "held", ": held: "),
+        Fate::Fail => (Level::Error, "rejected", ": rejected: "),
+    };
+    (level, status, what, &refusal.why)
 }

@@ -6,9 +6,10 @@
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::mail::kind::{Templates, data};
-use crate::mail::model::{Batch, Cause, Message, Outcome};
-use crate::send::ready;
+use crate::mail::model::{Batch, Cause, Outcome, Refusal};
+use crate::send::calls::{Answer, Calls, Item};
 use std::io::Write;
+use std::time::Instant;
 
 /// What the transport is told.
 pub struct Settings {
@@ -25,67 +26,58 @@ pub struct Settings {
 /// The transport; it prints to `out`.
 pub struct Dry<W: Write> {
     settings: Settings,
+    now: fn() -> Instant,
     out: W,
     broken: Option<Error>,
 }
 
 impl<W: Write> Dry<W> {
-    /// A transport that prints to `out`, and flushes it after each batch.
-    pub fn new(settings: Settings, out: W) -> Dry<W> {
-        Dry { settings, out, broken: None }
+    /// A transport that prints to `out`, and flushes it after each call.
+    pub fn new(settings: Settings, now: fn() -> Instant, out: W) -> Dry<W> {
+        Dry { settings, now, out, broken: None }
     }
 
-    /// Prints one call.
-    fn print(&mut self, action: u16, template: &str, to: &[&Message]) -> std::io::Result<()> {
-        let Settings { to: whom, source, config_set, .. } = &self.settings;
-        writeln!(self.out, "{whom}")?;
-        writeln!(self.out, "  template {template} (action {action}), {} to send", to.len())?;
+    /// Prints one call; what was not printed was not handed over.
+    fn call(&mut self, items: &[Item]) -> Answer {
+        let accepted = Outcome::Accepted { provider_id: String::new() };
+        match self.print(items) {
+            Ok(()) => Answer::Each(vec![accepted; items.len()]),
+            Err(error) => {
+                let error = Error::io("printing the requests to standard output failed", error);
+                let why = error.message.clone();
+                self.broken = Some(error);
+                Answer::None(Refusal { cause: Cause::Output, why, after: None })
+            }
+        }
+    }
+
+    fn print(&mut self, items: &[Item]) -> std::io::Result<()> {
+        let Settings { to, source, config_set, .. } = &self.settings;
+        let Some(Item { message, template, .. }) = items.first() else { return Ok(()) };
+        writeln!(self.out, "{to}")?;
+        let (count, action) = (items.len(), message.action);
+        writeln!(self.out, "  template {template} (action {action}), {count} to send")?;
         match config_set.as_str() {
             "" => writeln!(self.out, "  from {source}")?,
             set => writeln!(self.out, "  from {source}, configuration set {set}")?,
         }
-        for message in to {
+        for Item { message, .. } in items {
             writeln!(self.out, "  to {} {}", message.email, data(message))?;
         }
-        Ok(())
+        self.out.flush()
     }
 }
 
 impl<W: Write> Transport for Dry<W> {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
-        let mut calls: Vec<(u16, &str, Vec<&Message>)> = Vec::new();
-        let mut outcomes = Vec::with_capacity(batch.messages.len());
-        for message in &batch.messages {
-            let template = match ready(message, &templates) {
-                Ok(template) => template,
-                Err(outcome) => {
-                    outcomes.push(outcome);
-                    continue;
-                }
-            };
-            outcomes.push(Outcome::Accepted { provider_id: String::new() });
-            match calls.iter_mut().find(|(action, ..)| *action == message.action) {
-                Some((_, _, messages)) => messages.push(message),
-                None => calls.push((message.action, template, vec![message])),
-            }
-        }
-        let printed = calls
-            .iter()
-            .try_for_each(|(action, template, to)| self.print(*action, template, to))
-            .and_then(|()| self.out.flush());
-        if let Err(error) = printed {
-            let what = "printing the requests to standard output failed";
-            let why = format!("{what}: {error}");
-            // What was not printed was not handed over.
-            for outcome in &mut outcomes {
-                if matches!(outcome, Outcome::Accepted { .. }) {
-                    *outcome = Outcome::refused(Cause::Output, why.clone());
-                }
-            }
-            self.broken = Some(Error::io(what, error));
-        }
-        outcomes
+        let calls = Calls {
+            tag: "",
+            most: usize::MAX,
+            together: |one, other| one.action == other.action,
+            now: self.now,
+        };
+        calls.deliver(batch, &templates, |items, _| self.call(items))
     }
 
     fn broken(&mut self) -> Option<Error> {

@@ -1,26 +1,25 @@
 //! Postmark: a batch becomes one `batchWithTemplates` call.
 //!
-//! In scope: building calls, reading replies. Out of scope: dividing a batch (`parts.rs`), what a
-//! reply means (`verdict/postmark.rs`), when to try again, the speed.
+//! In scope: the body of a call and what its reply says of each message. Out of scope: dividing a
+//! batch (`calls.rs`), what an answer means (`causes.rs`), when to try again, the speed.
 //! <https://postmarkapp.com/developer/api/templates-api#send-batch-with-templates>
 
 pub mod causes;
-mod trial;
+pub mod trial;
 
 use crate::edges::clock::Clock;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Cause, Outcome};
-use crate::mail::policy;
-use crate::mail::policy::{CallVerdict, ErrorReply};
+use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
-use crate::send::{BUDGET, Calls, Item, WORST, scrub};
+use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST};
+use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
+use crate::send::text::{identifier, reason_about};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
-pub use trial::{Answer, Trial};
 use zeroize::Zeroizing;
 
 const TAG: &str = "POSTMARK";
@@ -55,30 +54,45 @@ impl Postmark {
         Postmark { settings, http }
     }
 
-    /// Makes one call. `Ok` has an outcome for each item, in its order.
-    fn call(&self, items: &[Item]) -> Result<Vec<Outcome>, CallVerdict> {
+    /// Makes one call.
+    fn call(&self, items: &[Item]) -> Answer {
         let request =
             ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
                 .header("x-postmark-server-token", self.settings.token.as_str())
-                .body(body(&self.settings.source, items))
-                .map_err(|_| {
-                    // The error could quote the token.
-                    let why = "the token cannot stand in a header".to_owned();
-                    CallVerdict::Each(policy::refusal(Cause::Credentials, why, None))
-                })?;
-        let reply = match self.http.call(request) {
-            Ok(reply) if reply.status.is_success() => return Ok(results(&reply, items)),
-            Ok(reply) => reply,
-            Err(fault) => return Err(CallVerdict::Each(policy::fault(fault.sent, &fault.why))),
+                .body(body(&self.settings.source, items));
+        // The error could quote the token.
+        let Ok(request) = request else {
+            let why = "the token cannot stand in a header".to_owned();
+            return Answer::None(Refusal { cause: Cause::Credentials, why, after: None });
         };
+        match self.http.call(request) {
+            Ok(reply) if reply.status.is_success() => Answer::Each(outcomes(&reply, items)),
+            Ok(reply) => self.refused(&reply, items),
+            Err(fault) => Answer::None(lost(&fault)),
+        }
+    }
+
+    /// What to do about a call that was refused.
+    fn refused(&self, reply: &Reply, items: &[Item]) -> Answer {
+        let error: Entry = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let (status, code) = (reply.status.as_u16(), error.error_code.unwrap_or(0));
+        let text = error.message.unwrap_or_default();
+        let what = match code {
+            0 => format!("HTTP {status}"),
+            code => format!("error {code}"),
+        };
+        let why = reason_about(&what, &text, &messages(items));
         let now = OffsetDateTime::from((self.settings.clock.wall)());
-        let refusal = refusal(&reply, items, now);
-        Err(match (causes::call(&refusal), items) {
-            (CallVerdict::Split(_), [_]) => return Ok(vec![alone(&refusal)]),
-            (verdict, _) => verdict,
-        })
+        let after = wait_asked(reply, now);
+        match causes::call(status, code, &text) {
+            Ruling::Each(cause) => Answer::None(Refusal { cause, why, after }),
+            _ => {
+                let cause = causes::message(code, &text).unwrap_or(Cause::Rejected);
+                Answer::Halves(Refusal { cause, why, after: None })
+            }
+        }
     }
 }
 
@@ -90,62 +104,71 @@ impl Transport for Postmark {
     }
 }
 
-/// The verdict on a message that was refused alone, by the refusal of its call.
-fn alone(refusal: &ErrorReply) -> Outcome {
-    match refusal.code.parse() {
-        Ok(code) if code != 0 => causes::message(code, &refusal.message, ""),
-        _ => Outcome::refused(Cause::Rejected, format!("HTTP {}", refusal.status)),
-    }
+fn messages<'a>(items: &[Item<'a>]) -> Vec<&'a Message> {
+    items.iter().map(|item| item.message).collect()
 }
 
 /// The body of a call.
 fn body(source: &str, items: &[Item]) -> Vec<u8> {
-    let messages: Vec<Value> = items
-        .iter()
-        .map(|Item { message, template, .. }| {
-            json!({
-                "From": source,
-                "To": message.email,
-                "TemplateAlias": template,
-                "TemplateModel": {
-                    "login": message.login, "secret": message.token, "code": message.code
-                },
-            })
+    let message = |Item { message, template, .. }: &Item| {
+        json!({
+            "From": source,
+            "To": message.email,
+            "TemplateAlias": template,
+            "TemplateModel": {
+                "login": message.login, "secret": message.token, "code": message.code
+            },
         })
-        .collect();
+    };
+    let messages: Vec<Value> = items.iter().map(message).collect();
     json!({ "Messages": messages }).to_string().into_bytes()
 }
 
-/// The outcomes that a reply with a success status tells: matched by order, and held against the
+/// What Postmark says of one message, or of a whole call.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Entry {
+    error_code: Option<u64>,
+    message: Option<String>,
+    #[serde(rename = "MessageID")]
+    message_id: Option<String>,
+    to: Option<String>,
+}
+
+/// What a reply with a success status says of each message: matched by order, and held against the
 /// addresses where it names them.
-fn results(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
-    let lost = |why: &str| Outcome::Refused(policy::fault(true, why));
-    let unknown = |why: &str| vec![lost(why); items.len()];
-    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
-        return unknown("the reply is not JSON");
+fn outcomes(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
+    let unreadable = |why: &str| Outcome::Refused(unreadable(why));
+    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&reply.body) else {
+        return vec![unreadable("the reply has no results"); items.len()];
     };
-    let Some(results) = body.as_array() else {
-        return unknown("the reply has no results");
-    };
-    if results.len() != items.len() {
-        let (got, sent) = (results.len(), items.len());
-        return unknown(&format!("results in the reply: {got}, messages in the call: {sent}"));
+    if entries.len() != items.len() {
+        let (got, sent) = (entries.len(), items.len());
+        let why = format!("results in the reply: {got}, messages in the call: {sent}");
+        return vec![unreadable(&why); items.len()];
     }
-    let text = |entry: &Value, name: &str| {
-        entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let outcome = |(entry, Item { message, .. }): (&Value, &Item)| {
+    let messages = messages(items);
+    let outcome = |(entry, message): (Entry, &&Message)| {
         // A result without a code says nothing of its message.
-        let Some(code) = entry.get("ErrorCode").and_then(Value::as_u64) else {
-            return lost("the reply has a result without ErrorCode");
+        let Some(code) = entry.error_code else {
+            return unreadable("the reply has a result without ErrorCode");
         };
-        if is_of_another(&text(entry, "To"), &message.email) {
-            return lost("the reply names another recipient in this place");
+        if is_of_another(&entry.to.unwrap_or_default(), &message.email) {
+            return unreadable("the reply names another recipient in this place");
         }
-        let said = scrub(&text(entry, "Message"), items.iter().map(|item| item.message));
-        causes::message(code, &said, &text(entry, "MessageID"))
+        let text = entry.message.unwrap_or_default();
+        match causes::message(code, &text) {
+            None => {
+                let id = entry.message_id.unwrap_or_default();
+                Outcome::Accepted { provider_id: identifier(&id) }
+            }
+            Some(cause) => {
+                let why = reason_about(&format!("error {code}"), &text, &messages);
+                Outcome::refused(cause, why)
+            }
+        }
     };
-    results.iter().zip(items).map(outcome).collect()
+    entries.into_iter().zip(&messages).map(outcome).collect()
 }
 
 /// Whether a result names somebody else. An address that is not ASCII may come back in another
@@ -154,19 +177,4 @@ fn is_of_another(named: &str, ours: &str) -> bool {
     let named = named.trim();
     let plain = named.is_ascii() && ours.is_ascii();
     !named.is_empty() && plain && !named.eq_ignore_ascii_case(ours.trim())
-}
-
-/// The facts of a reply with another status.
-fn refusal(reply: &Reply, items: &[Item], now: OffsetDateTime) -> ErrorReply {
-    let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
-    let text = body.get("Message").and_then(Value::as_str).unwrap_or_default();
-    let code = body.get("ErrorCode").and_then(Value::as_u64);
-    ErrorReply {
-        status: reply.status.as_u16(),
-        code: code.map(|code| code.to_string()).unwrap_or_default(),
-        message: scrub(text, items.iter().map(|item| item.message)),
-        after: policy::wait_asked(None, reply.header("retry-after"), |text| {
-            (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok()
-        }),
-    }
 }

@@ -1,37 +1,38 @@
 //! An SMTP server: each message of a batch is rendered here and handed over by itself.
 //!
 //! In scope: templates from a directory, one connection kept for as long as it works. Out of
-//! scope: what an answer means (`verdict/smtp.rs`), when to try again, the speed.
+//! scope: what an answer means (`causes.rs`), when to try again, the speed.
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
 pub mod causes;
 mod mail;
-mod trial;
+pub mod trial;
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::log::Lines;
 use crate::edges::net::Watch;
-pub use crate::edges::smtp::server::{Encryption, Server};
-use crate::edges::smtp::session::Fault;
-use crate::edges::smtp::session::Session;
+use crate::edges::smtp::server::Server;
+use crate::edges::smtp::session::{Fault, Session, Stage};
 use crate::edges::stop::Stop;
-use crate::edges::tls::client;
+use crate::edges::tls;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
-use crate::mail::policy;
-use crate::send::calls::for_the_rest;
-use crate::send::{BUDGET, Budget, WORST, ready, report, scrub};
-use lettre::Address;
-use mail::{Sender, Template};
+use crate::mail::recipient;
+use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
+use crate::send::text::reason_about;
+use mail::{Sender, Template, address};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-pub use trial::{load, reach};
+use std::time::Duration;
 
 const TAG: &str = "SMTP";
+
+/// The shortest wait after a mail was put off: servers that greylist want a few minutes, and the
+/// attempts must last until then. <https://www.rfc-editor.org/rfc/rfc6647#section-2>
+const GREYLISTED: Duration = Duration::from_secs(90);
 // A message may have to wait for a new connection first.
 const _: () = assert!(
     BUDGET.as_secs()
@@ -74,7 +75,7 @@ impl Smtp {
     /// Everything that is wrong with the files, a line each.
     pub fn new(settings: Settings, stop: Stop) -> Result<Smtp, String> {
         let mut problems = Vec::new();
-        let tls = tls(settings.server.ca.as_deref()).map_err(|why| problems.push(why)).ok();
+        let tls = trust(&settings.server).map_err(|why| problems.push(why)).ok();
         let mut loaded = BTreeMap::new();
         for (action, name) in settings.templates.iter() {
             match Template::load(&settings.directory, name) {
@@ -93,20 +94,23 @@ impl Smtp {
     }
 
     /// Hands one message over.
-    fn one(&mut self, message: &Message, name: &str, budget: Budget) -> Outcome {
+    fn one(&mut self, message: &Message, template: &str, budget: Budget) -> Outcome {
         let id = mail::id(message, &self.from);
-        let mail = match self.render(message, name, &id) {
+        let mail = match self.render(message, template, &id) {
             Ok(mail) => mail,
             Err(why) => {
                 self.loaded.remove(&message.action);
-                let why = policy::reason("template", &scrub(&why, [message]));
-                return Outcome::refused(Cause::Template, why);
+                return Outcome::refused(
+                    Cause::Template,
+                    reason_about("template", &why, &[message]),
+                );
             }
         };
-        match self.deliver(message, &mail, budget) {
-            Ok(()) => Outcome::Accepted { provider_id: id },
-            Err(fault) => Outcome::Refused(causes::outcome(&scrubbed(fault, message))),
-        }
+        let Err(fault) = self.deliver(message, &mail, budget) else {
+            return Outcome::Accepted { provider_id: id };
+        };
+        let (_, from) = recipient::split(&self.settings.source);
+        Outcome::Refused(refusal(&fault, from, Some(message)))
     }
 
     fn render(&mut self, message: &Message, name: &str, id: &str) -> Result<Vec<u8>, String> {
@@ -132,13 +136,16 @@ impl Smtp {
             };
             let stale = session.is_used();
             let result = session.send(self.from.address(), address(&message.email), mail);
-            let ended = result.as_ref().err().and_then(Fault::ended_before_mail);
-            if let Some(why) = ended.filter(|_| stale) {
+            if let Err(fault) = &result
+                && stale
+                && ended_before_mail(fault)
+            {
+                // Without the server's text, which may quote the mail before.
+                let why = "the connection takes no more mail".to_owned();
                 if budget.is_over() || self.stop.requested() {
-                    let why = format!("{why}; it is too late to connect again");
-                    return Err(Fault::NotReached(why));
+                    return Err(Fault::NotReached(format!("{why}; it is too late for another")));
                 }
-                log::debug(TAG, format_args!("connecting again: {why}"));
+                log::debug(TAG, format_args!("{why}: connecting again"));
                 continue;
             }
             match &result {
@@ -165,25 +172,11 @@ impl Transport for Smtp {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
         let now = self.settings.clock.now;
-        let budget = Budget::new(now);
-        // What one message taught that holds for the others too.
-        let mut all: Option<Refusal> = None;
-        let mut outcomes = Vec::with_capacity(batch.messages.len());
-        for message in &batch.messages {
-            let begun = now();
-            let outcome = match (ready(message, &templates), &all) {
-                (Err(outcome), _) => outcome,
-                (Ok(_), Some(refusal)) => Outcome::Refused(refusal.clone()),
-                (Ok(_), None) if budget.is_over() => Outcome::Refused(Budget::refusal()),
-                (Ok(name), None) => self.one(message, name, budget),
-            };
-            all = all.or_else(|| for_the_rest(&outcome));
-            let mut line = Lines::new(TAG);
-            report(&mut line, message, &outcome, now().saturating_duration_since(begun));
-            line.write();
-            outcomes.push(outcome);
-        }
-        outcomes
+        let calls = Calls { tag: TAG, most: 1, together: |_, _| false, now };
+        calls.deliver(batch, &templates, |items, budget| {
+            let one = |item: &Item| self.one(item.message, item.template, budget);
+            Answer::Each(items.iter().map(one).collect())
+        })
     }
 }
 
@@ -195,22 +188,27 @@ impl Drop for Smtp {
     }
 }
 
-/// An address that [`crate::mail::recipient::check`] has passed: it knows no quotes and no other alphabet,
-/// so there is nothing left to check.
-fn address(text: &str) -> Address {
-    let (user, domain) = text.rsplit_once('@').unwrap_or((text, "localhost"));
-    Address::new_dangerous(user, domain)
+/// Whether the server ended it, or refused, before it heard of a recipient. On a connection that
+/// was used before, no mail is at fault: it had gone, or its server takes no more mails on it.
+fn ended_before_mail(fault: &Fault) -> bool {
+    matches!(fault, Fault::Lost(Stage::Sender, _) | Fault::Refused(Stage::Sender, 400..=599, _))
 }
 
-/// The fault without what the server quoted of ours.
-fn scrubbed(fault: Fault, message: &Message) -> Fault {
-    match fault {
-        Fault::Refused(stage, code, text) => Fault::Refused(stage, code, scrub(&text, [message])),
-        other => other,
-    }
+/// Why a message, or a connection, was not taken.
+fn refusal(fault: &Fault, from: &str, message: Option<&Message>) -> Refusal {
+    let to = message.map_or("", |message| &message.email);
+    let cause = causes::cause(fault, from, to);
+    let (what, text) = match fault {
+        Fault::Refused(stage, code, text) => (format!("{code} at {stage:?}").to_lowercase(), text),
+        Fault::Insecure(why) => ("no secure connection".to_owned(), why),
+        Fault::Lost(Stage::Dot, why) => ("no answer".to_owned(), why),
+        Fault::Lost(_, why) | Fault::NotReached(why) => ("not sent".to_owned(), why),
+    };
+    let why = reason_about(&what, text, message.as_slice());
+    Refusal { cause, why, after: (cause == Cause::Busy).then_some(GREYLISTED) }
 }
 
-/// Whom we trust.
-fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    client(ca).map_err(|why| format!("MAILROOM_SMTP_URL: {why}"))
+/// Whom we trust when the server shows its certificate.
+fn trust(server: &Server) -> Result<Arc<ClientConfig>, String> {
+    tls::client(server.ca.as_deref()).map_err(|why| format!("MAILROOM_SMTP_URL: {why}"))
 }

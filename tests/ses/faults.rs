@@ -86,9 +86,9 @@ fn a_reply_that_is_lost_or_unreadable_is_ambiguous_and_never_a_success() {
         (Reply::Reset, "no answer: 127.0.0.1: "),
         (Reply::AcceptThenReset, "no answer: 127.0.0.1: "),
         (Reply::Truncated, "no answer: 127.0.0.1: "),
-        (Reply::AcceptThenBody("<html>"), "no answer: the reply is not JSON"),
+        (Reply::AcceptThenBody("<html>"), "no answer: the reply has no results"),
         (Reply::AcceptThenBody("{}"), "no answer: the reply has no results"),
-        (Reply::AcceptThenBody(""), "no answer: the reply is not JSON"),
+        (Reply::AcceptThenBody(""), "no answer: the reply has no results"),
         (Reply::Fewer(1), "no answer: the reply has 2 results for 3 messages"),
         (Reply::Fewer(3), "no answer: the reply has 0 results for 3 messages"),
     ] {

@@ -195,7 +195,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     batch.messages[2].action = 9;
     batch.messages[3].email = "a@example.com,b@example.com".into();
     let mut out = Vec::new();
-    let outcomes = Dry::new(settings, &mut out).send(&batch);
+    let outcomes = Dry::new(settings, std::time::Instant::now, &mut out).send(&batch);
     assert!(accepted(&outcomes[0]) && accepted(&outcomes[1]));
     assert!(cause(&outcomes[2]) == Cause::Template);
     assert!(cause(&outcomes[3]) == Cause::Rejected);
@@ -222,7 +222,7 @@ fn debug_mode_whose_output_is_full_hands_nothing_over() {
         source: "a@example.com".into(),
         config_set: String::new(),
     };
-    let mut dry = Dry::new(settings, full);
+    let mut dry = Dry::new(settings, std::time::Instant::now, full);
     for outcome in &dry.send(&batch(2)) {
         assert_eq!(cause(outcome), Cause::Output, "{outcome:?}");
     }

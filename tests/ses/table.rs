@@ -5,7 +5,9 @@ use crate::support::batches::{TOKEN, batch, why};
 use crate::support::endpoint::Reply;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome, Scope};
-use mailroom::mail::policy::{CallVerdict, ErrorReply, Remedies, held};
+use mailroom::mail::policy::held;
+use mailroom::send::reply::Ruling;
+use mailroom::send::ses::causes;
 use std::time::Duration;
 
 /// What a row of the tables asks for.
@@ -28,27 +30,31 @@ enum Say {
 fn said(outcome: &Outcome) -> Say {
     match outcome {
         Outcome::Accepted { .. } => Say::Accept,
-        Outcome::Refused(refusal) => match refusal.cause {
-            Cause::Throttled => Say::Throttled,
-            Cause::Away => Say::Away,
-            Cause::Gateway => Say::AwayAmbiguous,
-            Cause::Busy | Cause::Fault => Say::Retry,
-            Cause::Rejected => Say::Reject,
-            Cause::Template => Say::HoldAction,
-            cause => {
-                assert_eq!(held(cause, 1), Some(Scope::All), "{outcome:?}");
-                Say::HoldAll
-            }
-        },
+        Outcome::Refused(refusal) => said_of(refusal.cause),
     }
 }
 
-fn said_of_call(verdict: &CallVerdict) -> Say {
-    match verdict {
-        CallVerdict::Each(refusal) => said(&Outcome::Refused(refusal.clone())),
-        CallVerdict::Split(_) => Say::Split,
-        CallVerdict::RefreshCredentials(_) => Say::Refresh,
-        CallVerdict::CorrectClock(_) => Say::Clock,
+fn said_of(cause: Cause) -> Say {
+    match cause {
+        Cause::Throttled => Say::Throttled,
+        Cause::Away => Say::Away,
+        Cause::Gateway => Say::AwayAmbiguous,
+        Cause::Busy | Cause::Fault => Say::Retry,
+        Cause::Rejected => Say::Reject,
+        Cause::Template => Say::HoldAction,
+        cause => {
+            assert_eq!(held(cause, 1), Some(Scope::All), "{cause:?}");
+            Say::HoldAll
+        }
+    }
+}
+
+fn said_of_call(ruling: Ruling) -> Say {
+    match ruling {
+        Ruling::Each(cause) => said_of(cause),
+        Ruling::Halves => Say::Split,
+        Ruling::NewCredentials => Say::Refresh,
+        Ruling::ItsClock => Say::Clock,
     }
 }
 
@@ -118,35 +124,35 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
 #[test]
 fn each_entry_status_has_the_outcome_of_the_table() {
     for (status, say) in ENTRIES {
-        assert_eq!(
-            said(&mailroom::send::ses::causes::entry(status, "because", "id")),
-            *say,
-            "{status}"
-        );
+        let cause = causes::entry(status, "because", "a@example.com", "b@example.com");
+        assert_eq!(cause.map_or(Say::Accept, said_of), *say, "{status}");
     }
 }
 
 #[test]
 fn each_call_error_has_the_verdict_of_the_table() {
     for (status, code, message, say) in CALLS {
-        let refusal = ErrorReply {
-            status: *status,
-            code: (*code).into(),
-            message: (*message).into(),
-            after: None,
-        };
-        let verdict = mailroom::send::ses::causes::call(&refusal, Remedies::default());
-        assert_eq!(said_of_call(&verdict), *say, "{status} {code} {message}");
-        let both = Remedies { refreshed: true, corrected: true };
-        let after = match say {
-            Say::Refresh | Say::Clock => Say::HoldAll,
-            other => *other,
-        };
-        assert_eq!(
-            said_of_call(&mailroom::send::ses::causes::call(&refusal, both)),
-            after,
-            "{code}, again"
+        let ruling = causes::call(*status, code, message, "a@example.com", &["b@example.com"]);
+        assert_eq!(said_of_call(ruling), *say, "{status} {code} {message}");
+    }
+}
+
+#[test]
+fn an_address_that_is_not_verified_fails_its_own_mail_and_the_senders_holds_all() {
+    for (who, one, all) in [
+        ("user0@example.com", Cause::Rejected, Ruling::Halves),
+        ("noreply@example.org", Cause::Sender, Ruling::Each(Cause::Sender)),
+        ("user0@example.com, Us <noreply@example.org>", Cause::Sender, Ruling::Each(Cause::Sender)),
+        ("somebody@else.example", Cause::Sender, Ruling::Each(Cause::Sender)),
+    ] {
+        let text = format!(
+            "Email address is not verified. The following identities failed the check in region \
+             EU-CENTRAL-1: {who}"
         );
+        let (from, to) = ("noreply@example.org", "user0@example.com");
+        assert_eq!(causes::entry("MESSAGE_REJECTED", &text, from, to), Some(one), "{who}");
+        let to = [to, "user1@example.com"];
+        assert_eq!(causes::call(400, "MessageRejected", &text, from, &to), all, "{who}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::mail::model::Message;
 use crate::mail::wire::csv::encode_fields;
 use crate::mail::wire::{CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_core::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
 

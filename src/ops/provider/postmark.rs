@@ -15,7 +15,7 @@ use crate::ops::provider::templates::{names, unknown, used_by};
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::postmark;
-use crate::send::postmark::{Answer, Trial};
+use crate::send::postmark::trial::{Answer, Trial};
 use serde_json::Value;
 use zeroize::Zeroizing;
 

@@ -1,5 +1,6 @@
 //! Any SMTP server.
 
+use crate::edges::smtp::server::Server;
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
@@ -12,7 +13,8 @@ use crate::ops::provider::duties::Provider;
 use crate::ops::provider::templates::{names, used_by};
 use crate::pump::system_clock;
 use crate::send::dry;
-use crate::send::smtp::{self, Server, load, reach};
+use crate::send::smtp;
+use crate::send::smtp::trial::{load, reach};
 use std::path::{Path, PathBuf};
 
 /// A server, and where the templates are that are rendered for it.

@@ -1,61 +1,58 @@
 //! What the answers of Postmark mean.
 //! <https://postmarkapp.com/developer/api/overview#error-codes>
 
-use crate::mail::model::{Cause, Outcome};
-use crate::mail::policy::{CallVerdict, ErrorReply, by_server_error, identifier, reason, refusal};
+use crate::mail::model::Cause;
+use crate::send::reply::{Ruling, by_status};
 
-/// The verdict on one message of a Postmark reply: its `ErrorCode`, `Message` and `MessageID`.
-pub fn message(code: u64, text: &str, id: &str) -> Outcome {
-    match by_code(code, text) {
-        None => Outcome::Accepted { provider_id: identifier(id) },
-        Some(cause) => {
-            Outcome::Refused(refusal(cause, reason(&format!("error {code}"), text), None))
-        }
-    }
-}
-
-/// What an error code of Postmark means; `None`: no error.
-fn by_code(code: u64, text: &str) -> Option<Cause> {
+/// What an error code means; `None`: it is none. Whatever Postmark may say one day: not now.
+fn by_code(code: u64) -> Option<Cause> {
     Some(match code {
         0 => return None,
+        // The token.
         10 => Cause::Credentials,
+        // Maintenance.
         100 => Cause::Away,
-        429 => Cause::Throttled,
-        // Also said of the From address, which is a setting.
-        300 if text.to_lowercase().contains("'from'") => Cause::Sender,
-        300 | 406 => Cause::Rejected,
+        // Sender signature.
         400 | 401 => Cause::Sender,
-        // Credits, account that is pending or may not send.
+        // No credits.
         405 => Cause::Quota,
+        // The account is pending, or may not send.
         412 | 413 => Cause::Account,
+        429 => Cause::Throttled,
+        // A bad request, an inactive recipient, too many messages.
+        300 | 406 | 410 => Cause::Rejected,
         // The data does not fit the template; the template is missing or broken.
         403 | 1100..=1199 => Cause::Template,
         // The message stream is missing, archived or of another kind.
         1221..=1299 => Cause::Setup,
-        // Whatever Postmark may say one day.
         _ => Cause::Busy,
     })
 }
 
-/// The verdict on a call that Postmark answered with an error; `reply.code` is its `ErrorCode`.
-///
-/// A code that is about a message splits the call; alone, [`message`] has the verdict.
-pub fn call(reply: &ErrorReply) -> CallVerdict {
-    let code = reply.code.parse().unwrap_or(0);
-    let why = match code {
-        0 => reason(&format!("HTTP {}", reply.status), &reply.message),
-        _ => reason(&format!("error {code}"), &reply.message),
-    };
-    let cause = match (reply.status, code) {
-        (429, _) | (_, 429) => Cause::Throttled,
-        (401, _) => Cause::Credentials,
-        (_, 100) => Cause::Away,
-        (408 | 500..=599, _) => by_server_error(reply.status),
-        (413, _) | (_, 300 | 403 | 406 | 410 | 1100..=1199) => return CallVerdict::Split(why),
-        (422, 0) => return CallVerdict::Split(why),
-        // Not Postmark, which gives a code: a 400 comes from a proxy or a wrong port.
-        (300..=400 | 403..=405 | 415, 0) => Cause::Setup,
-        (_, code) => by_code(code, &reply.message).unwrap_or(Cause::Fault),
-    };
-    CallVerdict::Each(refusal(cause, why, reply.after))
+/// Why one message was not accepted, by its `ErrorCode` and `Message`; `None`: it was.
+pub fn message(code: u64, text: &str) -> Option<Cause> {
+    let text = text.to_lowercase();
+    match code {
+        // "Message OK, but will not deliver to these inactive addresses".
+        0 if text.contains("will not deliver") => Some(Cause::Rejected),
+        // The sender's address is a setting.
+        300 if text.contains("'from'") => Some(Cause::Sender),
+        // "all recipient addresses must share the same domain as the 'From' address"
+        412 if text.contains("recipient") => Some(Cause::Rejected),
+        _ => by_code(code),
+    }
+}
+
+/// What to do about a call that was answered with an error; `code` is its `ErrorCode`, 0 if it has
+/// none: then it may not be Postmark's.
+pub fn call(status: u16, code: u64, text: &str) -> Ruling {
+    match (status, code) {
+        (_, 100) => Ruling::Each(Cause::Away),
+        (401 | 408 | 413 | 429 | 500.., _) | (_, 0) => by_status(status),
+        _ => match message(code, text) {
+            // About a message, or about its kind.
+            Some(Cause::Rejected | Cause::Template) | None => Ruling::Halves,
+            Some(cause) => Ruling::Each(cause),
+        },
+    }
 }

@@ -1,121 +1,104 @@
 //! What the answers of SES v2 mean: the statuses of `SendBulkEmail` and the error codes of a call.
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>,
-//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html>,
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use crate::mail::model::{Cause, Outcome};
-use crate::mail::policy::{
-    CallVerdict, ErrorReply, Remedies, by_server_error, identifier, reason, refusal,
-};
+use crate::mail::model::Cause;
+use crate::send::reply::{Ruling, by_status};
+use crate::send::text::look_up;
 
-/// The verdict on one entry of a reply: its `Status`, `Error` and `MessageId`.
-pub fn entry(status: &str, error: &str, message_id: &str) -> Outcome {
-    let cause = match status {
-        "SUCCESS" => return Outcome::Accepted { provider_id: identifier(message_id) },
-        "ACCOUNT_THROTTLED" => Cause::Throttled,
-        "MESSAGE_REJECTED" | "INVALID_PARAMETER" | "INVALID_PARAMETER_VALUE" => Cause::Rejected,
-        "TEMPLATE_NOT_FOUND" | "TEMPLATE_DOES_NOT_EXIST" => Cause::Template,
-        "CONFIGURATION_SET_NOT_FOUND"
-        | "CONFIGURATION_SET_DOES_NOT_EXIST"
-        | "CONFIGURATION_SET_SENDING_PAUSED"
-        | "INVALID_SENDING_POOL_NAME" => Cause::Setup,
-        "MAIL_FROM_DOMAIN_NOT_VERIFIED" => Cause::Sender,
-        "ACCOUNT_DAILY_QUOTA_EXCEEDED" => Cause::Quota,
-        "ACCOUNT_SUSPENDED" | "ACCOUNT_SENDING_PAUSED" => Cause::Account,
-        // TRANSIENT_FAILURE, FAILED, and whatever SES may say of a message one day.
-        _ => Cause::Busy,
-    };
-    let status = if status.is_empty() { "no status" } else { status };
-    Outcome::Refused(refusal(cause, reason(status, error), None))
-}
+/// The statuses of one message, but for `SUCCESS`. `TRANSIENT_FAILURE`, `FAILED`, and whatever SES
+/// may say of a message one day: not now.
+pub const STATUSES: [(Cause, &str); 9] = [
+    (Cause::Throttled, "ACCOUNT_THROTTLED"),
+    (Cause::Quota, "ACCOUNT_DAILY_QUOTA_EXCEEDED"),
+    (Cause::Account, "ACCOUNT_SUSPENDED, ACCOUNT_SENDING_PAUSED"),
+    (Cause::Sender, "MAIL_FROM_DOMAIN_NOT_VERIFIED"),
+    (Cause::Setup, "CONFIGURATION_SET_NOT_FOUND, CONFIGURATION_SET_DOES_NOT_EXIST"),
+    (Cause::Setup, "CONFIGURATION_SET_SENDING_PAUSED, INVALID_SENDING_POOL_NAME"),
+    (Cause::Template, "TEMPLATE_NOT_FOUND, TEMPLATE_DOES_NOT_EXIST"),
+    (Cause::Rejected, "MESSAGE_REJECTED, INVALID_PARAMETER, INVALID_PARAMETER_VALUE"),
+    (Cause::Busy, "TRANSIENT_FAILURE, FAILED"),
+];
 
-/// The verdict on a call that was answered with an error. A known code decides, else the status.
-pub fn call(reply: &ErrorReply, tried: Remedies) -> CallVerdict {
-    let status = format!("HTTP {}", reply.status);
-    let code = if reply.code.is_empty() { &status } else { &reply.code };
-    let why = reason(code, &reply.message);
-    by_code(reply, tried, &why).unwrap_or_else(|| by_status(reply, why))
-}
+/// The error codes of a call, with and without `Exception` at their end.
+pub const CODES: [(Ruling, &str); 10] = [
+    (Ruling::Each(Cause::Throttled), "TooManyRequests, Throttling"),
+    (Ruling::Each(Cause::Quota), "LimitExceeded"),
+    (Ruling::Each(Cause::Account), "AccountSuspended, SendingPaused"),
+    (Ruling::Each(Cause::Sender), "MailFromDomainNotVerified"),
+    (Ruling::Each(Cause::Credentials), "AccessDenied, UnrecognizedClient, InvalidClientTokenId"),
+    (
+        Ruling::Each(Cause::Credentials),
+        "MissingAuthenticationToken, IncompleteSignature, OptInRequired",
+    ),
+    (Ruling::Each(Cause::Setup), "NotFound"),
+    (Ruling::Halves, "MessageRejected, BadRequest"),
+    (Ruling::NewCredentials, "ExpiredToken"),
+    (
+        Ruling::ItsClock,
+        "InvalidSignature, SignatureDoesNotMatch, RequestTimeTooSkewed, RequestExpired",
+    ),
+];
 
-fn by_code(reply: &ErrorReply, tried: Remedies, why: &str) -> Option<CallVerdict> {
-    let why = why.to_owned();
-    let message = reply.message.to_lowercase();
-    let each = |cause, why| Some(CallVerdict::Each(refusal(cause, why, reply.after)));
-    match reply.code.as_str() {
-        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => {
-            if message.contains("daily message quota exceeded") {
-                return each(Cause::Quota, why);
-            }
-            each(Cause::Throttled, why)
-        }
-        "LimitExceededException" => each(Cause::Quota, why),
-        "AccountSuspendedException" | "SendingPausedException" => each(Cause::Account, why),
-        "MailFromDomainNotVerifiedException" => each(Cause::Sender, why),
-        "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "MissingAuthenticationTokenException"
-        | "MissingAuthenticationToken"
-        | "IncompleteSignatureException"
-        | "IncompleteSignature"
-        | "OptInRequired" => each(Cause::Credentials, why),
-        code if code.starts_with("AccessDenied") => each(Cause::Credentials, why),
-        "NotFoundException" => each(missing(&message), why),
-        "MessageRejected" | "BadRequestException" => {
-            if message.contains("not verified") {
-                return each(Cause::Sender, why);
-            }
-            // No message is at fault here either, and to reject all would be final.
-            if message.contains("not exist") {
-                return each(missing(&message), why);
-            }
-            Some(CallVerdict::Split(why))
-        }
-        code if code.starts_with("ExpiredToken") => {
-            if tried.refreshed {
-                return each(Cause::Credentials, why);
-            }
-            Some(CallVerdict::RefreshCredentials(why))
-        }
-        "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "RequestTimeTooSkewed"
-        | "RequestExpired" => {
-            if tried.corrected {
-                return each(Cause::Credentials, why);
-            }
-            Some(CallVerdict::CorrectClock(why))
-        }
-        _ => None,
+/// Why one message was not accepted, by its `Status` and `Error`; `None`: it was. `from` and `to`
+/// are the addresses of its sender and its recipient.
+pub fn entry(status: &str, error: &str, from: &str, to: &str) -> Option<Cause> {
+    if status == "SUCCESS" {
+        return None;
+    }
+    match look_up(&STATUSES, |name| name == status).unwrap_or(Cause::Busy) {
+        Cause::Rejected => by_words(error, from, &[to]).or(Some(Cause::Rejected)),
+        cause => Some(cause),
     }
 }
 
-fn by_status(reply: &ErrorReply, why: String) -> CallVerdict {
-    let cause = match reply.status {
-        // Not SES: it always gives a code. A proxy answers so, or a TLS port that is spoken to
-        // without TLS. To look for the message at fault would reject them all.
-        400 if reply.code.is_empty() => Cause::Setup,
-        // The request is refused as it is; halves tell which message is at fault.
-        400 | 413 => return CallVerdict::Split(why),
-        429 if reply.message.to_lowercase().contains("daily message quota exceeded") => {
-            Cause::Quota
-        }
-        429 => Cause::Throttled,
-        // No message is at fault when a wrong endpoint or missing rights answer.
-        401 | 403 => Cause::Credentials,
-        300..=399 | 404 | 405 => Cause::Setup,
-        408 | 500..=599 => by_server_error(reply.status),
-        // It may pass, and the attempts bound it.
-        _ => Cause::Fault,
-    };
-    CallVerdict::Each(refusal(cause, why, reply.after))
+/// What to do about a call that was answered with an error: a known code decides, else the status;
+/// the words say more where a code is about several things. `to` are the addresses of its messages.
+pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Ruling {
+    let name = code.trim_end_matches("Exception");
+    let ruling = look_up(&CODES, |known| known == name).unwrap_or_else(|| match status {
+        // Without a code it is not SES, which always gives one.
+        400 if !code.is_empty() => Ruling::Halves,
+        status => by_status(status),
+    });
+    match (ruling, by_words(text, from, to)) {
+        (Ruling::Each(Cause::Throttled), Some(Cause::Quota)) => Ruling::Each(Cause::Quota),
+        (Ruling::Each(Cause::Setup), Some(Cause::Template)) => Ruling::Each(Cause::Template),
+        // Halves tell whose address it is.
+        (Ruling::Halves, Some(Cause::Rejected)) => Ruling::Halves,
+        (Ruling::Halves, Some(cause)) => Ruling::Each(cause),
+        (ruling, _) => ruling,
+    }
 }
 
-/// What a `NotFoundException` found missing.
-fn missing(message: &str) -> Cause {
-    if message.contains("template") && !message.contains("configuration set") {
-        Cause::Template
-    } else {
-        Cause::Setup
+/// What SES says in words alone.
+fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
+    let words = text.to_lowercase();
+    let says = |part: &str| words.contains(part);
+    let missing = says("not exist") || says("not found");
+    match () {
+        () if says("daily message quota exceeded") => Some(Cause::Quota),
+        () if says("not verified") => Some(unverified(&words, from, to)),
+        () if missing && says("template") && !says("configuration set") => Some(Cause::Template),
+        () if missing => Some(Cause::Setup),
+        () => None,
     }
+}
+
+/// Whose address is "not verified": SES names those that are not. In the sandbox it may be the
+/// recipient's, and that mail is never sent; the sender's holds all.
+/// <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>
+pub fn unverified(text: &str, from: &str, to: &[&str]) -> Cause {
+    let names = |address: &str| {
+        let domain = address.rsplit('@').next().unwrap_or_default();
+        let mut words = text.split(|c: char| c.is_whitespace() || "<>()[],;:\"'".contains(c));
+        words.any(|word| {
+            let word = word.trim_end_matches('.');
+            word.eq_ignore_ascii_case(address) || word.eq_ignore_ascii_case(domain)
+        })
+    };
+    let is_theirs = !names(from) && to.iter().any(|to| names(to));
+    if is_theirs { Cause::Rejected } else { Cause::Sender }
 }
 
 /// The error code of a reply: the header `x-amzn-errortype`, else the body's `code` or `__type`;

@@ -1,8 +1,8 @@
 //! Calls to the SES v2 API: signed, sent, read; what more than one part of mailroom asks of it.
 //!
 //! In scope: one call with the account's credentials and the provider's time; the calls about
-//! templates, the sender and the account. Out of scope: sending mail (`transport/ses.rs`), what a
-//! refusal means (`verdict/ses.rs`). It logs nothing.
+//! templates, the sender and the account. Out of scope: sending mail (`ses.rs`), what a
+//! refusal means (`causes.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
 use crate::edges::aws::credentials::Keeper;
@@ -11,8 +11,9 @@ use crate::edges::aws::sign::sign;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::model::Cause;
-use crate::mail::policy;
-use crate::mail::policy::{CallVerdict, ErrorReply, Remedies};
+use crate::send::reply::Ruling;
+use crate::send::ses::causes;
+use crate::send::text::clean;
 use ::http::{Method, Request};
 use aws_credential_types::Credentials;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -21,9 +22,6 @@ use std::fmt;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
-
-/// The longest part of a provider's text that is passed on, in characters.
-const TEXT_LIMIT: usize = 300;
 
 /// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -45,9 +43,7 @@ pub struct Client {
 pub enum Failure {
     /// There is nothing to sign with.
     NoCredentials(String),
-    /// The call cannot be put into words: a fault of the settings.
-    Malformed(String),
-    /// It was sent, or not; no whole reply came.
+    /// No whole reply came.
     Lost(http::Fault),
 }
 
@@ -67,15 +63,6 @@ impl Client {
         OffsetDateTime::from((self.clock)())
     }
 
-    /// Makes one call; any status is a reply. `path` begins with `/v2/email/`; a body is JSON.
-    ///
-    /// # Errors
-    /// Why there is no reply.
-    pub fn call(&mut self, method: Method, path: &str, body: Vec<u8>) -> Result<Reply, Failure> {
-        let credentials = self.credentials()?;
-        self.call_as(&credentials, method, path, body)
-    }
-
     /// The credentials that a call is signed with; they may have to be fetched first.
     ///
     /// # Errors
@@ -84,7 +71,8 @@ impl Client {
         self.keeper.get().map_err(|why| Failure::NoCredentials(why.to_string()))
     }
 
-    /// As [`Client::call`], with these credentials: it takes no longer than one HTTP call.
+    /// Makes one call; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
+    /// takes no longer than one HTTP call.
     ///
     /// # Errors
     /// Why there is no reply.
@@ -100,8 +88,10 @@ impl Client {
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        let mut request =
-            request.body(body).map_err(|error| Failure::Malformed(error.to_string()))?;
+        let malformed = |error: ::http::Error| {
+            Failure::Lost(http::Fault { sent: false, why: error.to_string(), partial: None })
+        };
+        let mut request = request.body(body).map_err(malformed)?;
         let now = self.now();
         let time = now.checked_add(self.offset).unwrap_or(now).into();
         sign(&mut request, credentials, &self.endpoint.region, "ses", time)
@@ -117,17 +107,23 @@ impl Client {
         self.seen
     }
 
-    /// Forgets the credentials: the next call fetches them anew.
-    pub fn forget_credentials(&mut self) {
-        self.keeper.forget();
-    }
-
-    /// Takes the provider's clock from its reply; gives how many seconds it is ahead of ours.
-    pub fn correct_clock(&mut self, reply: &Reply) -> i64 {
-        if let Some(date) = date(reply) {
-            self.offset = date - self.now();
+    /// Mends what a refusal asks for before another try: other credentials, or the provider's
+    /// clock. Each is `tried` once; gives whether there is to be another try.
+    pub(crate) fn mend(&mut self, ruling: Ruling, reply: &Reply, tried: &mut Vec<Ruling>) -> bool {
+        // If the key was refused, there may be another one at the next try.
+        if reply.status == 403 {
+            self.keeper.forget();
         }
-        self.offset.whole_seconds()
+        match ruling {
+            Ruling::Each(_) | Ruling::Halves => return false,
+            _ if tried.contains(&ruling) => return false,
+            Ruling::NewCredentials => self.keeper.forget(),
+            Ruling::ItsClock => {
+                self.offset = date(reply).map_or(self.offset, |date| date - self.now());
+            }
+        }
+        tried.push(ruling);
+        true
     }
 
     /// Makes one call and reads its answer, with each of the remedies once.
@@ -141,24 +137,51 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, Refused> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let mut tried = Remedies::default();
+        let mut tried = Vec::new();
         loop {
-            let reply = self.call(method.clone(), path, body.clone()).map_err(Refused::from)?;
+            let credentials = self.credentials()?;
+            let reply = self.call_as(&credentials, method.clone(), path, body.clone())?;
             if reply.status.is_success() {
                 return read(&reply);
             }
-            let refusal = refusal(&reply, self.now(), policy::clean);
-            match crate::send::ses::causes::call(&refusal, tried) {
-                CallVerdict::RefreshCredentials(_) => {
-                    self.forget_credentials();
-                    tried.refreshed = true;
-                }
-                CallVerdict::CorrectClock(_) => {
-                    self.correct_clock(&reply);
-                    tried.corrected = true;
-                }
-                verdict => return Err(Refused::by(&refusal, &verdict)),
+            let error = ErrorReply::read(&reply);
+            let ruling = causes::call(error.status, &error.code, &error.text, "", &[]);
+            if !self.mend(ruling, &reply, &mut tried) {
+                let throttled = ruling == Ruling::Each(Cause::Throttled);
+                let (status, text) = (Some(error.status), clean(&error.text));
+                return Err(Refused { status, code: error.code, text, throttled });
             }
+        }
+    }
+}
+
+/// What stands in a reply that is no success.
+pub(crate) struct ErrorReply {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// The error code; empty if there is none.
+    pub(crate) code: String,
+    /// The provider's explanation as it came: it may quote what it was sent.
+    pub(crate) text: String,
+}
+
+impl ErrorReply {
+    /// Reads a reply; one that is not SES's has neither code nor text.
+    pub(crate) fn read(reply: &Reply) -> ErrorReply {
+        let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+        let text = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
+        ErrorReply {
+            status: reply.status.as_u16(),
+            code: causes::error_code(reply.header("x-amzn-errortype"), &body),
+            text: text.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Its code, or else its status.
+    pub(crate) fn what(&self) -> String {
+        match self.code.as_str() {
+            "" => format!("HTTP {}", self.status),
+            code => code.to_owned(),
         }
     }
 }
@@ -182,13 +205,6 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn by(refusal: &ErrorReply, verdict: &CallVerdict) -> Refused {
-        let throttled =
-            matches!(verdict, CallVerdict::Each(refusal) if refusal.cause == Cause::Throttled);
-        let text = refusal.message.chars().take(TEXT_LIMIT).collect();
-        Refused { status: Some(refusal.status), code: refusal.code.clone(), text, throttled }
-    }
-
     /// Whether what was asked about is not there.
     pub fn is_missing(&self) -> bool {
         self.code == "NotFoundException" || self.code.is_empty() && self.status == Some(404)
@@ -204,7 +220,6 @@ impl From<Failure> for Refused {
     fn from(failure: Failure) -> Refused {
         let text = match failure {
             Failure::NoCredentials(why) => format!("no credentials: {why}"),
-            Failure::Malformed(why) => why,
             Failure::Lost(fault) => fault.why,
         };
         Refused { status: None, code: String::new(), text, throttled: false }
@@ -234,26 +249,6 @@ fn read(reply: &Reply) -> Result<Value, Refused> {
         text: "the reply is not JSON".to_owned(),
         throttled: false,
     })
-}
-
-/// The facts of a reply that is no success; `clean` takes out of its text what must not be shown.
-pub fn refusal(
-    reply: &Reply,
-    now: OffsetDateTime,
-    clean: impl FnOnce(&str) -> String,
-) -> ErrorReply {
-    let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
-    let message = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
-    ErrorReply {
-        status: reply.status.as_u16(),
-        code: crate::send::ses::causes::error_code(reply.header("x-amzn-errortype"), &body),
-        message: clean(message.unwrap_or_default()),
-        after: policy::wait_asked(
-            reply.header("x-amz-retry-after"),
-            reply.header("retry-after"),
-            |text| (OffsetDateTime::parse(text, &Rfc2822).ok()? - now).try_into().ok(),
-        ),
-    }
 }
 
 /// The time at which the provider answered, by its clock.

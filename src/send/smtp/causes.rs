@@ -1,99 +1,117 @@
-//! What the answers of an SMTP server mean.
+//! What the answers of an SMTP server mean: first by the step and the codes, then by the words,
+//! each with a server that says so.
+//! <https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1>,
+//! <https://www.rfc-editor.org/rfc/rfc3463>
 
 use crate::edges::smtp::session::{Fault, Stage};
-use crate::mail::model::{Cause, Refusal};
-use crate::mail::policy::{fault as lost, reason, refusal};
-use std::time::Duration;
+use crate::mail::model::Cause;
+use crate::send::ses::causes::unverified;
+use crate::send::text::look_up;
 
-/// The shortest wait after a mail was put off: servers that greylist, or whose disk is full, want
-/// a few minutes, and the attempts must last until then. <https://www.rfc-editor.org/rfc/rfc6647#section-2>
-const GREYLISTED: Duration = Duration::from_secs(90);
+/// Enhanced codes that are not about the recipient, whatever the step; at 4xx and 5xx alike.
+/// <https://www.iana.org/assignments/smtp-enhanced-status-codes>
+pub const ENHANCED: [(Cause, &str); 5] = [
+    // The mail system is full, or takes no mail now.
+    (Cause::Away, "3.1, 3.2"),
+    // The sender's address, and what receivers check of it: SPF, reverse DNS, DMARC.
+    (Cause::Sender, "1.7, 1.8, 7.23, 7.24, 7.25, 7.26, 7.27"),
+    // Exchange: who may send as whom, too busy, not logged in.
+    (Cause::Sender, "2.252, 7.60"),
+    (Cause::Throttled, "7.500, 7.501"),
+    (Cause::Credentials, "7.57"),
+];
 
-/// The verdict on one message that an SMTP server did not take.
-///
-/// What comes before the recipient is no message's fault: it holds everything. At the recipient
-/// and later, 4xx is for another time and 5xx for ever, unless the text says that the account is
-/// meant. <https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1>
-pub fn outcome(fault: &Fault) -> Refusal {
-    let (stage, code, text) = match fault {
-        Fault::NotReached(why) => return lost(false, why),
-        Fault::Insecure(why) => {
-            return refusal(Cause::Setup, reason("no secure connection", why), None);
-        }
-        Fault::Lost(Stage::Dot, why) => return lost(true, why),
-        // The server was there but heard of no mail yet: no message is at fault.
-        Fault::Lost(Stage::Greeting | Stage::Hello | Stage::Encryption | Stage::Login, why) => {
-            return lost(false, why);
-        }
-        // It may be this message that makes the server give up: the attempts bound it.
-        Fault::Lost(_, why) => return refusal(Cause::Fault, reason("not sent", why), None),
-        Fault::Refused(stage, code, text) => (*stage, *code, text),
-    };
-    let why = reason(&format!("{code} at {stage:?}").to_lowercase(), text);
-    let text = without_hosts(&text.to_lowercase());
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let cause = match (stage, code) {
-        (Stage::Login, _) => Cause::Credentials,
-        (Stage::Greeting | Stage::Hello | Stage::Encryption, _) => Cause::Setup,
+/// Words that are not about the recipient, in lower case; at 4xx and 5xx alike. Single words would
+/// be met in what a server says of one recipient.
+pub const WORDS: [(Cause, &str); 10] = [
+    // Amazon SES, Gmail; cPanel, Plesk.
+    (Cause::Quota, "daily message quota, daily sending, daily user sending, sending limit"),
+    (Cause::Quota, "sending quota, outgoing email quota, max emails per hour"),
+    // Amazon SES; Mailtrap, Exchange; Postfix.
+    (Cause::Throttled, "throttl, sending rate, rate limit, too fast, too many requests"),
+    (Cause::Throttled, "emails per second, submission rate, concurrent connections, server busy"),
+    (Cause::Throttled, "too much mail from, too many recipients from"),
+    // Servers that do not know us,
+    (Cause::Setup, "relay access denied, relay denied, relaying denied, relaying not, relay not"),
+    (Cause::Setup, "not permitted to relay, unable to relay"),
+    (Cause::Setup, "helo command rejected, client host rejected"),
+    // or not our sender: Postfix; SendGrid, Exchange, who checks DMARC.
+    (Cause::Sender, "sender address rejected"),
+    (Cause::Sender, "verified sender identity, send as this sender, dmarc"),
+];
+
+/// Why an SMTP server did not take a message; `from` and `to` are the addresses of its sender and
+/// its recipient.
+pub fn cause(fault: &Fault, from: &str, to: &str) -> Cause {
+    match fault {
+        Fault::Insecure(_) => Cause::Setup,
+        // It may be this message that makes the server give up.
+        Fault::Lost(Stage::Sender | Stage::Recipient | Stage::Data, _) => Cause::Fault,
+        Fault::Lost(Stage::Dot, _) => Cause::Unknown,
+        // No mail was spoken of.
+        Fault::NotReached(_) | Fault::Lost(..) => Cause::Away,
+        Fault::Refused(stage, code, text) => refused(*stage, *code, text, from, to),
+    }
+}
+
+/// The same of an answer. What comes before the recipient is no message's fault. At the recipient
+/// and later, 4xx is for another time and 5xx for ever, unless we are meant.
+fn refused(stage: Stage, code: u16, text: &str, from: &str, to: &str) -> Cause {
+    let before_mail =
+        matches!(stage, Stage::Greeting | Stage::Hello | Stage::Encryption | Stage::Login);
+    if (400..600).contains(&code)
+        && let Some(cause) = by_code(text).or_else(|| by_words(text, from, to))
+    {
+        return cause;
+    }
+    match (stage, code) {
         // Not logged in, or not well enough, whenever it is said. RFC 4954 section 6.
         (_, 530 | 534 | 535 | 538) => Cause::Credentials,
-        _ if says(&["daily message quota", "daily sending", "sending limit", "sending quota"]) => {
-            Cause::Quota
-        }
-        // The service is not available; on a connection that was used before it was tried again.
-        (Stage::Sender, 421) => Cause::Away,
-        (_, 400..=499) if says(&["throttl", "rate limit", "sending rate", "too fast"]) => {
-            Cause::Throttled
-        }
-        (_, 400..=499) => Cause::Busy,
+        _ if before_mail && code < 500 => Cause::Away,
+        (Stage::Login, _) => Cause::Credentials,
+        _ if before_mail => Cause::Setup,
+        // On a connection that was used before it was tried again.
+        (Stage::Sender, 400..=499) => Cause::Away,
         // The sender's address is a setting.
         (Stage::Sender, _) => Cause::Sender,
-        // A server that will not pass mail on for us says so of every recipient.
-        (_, 500..=599) if says(&NO_RELAY) => Cause::Setup,
+        // The server wants something else first, such as a login.
+        (_, 503) => Cause::Setup,
+        (_, 400..=499) => Cause::Busy,
         (_, 500..=599) => Cause::Rejected,
         // An answer that fits no question.
         (Stage::Dot, _) => Cause::Unknown,
         _ => Cause::Fault,
-    };
-    refusal(cause, why, (cause == Cause::Busy).then_some(GREYLISTED))
+    }
 }
 
-/// What servers say that do not know us, or not our sender. Single words would be met in what a
-/// server says of one recipient.
-const NO_RELAY: [&str; 8] = [
-    "relay access denied",
-    "relay denied",
-    "relaying denied",
-    "relaying not",
-    "relay not",
-    "not permitted to relay",
-    "unable to relay",
-    "not verified",
-];
+/// By the enhanced code with which a text begins: class, subject and detail with dots between.
+fn by_code(text: &str) -> Option<Cause> {
+    let (class, code) = text.split_whitespace().next()?.split_once('.')?;
+    matches!(class, "4" | "5").then(|| look_up(&ENHANCED, |known| known == code))?
+}
 
-/// A server's text without its words that hold a dot or an `@` inside: addresses and host names
+/// By the words of a text, without those that hold a dot or an `@` inside: addresses and host names
 /// are the recipient's choice, and must not steer what is done.
-fn without_hosts(text: &str) -> String {
+fn by_words(text: &str, from: &str, to: &str) -> Option<Cause> {
     let is_plain = |word: &&str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         !word.contains(['.', '@'])
     };
-    text.split_whitespace().filter(is_plain).collect::<Vec<_>>().join(" ")
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().filter(is_plain).collect();
+    let words = words.join(" ");
+    let known = look_up(&WORDS, |known| words.contains(known));
+    // Amazon SES.
+    known.or_else(|| words.contains("not verified").then(|| unverified(text, from, &[to])))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(stage: Stage, code: u16, text: &str) -> Refusal {
-        outcome(&Fault::Refused(stage, code, text.to_owned()))
-    }
-
-    #[test]
-    fn a_recipient_that_is_put_off_is_tried_again_when_greylisting_is_over() {
-        for stage in [Stage::Recipient, Stage::Dot] {
-            assert_eq!(refused(stage, 451, "try again later").after, Some(GREYLISTED));
-        }
+    fn at(stage: Stage, code: u16, text: &str) -> Cause {
+        let fault = Fault::Refused(stage, code, text.to_owned());
+        cause(&fault, "noreply@ours.example", "ann@example.com")
     }
 
     #[test]
@@ -103,16 +121,110 @@ mod tests {
             (550, "relay denied.example: no such host; <relay@not-verified.example>"),
             (554, "5.4.4 <nobody@relay.invalid>: domain not found"),
         ] {
-            assert_eq!(refused(Stage::Recipient, code, text).cause, Cause::Rejected, "{text}");
-        }
-        for text in [
-            "5.7.1 <ann@example.com>: Relay access denied",
-            "5.7.1 Unable to relay for ann@example.com",
-            "554 Message rejected: Email address is not verified.",
-        ] {
-            assert_eq!(refused(Stage::Recipient, 554, text).cause, Cause::Setup, "{text}");
+            assert_eq!(at(Stage::Recipient, code, text), Cause::Rejected, "{text}");
         }
         let slow = "4.7.1 <ann@throttle.example>: try again";
-        assert_eq!(refused(Stage::Recipient, 450, slow).cause, Cause::Busy);
+        assert_eq!(at(Stage::Recipient, 450, slow), Cause::Busy);
+    }
+
+    #[test]
+    fn what_is_said_of_us_at_the_recipient_is_not_about_the_recipient() {
+        for (code, text, cause) in [
+            (554, "5.7.1 <ann@example.com>: Relay access denied", Cause::Setup),
+            (454, "4.7.1 <ann@example.com>: Relay access denied", Cause::Setup),
+            (550, "5.7.1 Unable to relay for ann@example.com", Cause::Setup),
+            (
+                504,
+                "5.5.2 <box>: Helo command rejected: need fully-qualified hostname",
+                Cause::Setup,
+            ),
+            (554, "5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", Cause::Setup),
+            (554, "5.7.1 <a@b.example>: Sender address rejected: Access denied", Cause::Sender),
+            (553, "5.1.8 <a@b.example>... Domain of sender address does not exist", Cause::Sender),
+            (
+                550,
+                "5.7.60 SMTP; Client does not have permissions to send as this sender",
+                Cause::Sender,
+            ),
+            (503, "5.5.1 Error: authentication first", Cause::Setup),
+            (530, "5.7.0 Must issue a STARTTLS command first", Cause::Credentials),
+            (450, "4.7.1 Error: too much mail from 192.0.2.1", Cause::Throttled),
+            (450, "4.7.1 Error: too many recipients from 192.0.2.1", Cause::Throttled),
+            (451, "4.7.500 Server busy. Please try again later", Cause::Throttled),
+            (432, "4.3.2 Concurrent connections limit exceeded", Cause::Away),
+            (452, "4.3.1 Insufficient system storage", Cause::Away),
+            (
+                504,
+                "5.5.2 <ann>: Recipient address rejected: need fully-qualified address",
+                Cause::Rejected,
+            ),
+            (550, "5.5.0 Requested action not taken: mailbox unavailable", Cause::Rejected),
+        ] {
+            assert_eq!(at(Stage::Recipient, code, text), cause, "{text}");
+        }
+    }
+
+    #[test]
+    fn rate_quota_and_sender_are_not_about_the_mail_after_the_final_dot_either() {
+        for (code, text, cause) in [
+            (550, "5.7.0 Requested action not taken: too many emails per second", Cause::Throttled),
+            (
+                421,
+                "4.4.2 Message submission rate for this client has exceeded the limit",
+                Cause::Throttled,
+            ),
+            (450, "4.7.1 too many requests", Cause::Throttled),
+            (550, "User has exceeded outgoing email quota", Cause::Quota),
+            (550, "Domain has exceeded the max emails per hour (5/5)", Cause::Quota),
+            (550, "5.4.5 Daily user sending limit exceeded", Cause::Quota),
+            (554, "5.2.252 SendAsDenied; not allowed to send as", Cause::Sender),
+            (550, "The from address does not match a verified Sender Identity", Cause::Sender),
+            (554, "5.7.1 From domain fails DMARC policy", Cause::Sender),
+            (550, "5.7.26 Unauthenticated email is not accepted", Cause::Sender),
+            (550, "5.7.1 This looks like spam", Cause::Rejected),
+            (552, "5.3.4 Message too big", Cause::Rejected),
+            (451, "4.7.1 Greylisted, try again later", Cause::Busy),
+        ] {
+            assert_eq!(at(Stage::Dot, code, text), cause, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_verified_fails_its_own_mail_and_the_senders_holds_all() {
+        let text = |who| {
+            format!(
+                "Message rejected: Email address is not verified. The following identities \
+                     failed the check in region EU-CENTRAL-1: {who}"
+            )
+        };
+        for (who, cause) in [
+            ("ann@example.com", Cause::Rejected),
+            ("Ann@Example.com.", Cause::Rejected),
+            ("noreply@ours.example", Cause::Sender),
+            ("ann@example.com, Us <noreply@ours.example>", Cause::Sender),
+            ("somebody@else.example", Cause::Sender),
+        ] {
+            assert_eq!(at(Stage::Dot, 554, &text(who)), cause, "{who}");
+        }
+        assert_eq!(at(Stage::Dot, 554, "Email address is not verified."), Cause::Sender);
+    }
+
+    #[test]
+    fn before_the_recipient_no_message_is_at_fault() {
+        for (stage, code, text, cause) in [
+            (Stage::Greeting, 421, "4.7.0 Try again later", Cause::Away),
+            (Stage::Greeting, 554, "No service", Cause::Setup),
+            (Stage::Encryption, 454, "4.7.0 TLS not available", Cause::Away),
+            (Stage::Login, 454, "4.7.0 Temporary authentication failure", Cause::Away),
+            (Stage::Login, 535, "5.7.8 Bad credentials", Cause::Credentials),
+            (Stage::Login, 500, "What", Cause::Credentials),
+            (Stage::Sender, 452, "4.5.3 Too many messages sent", Cause::Away),
+            (Stage::Sender, 451, "4.3.0 Try later", Cause::Away),
+            (Stage::Sender, 421, "4.4.2 Closing", Cause::Away),
+            (Stage::Sender, 450, "4.7.1 Error: too much mail from 192.0.2.1", Cause::Throttled),
+            (Stage::Sender, 550, "5.7.1 Not allowed", Cause::Sender),
+        ] {
+            assert_eq!(at(stage, code, text), cause, "{text}");
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::net::Watch;
+use crate::edges::smtp::server::Server;
+use crate::edges::smtp::session::Session;
 use crate::edges::stop::Stop;
 use crate::mail::model::{Cause, Refusal};
-use crate::mail::policy;
-use crate::send::smtp::{Server, Session, Template, tls};
+use crate::send::smtp::mail::Template;
+use crate::send::smtp::{refusal, trust};
 use std::path::Path;
 
 /// Connects, encrypts, logs in as `server` says, and says goodbye. Gives whether the connection
@@ -14,10 +16,9 @@ use std::path::Path;
 /// # Errors
 /// What would become of mails: held until a person changes something, or to be tried later.
 pub fn reach(server: &Server, clock: Clock, stop: &Stop) -> Result<bool, Refusal> {
-    let tls = tls(server.ca.as_deref());
-    let tls = tls.map_err(|why| policy::refusal(Cause::Setup, why, None))?;
-    let session = Session::open(server, &tls, Watch::new(stop.clone(), clock.now));
-    let session = session.map_err(|fault| crate::send::smtp::causes::outcome(&fault))?;
+    let tls = trust(server).map_err(|why| Refusal { cause: Cause::Setup, why, after: None })?;
+    let session = Session::open(server, &tls, Watch::new(stop.clone(), clock.now))
+        .map_err(|fault| refusal(&fault, "", None))?;
     let encrypted = session.is_encrypted();
     session.quit();
     Ok(encrypted)

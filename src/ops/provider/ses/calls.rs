@@ -9,12 +9,12 @@ use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::mail::kind::{data, example, unsent};
-use crate::mail::policy;
 use crate::ops::environment::env;
 use crate::ops::provider::templates::unknown;
 use crate::pump::system_clock;
 use crate::send::ses::client::{Client, Refused};
 use crate::send::ses::template::{Rendered, get, render};
+use crate::send::text;
 use std::time::Duration;
 
 /// SES takes one of these calls a second.
@@ -97,7 +97,7 @@ pub fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
         wall: Box::new(system_clock().wall),
         now: Box::new(system_clock().now),
         stop: stop.clone(),
-        clean: policy::clean,
+        clean: text::clean,
     });
     Ok((http, keeper))
 }

@@ -1,0 +1,61 @@
+//! The JSON of `SendBulkEmail`: the body of a call, and the results in its reply.
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
+
+use crate::mail::kind::{data, empty_data};
+use crate::mail::model::Message;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The body of a call.
+pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Message]) -> Vec<u8> {
+    let entry = |message: &&Message| {
+        json!({
+            "Destination": { "ToAddresses": [message.email] },
+            "ReplacementEmailContent": {
+                "ReplacementTemplate": { "ReplacementTemplateData": data(message) },
+            },
+        })
+    };
+    let mut call = json!({
+        "BulkEmailEntries": messages.iter().map(entry).collect::<Vec<Value>>(),
+        "DefaultContent": {
+            "Template": { "TemplateData": empty_data(), "TemplateName": template },
+        },
+        "FromEmailAddress": from,
+    });
+    if !config_set.is_empty() {
+        call["ConfigurationSetName"] = config_set.into();
+    }
+    call.to_string().into_bytes()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reply {
+    bulk_email_entry_results: Vec<EntryResult>,
+}
+
+/// What SES says of one message.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct EntryResult {
+    /// `SUCCESS`, or in a word why not.
+    pub(crate) status: Option<String>,
+    /// The same for people.
+    pub(crate) error: Option<String>,
+    /// SES's id of the mail.
+    pub(crate) message_id: Option<String>,
+}
+
+/// The results in the body of a reply, one for each of so many messages.
+///
+/// # Errors
+/// What is wrong with the reply.
+pub(crate) fn results(body: &[u8], messages: usize) -> Result<Vec<EntryResult>, String> {
+    let reply: Reply =
+        serde_json::from_slice(body).map_err(|_| "the reply has no results".to_owned())?;
+    match reply.bulk_email_entry_results.len() {
+        count if count == messages => Ok(reply.bulk_email_entry_results),
+        count => Err(format!("the reply has {count} results for {messages} messages")),
+    }
+}

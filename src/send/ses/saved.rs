@@ -1,0 +1,70 @@
+//! The replies of SES that were no plain success, saved for people to read. A request is never
+//! saved: it holds tokens.
+
+use crate::edges::http::Reply;
+use crate::edges::log;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use time::OffsetDateTime;
+
+/// So many replies are saved: an outage must not fill the disk.
+const MOST: usize = 1000;
+
+/// A directory for replies.
+pub(crate) struct Saved {
+    dir: PathBuf,
+    count: usize,
+}
+
+impl Saved {
+    /// Makes nothing yet.
+    pub(crate) fn new(dir: PathBuf) -> Saved {
+        Saved { dir, count: 0 }
+    }
+
+    /// Saves a reply to a call about mail of this kind, if it is not one of too many.
+    pub(crate) fn keep(&mut self, reply: &Reply, kind: u16, now: OffsetDateTime) {
+        if self.count >= MOST {
+            return;
+        }
+        let path = self.dir.display();
+        if let Err(error) = save(&self.dir, now, kind, reply) {
+            return log::warn("SES", format_args!("cannot save SES's reply in {path}: {error}"));
+        }
+        self.count += 1;
+        if self.count == MOST {
+            let what = "replies saved; this process saves no more";
+            log::warn("SES", format_args!("{MOST} {what} in {path}"));
+        }
+    }
+}
+
+/// Writes `ses_YYYYmmddHHMMSS.mmm_{kind-1}.http`; if the name is taken, a later millisecond's.
+fn save(dir: &Path, now: OffsetDateTime, kind: u16, reply: &Reply) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let format = time::macros::format_description!(
+        "[year][month][day][hour][minute][second].[subsecond digits:3]"
+    );
+    let mut text = format!("HTTP/1.1 {}\r\n", reply.status).into_bytes();
+    for (name, value) in &reply.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(&reply.body);
+    let mut at = now;
+    loop {
+        let stamp = at.format(format).map_err(std::io::Error::other)?;
+        let path = dir.join(format!("ses_{stamp}_{}.http", kind.saturating_sub(1)));
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(mut file) => return file.write_all(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                at += time::Duration::MILLISECOND;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
