@@ -1,8 +1,10 @@
 //! Hours and days of sending on a clock of our own: never more than is allowed, and nearly all of
 //! it. `cargo test pacing -- --nocapture` prints the figures.
 
-use mailroom::mail::model::{Cause, Outcome};
-use mailroom::mail::pace::{Change, Pace, Permit, Quota};
+use mailroom::mail::ends::Ask;
+use mailroom::mail::model::{Cause, Outcome, Quota};
+use mailroom::mail::pace::change::Change;
+use mailroom::mail::pace::{Pace, Permit};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -63,7 +65,7 @@ fn step(
 ) -> Instant {
     match pace.permit(now) {
         Permit::Wait(at) => at,
-        Permit::Go { limit, .. } => {
+        Permit::Go(Ask { limit, .. }) => {
             pace.spent(limit, now);
             let count = u64::try_from(limit).unwrap();
             let taken = accept(now, count).min(count);
@@ -131,7 +133,7 @@ fn however_low_the_rate_no_batch_but_a_single_message_keeps_the_next_waiting_for
                         now = at;
                         continue;
                     }
-                    Permit::Go { limit, .. } => limit,
+                    Permit::Go(Ask { limit, .. }) => limit,
                 };
                 batches += 1;
                 pace.spent(limit, now);
@@ -282,7 +284,7 @@ fn share(rate: f64, limit: u64) {
         }
         *at = match pace.permit(now) {
             Permit::Wait(at) => at,
-            Permit::Go { limit: most, .. } => {
+            Permit::Go(Ask { limit: most, .. }) => {
                 // The claim: alone, with all that was claimed before in sight (tests/quota.rs).
                 let used: u64 = sent.slots(now).iter().sum();
                 let claimed = (limit - used).min(most as u64);

@@ -7,11 +7,10 @@ use mailroom::mail::counts::Metrics;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::ends::{Ask, Next, Source};
 use mailroom::mail::error::Error;
-use mailroom::mail::model::{Batch, Cause, Message, Outcome, Settlement, Ticket};
-use mailroom::mail::pace;
-use mailroom::mail::pace::{Pace, Quota};
+use mailroom::mail::model::{Batch, Cause, Message, Outcome, Quota, Settlement, Ticket};
+use mailroom::mail::pace::Pace;
 use mailroom::mail::policy;
-use mailroom::pump::Pump;
+use mailroom::pump::{Progress, Pump};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -119,7 +118,7 @@ impl Source for List {
         assert_eq!(batch.messages.len(), outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let row = self.rows.get_mut(&message.ticket.unwrap().delivery).unwrap();
-            let backoff = |attempt| pace::backoff(attempt, 0.5);
+            let backoff = |attempt| policy::backoff(attempt, 0.5);
             match policy::settlement(outcome, row.attempts, 5, backoff, probe) {
                 Settlement::Sent { .. } => row.sent_at = Some(seconds()),
                 Settlement::Failed { .. } => row.failed = true,
@@ -183,6 +182,7 @@ fn run(mut list: List, pace: Pace, quota: Option<Quota>, says: Says) -> (List, V
         clock: clock(),
         metrics: Metrics::default(),
         unit: "TEST",
+        progress: Progress::default(),
     };
     pump.run().unwrap();
     let calls = calls.borrow().clone();

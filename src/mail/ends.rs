@@ -1,8 +1,7 @@
 //! Where messages come from, where they go to, and where their outcomes go back to.
 
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Message, Outcome};
-use crate::mail::pace::Quota;
+use crate::mail::model::{Batch, Message, Outcome, Quota};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -243,6 +243,17 @@ impl Outcome {
     }
 }
 
+/// What a provider allows an account; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Recipients a second.
+    pub rate: Option<f64>,
+    /// Recipients in any 24 hours.
+    pub daily: Option<u64>,
+    /// How many of these are left now.
+    pub left: Option<u64>,
+}
+
 /// What is written down about one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]

@@ -1,72 +1,28 @@
-//! How fast, how often, and when not at all: backoff, rate, day limit, holds.
+//! How fast, how much, and when not at all: rate, day, breaker.
 //!
 //! In scope: arithmetic on instants that are given. Out of scope: waiting, clocks, randomness,
 //! asking the database or the provider.
 
-mod absence;
-mod backoff;
+mod breaker;
+pub mod change;
 mod day;
-mod hold;
-mod throttle;
+mod rate;
 
-pub use backoff::{BACKOFF_CAP, backoff};
-pub use hold::Hold;
-
-use crate::mail::model::{Outcome, Scope};
-use crate::mail::policy;
-use crate::mail::policy::{Fate, Speed};
-use absence::{Absence, Met};
+use crate::mail::ends::Ask;
+use crate::mail::model::{Outcome, Quota, Scope};
+use breaker::{Breakers, Met};
+use change::Change;
 use day::{Allowance, Limit};
-use hold::Holds;
+use rate::Throttle;
 use std::time::{Duration, Instant};
-use throttle::Throttle;
 
 /// What the pump may do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// Hand out up to `limit` messages, none of the actions in `held`. `until` is when the next
-    /// held action may be probed.
-    Go {
-        /// Messages.
-        limit: usize,
-        /// Numbers of the actions.
-        held: Vec<u16>,
-        /// Look again by then.
-        until: Option<Instant>,
-    },
+    /// Ask for a batch; `until` is when the next held kind may be probed.
+    Go(Ask),
     /// Nothing before this moment.
     Wait(Instant),
-}
-
-/// What a provider allows an account; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Quota {
-    /// Recipients a second.
-    pub rate: Option<f64>,
-    /// Recipients in any 24 hours.
-    pub daily: Option<u64>,
-    /// How many of these are left now.
-    pub left: Option<u64>,
-}
-
-/// What changed when outcomes came in; worth a line in the log.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// A hold began, or was found to go on: the reason, for how long it has lasted, and the wait
-    /// until the next probe.
-    Held(Scope, String, Duration, Duration),
-    /// A hold is over; it lasted so long.
-    Released(Scope, Duration),
-    /// The provider throttles: the rate is now so many recipients a second.
-    Slowed(f64),
-    /// The provider was not reached or cannot serve: nothing is tried for so long.
-    Unreached(Duration),
-    /// The provider asked for a pause: nothing is tried for so long.
-    Asked(Duration),
-    /// The provider told what it allows; the rate is now so many recipients a second.
-    Allowed(Quota, f64),
-    /// The limit of the day is reached, ours or the provider's: nothing goes for so long.
-    Full(Duration),
 }
 
 /// The pace of one transport.
@@ -82,8 +38,7 @@ pub struct Pace {
     allowance: Allowance,
     /// It was said that the day's limit is reached.
     full: bool,
-    holds: Holds,
-    absence: Absence,
+    breakers: Breakers,
 }
 
 /// The wait for other processes to settle what they have in hand.
@@ -107,8 +62,7 @@ impl Pace {
             day: daily.map(Limit::new),
             allowance: Allowance::default(),
             full: false,
-            holds: Holds::default(),
-            absence: Absence::default(),
+            breakers: Breakers::default(),
         }
     }
 
@@ -164,24 +118,18 @@ impl Pace {
         Ok(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
-    /// The holds in force.
-    pub fn holds(&self) -> &[Hold] {
-        self.holds.in_force()
+    /// How many holds are in force.
+    pub fn holding(&self) -> usize {
+        self.breakers.holding()
     }
 
-    /// How long what was held in a batch with these outcomes should wait. Other holds do not
-    /// count: they may be probed much later.
+    /// How long what was held in a batch with these outcomes should wait.
     pub fn probe_delay<'a>(
         &self,
         outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
         now: Instant,
     ) -> Duration {
-        let scope = |(kind, outcome): (u16, &Outcome)| match outcome {
-            Outcome::Refused(refusal) => policy::held(refusal.cause, kind),
-            Outcome::Accepted { .. } => None,
-        };
-        let met: Vec<Scope> = outcomes.filter_map(scope).collect();
-        self.holds.probe_delay(&met, now)
+        self.breakers.probe_delay(&Met::of(outcomes), now)
     }
 
     /// Whether a batch may go now.
@@ -191,7 +139,7 @@ impl Pace {
         // None keeps the next one waiting for longer than a minute, but for a single message.
         let minute = (self.throttle.rate(self.top_rate()) * 60.0).max(1.0) as usize;
         let mut limit = self.limit.min(second).min(minute);
-        if let Some(probe_at) = self.holds.everything() {
+        if let Some(probe_at) = self.breakers.everything() {
             if now < probe_at {
                 return Permit::Wait(probe_at);
             }
@@ -204,8 +152,8 @@ impl Pace {
             Ok(room) => limit = limit.min(room),
             Err(free_at) => return Permit::Wait(free_at),
         }
-        let (held, until) = self.holds.actions(now);
-        Permit::Go { limit, held, until }
+        let (held, until) = self.breakers.kinds(now);
+        Permit::Go(Ask { limit, held, until })
     }
 
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
@@ -235,72 +183,39 @@ impl Pace {
         }
     }
 
-    /// Learns from the outcomes of one batch, given with the action of each message. What was
+    /// Learns from the outcomes of one batch, given with the kind of each message. What was
     /// accepted, or may have been, counts for the day.
     pub fn learn<'a>(
         &mut self,
         outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
         now: Instant,
     ) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let mut held: Vec<(Scope, String)> = Vec::new();
-        let mut throttled = false;
-        let mut accepted: Vec<u16> = Vec::new();
-        let (mut met, mut taken) = (Met::default(), 0);
-        for (action, outcome) in outcomes {
-            met.add(outcome);
-            let Outcome::Refused(refusal) = outcome else {
-                taken += 1;
-                accepted.push(action);
-                continue;
-            };
-            let policy = policy::of(refusal.cause);
-            taken += u64::from(policy.ambiguous);
-            throttled |= policy.speed == Speed::Slower;
-            if policy.fate == Fate::Fail {
-                accepted.push(action);
-            }
-            if let Some(scope) = policy::held(refusal.cause, action)
-                && !held.iter().any(|(known, _)| *known == scope)
-            {
-                held.push((scope, refusal.why.clone()));
-            }
-        }
+        let met = Met::of(outcomes);
         if let Some(day) = &mut self.day {
-            day.spend(taken, now);
+            day.spend(met.taken, now);
         }
-        self.allowance.spend(taken);
-        let (told, free) = self.holds.learn(&held, &accepted, now);
-        changes.extend(told);
-        if free {
-            // The cause may have been the quota.
-            self.allowance.forget();
-        }
-        let slower = self.throttle.learn(throttled, self.top_rate(), now);
+        self.allowance.spend(met.taken);
+        let mut changes = self.breakers.learn(&met, now);
+        let slower = self.throttle.learn(met.throttled, self.top_rate(), now);
         changes.extend(slower.map(Change::Slowed));
-        changes.extend(self.reach(&met, now));
-        changes
-    }
-
-    /// Pauses when a whole batch did not reach the provider, or it asked for a pause.
-    fn reach(&mut self, met: &Met, now: Instant) -> Option<Change> {
-        let lasted = self.absence.lasts();
-        let change = self.absence.learn(met);
-        if lasted && !self.absence.lasts() {
-            self.allowance.forget();
-        }
-        Some(match change? {
+        let (pause, back) = self.breakers.outage(&met);
+        changes.extend(pause.map(|pause| match pause {
             Change::Unreached(pause) => Change::Unreached(self.pause(pause, now)),
             Change::Asked(pause) => Change::Asked(self.pause(pause, now)),
             other => other,
-        })
+        }));
+        // The quota may have been the cause, or have changed meanwhile.
+        if back || changes.iter().any(|change| matches!(change, Change::Released(Scope::All, _))) {
+            self.allowance.forget();
+        }
+        changes
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::model::Cause;
+    use crate::mail::model::{Cause, Refusal};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -327,12 +242,12 @@ mod tests {
             let Permit::Wait(at) = pace.permit(now) else { panic!("not held") };
             waits.push((at - now).as_secs());
             now = at;
-            assert!(matches!(pace.permit(now), Permit::Go { limit: 1, .. }));
+            assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 1, .. })));
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
         let changes = learn(&mut pace, 1, &accepted(), now);
         assert_eq!(changes, [Change::Released(Scope::All, now - start)]);
-        assert!(matches!(pace.permit(now), Permit::Go { limit: 10, .. }));
+        assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 10, .. })));
     }
 
     #[test]
@@ -340,11 +255,13 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::unlimited(10);
         let _ = learn(&mut pace, 2, &refused(Cause::Template), now);
-        let Permit::Go { held, until, .. } = pace.permit(now) else { panic!("all held") };
+        let Permit::Go(Ask { held, until, .. }) = pace.permit(now) else { panic!("all held") };
         assert_eq!((held, until), (vec![2], Some(now + 30 * SECOND)));
         let _ = learn(&mut pace, 1, &accepted(), now);
-        assert_eq!(pace.holds().len(), 1, "another action's success ends no hold");
-        let Permit::Go { held, .. } = pace.permit(now + 30 * SECOND) else { panic!("all held") };
+        assert_eq!(pace.holding(), 1, "another action's success ends no hold");
+        let Permit::Go(Ask { held, .. }) = pace.permit(now + 30 * SECOND) else {
+            panic!("all held")
+        };
         assert!(held.is_empty(), "the probe is let through");
     }
 
@@ -418,5 +335,80 @@ mod tests {
             }
         }
         assert!(full(&mut pace, now));
+    }
+
+    fn away() -> Outcome {
+        Outcome::refused(Cause::Away, "later")
+    }
+
+    fn asks(after: u32, cause: Cause) -> Outcome {
+        let (after, why) = (Some(after * SECOND), "later".to_owned());
+        Outcome::Refused(Refusal { cause, why, after })
+    }
+
+    #[test]
+    fn a_provider_that_is_not_reached_is_left_alone_ever_longer() {
+        let mut now = Instant::now();
+        let mut pace = Pace::unlimited(10);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            let changes = learn(&mut pace, 1, &away(), now);
+            assert_eq!(changes, [Change::Unreached(pause * SECOND)]);
+            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
+            now += pause * SECOND;
+        }
+        let _ = learn(&mut pace, 1, &accepted(), now);
+        assert_eq!(learn(&mut pace, 1, &away(), now), [Change::Unreached(SECOND)]);
+    }
+
+    #[test]
+    fn a_pause_that_the_provider_asks_for_is_kept_by_all() {
+        for (asked, pause) in [(0, 1), (1, 1), (120, 120), (300, 300)] {
+            let now = Instant::now();
+            let mut pace = Pace::new(10, 50.0, None);
+            let changes = learn(&mut pace, 1, &asks(asked, Cause::Away), now);
+            assert_eq!(changes, [Change::Unreached(pause * SECOND)], "{asked}");
+            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
+            assert!(pace.holding() == 0);
+            let Permit::Go(Ask { limit: 10, .. }) = pace.permit(now + pause * SECOND) else {
+                panic!()
+            };
+        }
+        let mut pace = Pace::new(10, 50.0, None);
+        let (short, long) = (asks(7, Cause::Away), asks(9, Cause::Away));
+        let outcomes = [(1, &long), (2, &short)].into_iter();
+        assert_eq!(pace.learn(outcomes, Instant::now()), [Change::Unreached(9 * SECOND)]);
+    }
+
+    #[test]
+    fn a_throttling_provider_that_asks_for_a_pause_gets_it_and_half_the_rate() {
+        let now = Instant::now();
+        let mut pace = Pace::new(10, 40.0, None);
+        let changes = learn(&mut pace, 1, &asks(120, Cause::Throttled), now);
+        assert_eq!(changes, [Change::Slowed(20.0), Change::Asked(120 * SECOND)]);
+        assert_eq!(pace.permit(now), Permit::Wait(now + 120 * SECOND));
+        // Some of the batch went before it was said.
+        let throttled = asks(120, Cause::Throttled);
+        let good = accepted();
+        let outcomes = [(1, &good), (2, &throttled)].into_iter();
+        let changes = pace.learn(outcomes, now + 200 * SECOND);
+        assert_eq!(changes[1], Change::Asked(120 * SECOND));
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_one_message_keeps_no_other_from_going() {
+        let now = Instant::now();
+        let mut pace = Pace::new(10, 50.0, None);
+        assert_eq!(learn(&mut pace, 1, &asks(120, Cause::Busy), now), []);
+        assert!(matches!(pace.permit(now), Permit::Go(Ask { .. })));
+    }
+
+    #[test]
+    fn the_pause_that_is_told_is_the_one_that_the_rate_asks_for_if_that_is_longer() {
+        let now = Instant::now();
+        let mut pace = Pace::new(10, 0.5, None);
+        pace.spent(10, now);
+        let changes = learn(&mut pace, 1, &asks(5, Cause::Away), now);
+        assert_eq!(changes, [Change::Unreached(20 * SECOND)]);
+        assert_eq!(pace.permit(now), Permit::Wait(now + 20 * SECOND));
     }
 }

@@ -7,7 +7,7 @@ use crate::edges::clock::Clock;
 use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome, Settlement};
-use crate::mail::{pace, policy};
+use crate::mail::policy;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl Ledger for MemoryLedger {
         let attempts = std::mem::take(&mut self.under_way);
         for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
         {
-            let backoff = |attempt| pace::backoff(attempt, (self.clock.chance)());
+            let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
             match policy::settlement(outcome, attempts, self.max_attempts, backoff, probe) {
                 Settlement::Sent { .. } => {}
                 Settlement::Failed { why, .. } => given_up.push((message, why)),

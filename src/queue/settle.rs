@@ -9,7 +9,7 @@ use crate::edges::pg::fault::is_locked_out;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
-use crate::mail::{pace, policy};
+use crate::mail::policy;
 use crate::queue::link::Link;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl Settling {
     /// What is written of a message that was tried `attempts` times before; `probe` is how long what is
     /// held waits.
     pub fn of(&self, outcome: Outcome, attempts: u32, probe: Duration) -> Settlement {
-        let backoff = |attempt| pace::backoff(attempt, (self.clock.chance)());
+        let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
         policy::settlement(outcome, attempts, self.max_attempts, backoff, probe)
     }
 

@@ -22,8 +22,7 @@ use crate::edges::http::{Http, Reply};
 use crate::edges::log;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
-use crate::mail::pace::Quota;
+use crate::mail::model::{Batch, Cause, Message, Outcome, Quota, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
 use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
@@ -158,7 +157,13 @@ impl Ses {
         let ruling = causes::call(error.status, &error.code, &error.text, from, &to);
         let why = reason_about(&error.what(), &error.text, messages);
         if self.client.mend(ruling, reply, tried) {
-            log::info(TAG, format_args!("once more, after what can be mended: {why}"));
+            match (ruling, self.client.ahead()) {
+                (Ruling::ItsClock, Some(ahead)) => {
+                    let ahead = ahead.whole_seconds();
+                    log::warn(TAG, format_args!("taking SES's clock, {ahead} s from ours: {why}"));
+                }
+                _ => log::info(TAG, format_args!("fetching the credentials anew: {why}")),
+            }
             return Answer::Again;
         }
         let after = wait_asked(reply, self.client.now());
@@ -187,8 +192,13 @@ impl Transport for Ses {
             Err(refused) => refused,
         };
         if !std::mem::replace(&mut self.quota_refused, true) {
-            let what = "going by MAILROOM_SEND_RATE and MAILROOM_DAILY_LIMIT alone";
-            log::info(TAG, format_args!("the account's quota cannot be read ({refused}); {what}"));
+            log::info(
+                TAG,
+                format_args!(
+                    "the account's quota cannot be read ({refused}); going by MAILROOM_SEND_RATE \
+                     and MAILROOM_DAILY_LIMIT alone"
+                ),
+            );
         }
         None
     }

@@ -4,7 +4,7 @@ use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
 use mailroom::mail::error::Kind;
 use mailroom::mail::model::Cause;
-use mailroom::mail::pace::backoff;
+use mailroom::mail::policy::backoff;
 use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::screen;
 use mailroom::ops::screen::page::Look;

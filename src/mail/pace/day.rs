@@ -2,7 +2,7 @@
 //!
 //! In scope: counting by slots of ten minutes. Out of scope: where the counts come from.
 
-use crate::mail::pace::Quota;
+use crate::mail::model::Quota;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -10,7 +10,7 @@ use crate::ops::database::link;
 use crate::ops::metrics::metrics;
 use crate::ops::streams::output;
 use crate::pipe::write::{Encode, Pipe};
-use crate::pump::{Pump, system_clock};
+use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::source::QueueSource;
 use crate::queue::source::settings::{OnAccept, Settings};
 
@@ -47,6 +47,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         clock,
         metrics,
         unit: "PG",
+        progress: Progress::default(),
     }
     .run()
 }

@@ -9,7 +9,7 @@ use crate::ops::database::link;
 use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
 use crate::ops::settings;
-use crate::pump::{Pump, system_clock};
+use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::source::QueueSource;
 use crate::queue::source::settings::{OnAccept, Settings};
 
@@ -38,6 +38,7 @@ pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
         clock,
         metrics,
         unit: "RUN",
+        progress: Progress::default(),
     }
     .run()
 }

@@ -16,7 +16,7 @@ use crate::pipe::read::PipeSource;
 use crate::pipe::read::input::Input;
 use crate::pipe::retry::MemoryLedger;
 use crate::pipe::undelivered::Undelivered;
-use crate::pump::{Pump, system_clock};
+use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::adopt::DatabaseLedger;
 
 /// The most messages in a batch on the wire.
@@ -66,6 +66,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
         clock,
         metrics,
         unit: provider.unit(),
+        progress: Progress::default(),
     }
     .run()
 }

@@ -1,7 +1,7 @@
 //! What the provider allows this account.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html>
 
-use crate::mail::pace::Quota;
+use crate::mail::model::Quota;
 use crate::send::ses::client::{Client, Refused};
 use ::http::Method;
 use serde_json::Value;

@@ -8,17 +8,17 @@ use crate::mail::model::Cause;
 use crate::send::ses::causes::unverified;
 use crate::send::text::look_up;
 
-/// Enhanced codes that are not about the recipient, whatever the step; at 4xx and 5xx alike.
+/// Enhanced codes that are not about the recipient, whatever the step.
 /// <https://www.iana.org/assignments/smtp-enhanced-status-codes>
 pub const ENHANCED: [(Cause, &str); 5] = [
     // The mail system is full, or takes no mail now.
-    (Cause::Away, "3.1, 3.2"),
+    (Cause::Away, "4.3.1, 4.3.2"),
     // The sender's address, and what receivers check of it: SPF, reverse DNS, DMARC.
-    (Cause::Sender, "1.7, 1.8, 7.23, 7.24, 7.25, 7.26, 7.27"),
+    (Cause::Sender, "4.1.7, 4.1.8, 5.1.7, 5.1.8, 5.7.23, 5.7.24, 5.7.25, 5.7.26, 5.7.27"),
     // Exchange: who may send as whom, too busy, not logged in.
-    (Cause::Sender, "2.252, 7.60"),
-    (Cause::Throttled, "7.500, 7.501"),
-    (Cause::Credentials, "7.57"),
+    (Cause::Sender, "5.2.252, 5.7.60"),
+    (Cause::Throttled, "4.7.500, 4.7.501"),
+    (Cause::Credentials, "5.7.57"),
 ];
 
 /// Words that are not about the recipient, in lower case; at 4xx and 5xx alike. Single words would
@@ -84,10 +84,10 @@ fn refused(stage: Stage, code: u16, text: &str, from: &str, to: &str) -> Cause {
     }
 }
 
-/// By the enhanced code with which a text begins: class, subject and detail with dots between.
+/// By the enhanced code with which a text begins.
 fn by_code(text: &str) -> Option<Cause> {
-    let (class, code) = text.split_whitespace().next()?.split_once('.')?;
-    matches!(class, "4" | "5").then(|| look_up(&ENHANCED, |known| known == code))?
+    let code = text.split_whitespace().next()?;
+    look_up(&ENHANCED, |known| known == code)
 }
 
 /// By the words of a text, without those that hold a dot or an `@` inside: addresses and host names
