@@ -25,10 +25,10 @@ use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Quota, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
-use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
-use crate::send::text::{identifier, reason, reason_about};
+use crate::send::reply::{Ruling, unreadable, wait_asked};
+use crate::send::text::{identifier, reason_about};
 use ::http::Method;
-use client::{Client, ErrorReply, Failure};
+use client::{Client, Lost, Refused};
 use saved::Saved;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -101,20 +101,16 @@ impl Ses {
                 return Ok(None);
             }
             let body = bulk::body(&self.source, &self.config_set, template, &messages);
-            self.client.call_as(&credentials, Method::POST, PATH, body).map(Some)
+            self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {
             Ok(Some(reply)) => reply,
             Ok(None) => return Answer::None(Budget::refusal()),
-            Err(Failure::NoCredentials(why)) => {
-                let why = reason("no credentials", &why);
-                return Answer::None(Refusal { cause: Cause::Credentials, why, after: None });
-            }
-            Err(Failure::Lost(fault)) => {
-                if let Some(partial) = &fault.partial {
-                    self.saved.keep(partial, *action, self.client.now());
+            Err(Lost { refusal, partial }) => {
+                if let Some(partial) = partial {
+                    self.saved.keep(&partial, *action, self.client.now());
                 }
-                return Answer::None(lost(&fault));
+                return Answer::None(refusal);
             }
         };
         let answer = match reply.status.is_success() {
@@ -151,11 +147,11 @@ impl Ses {
 
     /// What to do about a call that was refused; a remedy is applied here.
     fn refused(&mut self, reply: &Reply, messages: &[&Message], tried: &mut Vec<Ruling>) -> Answer {
-        let error = ErrorReply::read(reply);
+        let refused = Refused::read(reply);
         let to: Vec<&str> = messages.iter().map(|message| message.email.as_str()).collect();
         let (_, from) = recipient::split(&self.source);
-        let ruling = causes::call(error.status, &error.code, &error.text, from, &to);
-        let why = reason_about(&error.what(), &error.text, messages);
+        let ruling = refused.ruling(from, &to);
+        let why = reason_about(&refused.what(), &refused.text, messages);
         if self.client.mend(ruling, reply, tried) {
             match (ruling, self.client.ahead()) {
                 (Ruling::ItsClock, Some(ahead)) => {

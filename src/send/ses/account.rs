@@ -43,7 +43,6 @@ pub fn quota(client: &mut Client) -> Result<Quota, Refused> {
         status: Some(200),
         code: String::new(),
         text: "the reply has no SendQuota".to_owned(),
-        throttled: false,
     })
 }
 

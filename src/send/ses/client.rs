@@ -1,8 +1,8 @@
 //! Calls to the SES v2 API: signed, sent, read; what more than one part of mailroom asks of it.
 //!
-//! In scope: one call with the account's credentials and the provider's time; the calls about
-//! templates, the sender and the account. Out of scope: sending mail (`ses.rs`), what a
-//! refusal means (`causes.rs`). It logs nothing.
+//! In scope: one call with the account's credentials and the provider's time; asking about
+//! templates, the sender and the account. Out of scope: sending mail (`ses.rs`), what a refusal
+//! means (`causes.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
 use crate::edges::aws::credentials::Keeper;
@@ -10,10 +10,10 @@ use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::aws::sign::sign;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
-use crate::mail::model::Cause;
-use crate::send::reply::Ruling;
+use crate::mail::model::{Cause, Refusal};
+use crate::send::reply::{Ruling, lost};
 use crate::send::ses::causes;
-use crate::send::text::clean;
+use crate::send::text::reason;
 use ::http::{Method, Request};
 use aws_credential_types::Credentials;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -38,13 +38,23 @@ pub struct Client {
     seen: Option<time::Duration>,
 }
 
-/// Why a call has no reply.
-#[derive(Debug)]
-pub enum Failure {
-    /// There is nothing to sign with.
-    NoCredentials(String),
-    /// No whole reply came.
-    Lost(http::Fault),
+/// Why a call has no reply, and what was read of one before it broke off.
+pub(crate) struct Lost {
+    pub(crate) refusal: Refusal,
+    pub(crate) partial: Option<Box<Reply>>,
+}
+
+impl Lost {
+    fn unsigned(why: &str) -> Lost {
+        let why = reason("no credentials", why);
+        Lost { refusal: Refusal { cause: Cause::Credentials, why, after: None }, partial: None }
+    }
+}
+
+impl From<http::Fault> for Lost {
+    fn from(fault: http::Fault) -> Lost {
+        Lost { refusal: lost(&fault), partial: fault.partial }
+    }
 }
 
 impl Client {
@@ -59,46 +69,8 @@ impl Client {
     }
 
     /// The time by our clock.
-    pub fn now(&self) -> OffsetDateTime {
+    pub(crate) fn now(&self) -> OffsetDateTime {
         OffsetDateTime::from((self.clock)())
-    }
-
-    /// The credentials that a call is signed with; they may have to be fetched first.
-    ///
-    /// # Errors
-    /// There are none.
-    pub fn credentials(&mut self) -> Result<Credentials, Failure> {
-        self.keeper.get().map_err(|why| Failure::NoCredentials(why.to_string()))
-    }
-
-    /// Makes one call; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
-    /// takes no longer than one HTTP call.
-    ///
-    /// # Errors
-    /// Why there is no reply.
-    pub fn call_as(
-        &mut self,
-        credentials: &Credentials,
-        method: Method,
-        path: &str,
-        body: Vec<u8>,
-    ) -> Result<Reply, Failure> {
-        let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.endpoint.url));
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        let malformed = |error: ::http::Error| {
-            Failure::Lost(http::Fault { sent: false, why: error.to_string(), partial: None })
-        };
-        let mut request = request.body(body).map_err(malformed)?;
-        let now = self.now();
-        let time = now.checked_add(self.offset).unwrap_or(now).into();
-        sign(&mut request, credentials, &self.endpoint.region, "ses", time)
-            .map_err(Failure::NoCredentials)?;
-        let reply = self.http.call(request).map_err(Failure::Lost)?;
-        self.seen = date(&reply).map(|date| date - self.now()).or(self.seen);
-        Ok(reply)
     }
 
     /// By how much the provider's clock was ahead of ours when it answered last, to the second;
@@ -107,20 +79,53 @@ impl Client {
         self.seen
     }
 
+    /// The credentials that a call is signed with; they may have to be fetched first.
+    pub(crate) fn credentials(&mut self) -> Result<Credentials, Lost> {
+        self.keeper.get().map_err(|why| Lost::unsigned(&why.to_string()))
+    }
+
+    /// Makes one call; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
+    /// takes no longer than one HTTP call.
+    pub(crate) fn call(
+        &mut self,
+        credentials: &Credentials,
+        method: &Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Reply, Lost> {
+        let malformed = |error: ::http::Error| http::Fault {
+            sent: false,
+            why: error.to_string(),
+            partial: None,
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint.url))
+            .header("content-type", "application/json")
+            .body(body);
+        let mut request = request.map_err(malformed)?;
+        let now = self.now();
+        let time = now.checked_add(self.offset).unwrap_or(now).into();
+        sign(&mut request, credentials, &self.endpoint.region, "ses", time)
+            .map_err(|why| Lost::unsigned(&why))?;
+        let reply = self.http.call(request)?;
+        self.seen = date(&reply).map(|date| date - self.now()).or(self.seen);
+        Ok(reply)
+    }
+
     /// Mends what a refusal asks for before another try: other credentials, or the provider's
     /// clock. Each is `tried` once; gives whether there is to be another try.
     pub(crate) fn mend(&mut self, ruling: Ruling, reply: &Reply, tried: &mut Vec<Ruling>) -> bool {
         // If the key was refused, there may be another one at the next try.
-        if reply.status == 403 {
+        if reply.status == 403 || ruling == Ruling::NewCredentials {
             self.keeper.forget();
         }
-        match ruling {
-            Ruling::Each(_) | Ruling::Halves => return false,
-            _ if tried.contains(&ruling) => return false,
-            Ruling::NewCredentials => self.keeper.forget(),
-            Ruling::ItsClock => {
-                self.offset = date(reply).map_or(self.offset, |date| date - self.now());
-            }
+        let remedy = matches!(ruling, Ruling::NewCredentials | Ruling::ItsClock);
+        if !remedy || tried.contains(&ruling) {
+            return false;
+        }
+        if ruling == Ruling::ItsClock {
+            self.offset = date(reply).map_or(self.offset, |date| date - self.now());
         }
         tried.push(ruling);
         true
@@ -140,48 +145,19 @@ impl Client {
         let mut tried = Vec::new();
         loop {
             let credentials = self.credentials()?;
-            let reply = self.call_as(&credentials, method.clone(), path, body.clone())?;
+            let reply = self.call(&credentials, method, path, body.clone())?;
             if reply.status.is_success() {
-                return read(&reply);
+                // Nothing at all counts as nothing.
+                return match reply.body.as_slice() {
+                    [] => Ok(Value::Null),
+                    body => serde_json::from_slice(body)
+                        .map_err(|_| Refused::without_code(&reply, "the reply is not JSON")),
+                };
             }
-            let error = ErrorReply::read(&reply);
-            let ruling = causes::call(error.status, &error.code, &error.text, "", &[]);
-            if !self.mend(ruling, &reply, &mut tried) {
-                let throttled = ruling == Ruling::Each(Cause::Throttled);
-                let (status, text) = (Some(error.status), clean(&error.text));
-                return Err(Refused { status, code: error.code, text, throttled });
+            let refused = Refused::read(&reply);
+            if !self.mend(refused.ruling("", &[]), &reply, &mut tried) {
+                return Err(refused);
             }
-        }
-    }
-}
-
-/// What stands in a reply that is no success.
-pub(crate) struct ErrorReply {
-    /// HTTP status.
-    pub(crate) status: u16,
-    /// The error code; empty if there is none.
-    pub(crate) code: String,
-    /// The provider's explanation as it came: it may quote what it was sent.
-    pub(crate) text: String,
-}
-
-impl ErrorReply {
-    /// Reads a reply; one that is not SES's has neither code nor text.
-    pub(crate) fn read(reply: &Reply) -> ErrorReply {
-        let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
-        let text = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
-        ErrorReply {
-            status: reply.status.as_u16(),
-            code: causes::error_code(reply.header("x-amzn-errortype"), &body),
-            text: text.unwrap_or_default().to_owned(),
-        }
-    }
-
-    /// Its code, or else its status.
-    pub(crate) fn what(&self) -> String {
-        match self.code.as_str() {
-            "" => format!("HTTP {}", self.status),
-            code => code.to_owned(),
         }
     }
 }
@@ -198,13 +174,43 @@ pub struct Refused {
     pub status: Option<u16>,
     /// The provider's code for it; may be empty.
     pub code: String,
-    /// The provider's explanation, or why there was no reply.
+    /// The provider's explanation as it came, or why there was no reply. It may quote what was
+    /// sent: to be shown as a part of the whole alone.
     pub text: String,
-    /// Whether the call came too soon after another.
-    pub throttled: bool,
 }
 
 impl Refused {
+    /// Reads a reply; one that is not SES's has neither code nor text.
+    pub(crate) fn read(reply: &Reply) -> Refused {
+        let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+        let text = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
+        let code = causes::error_code(reply.header("x-amzn-errortype"), &body);
+        Refused { code, ..Refused::without_code(reply, text.unwrap_or_default()) }
+    }
+
+    pub(crate) fn without_code(reply: &Reply, text: &str) -> Refused {
+        let status = Some(reply.status.as_u16());
+        Refused { status, code: String::new(), text: text.to_owned() }
+    }
+
+    /// What to do about it, where it is about mail from and to these addresses.
+    pub(crate) fn ruling(&self, from: &str, to: &[&str]) -> Ruling {
+        causes::call(self.status.unwrap_or_default(), &self.code, &self.text, from, to)
+    }
+
+    /// Its code, or else its status.
+    pub(crate) fn what(&self) -> String {
+        match (self.code.as_str(), self.status) {
+            ("", Some(status)) => format!("HTTP {status}"),
+            (code, _) => code.to_owned(),
+        }
+    }
+
+    /// Whether the call came too soon after another.
+    pub fn is_throttled(&self) -> bool {
+        self.ruling("", &[]) == Ruling::Each(Cause::Throttled)
+    }
+
     /// Whether what was asked about is not there.
     pub fn is_missing(&self) -> bool {
         self.code == "NotFoundException" || self.code.is_empty() && self.status == Some(404)
@@ -216,39 +222,19 @@ impl Refused {
     }
 }
 
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Refused {
-        let text = match failure {
-            Failure::NoCredentials(why) => format!("no credentials: {why}"),
-            Failure::Lost(fault) => fault.why,
-        };
-        Refused { status: None, code: String::new(), text, throttled: false }
+impl From<Lost> for Refused {
+    fn from(lost: Lost) -> Refused {
+        Refused { status: None, code: String::new(), text: lost.refusal.why }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.status, self.code.as_str(), self.text.as_str()) {
-            (Some(status), "", "") => write!(f, "HTTP {status}"),
-            (Some(status), "", text) => write!(f, "HTTP {status}: {text}"),
-            (_, code, "") => f.write_str(code),
-            (_, "", text) => f.write_str(text),
-            (_, code, text) => write!(f, "{code}: {text}"),
+        match self.what().as_str() {
+            "" => f.write_str(&reason(&self.text, "")),
+            what => f.write_str(&reason(what, &self.text)),
         }
     }
-}
-
-/// The JSON of a reply; nothing at all counts as nothing.
-fn read(reply: &Reply) -> Result<Value, Refused> {
-    if reply.body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&reply.body).map_err(|_| Refused {
-        status: Some(reply.status.as_u16()),
-        code: String::new(),
-        text: "the reply is not JSON".to_owned(),
-        throttled: false,
-    })
 }
 
 /// The time at which the provider answered, by its clock.

@@ -45,7 +45,7 @@ impl Calls {
         let mut tries = 1;
         loop {
             match call(&mut self.client) {
-                Err(refused) if refused.throttled && tries < TRIES => {
+                Err(refused) if refused.is_throttled() && tries < TRIES => {
                     log::debug("SES", format_args!("{}: {refused}; waiting", self.what));
                     self.stop.sleep(PAUSE);
                     tries += 1;
@@ -58,7 +58,7 @@ impl Calls {
     /// The end of a command: what failed, and of which template.
     pub fn failed(&self, name: &str, refused: &Refused) -> Error {
         let kind = match refused {
-            Refused { throttled: true, .. } => Kind::Temporary,
+            refused if refused.is_throttled() => Kind::Temporary,
             Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
             _ => Kind::Unavailable,
         };

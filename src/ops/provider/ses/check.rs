@@ -122,7 +122,7 @@ fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
     };
     let signature = ["Unrecognized", "Invalid", "Missing", "Incomplete", "Signature", "Expired"];
     let denied = refused.code.starts_with("AccessDenied");
-    if denied || refused.throttled {
+    if denied || refused.is_throttled() {
         let advice = match denied {
             true => {
                 "allow ses:GetAccount; without it the limits are MAILROOM_SEND_RATE and \
