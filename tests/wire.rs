@@ -1,7 +1,7 @@
 //! The wire format: what is written is read again, and nothing else is.
 
 use crate::support::records::{activation, record, token};
-use mailroom::mail::model::Message;
+use mailroom::mail::model::{Kind, Message};
 use mailroom::mail::wire::csv::{Decoder, encode};
 use mailroom::mail::wire::{Decode as _, RECORD_LIMIT, Record};
 use proptest::collection::vec;
@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 fn message(action: u16, email: String, login: String, code: &str) -> Message {
     let token = token(u32::from(action));
-    Message { action, email, login, token, code: code.to_owned(), ..Message::default() }
+    let kind = Kind { name: action.to_string(), number: Some(action), ..Kind::default() }.into();
+    Message { action, kind, email, login, token, code: code.to_owned(), ..Message::default() }
 }
 
 /// Reads `bytes` in pieces of these sizes, over and over, and then the end.

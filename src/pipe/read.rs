@@ -82,8 +82,9 @@ impl PipeSource {
         let counts = self.input.counts();
         let kept = bad.into_iter().map(|(number, Bad { message, why, raw })| {
             self.metrics.count(|numbers| numbers.bad_input += 1);
-            let place = message.map(|place| format!(", message {place}")).unwrap_or_default();
-            (format!("bad input: {counts} {number}{place}: {why}"), raw)
+            let message = message.map(|place| format!(", message {place}")).unwrap_or_default();
+            let place = format!("{counts} {number}{message}");
+            (format!("bad input: {place}: {why}"), raw)
         });
         self.undelivered.keep(kept.collect(), (self.clock.now)());
     }
@@ -203,9 +204,14 @@ impl Source for PipeSource {
         let is_sole = self.ledger.is_sole();
         let emptied = if is_sole { self.empty_the_pipe() } else { Ok(()) };
         if let Some(last) = self.input.left().filter(|_| is_sole) {
-            let what = "asked to stop before the end of the input";
-            let after = format_args!("{} {last}", self.input.counts());
-            log::warn("SEND", format_args!("{what}, after {after}; the rest is in its file alone"));
+            let counts = self.input.counts();
+            log::warn(
+                "SEND",
+                format_args!(
+                    "asked to stop before the end of the input, after {counts} {last}; the rest is \
+                     in its file alone"
+                ),
+            );
         }
         let lost = is_sole && self.input.holds_more();
         self.input.close();

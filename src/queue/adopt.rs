@@ -83,9 +83,14 @@ impl Ledger for DatabaseLedger {
             return Ok(taken);
         }
         let Some(mut adopted) = self.adopt(&named)? else {
-            let (count, why) = (named.len(), "asked to stop before they could be taken over");
-            let what = format_args!("messages left out: {count}; {why}, so their leases stand");
-            log::info("SEND", what);
+            let count = named.len();
+            log::info(
+                "SEND",
+                format_args!(
+                    "messages left out: {count}; asked to stop before they could be taken over, so \
+                     their leases stand"
+                ),
+            );
             return Ok(taken);
         };
         let held = Outcome::refused(Cause::Template, "its action is held");
@@ -108,8 +113,13 @@ impl Ledger for DatabaseLedger {
                 }
                 _ => {
                     let to = shown(&message.email, log::is_debug());
-                    let why = "settled, expired, locked, or waits for another claim";
-                    log::info("SEND", format_args!("left out {to}: its delivery is {why}"));
+                    log::info(
+                        "SEND",
+                        format_args!(
+                            "left out {to}: its delivery is settled, expired, locked, or waits for \
+                             another claim"
+                        ),
+                    );
                 }
             }
         }

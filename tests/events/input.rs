@@ -5,7 +5,7 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Finished, Program};
 use crate::support::records::{activation, activations, record, token};
-use mailroom::mail::model::{Message, Ticket};
+use mailroom::mail::model::{Kind, Message, Ticket};
 use mailroom::mail::wire::cloudevents::{Decoder, encode};
 use mailroom::mail::wire::{Decode as _, RECORD_LIMIT, Record};
 use proptest::collection::vec;
@@ -56,7 +56,9 @@ proptest! {
             .into_iter()
             .map(|(action, email, login, code)| {
                 let token = token(u32::from(action));
-                Message { action, email, login, token, code, ..Message::default() }
+                let name = action.to_string();
+                let kind = Kind { name, number: Some(action), ..Kind::default() }.into();
+                Message { action, kind, email, login, token, code, ..Message::default() }
             })
             .collect();
         let mut bytes = Vec::new();
