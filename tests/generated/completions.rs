@@ -96,7 +96,7 @@ pub fn zsh() -> String {
         let _ = writeln!(
             out,
             "    {}",
-            quoted(&format!("{}:{}", command.name, plain(command.summary)))
+            quoted(&format!("{}:{}", command.name, plain(command.summary())))
         );
     }
     out.push_str(
@@ -149,7 +149,7 @@ pub fn fish() -> String {
             "complete -c mailroom -n '{first} {}' -a {} -d {}",
             commands(),
             command.name,
-            escaped(&plain(command.summary))
+            escaped(&plain(command.summary()))
         );
     }
     let _ = writeln!(

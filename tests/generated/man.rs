@@ -17,7 +17,7 @@ pub fn page() -> String {
     let _ =
         writeln!(out, ".SH NAME\nmailroom \\- send the mails that a PostgreSQL database asks for");
     out.push_str(".SH SYNOPSIS\n");
-    let usages = COMMANDS.iter().flat_map(|command| command.usage.lines());
+    let usages = COMMANDS.iter().flat_map(|command| command.usage().lines());
     let usages: Vec<String> = usages
         .map(|line| {
             format!(
@@ -34,9 +34,9 @@ pub fn page() -> String {
     out.push_str(DESCRIPTION);
     out.push_str(".SH COMMANDS\n");
     for command in COMMANDS {
-        let _ = writeln!(out, ".SS {}\n{}", command.name, ended(command.summary));
-        if !command.details.is_empty() {
-            let _ = writeln!(out, ".PP\n{}", text(command.details));
+        let _ = writeln!(out, ".SS {}\n{}", command.name, ended(command.summary()));
+        if !command.details().is_empty() {
+            let _ = writeln!(out, ".PP\n{}", text(command.details()));
         }
         let own: Vec<String> = flags(command)
             .iter()

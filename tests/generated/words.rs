@@ -30,7 +30,7 @@ pub enum Value {
 /// The first words of the alternatives in the usage of a command: `up`, `down`, ...
 pub fn subcommands(command: &CommandHelp) -> Vec<&'static str> {
     let start = format!("mailroom {}", command.name);
-    let lines = command.usage.lines().map(|line| line.trim_start().strip_prefix(&start).unwrap());
+    let lines = command.usage().lines().map(|line| line.trim_start().strip_prefix(&start).unwrap());
     let firsts = lines
         .flat_map(|line| line.split('|'))
         .filter_map(|part| part.split(' ').find(|word| !word.is_empty()));
@@ -44,7 +44,7 @@ pub fn flags(command: &CommandHelp) -> Vec<Flag> {
         let Some(name) = var.flag else { continue };
         flags.push(Flag { name, meaning: plain(var.meaning), value: value(var, command.name) });
     }
-    let words: Vec<&str> = command.usage.split_whitespace().collect();
+    let words: Vec<&str> = command.usage().split_whitespace().collect();
     for (index, word) in words.iter().enumerate() {
         let name = word.trim_start_matches('[').trim_end_matches([']', '.']);
         if !name.starts_with("--") || flags.iter().any(|flag| flag.name == name) {

@@ -4,115 +4,48 @@ use crate::ops::config::VARS;
 use crate::ops::config::reader::Var;
 use std::fmt::Write as _;
 
-/// One command, for help.
+/// One command, for help: a file in `help/`, with its words, a line on what it does, and more, if that
+/// needs saying; blank lines between them.
 pub struct CommandHelp {
     /// Its name.
     pub name: &'static str,
+    text: &'static str,
+}
+
+impl CommandHelp {
+    fn part(&self, number: usize) -> &'static str {
+        self.text.trim_end().splitn(3, "\n\n").nth(number).unwrap_or_default()
+    }
+
     /// Its words.
-    pub usage: &'static str,
+    pub fn usage(&self) -> &'static str {
+        self.part(0)
+    }
+
     /// What it does, in one line.
-    pub summary: &'static str,
-    /// More, if that needs saying.
-    pub details: &'static str,
+    pub fn summary(&self) -> &'static str {
+        self.part(1)
+    }
+
+    /// More; may be empty.
+    pub fn details(&self) -> &'static str {
+        self.part(2)
+    }
+}
+
+macro_rules! commands {
+    ($($name:literal)*) => {
+        &[$(CommandHelp {
+            name: $name,
+            text: include_str!(concat!("help/", $name, ".txt")),
+        }),*]
+    };
 }
 
 /// All commands, in the order of the documents.
-pub const COMMANDS: &[CommandHelp] = &[
-    CommandHelp {
-        name: "collect",
-        usage: "mailroom collect [FLAGS]",
-        summary: "database -> signed CSV batches on stdout",
-        details: "Listens for notifications, claims waiting deliveries, signs each and writes a \
-                  CSV record a batch.\nEnds with status 74 if the reader is gone; what was not \
-                  handed over is released.",
-    },
-    CommandHelp {
-        name: "send",
-        usage: "mailroom send [FLAGS]",
-        summary: "CSV batches on stdin -> the mail provider",
-        details: "Reads records of action,email,login,secret,code, or CloudEvents, and sends them. Bad ones are \
-                  reported and kept in undelivered.csv,\nbut for what is cut off or too long; the exit \
-                  status is then 65.",
-    },
-    CommandHelp {
-        name: "run",
-        usage: "mailroom run [FLAGS]",
-        summary: "both in one process, acknowledging end to end",
-        details: "",
-    },
-    CommandHelp {
-        name: "migrate",
-        usage: "mailroom migrate up | down [N] [--yes] | status | force VERSION | grants ROLE [--operator]",
-        summary: "apply, take back or show the database schema",
-        details: "up: to the newest version. down: back by N versions (1 if not given); \
-                  --yes if the first one goes too,\nwhich drops accounts and tokens. status: \
-                  what is applied.\nforce: record VERSION (-1 for none) as applied and clean, \
-                  without running anything.\ngrants: give a role exactly what collect, run, send, \
-                  status and health need; with --operator\nalso what queue pause and resume need.",
-    },
-    CommandHelp {
-        name: "status",
-        usage: "mailroom status [--json] [--watch] [--exit-code [--max-age 10m]]",
-        summary: "whether mail moves: depth, ages, throughput, failures, who listens",
-        details: "--watch draws it again every two seconds. --exit-code: status 1 if mail \
-                  does not move (as `mailroom health` says),\nor anything failed and was not dropped.",
-    },
-    CommandHelp {
-        name: "queue",
-        usage: "mailroom queue list [--state S] [--limit N] [--json] [--reveal]\n\
-                mailroom queue show ID [--json] [--reveal]\n\
-                mailroom queue retry ID... | --all [--reason R] [--cause C]\n\
-                mailroom queue drop ID... | --all [--reason R] [--cause C] --yes\n\
-                mailroom queue pause [--reason TEXT] | resume",
-        summary: "look at deliveries, retry or drop them; pause and resume",
-        details: "list: what is leased, waits or failed, or one state, or all. retry: failed ones, with \
-                  all their attempts; --all leaves out those that were dropped, unless a reason \
-                  or cause is given.\ndrop: waiting and failed ones become failed with the \
-                  reason \"dropped by NAME\".\npause: nothing is claimed on any machine; what is \
-                  on its way is still settled.\nAddresses are masked unless --reveal. --reason R: \
-                  those whose reason begins so; --cause C: those of that cause, such as rejected.",
-    },
-    CommandHelp {
-        name: "check",
-        usage: "mailroom check [--json] [FLAGS]",
-        summary: "preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates",
-        details: "Looks at all that `mailroom run` would need with these settings, sends nothing and \
-                  changes nothing\n(but for making the output directory). Each line says ok, \
-                  warning or failed, and what to do.\nExit status 0 (there may be warnings), 78 if \
-                  a person must change something, 69 if something is not reached.",
-    },
-    CommandHelp {
-        name: "health",
-        usage: "mailroom health [--max-age 10m]",
-        summary: "0 or 1 for a health check: does mail move?",
-        details: "1 if the database cannot be reached, if nobody listens on the queue, or if mail \
-                  has been due for longer than --max-age\n(not while the queue is paused).",
-    },
-    CommandHelp {
-        name: "verify",
-        usage: "mailroom verify [TOKEN] [--code 12345] [--path /x]...",
-        summary: "is this token ours, and for what?",
-        details: "Prints the action, the secret in hexadecimal and whether the token is valid; \
-                  exit status 0 or 1.\nWithout TOKEN reads one a line from stdin. --path adds a \
-                  path to the two known ones.",
-    },
-    CommandHelp {
-        name: "template",
-        usage: "mailroom template list | show NAME [--data] | push [--from DIR] | check",
-        summary: "the mail templates at the provider (SES)",
-        details: "list: those of the account, and which actions use them. show: one of them, or \
-                  with --data the data that fills it.\npush: creates or updates those in \
-                  MAILROOM_TEMPLATES from NAME.subject, NAME.txt and NAME.html in DIR \
-                  (./templates).\ncheck: lets the provider render each with data like that of a \
-                  mail; exit status 78 if a template or a variable is missing.",
-    },
-    CommandHelp {
-        name: "help",
-        usage: "mailroom help [COMMAND]",
-        summary: "this text, or that of a command with its settings",
-        details: "",
-    },
-];
+pub const COMMANDS: &[CommandHelp] = commands! {
+    "collect" "send" "run" "migrate" "status" "queue" "check" "health" "verify" "template" "help"
+};
 
 /// The help text, on one command or all.
 pub fn help(command: Option<&str>) -> String {
@@ -121,7 +54,7 @@ pub fn help(command: Option<&str>) -> String {
         None => {
             out.push_str("mailroom sends the mails that a PostgreSQL database asks for.\n\n");
             for command in COMMANDS {
-                let _ = writeln!(out, "  mailroom {:<10} {}", command.name, command.summary);
+                let _ = writeln!(out, "  mailroom {:<10} {}", command.name, command.summary());
             }
             out.push_str(
                 "\n`mailroom help COMMAND` shows its settings. Every setting is an environment \
@@ -130,10 +63,7 @@ pub fn help(command: Option<&str>) -> String {
             );
         }
         Some(command) => {
-            let _ = writeln!(out, "{}\n\n{}", command.usage, command.summary);
-            if !command.details.is_empty() {
-                let _ = writeln!(out, "\n{}", command.details);
-            }
+            out.push_str(command.text);
             let vars: Vec<&Var> =
                 VARS.iter().filter(|var| var.used_by.contains(&command.name)).collect();
             if !vars.is_empty() {

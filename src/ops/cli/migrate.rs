@@ -34,36 +34,31 @@ pub enum Migrate {
 /// # Errors
 /// What is wrong with them.
 pub fn parse(args: &mut Arguments) -> Result<Migrate, Error> {
-    let expects =
-        || Error::usage("migrate needs one of: up, down [N], status, force VERSION, grants ROLE");
-    let (operator, yes) = (args.contains("--operator"), args.contains("--yes"));
-    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
-    let number: Option<String> = match word.as_str() {
-        "down" | "force" | "grants" => args.opt_free_from_str().map_err(usage)?,
-        _ => None,
-    };
+    let word = args.subcommand().map_err(usage)?.unwrap_or_default();
     let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
-    if operator && word != "grants" {
-        return Err(Error::usage(format!("migrate {word} does not take \"--operator\"")));
-    }
-    if yes && word != "down" {
-        return Err(Error::usage(format!("migrate {word} does not take \"--yes\"")));
-    }
-    match (word.as_str(), &number) {
-        ("up", None) => Ok(Migrate::Up),
-        ("status", None) => Ok(Migrate::Status),
-        ("down", None) => Ok(Migrate::Down { steps: 1, yes }),
-        ("down", Some(number)) => match number.parse() {
-            Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
-            _ => Err(wrong("a number of steps, at least 1")),
+    match word.as_str() {
+        "up" => Ok(Migrate::Up),
+        "status" => Ok(Migrate::Status),
+        "down" => {
+            let yes = args.contains("--yes");
+            let steps: Option<String> = args.opt_free_from_str().map_err(usage)?;
+            match steps.as_deref().unwrap_or("1").parse() {
+                Ok(steps) if steps > 0 => Ok(Migrate::Down { steps, yes }),
+                _ => Err(wrong("a number of steps, at least 1")),
+            }
+        }
+        "force" => match args.opt_free_from_str::<String>().map_err(usage)?.map(|n| n.parse()) {
+            Some(Ok(version)) if version >= -1 => Ok(Migrate::Force(version)),
+            Some(_) => Err(wrong("a version, or -1 for none")),
+            None => Err(wrong("a version")),
         },
-        ("force", Some(number)) => match number.parse() {
-            Ok(version) if version >= -1 => Ok(Migrate::Force(version)),
-            _ => Err(wrong("a version, or -1 for none")),
-        },
-        ("force", None) => Err(wrong("a version")),
-        ("grants", Some(role)) => Ok(Migrate::Grants { role: role.clone(), operator }),
-        ("grants", None) => Err(wrong("a role")),
-        _ => Err(expects()),
+        "grants" => {
+            let operator = args.contains("--operator");
+            let role: Option<String> = args.opt_free_from_str().map_err(usage)?;
+            Ok(Migrate::Grants { role: role.ok_or_else(|| wrong("a role"))?, operator })
+        }
+        _ => Err(Error::usage(
+            "migrate needs one of: up, down [N], status, force VERSION, grants ROLE",
+        )),
     }
 }

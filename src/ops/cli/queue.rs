@@ -64,55 +64,43 @@ const STATES: [&str; 7] = ["pending", "leased", "sent", "failed", "expired", "su
 /// # Errors
 /// What is wrong with them.
 pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
-    let expects = || Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume");
-    // Flags first: what is left over are words.
-    let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
-    let cause: Option<String> = args.opt_value_from_str("--cause").map_err(usage)?;
-    let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;
-    let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
-    let view = View { json: args.contains("--json"), reveal: args.contains("--reveal") };
-    let (all, yes) = (args.contains("--all"), args.contains("--yes"));
-    let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
-    let given = [
-        ("--reason", reason.is_some()),
-        ("--cause", cause.is_some()),
-        ("--state", state.is_some()),
-        ("--limit", limit.is_some()),
-        ("--json", view.json),
-        ("--reveal", view.reveal),
-        ("--all", all),
-        ("--yes", yes),
-    ];
-    let takes: &[&str] = match word.as_str() {
-        "list" => &["--state", "--limit", "--json", "--reveal"],
-        "show" => &["--json", "--reveal"],
-        "retry" => &["--all", "--reason", "--cause"],
-        "drop" => &["--all", "--reason", "--cause", "--yes"],
-        "pause" => &["--reason"],
-        "resume" => &[],
-        _ => return Err(expects()),
-    };
-    if let Some((flag, _)) = given.iter().find(|(flag, set)| *set && !takes.contains(flag)) {
-        return Err(Error::usage(format!("`mailroom queue {word}` does not take {flag:?}")));
-    }
+    let word = args.subcommand().map_err(usage)?.unwrap_or_default();
     match word.as_str() {
         "list" => {
+            let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;
+            let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
             let state = state.map(known_state).transpose()?;
-            Ok(Queue::List { state, limit: read_limit(limit)?, view })
+            Ok(Queue::List { state, limit: read_limit(limit)?, view: view(args) })
         }
-        "show" => match ids(args)?.as_slice() {
-            [id] => Ok(Queue::Show { id: *id, view }),
-            _ => Err(Error::usage("queue show needs the id of one delivery")),
-        },
-        "retry" => chosen(args, &word, all, reason, cause).map(Queue::Retry),
-        "drop" if all && !yes => Err(Error::usage(
-            "queue drop --all gives up every delivery that waits or failed; if that is meant, \
-             add --yes",
-        )),
-        "drop" => chosen(args, &word, all, reason, cause).map(Queue::Drop),
-        "pause" => Ok(Queue::Pause { reason: reason.unwrap_or_default() }),
-        _ => Ok(Queue::Resume),
+        "show" => {
+            let view = view(args);
+            match ids(args)?.as_slice() {
+                [id] => Ok(Queue::Show { id: *id, view }),
+                _ => Err(Error::usage("queue show needs the id of one delivery")),
+            }
+        }
+        "retry" => chosen(args, &word).map(Queue::Retry),
+        "drop" => {
+            let yes = args.contains("--yes");
+            match chosen(args, &word)? {
+                Chosen { ids: None, .. } if !yes => Err(Error::usage(
+                    "queue drop --all gives up every delivery that waits or failed; if that is \
+                     meant, add --yes",
+                )),
+                chosen => Ok(Queue::Drop(chosen)),
+            }
+        }
+        "pause" => {
+            let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
+            Ok(Queue::Pause { reason: reason.unwrap_or_default() })
+        }
+        "resume" => Ok(Queue::Resume),
+        _ => Err(Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume")),
     }
+}
+
+fn view(args: &mut Arguments) -> View {
+    View { json: args.contains("--json"), reveal: args.contains("--reveal") }
 }
 
 fn known_state(state: String) -> Result<String, Error> {
@@ -129,13 +117,11 @@ fn read_limit(limit: Option<String>) -> Result<i64, Error> {
     }
 }
 
-fn chosen(
-    args: &mut Arguments,
-    word: &str,
-    all: bool,
-    reason: Option<String>,
-    cause: Option<String>,
-) -> Result<Chosen, Error> {
+fn chosen(args: &mut Arguments, word: &str) -> Result<Chosen, Error> {
+    // Flags first: what is left over are words.
+    let reason: Option<String> = args.opt_value_from_str("--reason").map_err(usage)?;
+    let cause: Option<String> = args.opt_value_from_str("--cause").map_err(usage)?;
+    let all = args.contains("--all");
     if let Some(cause) = cause.as_deref().filter(|cause| Cause::named(cause).is_none()) {
         let known: Vec<&str> = Cause::all().map(Cause::name).collect();
         let known = known.join(", ");

@@ -23,7 +23,7 @@ pub fn run(
         return Err(Error::usage("--code must be five digits"));
     }
     if more_paths.iter().any(|path| !path.starts_with('/')) {
-        return Err(Error::usage("--path must begin with /, as in the table actions"));
+        return Err(Error::usage("--path must begin with /, as in the table kinds"));
     }
     let keys: Vec<SigningKey> =
         config.secret_key.iter().chain(&config.previous_key).cloned().collect();

@@ -30,33 +30,21 @@ impl Var {
     }
 }
 
+type Text = &'static str;
+type Commands = &'static [&'static str];
+
 /// A setting with a default.
-pub const fn setting(
-    name: &'static str,
-    flag: &'static str,
-    default: &'static str,
-    used_by: &'static [&'static str],
-    meaning: &'static str,
-) -> Var {
-    Var { name, flag: Some(flag), default: Some(default), used_by, meaning }
+pub const fn setting(name: Text, flag: Text, value: Text, used_by: Commands, meaning: Text) -> Var {
+    Var { name, flag: Some(flag), default: Some(value), used_by, meaning }
 }
 
 /// A setting that is off unless it is given.
-pub const fn optional(
-    name: &'static str,
-    flag: &'static str,
-    used_by: &'static [&'static str],
-    meaning: &'static str,
-) -> Var {
+pub const fn optional(name: Text, flag: Text, used_by: Commands, meaning: Text) -> Var {
     Var { name, flag: Some(flag), default: None, used_by, meaning }
 }
 
 /// A setting that must not be shown.
-pub const fn secret(
-    name: &'static str,
-    used_by: &'static [&'static str],
-    meaning: &'static str,
-) -> Var {
+pub const fn secret(name: Text, used_by: Commands, meaning: Text) -> Var {
     Var { name, flag: None, default: None, used_by, meaning }
 }
 
