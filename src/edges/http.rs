@@ -34,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub const WHOLE: Duration = Duration::from_secs(30);
 /// The longest body that is read.
 const BODY_LIMIT: u64 = 1024 * 1024;
-/// Each step of a call to a neighbour, such as the metadata service of a machine.
+/// Connecting to a neighbour, and its answer, such as the metadata service of a machine.
 const NEAR: Duration = Duration::from_secs(1);
 /// The longest body of a neighbour that is read.
 const NEAR_LIMIT: u64 = 64 * 1024;
@@ -136,8 +136,8 @@ impl Http {
         }
     }
 
-    /// As [`Http::call`], for a neighbour: never through a proxy, within a second for each step,
-    /// and at most 64 KiB are read.
+    /// As [`Http::call`], for a neighbour: never through a proxy; a second to connect, one until
+    /// the reply begins, two for all of it, and at most 64 KiB are read.
     ///
     /// # Errors
     /// A [`Fault`] if no whole reply came.
@@ -147,10 +147,7 @@ impl Http {
             .configure_request(request)
             .timeout_global(Some(2 * NEAR))
             .timeout_connect(Some(NEAR))
-            .timeout_send_request(Some(NEAR))
-            .timeout_send_body(Some(NEAR))
             .timeout_recv_response(Some(NEAR))
-            .timeout_recv_body(Some(NEAR))
             .build();
         self.run(request, false, NEAR_LIMIT)
     }

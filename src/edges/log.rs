@@ -4,11 +4,9 @@
 //! `log/line.rs`. Out of scope: deciding what is worth a line. A line never holds a secret, token,
 //! code, key, password or the body of a mail; callers see to that, and the tests search for them.
 
-mod line;
+pub mod line;
 
-pub use line::{Field, Format, Level};
-
-use line::{Line, escape};
+use line::{Field, Format, Level, Line, escape};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt::Display;
 use std::io::Write as _;

@@ -10,7 +10,7 @@
 pub mod reader;
 mod values;
 
-use crate::edges::log;
+use crate::edges::log::line;
 use crate::edges::metrics::statsd::Place;
 use crate::mail::kind::Templates;
 use crate::mail::token::SigningKey;
@@ -107,8 +107,8 @@ settings! {
     optional("MAILROOM_STATSD", "--statsd", &["collect", "send", "run", "check"], "DogStatsD for metrics: `host:port` or `unix:///path`; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags") => statsd: Option<Place> = some(Place::parse);
     optional("MAILROOM_METRICS_FILE", "--metrics-file", &["collect", "send", "run", "check"], "file for metrics in the text format of Prometheus, one for each process: `/var/lib/node_exporter/mailroom.prom`") => metrics_file: Option<PathBuf> = some(file_path);
     setting("MAILROOM_HEALTH_MAX_AGE", "--max-age", "10m", &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live") => max_age: Duration = duration;
-    setting("MAILROOM_LOG_FORMAT", "--log-format", "text", ALL, "`text` or `json`") => log_format: log::Format = choice(&[("text", log::Format::Text), ("json", log::Format::Json)]);
-    setting("MAILROOM_LOG_LEVEL", "--log-level", "info", ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full") => log_level: log::Level = choice(&[("info", log::Level::Info), ("error", log::Level::Error), ("warn", log::Level::Warn), ("debug", log::Level::Debug)]);
+    setting("MAILROOM_LOG_FORMAT", "--log-format", "text", ALL, "`text` or `json`") => log_format: line::Format = choice(&[("text", line::Format::Text), ("json", line::Format::Json)]);
+    setting("MAILROOM_LOG_LEVEL", "--log-level", "info", ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full") => log_level: line::Level = choice(&[("info", line::Level::Info), ("error", line::Level::Error), ("warn", line::Level::Warn), ("debug", line::Level::Debug)]);
 }
 
 impl Config {

@@ -5,7 +5,8 @@
 //! scope: making a call and reading its reply.
 
 use crate::edges::log;
-use crate::edges::log::{Field, Level, Lines};
+use crate::edges::log::Lines;
+use crate::edges::log::line::{Field, Level};
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
 use crate::mail::policy::Fate;

@@ -1,7 +1,7 @@
 //! A conversation with an SMTP server, step by step.
 //!
 //! In scope: opening, encrypting, logging in, handing over mails one by one, and saying at which
-//! step it failed. Out of scope: what a failure means (`verdict/smtp.rs`), and when to open again.
+//! step it failed. Out of scope: what a failure means, and when to open again.
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 //!
 //! The commands and replies are lettre's. Its own connection is not used: it waits in one piece,

@@ -3,6 +3,7 @@
 //! One failed check does not end it: what does not depend on it is looked at too. Nothing is sent.
 
 use crate::edges::log;
+use crate::edges::log::line::Level;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::ops::check::{Checks, Round, Status, database, settings};
@@ -15,8 +16,8 @@ pub fn run(given: &Settings, json: bool, stop: &Stop) -> Result<(), Error> {
     let config = &given.config;
     // What is worth a line of the log here is a check.
     let level = match config.log_level {
-        log::Level::Debug => log::Level::Debug,
-        other => other.min(log::Level::Warn),
+        Level::Debug => Level::Debug,
+        other => other.min(Level::Warn),
     };
     log::configure(level, config.log_format);
     let mut round = Round { config, problems: &given.problems, stop, checks: Checks::default() };
