@@ -171,7 +171,13 @@ fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
     collect.wait_log("connected");
     for n in 1..=3 {
         // A second after the last work come watermarks, and a look with them.
-        let before = silent(&collect, &database, 4);
+        wait_until("they are taken", || {
+            let log = logged(&database);
+            let tags = ["levels", "look"].map(tag);
+            let ends = |(line, tag): (&String, &String)| line.ends_with(tag.trim_end());
+            log.len() > 2 && log[log.len() - 2..].iter().zip(&tags).all(ends)
+        });
+        let before = silent(&collect, &database, 2);
         database.accounts(&format!("user{n}-"), 1);
         assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);
         let first = logged(&database).swap_remove(before);

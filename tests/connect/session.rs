@@ -3,6 +3,7 @@
 use super::{ask, denied, open, open_with, parse_with};
 use crate::support::cluster::{Cluster, Database, shared};
 use mailroom::edges::pg::fault::Fault;
+use mailroom::edges::stop::SLICE;
 use mailroom::edges::stop::Stop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -208,12 +209,15 @@ fn every_one_of_many_notifications_in_a_row_ends_a_wait_at_once() {
         let mut session = open(&url).unwrap();
         session.listen("row").unwrap();
         let mut other = crate::support::cluster::connect(&url).unwrap();
+        let mut late = 0;
         for _ in 0..300 {
             other.batch_execute("NOTIFY row").unwrap();
             let begun = Instant::now();
             assert_eq!(session.wait(begun + LIMIT).unwrap(), 1);
-            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+            late += u32::from(begun.elapsed() > SLICE / 4);
         }
+        // Had it slept to the end of a slice, at least half would be; a busy machine makes some.
+        assert!(late < 100, "{late} of 300 were late");
     }
 }
 
