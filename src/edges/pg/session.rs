@@ -17,12 +17,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The server ends a statement after this time: `statement_timeout`. A statement that may take
 /// longer sets its own.
-pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The server ends a wait for a lock after this time: `lock_timeout`.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// The server ends a session that leaves a transaction open for this time: a longer one than that of
-/// the queue's connections (`db/queue.rs`), whose statements are prepared.
-pub const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The server ends a session that leaves a transaction open for this time.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest a wait goes without a look at the stop flag, which ends none. The client's timer
 /// wakes the process twice for each, now and then three times, and an idle process is to wake at
