@@ -144,10 +144,10 @@ fn put(unit: &str, text: &str, count: u64) {
     if lost > 0 {
         LOST.store(0, Relaxed);
         let text = format!("lines lost because nobody read them: {lost}");
-        let (mut told, now) = (String::new(), OffsetDateTime::now_utc());
+        let (mut first, now) = (String::new(), OffsetDateTime::now_utc());
         let line = Line { level: Level::Warn, unit, text: &[&text], fields: &[], now };
-        line.add_to(&mut told, settings().1);
-        let _ = std::io::stderr().write_all(told.as_bytes());
+        line.add_to(&mut first, settings().1);
+        let _ = std::io::stderr().write_all(first.as_bytes());
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -138,7 +138,7 @@ fn wait(now: SystemTime, end: SystemTime) -> Duration {
     match end.duration_since(now) {
         // Short ones serve for half of their life at most.
         Ok(left) => left.saturating_sub(EARLY).max((left / 2).min(PAUSE)),
-        // They look expired but were given now: it may be the clock. The provider will tell.
+        // They look expired but were given now: it may be the clock. The provider knows.
         Err(_) => PAUSE,
     }
 }

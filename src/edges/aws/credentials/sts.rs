@@ -19,6 +19,14 @@ use zeroize::Zeroizing;
 /// A clock that is less wrong than this is not why a signature is refused.
 const SKEW: time::Duration = time::Duration::MINUTE;
 
+/// What STS says if our clock is wrong.
+const SKEWED: [&str; 4] = [
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+];
+
 /// A role and how to ask for it.
 pub(crate) struct Role<'a> {
     pub arn: &'a str,
@@ -56,13 +64,7 @@ pub(crate) fn assume(look: &Look, role: &Role, proof: Proof) -> Result<Found, Fa
             return read(&body, role).map_err(wrong);
         }
         let (code, failure) = refusal(look, &body, status, role);
-        let skewed = matches!(
-            code.as_str(),
-            "SignatureDoesNotMatch"
-                | "InvalidSignatureException"
-                | "RequestTimeTooSkewed"
-                | "RequestExpired"
-        );
+        let skewed = SKEWED.contains(&code.as_str());
         match date.filter(|date| skewed && (*date - time).abs() > SKEW) {
             Some(date) if !corrected => (time, corrected) = (date, true),
             _ => return Err(failure),
