@@ -70,7 +70,7 @@ def deb(program, architecture, folder, compression):
         for source, target, mode in told["assets"]:
             found = sorted(glob.glob(source)) or [source]
             for file in found:
-                content = Path(program if source == "target/release/mailroom" else file).read_bytes()
+                content = Path(program if target == "usr/bin/" else file).read_bytes()
                 path = root / (target + os.path.basename(file) if target.endswith("/") else target)
                 place(path, content, int(mode, 8))
         unit = Path(told["systemd-units"]["unit-scripts"], "mailroom.service")
