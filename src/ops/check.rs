@@ -56,7 +56,8 @@ pub struct Checks {
 }
 
 impl Checks {
-    fn add(&mut self, name: &str, status: Status, detail: String, advice: &str) {
+    /// As the status says.
+    pub fn add(&mut self, name: &str, status: Status, detail: String, advice: &str) {
         let (name, advice) = (name.to_owned(), advice.to_owned());
         self.list.push(Check { name, status, detail, advice });
     }

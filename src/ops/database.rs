@@ -1,7 +1,7 @@
 //! The database that the settings name, as each command needs it.
 
 use crate::edges::log;
-use crate::edges::pg as db;
+use crate::edges::pg;
 use crate::edges::pg::conninfo;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
@@ -36,7 +36,7 @@ pub fn open(config: &Config, command: &str, stop: &Stop) -> Result<Session, Erro
     let mut target = target(config)?;
     target.name(command);
     target.hurry(STEP);
-    db::connect(&target, stop).map_err(unusable)
+    pg::connect(&target, stop).map_err(unusable)
 }
 
 /// What is found in a database that is only looked at, or where single deliveries are changed.
@@ -90,7 +90,7 @@ pub fn link(
         target: target.to_string(),
     };
     let token = stop.clone();
-    let open = Box::new(move || db::connect(&target, &token));
+    let open = Box::new(move || pg::connect(&target, &token));
     let link = Link::new(open, settings, stop.clone(), system_clock());
     Ok(link.with_metrics(metrics.clone()))
 }

@@ -17,11 +17,9 @@ pub struct Grant {
     pub columns: &'static [&'static str],
 }
 
-const fn grant(
-    privilege: &'static str,
-    table: &'static str,
-    columns: &'static [&'static str],
-) -> Grant {
+type Text = &'static str;
+
+const fn grant(privilege: Text, table: Text, columns: &'static [Text]) -> Grant {
     Grant { privilege, table, columns }
 }
 

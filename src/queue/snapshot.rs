@@ -204,3 +204,40 @@ pub struct Entry {
     /// Whether its token was used.
     pub consumed: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_thing_that_keeps_mail_from_moving_is_named() {
+        let minute = Duration::from_secs(60);
+        let movement = |found: &Snapshot| {
+            let movement = found.movement(minute);
+            (movement.word(), movement.is_fault())
+        };
+        let listener = Listener {
+            pid: 1,
+            role: String::new(),
+            name: String::new(),
+            address: String::new(),
+            seconds: None,
+        };
+        let mut found = Snapshot::default();
+        assert_eq!(movement(&found), ("stopped", true));
+        found.listeners.push(listener);
+        assert_eq!(movement(&found), ("idle", false));
+        found.leased = 1;
+        assert_eq!(movement(&found), ("moving", false));
+        for (cause, word) in [(Cause::Away, "put_off"), (Cause::Account, "held")] {
+            found.waiting.push(Reason { cause: Some(cause), text: String::new(), count: 1 });
+            assert_eq!(movement(&found), (word, false));
+        }
+        found.oldest_due = Some(61.0);
+        assert_eq!(movement(&found), ("stuck", true));
+        found.pause = Some(Pause { reason: String::new(), seconds: 900.0 });
+        assert_eq!(movement(&found), ("paused", false));
+        found.listeners.clear();
+        assert_eq!(movement(&found), ("stopped", true));
+    }
+}

@@ -1,6 +1,6 @@
 //! What `collect` and `run` need of the database.
 
-use crate::edges::pg as db;
+use crate::edges::pg;
 use crate::edges::pg::fault::{Fault, UNPOOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::sql::statement;
@@ -88,7 +88,7 @@ fn unknown(round: &mut Round<'_>, why: &str) {
 
 /// Connects, and looks at all there is.
 fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
-    let mut session = db::connect(target, round.stop)?;
+    let mut session = pg::connect(target, round.stop)?;
     let wall = system_clock().wall;
     let before = wall();
     let facts = session.call(STEP, facts)?;
@@ -225,7 +225,7 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
     let channel = format!("mailroom_check_{}_{}", std::process::id(), facts.pid);
     let now = system_clock().now;
     let tried = (|| {
-        let mut mouth = db::connect(target, round.stop)?;
+        let mut mouth = pg::connect(target, round.stop)?;
         let pooled = fit::pooled(&mut ear, &mut mouth)?;
         if let Some(pooled) = pooled.filter(|one| one.severity == Severity::Fatal) {
             return Ok(Err(pooled));

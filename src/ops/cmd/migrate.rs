@@ -1,6 +1,6 @@
 //! `mailroom migrate`: the schema.
 
-use crate::edges::pg as db;
+use crate::edges::pg;
 use crate::edges::pg::migrate::{Change, Status, Step};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Changes or shows the schema.
 pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
     let target = target(config)?;
-    let mut session = db::connect(&target, stop).map_err(unusable)?;
+    let mut session = pg::connect(&target, stop).map_err(unusable)?;
     if !matches!(what, Migrate::Status) {
         refuse_pool(&mut session, &target, stop)?;
     }
@@ -38,7 +38,7 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
         .call(LIMIT, |client| {
             Ok(match what {
                 Migrate::Grants { .. } => Ok(String::new()),
-                Migrate::Up => schema::up(client).map(|steps| told(&steps)),
+                Migrate::Up => schema::up(client).map(|steps| listed(&steps)),
                 Migrate::Down { steps, yes } => down(client, steps, yes),
                 Migrate::Status => schema::status(client).map(|status| shown(&status)),
                 Migrate::Force(version) => schema::force(client, version)
@@ -51,12 +51,12 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
 
 /// The lock of a migration would stay behind on a connection that is lent to somebody else.
 fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<(), Error> {
-    let Ok(mut other) = db::connect(target, stop) else { return Ok(()) };
+    let Ok(mut other) = pg::connect(target, stop) else { return Ok(()) };
     let found = fit::pooled(session, &mut other).map_err(unusable)?;
     fit::refuse(&found).map_err(Error::config)
 }
 
-fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error> {
+fn down(client: &mut pg::Client, steps: u32, yes: bool) -> Result<String, Error> {
     if let Some(lost) = schema::loss(client, steps)?
         && !yes
     {
@@ -64,7 +64,7 @@ fn down(client: &mut db::Client, steps: u32, yes: bool) -> Result<String, Error>
             "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
         )));
     }
-    schema::down(client, Some(steps)).map(|steps| told(&steps))
+    schema::down(client, Some(steps)).map(|steps| listed(&steps))
 }
 
 fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {
@@ -81,7 +81,7 @@ fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error>
     }
 }
 
-fn told(steps: &[Step]) -> String {
+fn listed(steps: &[Step]) -> String {
     let mut out = String::new();
     for step in steps {
         let done = match step.change {

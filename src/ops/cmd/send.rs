@@ -1,7 +1,7 @@
 //! `mailroom send`: standard input, to the provider.
 
 use crate::edges::stop::Stop;
-use crate::edges::systemd as notify;
+use crate::edges::systemd;
 use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
 use crate::mail::wire::{Decode, cloudevents, csv};
@@ -47,7 +47,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
             Error::config(format!("{what}: {error}"))
         })?;
     // A collector may bring its first batch in hours.
-    notify::ready((clock.now)());
+    systemd::ready((clock.now)());
     let decoder: Box<dyn Decode> = match config.format {
         Format::Csv => Box::<csv::Decoder>::default(),
         Format::CloudEvents => Box::<cloudevents::Decoder>::default(),

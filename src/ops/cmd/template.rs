@@ -15,7 +15,7 @@ use crate::ops::provider::ses::calls::{Calls, client, examine};
 use crate::ops::provider::templates::{names, used_by};
 use crate::ops::settings::Settings;
 use crate::ops::terminal::print;
-use crate::send::ses::template as remote;
+use crate::send::ses::template;
 use std::fmt::Write as _;
 
 /// Lists, shows, pushes or checks.
@@ -49,7 +49,7 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     let mut found: Vec<String> = Vec::new();
     let mut next: Option<String> = None;
     loop {
-        let page = calls.make(|client| remote::list(client, next.as_deref()));
+        let page = calls.make(|client| template::list(client, next.as_deref()));
         let (mut page, more) = page.map_err(|refused| calls.failed("", &refused))?;
         found.append(&mut page);
         if more.is_none() || more == next {
@@ -69,7 +69,7 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
 }
 
 fn show(name: &str, calls: &mut Calls) -> Result<(), Error> {
-    let content = calls.make(|client| remote::get(client, name));
+    let content = calls.make(|client| template::get(client, name));
     let Some(content) = content.map_err(|refused| calls.failed(name, &refused))? else {
         let text = format!("there is no template {name:?} at the provider; see `template list`");
         return Err(Error::new(Kind::Data, text));

@@ -6,12 +6,13 @@ use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::mail::kind::unsent;
 use crate::mail::recipient;
-use crate::ops::check::Round;
+use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::environment::env;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::templates::{names, unknown, used_by};
+use crate::ops::provider::templates;
+use crate::ops::provider::templates::unknown;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::postmark;
@@ -116,32 +117,19 @@ fn check(round: &mut Round<'_>, postmark: &Postmark) {
             return round.checks.unknown("templates", "Postmark cannot be asked");
         }
     }
-    if round.is_wrong("MAILROOM_TEMPLATES") {
-        return round.checks.unknown("templates", "MAILROOM_TEMPLATES is wrong");
-    }
-    for (_, template) in names(round.config) {
-        let name = format!("template {template}");
-        let of = used_by(round.config, template);
-        match trial.template(template) {
-            Answer::Good(found) => match strangers(&found) {
-                none if none.is_empty() => {
-                    round.checks.ok(&name, format!("{of}: is there, with variables that are sent"));
-                }
-                some => {
-                    let advice = "change the template at Postmark";
-                    round.checks.misconfigured(&name, format!("{of}: {}", unknown(&some)), advice);
-                }
-            },
-            Answer::Missing(why) => {
-                let advice = "make a template with this alias at Postmark, or see \
-                              MAILROOM_TEMPLATES";
-                round.checks.misconfigured(&name, format!("{of}: {why}"), advice);
+    templates::check(round, |_, template| match trial.template(template) {
+        Answer::Good(found) => match strangers(&found) {
+            none if none.is_empty() => {
+                (Status::Ok, "is there, with variables that are sent".to_owned(), "")
             }
-            Answer::Refused(why) | Answer::None(why) => {
-                round.checks.unreachable(&name, format!("{of}: {why}"), "try again");
-            }
+            some => (Status::Misconfigured, unknown(&some), "change the template at Postmark"),
+        },
+        Answer::Missing(why) => {
+            let advice = "make a template with this alias at Postmark, or see MAILROOM_TEMPLATES";
+            (Status::Misconfigured, why, advice)
         }
-    }
+        Answer::Refused(why) | Answer::None(why) => (Status::Unreachable, why, "try again"),
+    });
 }
 
 /// The variables of a template that no mail has.

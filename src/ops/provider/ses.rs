@@ -17,7 +17,7 @@ use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::environment::env;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::ses::calls::account;
+use crate::ops::provider::ses::calls::identity;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::ses;
@@ -87,11 +87,11 @@ impl Provider for Ses {
 
 /// Where SES is, how it is reached, and who asks; or all that is wrong with that.
 fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Vec<String>> {
-    match (Endpoint::read(&env), account(stop)) {
+    match (Endpoint::read(&env), identity(stop)) {
         (Ok(endpoint), Ok((http, keeper))) => Ok((endpoint, http, keeper)),
-        (endpoint, account) => {
-            let account = account.err().map(|error| error.message);
-            let mut problems: Vec<_> = endpoint.err().into_iter().chain(account).collect();
+        (endpoint, identity) => {
+            let identity = identity.err().map(|error| error.message);
+            let mut problems: Vec<_> = endpoint.err().into_iter().chain(identity).collect();
             // Both read the files of AWS.
             problems.dedup();
             Err(problems)

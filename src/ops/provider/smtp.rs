@@ -6,16 +6,16 @@ use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::mail::policy;
 use crate::mail::recipient;
-use crate::ops::check::Round;
+use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::templates::{names, used_by};
+use crate::ops::provider::templates;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::smtp;
 use crate::send::smtp::trial::{load, reach};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A server, and where the templates are that are rendered for it.
 struct Smtp {
@@ -105,23 +105,12 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
         }
     }
-    templates(round, &smtp.templates);
-}
-
-fn templates(round: &mut Round<'_>, directory: &Path) {
-    if round.any_wrong(&["MAILROOM_TEMPLATES", "MAILROOM_TEMPLATE_DIR"]) {
-        return round.checks.unknown("templates", "their settings are wrong");
-    }
-    for (_, template) in names(round.config) {
-        let name = format!("template {template}");
-        let of = used_by(round.config, template);
-        match load(directory, template) {
-            Ok(()) => round.checks.ok(&name, format!("{of}: renders")),
-            Err(why) => {
-                let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and \
-                              NAME.html, with {{login}}, {{secret}} and {{code}} alone";
-                round.checks.misconfigured(&name, format!("{of}: {why}"), advice);
-            }
+    templates::check(round, |_, template| match load(&smtp.templates, template) {
+        Ok(()) => (Status::Ok, "renders".to_owned(), ""),
+        Err(why) => {
+            let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and NAME.html, with \
+                          {{login}}, {{secret}} and {{code}} alone";
+            (Status::Misconfigured, why, advice)
         }
-    }
+    });
 }

@@ -87,7 +87,7 @@ pub fn examine(calls: &mut Calls, action: u16, name: &str) -> Result<Option<Stri
 }
 
 /// The way to AWS, and who we are there.
-pub fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
+pub fn identity(stop: &Stop) -> Result<(Http, Keeper), Error> {
     let shared = Shared::read(&env).map_err(Error::config)?;
     let variables = |name: &str| shared.setting(name);
     let http = Http::new(&variables, stop.clone()).map_err(Error::config)?;
@@ -105,7 +105,7 @@ pub fn account(stop: &Stop) -> Result<(Http, Keeper), Error> {
 /// Calls to the API of SES besides sending.
 pub fn client(stop: &Stop) -> Result<Client, Error> {
     let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let (http, mut keeper) = account(stop)?;
+    let (http, mut keeper) = identity(stop)?;
     keeper.get().map_err(|failure| match failure {
         Failure::Unset(why) | Failure::Setup(why) => Error::config(why),
         Failure::Passing(why) => Error::new(Kind::Temporary, why),

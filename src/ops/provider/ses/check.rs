@@ -7,13 +7,12 @@ use crate::edges::aws::shared::Shared;
 use crate::edges::http::Http;
 use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
-use crate::ops::check::{Checks, Round};
+use crate::ops::check::{Checks, Round, Status};
 use crate::ops::environment::env;
-use crate::ops::provider::ses::calls::{Calls, account, examine};
-use crate::ops::provider::templates::{names, used_by};
+use crate::ops::provider::ses::calls::{Calls, examine, identity};
+use crate::ops::provider::templates;
 use crate::pump::system_clock;
-use crate::send::ses::account as remote;
-use crate::send::ses::account::Account;
+use crate::send::ses::account::{Account, account};
 use crate::send::ses::client::{Client, Refused};
 use crate::send::ses::sender;
 use std::time::Duration;
@@ -75,7 +74,7 @@ fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
 /// Finds credentials, and says where, never which.
 fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
     const NAME: &str = "credentials";
-    let (http, mut keeper) = match account(round.stop) {
+    let (http, mut keeper) = match identity(round.stop) {
         Ok(both) => both,
         Err(error) => {
             round.checks.misconfigured(NAME, error.message, "");
@@ -103,10 +102,10 @@ fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
 /// Asks about the account; gives whether SES can be asked more.
 fn account_of(checks: &mut Checks, client: &mut Client, rate: f64) -> bool {
     const NAME: &str = "account";
-    match remote::account(client) {
+    match account(client) {
         Ok(account) => {
             checks.ok(NAME, "SES answers and takes the credentials");
-            tell(checks, &account, rate);
+            standing(checks, &account, rate);
             true
         }
         Err(refused) => refusal(checks, NAME, &refused),
@@ -154,7 +153,8 @@ fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
     }
 }
 
-fn tell(checks: &mut Checks, account: &Account, rate: f64) {
+/// What the account may do.
+fn standing(checks: &mut Checks, account: &Account, rate: f64) {
     let standing = account.standing.as_deref().unwrap_or("unknown");
     match (account.sending, standing) {
         (Some(false), _) => {
@@ -274,30 +274,19 @@ fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
     round.checks.warning(name, format!("not checked: {refused}"), &advice);
 }
 
-fn templates(round: &mut Round, calls: &mut Calls) {
-    if round.is_wrong("MAILROOM_TEMPLATES") {
-        return round.checks.unknown("templates", "MAILROOM_TEMPLATES is wrong");
-    }
-    for (action, template) in names(round.config) {
-        let name = format!("template {template}");
-        let of = used_by(round.config, template);
-        match examine(calls, action, template) {
-            Ok(None) => round.checks.ok(&name, format!("{of}: renders")),
-            Ok(Some(problem)) => {
-                let advice = "its mails are held, or lost, until this is changed";
-                round.checks.misconfigured(&name, format!("{of}: {problem}"), advice);
-            }
-            Err(refused) if refused.code.starts_with("AccessDenied") => {
-                let detail = format!("{of}: not checked: {refused}");
-                let advice = "allow ses:TestRenderEmailTemplate (and ses:GetEmailTemplate)";
-                round.checks.warning(&name, detail, advice);
-            }
-            Err(refused) if refused.status.is_some_and(|status| status < 500) => {
-                round.checks.warning(&name, format!("{of}: not checked: {refused}"), "try again");
-            }
-            Err(refused) => {
-                round.checks.unreachable(&name, format!("{of}: {refused}"), "try again");
-            }
+fn templates(round: &mut Round<'_>, calls: &mut Calls) {
+    templates::check(round, |action, template| match examine(calls, action, template) {
+        Ok(None) => (Status::Ok, "renders".to_owned(), ""),
+        Ok(Some(problem)) => {
+            (Status::Misconfigured, problem, "its mails are held, or lost, until this is changed")
         }
-    }
+        Err(refused) if refused.code.starts_with("AccessDenied") => {
+            let advice = "allow ses:TestRenderEmailTemplate (and ses:GetEmailTemplate)";
+            (Status::Warning, format!("not checked: {refused}"), advice)
+        }
+        Err(refused) if refused.status.is_some_and(|status| status < 500) => {
+            (Status::Warning, format!("not checked: {refused}"), "try again")
+        }
+        Err(refused) => (Status::Unreachable, refused.to_string(), "try again"),
+    });
 }
