@@ -86,7 +86,8 @@ impl Calls {
         templates: &Templates,
         mut call: impl FnMut(&[Item<'_>], Budget) -> Answer,
     ) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.messages.len()];
+        let left_out = Outcome::refused(Cause::Away, "not sent: it was left out");
+        let mut outcomes = vec![left_out; batch.messages.len()];
         let mut calls = self.calls(batch, templates, &mut outcomes);
         let mut rest: Option<Refusal> = None;
         let budget = Budget { now: self.now, start: (self.now)() };
@@ -115,11 +116,10 @@ impl Calls {
             let took = (self.now)().saturating_duration_since(begun);
             self.report(&items, &answers, took);
             for (item, answer) in items.iter().zip(answers) {
-                outcomes[item.index] = Some(answer);
+                outcomes[item.index] = answer;
             }
         }
-        let left_out = || Outcome::refused(Cause::Away, "not sent: it was left out");
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
+        outcomes
     }
 
     /// The calls of a batch, the first one last; what needs no call gets its outcome at once.
@@ -127,7 +127,7 @@ impl Calls {
         &self,
         batch: &'a Batch,
         templates: &'a Templates,
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Outcome],
     ) -> Vec<Vec<Item<'a>>> {
         let mut calls: Vec<Vec<Item<'a>>> = Vec::new();
         for (index, message) in batch.messages.iter().enumerate() {
@@ -135,7 +135,7 @@ impl Calls {
             let item = Item { message, template, index };
             if let Some(outcome) = unfit(&item) {
                 self.report(&[item], std::slice::from_ref(&outcome), Duration::ZERO);
-                outcomes[index] = Some(outcome);
+                outcomes[index] = outcome;
                 continue;
             }
             let fits = |first: &Item| (self.together)(first.message, message);
@@ -209,4 +209,42 @@ fn words(outcome: &Outcome) -> (Level, &'static str, &'static str, &str) {
         Fate::Fail => (Level::Error, "rejected", ": rejected: "),
     };
     (level, status, what, &refusal.why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::kind::example;
+
+    /// What becomes of three mails, each a call by itself, where the first is answered so; and how
+    /// many calls were made.
+    fn three(first: Cause) -> (Vec<Outcome>, usize) {
+        let calls = Calls { tag: "", most: 1, together: |_, _| false, now: Instant::now };
+        let batch = Batch { messages: vec![example(1), example(1), example(1)] };
+        let templates = Templates::parse("1=a").unwrap();
+        let mut made = 0;
+        let outcomes = calls.deliver(&batch, &templates, |items, _| {
+            made += 1;
+            let accepted = Outcome::Accepted { provider_id: String::new() };
+            let outcome = if made == 1 { Outcome::refused(first, "why") } else { accepted };
+            Answer::Each(vec![outcome; items.len()])
+        });
+        (outcomes, made)
+    }
+
+    #[test]
+    fn what_is_left_of_a_batch_is_tried_or_not_as_the_policy_says() {
+        for cause in Cause::all() {
+            let (outcomes, made) = three(cause);
+            assert_eq!(outcomes[0], Outcome::refused(cause, "why"));
+            match policy::of(cause).rest {
+                None => assert!(made == 3 && outcomes[1..].iter().all(Outcome::is_accepted)),
+                Some(rest) => {
+                    assert_eq!(made, 1, "{cause:?}");
+                    let untried = Outcome::refused(rest, "why");
+                    assert!(outcomes[1..].iter().all(|outcome| *outcome == untried));
+                }
+            }
+        }
+    }
 }

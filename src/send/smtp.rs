@@ -24,6 +24,7 @@ use crate::send::text::reason_about;
 use mail::{Sender, Template, address};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,10 +101,8 @@ impl Smtp {
             Ok(mail) => mail,
             Err(why) => {
                 self.loaded.remove(&message.action);
-                return Outcome::refused(
-                    Cause::Template,
-                    reason_about("template", &why, &[message]),
-                );
+                let why = reason_about("template", &why, &[message]);
+                return Outcome::refused(Cause::Template, why);
             }
         };
         let Err(fault) = self.deliver(message, &mail, budget) else {
@@ -115,10 +114,8 @@ impl Smtp {
 
     fn render(&mut self, message: &Message, name: &str, id: &str) -> Result<Vec<u8>, String> {
         let template = match self.loaded.entry(message.action) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(Template::load(&self.settings.directory, name)?)
-            }
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Template::load(&self.settings.directory, name)?),
         };
         mail::make(template, message, &self.from, id, (self.settings.clock.wall)())
     }

@@ -54,42 +54,27 @@ pub(crate) struct Limit {
     own: Slots,
     /// What the database knows, of all processes, and what this one handed over since.
     known: Slots,
-    /// When to ask the database; `None`: there is none.
-    count_at: Option<Counted>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Counted {
-    Never,
-    At {
-        at: Instant,
-        /// How many were left then.
-        left: u64,
-        /// How many went since.
-        spent: u64,
-    },
+    /// Whether there is a database to ask.
+    database: bool,
+    /// When it was asked, how many were left then, and how many went since; `None`: ask it now.
+    counted: Option<(Instant, u64, u64)>,
 }
 
 impl Limit {
     pub(crate) fn new(most: u64) -> Limit {
-        let count_at = Some(Counted::Never);
-        Limit { most, own: Slots::default(), known: Slots::default(), count_at }
+        let (own, known) = (Slots::default(), Slots::default());
+        Limit { most, own, known, database: true, counted: None }
     }
 
     /// Whether the database should be asked.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        match self.count_at {
-            None => false,
-            Some(Counted::Never) => true,
-            Some(Counted::At { at, left, spent }) => {
-                now >= at + RECOUNT || spent > 0 && spent >= left / SHARE
-            }
-        }
+        let is_old = |(at, left, spent)| now >= at + RECOUNT || spent > 0 && spent >= left / SHARE;
+        self.database && self.counted.is_none_or(is_old)
     }
 
     /// Asks again at once: others sent more than was known here.
     pub(crate) fn forget(&mut self) {
-        self.count_at = self.count_at.map(|_| Counted::Never);
+        self.counted = None;
     }
 
     /// Takes the counts of the database: the first is of the last ten minutes, and so on.
@@ -101,7 +86,7 @@ impl Limit {
         });
         self.known = Slots(slots.collect());
         let left = self.left(now);
-        self.count_at = counts.map(|_| Counted::At { at: now, left, spent: 0 });
+        (self.database, self.counted) = (counts.is_some(), Some((now, left, 0)));
     }
 
     fn left(&mut self, now: Instant) -> u64 {
@@ -127,7 +112,7 @@ impl Limit {
     pub(crate) fn spend(&mut self, count: u64, now: Instant) {
         self.own.spend(count, now);
         self.known.spend(count, now);
-        if let Some(Counted::At { spent, .. }) = &mut self.count_at {
+        if let Some((_, _, spent)) = &mut self.counted {
             *spent += count;
         }
     }

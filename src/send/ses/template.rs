@@ -6,19 +6,23 @@
 
 use crate::send::ses::client::{Client, Refused, encoded};
 use ::http::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The most names that one call lists.
 const PAGE: usize = 100;
 
 /// A template: what a mail is made from. A part that it does not have is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Content {
     /// The subject line.
     pub subject: String,
     /// The plain text.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// The HTML.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub html: String,
 }
 
@@ -68,8 +72,8 @@ pub fn list(
 pub fn get(client: &mut Client, name: &str) -> Result<Option<Content>, Refused> {
     match client.ask(&Method::GET, &path(name), None) {
         Ok(found) => {
-            let part = |part: &str| {
-                let text = found.get("TemplateContent").and_then(|content| content.get(part));
+            let part = |name: &str| {
+                let text = found.pointer(&format!("/TemplateContent/{name}"));
                 text.and_then(Value::as_str).unwrap_or_default().to_owned()
             };
             Ok(Some(Content { subject: part("Subject"), text: part("Text"), html: part("Html") }))
@@ -84,19 +88,13 @@ pub fn get(client: &mut Client, name: &str) -> Result<Option<Content>, Refused> 
 /// # Errors
 /// As [`Client::ask`].
 pub fn put(client: &mut Client, name: &str, content: &Content) -> Result<Put, Refused> {
-    let mut parts = json!({ "Subject": content.subject });
-    for (part, text) in [("Text", &content.text), ("Html", &content.html)] {
-        if !text.is_empty() {
-            parts[part] = Value::from(text.as_str());
-        }
-    }
-    let update = json!({ "TemplateContent": parts });
+    let update = json!({ "TemplateContent": content });
     match client.ask(&Method::PUT, &path(name), Some(&update)) {
         Ok(_) => return Ok(Put::Updated),
         Err(refused) if refused.is_missing() => {}
         Err(refused) => return Err(refused),
     }
-    let create = json!({ "TemplateName": name, "TemplateContent": parts });
+    let create = json!({ "TemplateName": name, "TemplateContent": content });
     client.ask(&Method::POST, "/v2/email/templates", Some(&create)).map(|_| Put::Created)
 }
 
