@@ -3,6 +3,7 @@
 mod links;
 mod operations;
 mod readme;
+#[cfg(all(feature = "smtp", feature = "postmark"))]
 mod transports;
 mod verifying;
 

@@ -200,7 +200,7 @@ fn a_provider_that_refuses_or_is_not_there_is_status_69() {
     };
     let finished = template(&format!("http://127.0.0.1:{port}"), &["check"]);
     assert_eq!(finished.code, Some(69));
-    let text = "rendering the template activationv1 failed: 127.0.0.1: ";
+    let text = "rendering the template activationv1 failed: not sent: 127.0.0.1: ";
     assert!(finished.log.contains(text), "{}", finished.log);
 }
 
