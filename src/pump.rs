@@ -118,7 +118,7 @@ impl Pump<'_> {
             systemd::status(format_args!("{} messages handed over", self.progress.accepted), now);
         }
         let broken = self.transport.broken();
-        let kinds = batch.messages.iter().map(|message| message.action);
+        let kinds = batch.messages.iter().map(|message| &message.kind.name);
         // With nobody to hand over to there is nothing to learn of a pace.
         if broken.is_none() {
             let changes = self.pace.learn(kinds.clone().zip(&outcomes), now);

@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod dry;
+mod locale;
 #[cfg(feature = "postmark")]
 pub mod postmark;
 pub mod reply;

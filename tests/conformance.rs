@@ -13,7 +13,7 @@ use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::kind::Templates;
-use mailroom::mail::model::{Batch, Cause, Outcome, Scope};
+use mailroom::mail::model::{Batch, Cause, Kind, Outcome, Scope};
 use mailroom::mail::policy::held;
 use mailroom::pump::system_clock;
 use mailroom::send::ses::{Ses, Settings};
@@ -301,7 +301,7 @@ fn a_hold_fails_nothing_and_ends_with_its_cause() {
         for _ in 0..2 {
             let outcomes = transport.send(&batch(3));
             for outcome in &outcomes {
-                let held = held(cause(outcome), 1);
+                let held = held(cause(outcome), &"1".into());
                 assert_eq!(held, Some(Scope::All), "{name}: {outcome:?}");
             }
         }
@@ -339,7 +339,7 @@ fn odd_characters_in_every_field_arrive_as_they_were_or_not_at_all() {
         for (message, login) in odd.messages.iter_mut().zip(logins) {
             message.login = login.to_owned();
             message.code = "00000".into();
-            message.action = 2;
+            message.kind = Kind::numbered(2).into();
         }
         odd.messages[0].email = "o'brien+a!#$%&*-/=?^_`{|}~z@xn--bcher-kva.example".into();
         let bad = [

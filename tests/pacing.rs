@@ -6,7 +6,11 @@ use mailroom::mail::model::{Cause, Outcome, Quota};
 use mailroom::mail::pace::change::Change;
 use mailroom::mail::pace::{Pace, Permit};
 use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+/// The kind of every message here.
+static KIND: LazyLock<Arc<str>> = LazyLock::new(|| "1".into());
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -73,7 +77,7 @@ fn step(
                 sent.0.push((now, taken));
             }
             let outcomes = outcomes(taken, count - taken);
-            let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now + CALL);
+            let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now + CALL);
             now + CALL
         }
     }
@@ -82,7 +86,7 @@ fn step(
 /// Hands over so many, all of which are accepted.
 fn take(pace: &mut Pace, count: u64, now: Instant) {
     let outcomes = outcomes(count, 0);
-    let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now);
+    let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now);
 }
 
 fn all(_: Instant, count: u64) -> u64 {
@@ -142,7 +146,7 @@ fn however_low_the_rate_no_batch_but_a_single_message_keeps_the_next_waiting_for
                     assert!(limit == 1 || wait <= MINUTE, "{rate}/s: {limit} cost {wait:?}");
                 }
                 let outcomes = outcomes(limit as u64 * (1 - throttled), limit as u64 * throttled);
-                let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now);
+                let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now);
             }
         }
     }
@@ -295,7 +299,8 @@ fn share(rate: f64, limit: u64) {
                     pace.spent(usize::try_from(claimed).unwrap(), now);
                     sent.0.push((now, claimed));
                     let outcomes = outcomes(claimed, 0);
-                    let _ = pace.learn(outcomes.iter().map(|outcome| (1, outcome)), now + CALL);
+                    let _ =
+                        pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now + CALL);
                 }
                 now + CALL
             }
@@ -410,9 +415,9 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     let now = start + 12 * MINUTE;
     let away = Outcome::refused(Cause::Away, "not sent");
     let good = Outcome::Accepted { provider_id: String::new() };
-    let _ = pace.learn([(1, &away)].into_iter(), now);
+    let _ = pace.learn([(&*KIND, &away)].into_iter(), now);
     assert!(!pace.wants_quota(now));
-    let _ = pace.learn([(1, &good)].into_iter(), now);
+    let _ = pace.learn([(&*KIND, &good)].into_iter(), now);
     assert!(pace.wants_quota(now), "the provider is back");
 
     let pipe = Pace::unlimited(10);

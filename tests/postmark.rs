@@ -61,7 +61,7 @@ fn said(outcome: &Outcome) -> Said {
             Cause::Rejected => Said::Reject,
             Cause::Template => Said::HoldAction,
             cause => {
-                assert_eq!(held(cause, 1), Some(Scope::All), "{outcome:?}");
+                assert_eq!(held(cause, &"1".into()), Some(Scope::All), "{outcome:?}");
                 Said::HoldAll
             }
         },

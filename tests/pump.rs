@@ -7,7 +7,7 @@ use mailroom::mail::counts::Metrics;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::ends::{Ask, Next, Source};
 use mailroom::mail::error::Error;
-use mailroom::mail::model::{Batch, Cause, Message, Outcome, Quota, Settlement, Ticket};
+use mailroom::mail::model::{Batch, Cause, Kind, Message, Outcome, Quota, Settlement, Ticket};
 use mailroom::mail::pace::Pace;
 use mailroom::mail::policy;
 use mailroom::pump::{Progress, Pump};
@@ -78,9 +78,11 @@ impl Source for List {
                 return Ok(Next::End);
             }
             let due = self.open().filter(|(_, row)| row.due <= now());
-            let due = due.filter(|(_, row)| !ask.held.contains(&row.action)).take(ask.limit);
+            let due = due
+                .filter(|(_, row)| !ask.held.contains(&row.action.to_string().into()))
+                .take(ask.limit);
             let message = |(id, row): (&i64, &Row)| Message {
-                action: row.action,
+                kind: Kind::numbered(row.action).into(),
                 email: format!("user{id}@example.com"),
                 ticket: Some(Ticket {
                     delivery: *id,
@@ -227,7 +229,7 @@ fn a_held_action_waits_and_the_others_go_on() {
     PASSED.set(Duration::ZERO);
     let actions: Vec<u16> = (0..40).map(|n| 1 + n % 2).collect();
     let list = List::new(&actions, Duration::from_secs(5000));
-    let says = |message: &Message, at| match message.action {
+    let says = |message: &Message, at| match message.kind.number.unwrap() {
         2 if at < 300 => refused(Cause::Template),
         _ => accepted(),
     };
@@ -248,7 +250,7 @@ fn a_new_hold_on_everything_does_not_wait_for_the_probe_of_an_old_one_on_an_acti
     // Action 2 has no template, and is found so ever more rarely; then the account is paused.
     let mut list = List::new(&[2, 1], Duration::from_secs(20_000));
     list.rows.get_mut(&2).unwrap().due += Duration::from_secs(2000);
-    let says = |message: &Message, at| match (message.action, at) {
+    let says = |message: &Message, at| match (message.kind.number.unwrap(), at) {
         (2, _) => refused(Cause::Template),
         (_, 2000..2010) => refused(Cause::Account),
         _ => accepted(),
@@ -275,7 +277,7 @@ fn a_cause_that_changes_while_it_is_held_does_not_start_over() {
 #[test]
 fn throttling_and_outages_use_no_attempts_and_failures_do() {
     PASSED.set(Duration::ZERO);
-    let says = move |message: &Message, at| match (message.action, at) {
+    let says = move |message: &Message, at| match (message.kind.number.unwrap(), at) {
         (1, 0..120) => refused(Cause::Throttled),
         (2, 0..120) => refused(Cause::Busy),
         _ => accepted(),

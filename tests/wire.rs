@@ -9,8 +9,14 @@ use proptest::prelude::*;
 
 fn message(action: u16, email: String, login: String, code: &str) -> Message {
     let token = token(u32::from(action));
-    let kind = Kind { name: action.to_string(), number: Some(action), ..Kind::default() }.into();
-    Message { action, kind, email, login, token, code: code.to_owned(), ..Message::default() }
+    Message {
+        kind: Kind::numbered(action).into(),
+        email,
+        login,
+        token,
+        code: code.to_owned(),
+        ..Message::default()
+    }
 }
 
 /// Reads `bytes` in pieces of these sizes, over and over, and then the end.

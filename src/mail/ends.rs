@@ -3,6 +3,7 @@
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome, Quota};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the pump wants next.
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Ask {
     /// At most this many messages; fewer than a batch while a hold is being probed.
     pub limit: usize,
-    /// Actions that are held and must not be handed out.
-    pub held: Vec<u16>,
+    /// Kinds that are held and must not be handed out.
+    pub held: Vec<Arc<str>>,
     /// Return by then, with or without a batch; `None`: no limit.
     pub until: Option<Instant>,
 }

@@ -3,8 +3,8 @@
 //! In scope: parsing MAILROOM_TEMPLATES, the template data as JSON. Out of scope: sending, and the
 //! templates themselves, which live at the provider.
 
-use crate::mail::model::Message;
-use serde::Serialize;
+use crate::mail::model::{Kind, Message};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The longest template name that SES takes.
@@ -35,9 +35,11 @@ impl Templates {
         Ok(Templates(templates))
     }
 
-    /// The template of an action, if it has one.
-    pub fn name(&self, action: u16) -> Option<&str> {
-        self.0.get(&action).map(String::as_str)
+    /// The template of a kind, if it has one: what MAILROOM_TEMPLATES says of its number, or what
+    /// the database says.
+    pub fn name<'a>(&'a self, kind: &'a Kind) -> Option<&'a str> {
+        let named = kind.number.and_then(|number| self.0.get(&number));
+        named.or(kind.template.as_ref()).map(String::as_str)
     }
 
     /// All pairs, by number.
@@ -64,26 +66,28 @@ fn template(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
-    code: &'a str,
-    login: &'a str,
-    secret: &'a str,
+/// The data that fills the template of a message: its own, `login`, and, if it has a token,
+/// `secret` (the signed token) and `code`.
+pub fn data(message: &Message) -> Map<String, Value> {
+    // The database holds nothing but objects there.
+    let own = message.data.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let mut data: Map<String, Value> = own.unwrap_or_default();
+    data.insert("login".to_owned(), message.login.as_str().into());
+    if !message.token.is_empty() {
+        data.insert("secret".to_owned(), message.token.as_str().into());
+        data.insert("code".to_owned(), message.code.as_str().into());
+    }
+    data
 }
 
-fn json(login: &str, secret: &str, code: &str) -> String {
-    // Texts are always JSON.
-    serde_json::to_string(&Data { code, login, secret }).unwrap_or_default()
+/// The same as text.
+pub fn data_text(message: &Message) -> String {
+    Value::Object(data(message)).to_string()
 }
 
-/// The data of one message: `{"login":…,"secret":…,"code":…}`, where `secret` is the signed token.
-pub fn data(message: &Message) -> String {
-    json(&message.login, &message.token, &message.code)
-}
-
-/// The same with empty strings: SES asks for default data and ours must never show in a mail.
+/// Our names with empty texts: SES asks for default data and ours must never show in a mail.
 pub fn empty_data() -> String {
-    json("", "", "")
+    json!({ "login": "", "secret": "", "code": "" }).to_string()
 }
 
 /// The variables that every message's data has.
@@ -92,7 +96,7 @@ pub const VARIABLES: [&str; 3] = ["login", "secret", "code"];
 /// A message like those that are sent, to show and to try templates with; its token is none.
 pub fn example(action: u16) -> Message {
     Message {
-        action,
+        kind: Kind::numbered(action).into(),
         email: "john@example.com".to_owned(),
         login: "john".to_owned(),
         token: format!("{:A<86}", "EXAMPLE"),
@@ -122,10 +126,15 @@ mod tests {
     fn each_action_has_the_template_that_was_named_for_it() {
         let templates =
             Templates::parse(" 1=activationv1, 2 = password-recovery_v1 ,30=x").unwrap();
-        assert_eq!(templates.name(1), Some("activationv1"));
-        assert_eq!(templates.name(2), Some("password-recovery_v1"));
-        assert_eq!(templates.name(30), Some("x"));
-        assert_eq!(templates.name(3), None);
+        assert_eq!(templates.name(&Kind::numbered(1)), Some("activationv1"));
+        assert_eq!(templates.name(&Kind::numbered(2)), Some("password-recovery_v1"));
+        assert_eq!(templates.name(&Kind::numbered(30)), Some("x"));
+        assert_eq!(templates.name(&Kind::numbered(3)), None);
+        let template = Some("invoicev2".to_owned());
+        for (number, name) in [(None, "invoicev2"), (Some(3), "invoicev2"), (Some(30), "x")] {
+            let kind = Kind { number, template: template.clone(), ..Kind::default() };
+            assert_eq!(templates.name(&kind), Some(name));
+        }
         assert_eq!(templates.iter().count(), 3);
     }
 
@@ -156,14 +165,14 @@ mod tests {
         for login in ["john", "a,b", "\"q\"", "a\nb", "back\\slash", "\u{1F600}", "{{secret}}", ""]
         {
             let message = Message {
-                action: 2,
+                kind: Kind::numbered(2).into(),
                 email: "a@example.com".into(),
                 login: login.into(),
                 token: "T".into(),
                 code: "01234".into(),
                 ..Message::default()
             };
-            let read: serde_json::Value = serde_json::from_str(&data(&message)).unwrap();
+            let read: serde_json::Value = data(&message).into();
             assert_eq!(read, serde_json::json!({"login": login, "secret": "T", "code": "01234"}));
         }
         let read: serde_json::Value = serde_json::from_str(&empty_data()).unwrap();
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_example_has_the_variables_that_are_sent() {
-        let read: serde_json::Value = serde_json::from_str(&data(&example(1))).unwrap();
+        let read: serde_json::Value = data(&example(1)).into();
         let mut sent: Vec<&str> = read.as_object().unwrap().keys().map(String::as_str).collect();
         sent.sort_unstable();
         let mut said = VARIABLES;
@@ -203,7 +212,7 @@ mod tests {
             let wanted = serde_json::json!({
                 "code": message.code, "login": message.login, "secret": message.token,
             });
-            assert_eq!(data(&message), wanted.to_string());
+            assert_eq!(data_text(&message), wanted.to_string());
         }
     }
 }

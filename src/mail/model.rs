@@ -10,13 +10,13 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What a kind of mail is, as its row in the table `kinds` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Its name; of a message that came as CSV, its number.
-    pub name: String,
+    pub name: Arc<str>,
     /// The number on the wire of CSV, 1 to 32767.
     pub number: Option<u16>,
-    /// The provider's name of the template, if it is not that of the kind.
+    /// The provider's name of the template, as far as the database says.
     pub template: Option<String>,
     /// What is signed before the secret, such as `/activate`; without it there is no token.
     pub path: Option<String>,
@@ -24,6 +24,21 @@ pub struct Kind {
     pub signs_code: bool,
     /// The From address, if it is not the usual one.
     pub sender: Option<String>,
+}
+
+impl Default for Kind {
+    /// Nothing is known of it.
+    fn default() -> Kind {
+        let (number, template, path, sender) = (None, None, None, None);
+        Kind { name: "".into(), number, template, path, signs_code: false, sender }
+    }
+}
+
+impl Kind {
+    /// What is known of a kind of which only the number is.
+    pub fn numbered(number: u16) -> Kind {
+        Kind { name: number.to_string().into(), number: Some(number), ..Kind::default() }
+    }
 }
 
 /// The hold that a source has on one delivery: which, under which lease, after how many tries.
@@ -64,8 +79,6 @@ pub struct Claim {
 /// One mail to one recipient, signed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Number of the kind; 0: it has none.
-    pub action: u16,
     /// The kind of mail.
     pub kind: Arc<Kind>,
     /// The recipient's address; empty: an event, which is no mail.
@@ -91,7 +104,7 @@ impl fmt::Debug for Message {
     /// Shows no token, no code and no full address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
-            .field("action", &self.action)
+            .field("kind", &self.kind.name)
             .field("email", &mask(&self.email))
             .field("ticket", &self.ticket)
             .finish_non_exhaustive()
@@ -199,12 +212,12 @@ impl Cause {
 }
 
 /// What a hold stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Everything: the account, the credentials, the sender address are at fault.
     All,
     /// The messages of one kind: its template is at fault.
-    Kind(u16),
+    Kind(Arc<str>),
 }
 
 /// Why a message was not accepted.
@@ -325,7 +338,6 @@ mod tests {
     #[test]
     fn a_message_does_not_show_its_token_code_or_address_when_debugged() {
         let message = Message {
-            action: 2,
             email: "john@example.com".into(),
             login: "john".into(),
             token: "TOKENTOKEN".into(),

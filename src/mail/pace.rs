@@ -14,6 +14,7 @@ use breaker::{Breakers, Met};
 use change::Change;
 use day::{Allowance, Limit};
 use rate::Throttle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the pump may do now.
@@ -126,7 +127,7 @@ impl Pace {
     /// How long what was held in a batch with these outcomes should wait.
     pub fn probe_delay<'a>(
         &self,
-        outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
+        outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>,
         now: Instant,
     ) -> Duration {
         self.breakers.probe_delay(&Met::of(outcomes), now)
@@ -187,7 +188,7 @@ impl Pace {
     /// accepted, or may have been, counts for the day.
     pub fn learn<'a>(
         &mut self,
-        outcomes: impl Iterator<Item = (u16, &'a Outcome)>,
+        outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>,
         now: Instant,
     ) -> Vec<Change> {
         let met = Met::of(outcomes);
@@ -227,8 +228,12 @@ mod tests {
         Outcome::refused(cause, "why")
     }
 
+    fn kind(number: u16) -> Arc<str> {
+        number.to_string().into()
+    }
+
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
-        pace.learn(std::iter::once((action, outcome)), now)
+        pace.learn(std::iter::once((&kind(action), outcome)), now)
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
         let mut pace = Pace::unlimited(10);
         let _ = learn(&mut pace, 2, &refused(Cause::Template), now);
         let Permit::Go(Ask { held, until, .. }) = pace.permit(now) else { panic!("all held") };
-        assert_eq!((held, until), (vec![2], Some(now + 30 * SECOND)));
+        assert_eq!((held, until), (vec![kind(2)], Some(now + 30 * SECOND)));
         let _ = learn(&mut pace, 1, &accepted(), now);
         assert_eq!(pace.holding(), 1, "another action's success ends no hold");
         let Permit::Go(Ask { held, .. }) = pace.permit(now + 30 * SECOND) else {
@@ -375,7 +380,8 @@ mod tests {
         }
         let mut pace = Pace::new(10, 50.0, None);
         let (short, long) = (asks(7, Cause::Away), asks(9, Cause::Away));
-        let outcomes = [(1, &long), (2, &short)].into_iter();
+        let (one, two) = (kind(1), kind(2));
+        let outcomes = [(&one, &long), (&two, &short)].into_iter();
         assert_eq!(pace.learn(outcomes, Instant::now()), [Change::Unreached(9 * SECOND)]);
     }
 
@@ -389,7 +395,8 @@ mod tests {
         // Some of the batch went before it was said.
         let throttled = asks(120, Cause::Throttled);
         let good = accepted();
-        let outcomes = [(1, &good), (2, &throttled)].into_iter();
+        let (one, two) = (kind(1), kind(2));
+        let outcomes = [(&one, &good), (&two, &throttled)].into_iter();
         let changes = pace.learn(outcomes, now + 200 * SECOND);
         assert_eq!(changes[1], Change::Asked(120 * SECOND));
     }

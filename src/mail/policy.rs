@@ -6,6 +6,7 @@
 //! writing outcomes down.
 
 use crate::mail::model::{Cause, Outcome, Refusal, Scope, Settlement};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What happens to the message.
@@ -91,10 +92,10 @@ pub fn of(cause: Cause) -> Policy {
 }
 
 /// What a cause holds, where the message is of this kind; `None`: nothing.
-pub fn held(cause: Cause, kind: u16) -> Option<Scope> {
+pub fn held(cause: Cause, kind: &Arc<str>) -> Option<Scope> {
     match of(cause).fate {
         Fate::HoldAll => Some(Scope::All),
-        Fate::HoldKind => Some(Scope::Kind(kind)),
+        Fate::HoldKind => Some(Scope::Kind(Arc::clone(kind))),
         Fate::Retry | Fate::Wait | Fate::Fail => None,
     }
 }
@@ -242,12 +243,13 @@ mod tests {
 
     #[test]
     fn a_template_holds_its_kind_and_other_holds_hold_everything() {
-        assert_eq!(held(Cause::Template, 7), Some(Scope::Kind(7)));
-        assert_eq!(held(Cause::Account, 7), Some(Scope::All));
-        assert_eq!(held(Cause::Busy, 7), None);
+        let kind = "invoice_ready".into();
+        assert_eq!(held(Cause::Template, &kind), Some(Scope::Kind(Arc::clone(&kind))));
+        assert_eq!(held(Cause::Account, &kind), Some(Scope::All));
+        assert_eq!(held(Cause::Busy, &kind), None);
         for cause in Cause::all() {
             let policy = of(cause);
-            assert_eq!(policy.speed == Speed::Probes, held(cause, 1).is_some(), "{cause:?}");
+            assert_eq!(policy.speed == Speed::Probes, held(cause, &kind).is_some(), "{cause:?}");
             // What was not tried was not sent, and is not at fault.
             let rest = policy.rest.map(of);
             assert!(rest.is_none_or(|rest| !rest.ambiguous && rest.fate != Fate::Fail));

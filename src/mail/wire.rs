@@ -93,20 +93,29 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
         *text = std::str::from_utf8(field).map_err(|_| format!("the {name} is not UTF-8"))?;
     }
     let [action, email, login, token, code] = texts;
-    let action = match action.parse::<u16>() {
+    let number = match action.parse::<u16>() {
         Ok(number) if (1..=0x7fff).contains(&number) && !action.starts_with(['+', '0']) => number,
         _ => return Err("the action is not a number from 1 to 32767".to_owned()),
     };
-    check_address(email)?;
-    if !token::is_well_formed(token) {
+    let [email, login, token, code] = [email, login, token, code].map(str::to_owned);
+    let kind = Kind::numbered(number).into();
+    checked(Message { kind, email, login, token, code, ..Message::default() })
+}
+
+/// The message, if it can be sent as it is. One of a kind without a number may have no token.
+///
+/// # Errors
+/// What is wrong with it, without the content.
+pub fn checked(message: Message) -> Result<Message, String> {
+    check_address(&message.email)?;
+    let without = message.token.is_empty() && message.kind.number.is_none();
+    if !without && !token::is_well_formed(&message.token) {
         return Err("the secret is not a token of 86 base64url characters".to_owned());
     }
-    if !(code.is_empty() || token::is_code(code)) {
+    if !(message.code.is_empty() || token::is_code(&message.code)) {
         return Err("the code is neither empty nor five digits".to_owned());
     }
-    let [email, login, token, code] = [email, login, token, code].map(str::to_owned);
-    let kind = Kind { name: action.to_string(), number: Some(action), ..Kind::default() };
-    Ok(Message { action, kind: kind.into(), email, login, token, code, ..Message::default() })
+    Ok(message)
 }
 
 /// Whether a mail can be addressed to this text at all.

@@ -13,8 +13,9 @@ use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::ends::{Ask, Ledger, Next, Place, Source, Taken};
 use crate::mail::error::{Error, Kind};
+use crate::mail::model;
 use crate::mail::model::{Batch, Message, Outcome, shown};
-use crate::mail::wire::csv::encode;
+use crate::mail::wire::cloudevents::kept;
 use crate::mail::wire::{Bad, Record};
 use crate::pipe::read::input::Input;
 use crate::pipe::undelivered::Undelivered;
@@ -28,7 +29,7 @@ const TOGETHER: usize = 500;
 /// Messages read from a pipe or a file.
 pub struct PipeSource {
     input: Input,
-    known: Box<dyn Fn(u16) -> bool>,
+    known: Box<dyn Fn(&model::Kind) -> bool>,
     /// What was read and the ledger has not taken yet.
     read: VecDeque<(Place, Message)>,
     ledger: Box<dyn Ledger>,
@@ -45,7 +46,7 @@ impl PipeSource {
     /// Messages of an action that is not `known` are bad.
     pub fn new(
         input: Input,
-        known: Box<dyn Fn(u16) -> bool>,
+        known: Box<dyn Fn(&model::Kind) -> bool>,
         ledger: Box<dyn Ledger>,
         undelivered: Undelivered,
         metrics: Metrics,
@@ -63,11 +64,11 @@ impl PipeSource {
         let mut bad = Vec::new();
         for Record { number, good, bad: others } in records {
             bad.extend(others.into_iter().map(|bad| (number, bad)));
-            let known = |(_, message): &(usize, Message)| (self.known)(message.action);
+            let known = |(_, message): &(usize, Message)| (self.known)(&message.kind);
             let (good, unknown): (Vec<_>, Vec<_>) = good.into_iter().partition(known);
             self.read.extend(good.into_iter().map(|(place, message)| ((number, place), message)));
             bad.extend(unknown.into_iter().map(|(place, message)| {
-                let why = format!("there is no template for action {}", message.action);
+                let why = format!("there is no template for action {}", message.kind.name);
                 refused((number, place), message, why)
             }));
         }
@@ -143,7 +144,7 @@ fn refused((number, place): Place, message: Message, why: String) -> (u64, Bad) 
 /// A message as a record of its own.
 fn record(message: Message) -> Vec<u8> {
     let mut record = Vec::new();
-    encode(&[message], &mut record);
+    kept(&message, &mut record);
     record
 }
 
@@ -271,7 +272,7 @@ mod tests {
         let decoder = Box::<Decoder>::default();
         let source = PipeSource::new(
             Input::new(file, None, decoder, stop.clone(), clock),
-            Box::new(|action| action == 1),
+            Box::new(|kind| kind.number == Some(1)),
             Box::new(MemoryLedger::new(5, clock)),
             undelivered,
             Metrics::default(),

@@ -48,7 +48,7 @@ impl Ledger for MemoryLedger {
         let entry = |(_, message)| Waiting { message, attempts: 0, due: now };
         self.waiting.extend(read.drain(..).map(entry));
         let goes = |waiting: &mut Waiting| {
-            waiting.due <= now && !ask.held.contains(&waiting.message.action)
+            waiting.due <= now && !ask.held.contains(&waiting.message.kind.name)
         };
         let going = self.waiting.extract_if(.., goes).take(ask.limit);
         let (messages, attempts) = going.map(|going| (going.message, going.attempts)).unzip();
@@ -93,6 +93,7 @@ impl Ledger for MemoryLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::model::Kind;
     use crate::mail::model::{Cause, Refusal};
     use std::time::SystemTime;
 
@@ -104,7 +105,8 @@ mod tests {
 
     fn message(action: u16, login: &str) -> Message {
         let (email, token) = (format!("{login}@example.com"), String::new());
-        Message { action, email, login: login.into(), token, ..Message::default() }
+        let kind = Kind::numbered(action).into();
+        Message { kind, email, login: login.into(), token, ..Message::default() }
     }
 
     /// Asks for no message.
@@ -116,7 +118,8 @@ mod tests {
     }
 
     fn next(ledger: &mut MemoryLedger, limit: usize, held: &[u16]) -> Batch {
-        let ask = Ask { limit, held: held.to_vec(), until: None };
+        let held = held.iter().map(|number| number.to_string().into()).collect();
+        let ask = Ask { limit, held, until: None };
         ledger.take(&mut VecDeque::new(), &ask).unwrap().batch
     }
 

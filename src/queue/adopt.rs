@@ -93,14 +93,14 @@ impl Ledger for DatabaseLedger {
             );
             return Ok(taken);
         };
-        let held = Outcome::refused(Cause::Template, "its action is held");
+        let held = Outcome::refused(Cause::Template, "its kind is held");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
         for Named { place, mut message, token } in named {
             let found = adopted.iter().position(|found| found.secret == token.secret());
             match found.map(|index| adopted.swap_remove(index)) {
                 Some(Adopted { ticket: Some(ticket), .. })
-                    if ask.held.contains(&message.action) =>
+                    if ask.held.contains(&message.kind.name) =>
                 {
                     back.push((ticket, self.settling.of(held.clone(), 0, delay)));
                 }

@@ -9,8 +9,9 @@ use crate::edges::log::Lines;
 use crate::edges::log::line::{Field, Level};
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
+use crate::mail::policy;
 use crate::mail::policy::Fate;
-use crate::mail::{policy, recipient};
+use crate::mail::recipient::{self, split};
 use std::time::{Duration, Instant};
 
 /// No mail of a batch begins its way later than this after the first one.
@@ -131,7 +132,7 @@ impl Calls {
     ) -> Vec<Vec<Item<'a>>> {
         let mut calls: Vec<Vec<Item<'a>>> = Vec::new();
         for (index, message) in batch.messages.iter().enumerate() {
-            let template = templates.name(message.action).unwrap_or_default();
+            let template = templates.name(&message.kind).unwrap_or_default();
             let item = Item { message, template, index };
             if let Some(outcome) = unfit(&item) {
                 self.report(&[item], std::slice::from_ref(&outcome), Duration::ZERO);
@@ -164,7 +165,10 @@ impl Calls {
                 fields.push(("delivery", Field::Number(ticket.delivery)));
                 fields.push(("attempt", Field::Number(i64::from(ticket.attempts) + 1)));
             }
-            fields.push(("action", Field::Number(message.action.into())));
+            fields.push(match message.kind.number {
+                Some(number) => ("action", Field::Number(number.into())),
+                None => ("kind", Field::Text(&message.kind.name)),
+            });
             let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
             fields.push(("ms", Field::Number(ms)));
             if let Outcome::Accepted { provider_id } = outcome
@@ -181,12 +185,35 @@ impl Calls {
 
 /// What becomes of a message that no provider need be asked to send.
 fn unfit(item: &Item) -> Option<Outcome> {
-    if item.template.is_empty() {
-        let why = format!("no template for action {} in MAILROOM_TEMPLATES", item.message.action);
+    let Item { message: Message { kind, email, reply_to, .. }, template, .. } = item;
+    if template.is_empty() {
+        let why = format!("no template for action {} in MAILROOM_TEMPLATES", kind.name);
         return Some(Outcome::refused(Cause::Template, why));
     }
-    let why = recipient::check(&item.message.email).err()?;
+    if let Some(Err(why)) = kind.sender.as_deref().map(|from| recipient::check(split(from).1)) {
+        return Some(Outcome::refused(Cause::Template, format!("the sender of its kind: {why}")));
+    }
+    let reply_to = reply_to.as_deref().map_or(Ok(()), recipient::check);
+    let why = recipient::check(email).and(reply_to).err()?;
     Some(Outcome::refused(Cause::Rejected, why))
+}
+
+/// Whether it was the template alone that the provider did not find.
+pub fn is_without_template(answer: &Answer) -> bool {
+    let missing = |refusal: &Refusal| refusal.cause == Cause::Template;
+    match answer {
+        Answer::Each(outcomes) => {
+            let all = |one: &Outcome| matches!(one, Outcome::Refused(one) if missing(one));
+            outcomes.iter().all(all)
+        }
+        Answer::None(refusal) => missing(refusal),
+        Answer::Halves(_) | Answer::Again => false,
+    }
+}
+
+/// Whether all but the recipient, and what fills the template, is the same.
+pub fn alike(one: &Message, other: &Message) -> bool {
+    one.kind == other.kind && one.locale == other.locale && one.reply_to == other.reply_to
 }
 
 /// What an outcome of one message means for those that were not tried yet, if they need not be.

@@ -5,9 +5,9 @@
 
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
-use crate::mail::kind::{Templates, data};
+use crate::mail::kind::{Templates, data_text};
 use crate::mail::model::{Batch, Cause, Outcome, Refusal};
-use crate::send::calls::{Answer, Calls, Item};
+use crate::send::calls::{Answer, Calls, Item, alike};
 use std::io::Write;
 use std::time::Instant;
 
@@ -55,14 +55,17 @@ impl<W: Write> Dry<W> {
         let Settings { to, source, config_set, .. } = &self.settings;
         let Some(Item { message, template, .. }) = items.first() else { return Ok(()) };
         writeln!(self.out, "{to}")?;
-        let (count, action) = (items.len(), message.action);
-        writeln!(self.out, "  template {template} (action {action}), {count} to send")?;
+        let (count, kind) = (items.len(), &message.kind);
+        let which =
+            kind.number.map_or_else(|| format!("kind {}", kind.name), |n| format!("action {n}"));
+        writeln!(self.out, "  template {template} ({which}), {count} to send")?;
+        let source = kind.sender.as_ref().unwrap_or(source);
         match config_set.as_str() {
             "" => writeln!(self.out, "  from {source}")?,
             set => writeln!(self.out, "  from {source}, configuration set {set}")?,
         }
         for Item { message, .. } in items {
-            writeln!(self.out, "  to {} {}", message.email, data(message))?;
+            writeln!(self.out, "  to {} {}", message.email, data_text(message))?;
         }
         self.out.flush()
     }
@@ -71,12 +74,7 @@ impl<W: Write> Dry<W> {
 impl<W: Write> Transport for Dry<W> {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
-        let calls = Calls {
-            tag: "",
-            most: usize::MAX,
-            together: |one, other| one.action == other.action,
-            now: self.now,
-        };
+        let calls = Calls { tag: "", most: usize::MAX, together: alike, now: self.now };
         calls.deliver(batch, &templates, |items, _| self.call(items))
     }
 

@@ -11,10 +11,11 @@ use crate::edges::clock::Clock;
 use crate::edges::http;
 use crate::edges::http::{Http, Reply};
 use crate::mail::ends::Transport;
-use crate::mail::kind::Templates;
+use crate::mail::kind::{Templates, data};
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
-use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST};
+use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST, alike, is_without_template};
+use crate::send::locale::Missing;
 use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
 use crate::send::text::{identifier, reason_about};
 use serde::Deserialize;
@@ -45,23 +46,40 @@ pub struct Settings {
 pub struct Postmark {
     settings: Settings,
     http: Http,
+    missing: Missing,
 }
 
 impl Postmark {
     /// Opens nothing yet.
     pub fn new(mut settings: Settings, http: Http) -> Postmark {
         settings.source = recipient::from(&settings.source, false);
-        Postmark { settings, http }
+        Postmark { settings, http, missing: Missing::default() }
     }
 
     /// Makes one call.
-    fn call(&self, items: &[Item]) -> Answer {
+    fn call(&mut self, items: &[Item]) -> Answer {
+        let Some(first) = items.first() else { return Answer::Each(Vec::new()) };
+        let now = (self.settings.clock.now)();
+        let localized = first.message.locale.is_some();
+        let template = self.missing.choose(first.message, first.template, '.', now);
+        let answer = self.ask(items, localized.then_some(template.as_str()));
+        if localized
+            && is_without_template(&answer)
+            && self.missing.note(template, first.template, now)
+        {
+            return Answer::Again;
+        }
+        answer
+    }
+
+    /// Makes one call; `localized` is the template of all, if it is not the one of each.
+    fn ask(&self, items: &[Item], localized: Option<&str>) -> Answer {
         let request =
             ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
                 .header("x-postmark-server-token", self.settings.token.as_str())
-                .body(body(&self.settings.source, items));
+                .body(body(&self.settings.source, localized, items));
         // The error could quote the token.
         let Ok(request) = request else {
             let why = "the token cannot stand in a header".to_owned();
@@ -99,8 +117,12 @@ impl Postmark {
 impl Transport for Postmark {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let now = self.settings.clock.now;
-        let calls = Calls { tag: TAG, most: MESSAGES, together: |_, _| true, now };
-        calls.deliver(batch, &self.settings.templates, |items, _| self.call(items))
+        let together = |one: &Message, other: &Message| {
+            one.locale.is_none() && other.locale.is_none() || alike(one, other)
+        };
+        let calls = Calls { tag: TAG, most: MESSAGES, together, now };
+        let templates = self.settings.templates.clone();
+        calls.deliver(batch, &templates, |items, _| self.call(items))
     }
 }
 
@@ -109,16 +131,19 @@ fn messages<'a>(items: &[Item<'a>]) -> Vec<&'a Message> {
 }
 
 /// The body of a call.
-fn body(source: &str, items: &[Item]) -> Vec<u8> {
+fn body(source: &str, localized: Option<&str>, items: &[Item]) -> Vec<u8> {
     let message = |Item { message, template, .. }: &Item| {
-        json!({
-            "From": source,
+        let sender = message.kind.sender.as_ref().map(|sender| recipient::from(sender, false));
+        let mut call = json!({
+            "From": sender.as_deref().unwrap_or(source),
             "To": message.email,
-            "TemplateAlias": template,
-            "TemplateModel": {
-                "login": message.login, "secret": message.token, "code": message.code
-            },
-        })
+            "TemplateAlias": localized.unwrap_or(template),
+            "TemplateModel": data(message),
+        });
+        if let Some(reply_to) = &message.reply_to {
+            call["ReplyTo"] = reply_to.as_str().into();
+        }
+        call
     };
     let messages: Vec<Value> = items.iter().map(message).collect();
     json!({ "Messages": messages }).to_string().into_bytes()

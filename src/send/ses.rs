@@ -24,13 +24,15 @@ use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Quota, Refusal};
 use crate::mail::recipient;
-use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
+use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST, alike, is_without_template};
+use crate::send::locale::Missing;
 use crate::send::reply::{Ruling, unreadable, wait_asked};
 use crate::send::text::{identifier, reason_about};
 use ::http::Method;
 use client::{Client, Lost, Refused};
 use saved::Saved;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 const TAG: &str = "SES";
@@ -69,6 +71,7 @@ pub struct Ses {
     config_set: String,
     now: fn() -> Instant,
     saved: Saved,
+    missing: Missing,
     /// It was logged that the quota may not be read.
     quota_refused: bool,
 }
@@ -85,22 +88,31 @@ impl Ses {
             config_set,
             now: clock.now,
             saved: Saved::new(output),
+            missing: Missing::default(),
             quota_refused: false,
         }
     }
 
     /// Makes one call for messages of one kind; `tried` are the remedies that this batch has used.
     fn call(&mut self, items: &[Item], budget: Budget, tried: &mut Vec<Ruling>) -> Answer {
-        let Some(Item { message: Message { action, .. }, template, .. }) = items.first() else {
+        let Some(Item { message: first, template: name, .. }) = items.first() else {
             return Answer::Each(Vec::new());
         };
+        let kind = Arc::clone(&first.kind);
+        let template = self.missing.choose(first, name, '-', (self.now)());
+        let from = kind.sender.as_ref().map(|sender| recipient::from(sender, true));
         let messages: Vec<&Message> = items.iter().map(|item| item.message).collect();
         let sent = self.client.credentials().and_then(|credentials| {
             // They may have taken long to come.
             if budget.is_over() {
                 return Ok(None);
             }
-            let body = bulk::body(&self.source, &self.config_set, template, &messages);
+            let body = bulk::body(
+                from.as_ref().unwrap_or(&self.source),
+                &self.config_set,
+                &template,
+                &messages,
+            );
             self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {
@@ -108,7 +120,7 @@ impl Ses {
             Ok(None) => return Answer::None(Budget::refusal()),
             Err(Lost { refusal, partial }) => {
                 if let Some(partial) = partial {
-                    self.saved.keep(&partial, *action, self.client.now());
+                    self.saved.keep(&partial, &kind, self.client.now());
                 }
                 return Answer::None(refusal);
             }
@@ -117,9 +129,12 @@ impl Ses {
             true => Answer::Each(self.outcomes(&reply, &messages)),
             false => self.refused(&reply, &messages, tried),
         };
+        if is_without_template(&answer) && self.missing.note(template, name, (self.now)()) {
+            return Answer::Again;
+        }
         let plain = |outcomes: &[Outcome]| outcomes.iter().all(Outcome::is_accepted);
         if !matches!(&answer, Answer::Each(outcomes) if plain(outcomes)) {
-            self.saved.keep(&reply, *action, self.client.now());
+            self.saved.keep(&reply, &kind, self.client.now());
         }
         answer
     }
@@ -176,8 +191,7 @@ impl Ses {
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.templates.clone();
-        let together = |one: &Message, other: &Message| one.action == other.action;
-        let calls = Calls { tag: TAG, most: ENTRIES, together, now: self.now };
+        let calls = Calls { tag: TAG, most: ENTRIES, together: alike, now: self.now };
         let mut tried = Vec::new();
         calls.deliver(batch, &templates, |items, budget| self.call(items, budget, &mut tried))
     }

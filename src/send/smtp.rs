@@ -20,7 +20,9 @@ use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
+use crate::send::locale;
 use crate::send::text::reason_about;
+use lettre::Address;
 use mail::{Sender, Template, address};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
@@ -64,8 +66,8 @@ pub struct Smtp {
     stop: Stop,
     watch: Watch,
     session: Option<Session>,
-    /// By action. One that failed is taken out, and read again at the next try.
-    loaded: BTreeMap<u16, Template>,
+    /// By name. One that failed is taken out, and read again at the next try.
+    loaded: BTreeMap<String, Template>,
 }
 
 impl Smtp {
@@ -77,17 +79,16 @@ impl Smtp {
     pub fn new(settings: Settings, stop: Stop) -> Result<Smtp, String> {
         let mut problems = Vec::new();
         let tls = trust(&settings.server).map_err(|why| problems.push(why)).ok();
-        let mut loaded = BTreeMap::new();
         for (action, name) in settings.templates.iter() {
-            match Template::load(&settings.directory, name) {
-                Ok(template) => drop(loaded.insert(action, template)),
-                Err(why) => problems.push(format!("the template of action {action}: {why}")),
+            if let Err(why) = trial::load(&settings.directory, name) {
+                problems.push(format!("the template of action {action}: {why}"));
             }
         }
         match tls {
             Some(tls) if problems.is_empty() => {
                 let from = Sender::new(&settings.source);
                 let watch = Watch::new(stop.clone(), settings.clock.now);
+                let loaded = BTreeMap::new();
                 Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
             }
             _ => Err(problems.join("\n")),
@@ -96,28 +97,47 @@ impl Smtp {
 
     /// Hands one message over.
     fn one(&mut self, message: &Message, template: &str, budget: Budget) -> Outcome {
-        let id = mail::id(message, &self.from);
-        let mail = match self.render(message, template, &id) {
+        let of_kind = message.kind.sender.as_deref().map(Sender::new);
+        let from = of_kind.as_ref().unwrap_or(&self.from).clone();
+        let id = mail::id(message, &from);
+        let template = self.best(message, template);
+        let mail = match self.render(message, &template, &from, &id) {
             Ok(mail) => mail,
             Err(why) => {
-                self.loaded.remove(&message.action);
+                self.loaded.remove(&template);
                 let why = reason_about("template", &why, &[message]);
                 return Outcome::refused(Cause::Template, why);
             }
         };
-        let Err(fault) = self.deliver(message, &mail, budget) else {
+        let Err(fault) = self.deliver(message, from.address(), &mail, budget) else {
             return Outcome::Accepted { provider_id: id };
         };
         let (_, from) = recipient::split(&self.settings.source);
         Outcome::Refused(refusal(&fault, from, Some(message)))
     }
 
-    fn render(&mut self, message: &Message, name: &str, id: &str) -> Result<Vec<u8>, String> {
-        let template = match self.loaded.entry(message.action) {
+    /// The name of the best template that is there.
+    fn best(&self, message: &Message, name: &str) -> String {
+        let is_there = |one: &String| {
+            let path = self.settings.directory.join(format!("{one}.subject"));
+            self.loaded.contains_key(one) || path.exists()
+        };
+        let found = locale::candidates(message, name, '.').into_iter().find(is_there);
+        found.unwrap_or_else(|| name.to_owned())
+    }
+
+    fn render(
+        &mut self,
+        message: &Message,
+        name: &str,
+        from: &Sender,
+        id: &str,
+    ) -> Result<Vec<u8>, String> {
+        let template = match self.loaded.entry(name.to_owned()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Template::load(&self.settings.directory, name)?),
         };
-        mail::make(template, message, &self.from, id, (self.settings.clock.wall)())
+        mail::make(template, message, from, id, (self.settings.clock.wall)())
     }
 
     /// Sends a mail on the connection that is open, or a new one. A connection that was used and
@@ -125,14 +145,20 @@ impl Smtp {
     /// the budget: no mail was handed over on it, and this one is not at fault. Some servers take
     /// only so many mails on each, and answer the next MAIL with 421.
     /// <https://www.rfc-editor.org/rfc/rfc5321#section-3.8>
-    fn deliver(&mut self, message: &Message, mail: &[u8], budget: Budget) -> Result<(), Fault> {
+    fn deliver(
+        &mut self,
+        message: &Message,
+        from: Address,
+        mail: &[u8],
+        budget: Budget,
+    ) -> Result<(), Fault> {
         loop {
             let mut session = match self.session.take().filter(Session::is_open) {
                 Some(session) => session,
                 None => self.open()?,
             };
             let stale = session.is_used();
-            let result = session.send(self.from.address(), address(&message.email), mail);
+            let result = session.send(from.clone(), address(&message.email), mail);
             if let Err(fault) = &result
                 && stale
                 && ended_before_mail(fault)

@@ -56,9 +56,8 @@ proptest! {
             .into_iter()
             .map(|(action, email, login, code)| {
                 let token = token(u32::from(action));
-                let name = action.to_string();
-                let kind = Kind { name, number: Some(action), ..Kind::default() }.into();
-                Message { action, kind, email, login, token, code, ..Message::default() }
+                let kind = Kind::numbered(action).into();
+                Message { kind, email, login, token, code, ..Message::default() }
             })
             .collect();
         let mut bytes = Vec::new();
@@ -91,7 +90,7 @@ fn an_event_of_a_delivery_has_its_id_again_when_it_is_written_again() {
     let again = Ticket { lease: "b".into(), attempts: 2, ..ticket.clone() };
     let [first, second] = [ticket, again].map(|ticket| {
         let message = Message {
-            action: 1,
+            kind: Kind::numbered(1).into(),
             email: "john@example.com".into(),
             login: "john".into(),
             token: token(1),

@@ -7,7 +7,7 @@ use crate::support::program::Program;
 use crate::support::records::activations;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::kind::Templates;
-use mailroom::mail::model::{Batch, Cause};
+use mailroom::mail::model::{Batch, Cause, Kind};
 use mailroom::send::dry::{Dry, Settings as DrySettings};
 use mailroom::send::ses::Ses;
 use serde_json::json;
@@ -148,7 +148,7 @@ fn an_address_that_is_not_one_plain_address_is_rejected_and_the_others_go() {
 fn an_action_without_a_template_is_held_and_the_others_go() {
     let rig = Rig::new();
     let mut batch = batch(3);
-    batch.messages[1].action = 3;
+    batch.messages[1].kind = Kind::numbered(3).into();
     let outcomes = rig.ses().send(&batch);
     assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]));
     assert_eq!(cause(&outcomes[1]), Cause::Template, "{outcomes:?}");
@@ -192,7 +192,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     };
     let mut batch = batch(4);
     batch.messages[1] = message(2, 1);
-    batch.messages[2].action = 9;
+    batch.messages[2].kind = Kind::numbered(9).into();
     batch.messages[3].email = "a@example.com,b@example.com".into();
     let mut out = Vec::new();
     let outcomes = Dry::new(settings, std::time::Instant::now, &mut out).send(&batch);
@@ -205,8 +205,8 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
         "template activationv1 (action 1), 1 to send",
         "template passwordrecoveryv1 (action 2), 1 to send",
         "from noreply@example.com, configuration set default",
-        &format!("to user0@example.com {}", mailroom::mail::kind::data(&batch.messages[0])),
-        &format!("to user1@example.com {}", mailroom::mail::kind::data(&batch.messages[1])),
+        &format!("to user0@example.com {}", mailroom::mail::kind::data_text(&batch.messages[0])),
+        &format!("to user1@example.com {}", mailroom::mail::kind::data_text(&batch.messages[1])),
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }

@@ -43,7 +43,7 @@ fn said_of(cause: Cause) -> Say {
         Cause::Rejected => Say::Reject,
         Cause::Template => Say::HoldAction,
         cause => {
-            assert_eq!(held(cause, 1), Some(Scope::All), "{cause:?}");
+            assert_eq!(held(cause, &"1".into()), Some(Scope::All), "{cause:?}");
             Say::HoldAll
         }
     }

@@ -36,7 +36,7 @@ fn said(outcome: &Outcome) -> Said {
             Cause::Busy | Cause::Fault => Said::Retry,
             Cause::Rejected => Said::Reject,
             cause => {
-                assert_eq!(held(cause, 1), Some(Scope::All), "{outcome:?}");
+                assert_eq!(held(cause, &"1".into()), Some(Scope::All), "{outcome:?}");
                 Said::HoldAll
             }
         },

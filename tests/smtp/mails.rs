@@ -3,7 +3,7 @@
 use super::{Rig, write};
 use crate::support::batches::{TOKEN, accepted, batch, cause, message, why};
 use mailroom::mail::ends::Transport;
-use mailroom::mail::model::{Cause, Outcome};
+use mailroom::mail::model::{Cause, Kind, Outcome};
 
 /// What programs send that no header, line or tag may become.
 const ODD: &[&str] = &[
@@ -105,7 +105,7 @@ fn addresses_that_could_name_somebody_else_never_reach_the_server() {
     bad.messages[0].email = "a@example.com>\r\nRCPT TO:<eve@example.com".into();
     bad.messages[1].email = "a@example.com,b@example.com".into();
     bad.messages[2].email = "\"a b\"@example.com".into();
-    bad.messages[3].action = 9;
+    bad.messages[3].kind = Kind::numbered(9).into();
     let outcomes = rig.smtp().send(&bad);
     assert!(outcomes[..3].iter().all(|outcome| cause(outcome) == Cause::Rejected));
     assert_eq!(cause(&outcomes[3]), Cause::Template);

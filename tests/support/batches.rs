@@ -1,6 +1,6 @@
 //! Messages and batches for a transport alone, without a database.
 
-use mailroom::mail::model::{Batch, Cause, Message, Outcome};
+use mailroom::mail::model::{Batch, Cause, Kind, Message, Outcome};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ pub const TOKEN: &str =
 /// A message of this action, with a code if the action has one.
 pub fn message(action: u16, number: usize) -> Message {
     Message {
-        action,
+        kind: Kind::numbered(action).into(),
         email: format!("user{number}@example.com"),
         login: format!("login{number}"),
         token: TOKEN.to_owned(),

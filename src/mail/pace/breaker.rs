@@ -9,6 +9,7 @@ use crate::mail::model::{Outcome, Refusal, Scope};
 use crate::mail::pace::change::Change;
 use crate::mail::policy;
 use crate::mail::policy::{Fate, Speed};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The first wait of a hold, and the longest.
@@ -32,18 +33,18 @@ pub(crate) struct Met {
     /// What is held, and why.
     held: Vec<(Scope, String)>,
     /// The kinds of the messages that were answered for good.
-    passed: Vec<u16>,
+    passed: Vec<Arc<str>>,
 }
 
 impl Met {
     /// Reads outcomes, each with the kind of its message.
-    pub(crate) fn of<'a>(outcomes: impl Iterator<Item = (u16, &'a Outcome)>) -> Met {
+    pub(crate) fn of<'a>(outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>) -> Met {
         let mut met = Met::default();
         for (kind, outcome) in outcomes {
             let Outcome::Refused(Refusal { cause, why, after }) = outcome else {
                 met.taken += 1;
                 met.reached = true;
-                met.passed.push(kind);
+                met.passed.push(Arc::clone(kind));
                 continue;
             };
             let policy = policy::of(*cause);
@@ -58,10 +59,10 @@ impl Met {
                 met.asked = met.asked.max(after.unwrap_or_default());
             }
             if policy.fate == Fate::Fail {
-                met.passed.push(kind);
+                met.passed.push(Arc::clone(kind));
             }
             if let Some(scope) = policy::held(*cause, kind)
-                && !met.holds(scope)
+                && !met.holds(&scope)
             {
                 met.held.push((scope, why.clone()));
             }
@@ -69,8 +70,8 @@ impl Met {
         met
     }
 
-    fn holds(&self, scope: Scope) -> bool {
-        self.held.iter().any(|(held, _)| *held == scope)
+    fn holds(&self, scope: &Scope) -> bool {
+        self.held.iter().any(|(held, _)| held == scope)
     }
 }
 
@@ -103,37 +104,37 @@ impl Breakers {
     }
 
     /// The kinds that are held now, and when the first of them is probed.
-    pub(crate) fn kinds(&self, now: Instant) -> (Vec<u16>, Option<Instant>) {
+    pub(crate) fn kinds(&self, now: Instant) -> (Vec<Arc<str>>, Option<Instant>) {
         let held = self.holds.iter().filter(|open| now < open.probe_at);
-        let held = held.filter_map(|open| match open.scope {
-            Scope::Kind(number) => Some((number, open.probe_at)),
+        let held = held.filter_map(|open| match &open.scope {
+            Scope::Kind(kind) => Some((Arc::clone(kind), open.probe_at)),
             Scope::All => None,
         });
         let until = held.clone().map(|(_, probe_at)| probe_at).min();
-        (held.map(|(number, _)| number).collect(), until)
+        (held.map(|(kind, _)| kind).collect(), until)
     }
 
     /// How long what a batch found held should wait: until the first of these holds is probed.
     /// Others do not count: they may be probed much later.
     pub(crate) fn probe_delay(&self, met: &Met, now: Instant) -> Duration {
-        let held = self.holds.iter().filter(|open| met.holds(open.scope));
+        let held = self.holds.iter().filter(|open| met.holds(&open.scope));
         let waits = held.map(|open| open.probe_at.saturating_duration_since(now));
         waits.min().unwrap_or(HOLD.0)
     }
 
     /// Learns what one batch met: opens and closes holds. Gives what changed.
     pub(crate) fn learn(&mut self, met: &Met, now: Instant) -> Vec<Change> {
-        let opened = met.held.iter().filter_map(|(scope, why)| self.hold(*scope, why, now));
+        let opened = met.held.iter().filter_map(|(scope, why)| self.hold(scope.clone(), why, now));
         let mut changes: Vec<Change> = opened.collect();
         self.holds.retain(|open| {
-            let passed = match open.scope {
+            let passed = match &open.scope {
                 Scope::All => !met.passed.is_empty(),
-                Scope::Kind(number) => met.passed.contains(&number),
+                Scope::Kind(kind) => met.passed.contains(kind),
             };
-            let closed = passed && !met.holds(open.scope);
+            let closed = passed && !met.holds(&open.scope);
             if closed {
                 let lasted = now.saturating_duration_since(open.since);
-                changes.push(Change::Released(open.scope, lasted));
+                changes.push(Change::Released(open.scope.clone(), lasted));
             }
             !closed
         });
@@ -155,7 +156,12 @@ impl Breakers {
     fn hold(&mut self, scope: Scope, why: &str, now: Instant) -> Option<Change> {
         let Some(open) = self.holds.iter_mut().find(|open| open.scope == scope) else {
             let delay = HOLD.0;
-            self.holds.push(Open { scope, since: now, delay, probe_at: now + delay });
+            self.holds.push(Open {
+                scope: scope.clone(),
+                since: now,
+                delay,
+                probe_at: now + delay,
+            });
             return Some(Change::Held(scope, why.to_owned(), Duration::ZERO, delay));
         };
         if now < open.probe_at {

@@ -32,10 +32,10 @@ impl fmt::Display for Change {
                     0 => "held".to_owned(),
                     lasted => format!("still held, for {lasted} s now"),
                 };
-                write!(f, "{} {held}: {why}; next probe in {} s", name(*scope), wait.as_secs())
+                write!(f, "{} {held}: {why}; next probe in {} s", name(scope), wait.as_secs())
             }
             Change::Released(scope, lasted) => {
-                write!(f, "{} no longer held, after {} s", name(*scope), lasted.as_secs())
+                write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
             }
             Change::Slowed(rate) => {
                 write!(f, "throttled by the provider; slowing to {rate:.1} recipients/s")
@@ -65,10 +65,11 @@ impl fmt::Display for Change {
     }
 }
 
-fn name(scope: Scope) -> String {
+fn name(scope: &Scope) -> String {
     match scope {
         Scope::All => "everything is".to_owned(),
-        Scope::Kind(number) => format!("action {number} is"),
+        Scope::Kind(kind) if kind.parse::<u16>().is_ok() => format!("action {kind} is"),
+        Scope::Kind(kind) => format!("kind {kind} is"),
     }
 }
 

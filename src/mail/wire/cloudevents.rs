@@ -5,16 +5,18 @@
 //! are none here, and brokers.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use crate::mail::model::Message;
-use crate::mail::wire::csv::encode_fields;
-use crate::mail::wire::{CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
+use crate::mail::model::{Kind, Message};
+use crate::mail::wire::csv::{self, encode_fields};
+use crate::mail::wire::{CUT, Decode, RECORD_LIMIT, Record, checked};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// The attribute `type` of our events.
+/// The attribute `type` of a mail,
 pub const TYPE: &str = "mailroom.message";
+/// and of what has no recipient.
+pub const EVENT: &str = "mailroom.event";
 
 /// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -22,30 +24,57 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 /// Writes each message as one event on a line of its own, at the end of `out`.
 ///
 /// `id` is the delivery, so that an event that is written again can be told: the pair of `source`
-/// and `id` is the same.
+/// and `id` is the same. A message without a recipient is no mail: its data is all there is of it.
 pub fn encode(messages: &[Message], queue: &str, out: &mut Vec<u8>) {
     // `source` must be a URI reference.
     let source = format!("/mailroom/{}", utf8_percent_encode(queue, UNRESERVED));
     for message in messages {
         let id = message.ticket.as_ref().map(|ticket| ticket.delivery).unwrap_or_default();
+        let kind = &message.kind;
+        let subject = kind.number.map_or_else(|| kind.name.to_string(), |n| n.to_string());
+        let (of, data) = match message.email.is_empty() {
+            true => (EVENT, own_data(message).unwrap_or_else(|| json!({}))),
+            false => (TYPE, mail(message)),
+        };
         let event = json!({
             "specversion": "1.0",
             "id": id.to_string(),
             "source": source,
-            "type": TYPE,
-            "subject": message.action.to_string(),
+            "type": of,
+            "subject": subject,
             "datacontenttype": "application/json",
-            "data": {
-                "action": message.action,
-                "email": message.email,
-                "login": message.login,
-                "secret": message.token,
-                "code": message.code,
-            },
+            "data": data,
         });
         out.extend_from_slice(event.to_string().as_bytes());
         out.push(b'\n');
     }
+}
+
+/// What an event says of a mail: the five fields, and what else there is.
+fn mail(message: &Message) -> Value {
+    let Message { kind, email, login, token, code, locale, reply_to, .. } = message;
+    let mut data = json!({ "email": email, "login": login, "secret": token, "code": code });
+    match kind.number {
+        Some(number) => data["action"] = number.into(),
+        None => data["kind"] = kind.name.as_ref().into(),
+    }
+    let template = kind.template.as_ref().filter(|_| kind.number.is_none());
+    let texts = [("template", template), ("sender", kind.sender.as_ref())];
+    for (name, text) in
+        texts.into_iter().chain([("locale", locale.as_ref()), ("reply_to", reply_to.as_ref())])
+    {
+        if let Some(text) = text {
+            data[name] = text.as_str().into();
+        }
+    }
+    if let Some(own) = own_data(message) {
+        data["data"] = own;
+    }
+    data
+}
+
+fn own_data(message: &Message) -> Option<Value> {
+    serde_json::from_str(message.data.as_deref()?).ok()
 }
 
 /// Reads events from bytes as they come.
@@ -94,24 +123,37 @@ impl Decode for Decoder {
 
 /// Reads one line. A bad one is kept as CSV: of five fields, or of one, the line as it was.
 fn read(number: u64, line: &[u8]) -> Record {
-    let bad = |why, fields: &[&[u8]]| {
-        let mut raw = Vec::new();
-        encode_fields(fields.iter().copied(), &mut raw);
-        Record::bad(number, why, raw)
+    let message = match message(line) {
+        Ok(message) => message,
+        Err(why) => {
+            let mut raw = Vec::new();
+            encode_fields([line], &mut raw);
+            return Record::bad(number, why, raw);
+        }
     };
-    let fields = match fields(line) {
-        Ok(fields) => fields,
-        Err(why) => return bad(why, &[line]),
-    };
-    let fields = fields.each_ref().map(|field| field.as_bytes());
-    match message(fields) {
+    let mut raw = Vec::new();
+    kept(&message, &mut raw);
+    match checked(message) {
         Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
-        Err(why) => bad(why, &fields),
+        Err(why) => Record::bad(number, why, raw),
     }
 }
 
-/// The five fields of the message that an event holds.
-fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
+/// Writes a message for a person to keep, as a record of CSV at the end of `out`: the five fields,
+/// or, if it has more than these, its event in one.
+pub fn kept(message: &Message, out: &mut Vec<u8>) {
+    let Message { kind, locale, data, reply_to, .. } = message;
+    let more = [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
+    if kind.number.is_some() && !more {
+        return csv::encode(std::slice::from_ref(message), out);
+    }
+    let mut event = Vec::new();
+    encode(std::slice::from_ref(message), "undelivered", &mut event);
+    encode_fields([event.trim_ascii_end()], out);
+}
+
+/// The message that an event holds; it is not checked.
+fn message(line: &[u8]) -> Result<Message, String> {
     let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
     let Json(event) = serde_json::from_str(text).map_err(|error| match error.is_data() {
         // Ours, but for its place in the line.
@@ -149,17 +191,48 @@ fn fields(line: &[u8]) -> Result<[String; FIELDS], String> {
     let Some(Value::Object(data)) = event.get("data") else {
         return Err("its data is not an object".to_owned());
     };
-    let action = match data.get("action") {
-        Some(Value::Number(number)) => number.to_string(),
-        _ => return Err("the action is not a number from 1 to 32767".to_owned()),
-    };
     let text = |name: &str| match data.get(name) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(_) => Err(format!("the {name} is not a text")),
         None => Err(format!("its data lacks {name}")),
     };
-    Ok([action, text("email")?, text("login")?, text("secret")?, text("code")?])
+    let optional = |name: &str| data.contains_key(name).then(|| text(name)).transpose();
+    let number = match data.get("action") {
+        Some(Value::Number(number)) => match number.as_u64().map(u16::try_from) {
+            Some(Ok(number)) if (1..=0x7fff).contains(&number) => Some(number),
+            _ => return Err(NO_ACTION.to_owned()),
+        },
+        None if data.contains_key("kind") => None,
+        _ => return Err(NO_ACTION.to_owned()),
+    };
+    let mut kind = match number {
+        Some(number) => Kind::numbered(number),
+        None => {
+            let name = text("kind")?;
+            let template = optional("template")?.unwrap_or_else(|| name.clone());
+            Kind { name: name.into(), template: Some(template), ..Kind::default() }
+        }
+    };
+    kind.sender = optional("sender")?;
+    let own = match data.get("data") {
+        Some(own @ Value::Object(_)) => Some(own.to_string()),
+        Some(_) => return Err("the data of its data is not an object".to_owned()),
+        None => None,
+    };
+    Ok(Message {
+        kind: kind.into(),
+        email: text("email")?,
+        login: text("login")?,
+        token: text("secret")?,
+        code: text("code")?,
+        locale: optional("locale")?,
+        data: own,
+        reply_to: optional("reply_to")?,
+        ticket: None,
+    })
 }
+
+const NO_ACTION: &str = "the action is not a number from 1 to 32767";
 
 /// A JSON value without a key that stands twice in one object: readers differ in which value they
 /// take. <https://www.rfc-editor.org/rfc/rfc8259#section-4>

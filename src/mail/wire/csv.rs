@@ -13,12 +13,16 @@ const ENDS_LIMIT: usize = FIELDS * 1024;
 
 /// Writes messages as one CSV record at the end of `out`.
 pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
-    let numbers: Vec<String> = messages.iter().map(|m| m.action.to_string()).collect();
+    let numbers: Vec<String> = messages.iter().map(|message| number(message).to_string()).collect();
     let fields = messages.iter().zip(&numbers).flat_map(|(message, action)| {
         let Message { email, login, token, code, .. } = message;
         [action, email, login, token, code].map(String::as_bytes)
     });
     encode_fields(fields, out);
+}
+
+fn number(message: &Message) -> u16 {
+    message.kind.number.unwrap_or_default()
 }
 
 /// Writes fields as one CSV record at the end of `out`.

@@ -6,6 +6,7 @@ use crate::edges::pg::session::Session;
 use crate::edges::pg::sql::statement;
 use crate::edges::pg::target::{Place, Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
+use crate::mail::model;
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
 use crate::ops::database::{STEP, target};
@@ -198,7 +199,9 @@ fn kinds(round: &mut Round<'_>, session: &mut Session) {
         Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
     };
     let templates = &round.config.templates;
-    let without = kinds.iter().filter(|(number, _)| templates.name(*number).is_none());
+    let without = kinds
+        .iter()
+        .filter(|(number, _)| templates.name(&model::Kind::numbered(*number)).is_none());
     let without: Vec<String> = without.map(|(number, kind)| format!("{number} ({kind})")).collect();
     if without.is_empty() {
         return round.checks.ok(NAME, "each has a template");

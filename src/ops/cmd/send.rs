@@ -4,6 +4,7 @@ use crate::edges::stop::Stop;
 use crate::edges::systemd;
 use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
+use crate::mail::model;
 use crate::mail::wire::{Decode, cloudevents, csv};
 use crate::ops::config::{Ack, Format};
 use crate::ops::daemon::{become_daemon, pace, warn_of_short_lease};
@@ -55,7 +56,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     let input = Input::new(input, alone, decoder, stop.clone(), clock);
     let templates = config.templates.clone();
     // With a database, what has no template yet waits there.
-    let known = Box::new(move |action| !is_sole || templates.name(action).is_some());
+    let known = Box::new(move |kind: &model::Kind| !is_sole || templates.name(kind).is_some());
     let mut source =
         PipeSource::new(input, known, ledger, undelivered, metrics.clone(), stop.clone(), clock);
     Pump {

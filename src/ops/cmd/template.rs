@@ -8,7 +8,7 @@ mod push;
 
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::{data, example};
+use crate::mail::kind::{data_text, example};
 use crate::ops::cli::template::Templating;
 use crate::ops::config::Config;
 use crate::ops::provider::ses::calls::{Calls, client, examine};
@@ -88,7 +88,7 @@ fn show_data(config: &Config, name: &str) -> Result<(), Error> {
         let text = format!("no action has the template {name:?} in MAILROOM_TEMPLATES");
         return Err(Error::new(Kind::Data, text));
     };
-    print(&format!("{}\n", data(&example(action))))
+    print(&format!("{}\n", data_text(&example(action))))
 }
 
 fn check(config: &Config, calls: &mut Calls) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use crate::send::dry;
 use crate::send::smtp;
 use crate::send::smtp::trial::{load, reach};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A server, and where the templates are that are rendered for it.
 struct Smtp {
@@ -96,7 +97,7 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             let advice = "use smtps:// or tls=required: mails hold secrets";
             round.checks.warning(NAME, detail, advice);
         }
-        Err(refusal) if policy::held(refusal.cause, 0).is_some() => {
+        Err(refusal) if policy::held(refusal.cause, &Arc::from("")).is_some() => {
             let advice = "see MAILROOM_SMTP_URL: encryption, authorities (ca=FILE), user, password";
             round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
         }

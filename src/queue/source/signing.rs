@@ -15,7 +15,6 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settle
     for claim in claims {
         match token(&signer, &claim) {
             Ok(token) => messages.push(Message {
-                action: claim.kind.number.unwrap_or_default(),
                 kind: claim.kind,
                 email: claim.recipient.unwrap_or_default(),
                 login: claim.login,

@@ -1,6 +1,6 @@
 -- mailroom:claim
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
---   $4 text of the lease   $5 its length, seconds   $6 numbers of kinds that are held
+--   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
 --   $11 what can be carried: csv, mail or events
@@ -34,7 +34,7 @@ seen AS MATERIALIZED (
            coalesce(due.reply_to, k.reply_to) AS reply_to,
            coalesce(due.recipient, t.email) AS recipient, t.login, t.secret, t.code,
            ends.at AS expires_at, coalesce(ends.at <= now(), false) AS expired,
-           coalesce(k.number = ANY ($6::smallint[]), false) AS held,
+           due.kind = ANY ($6::text[]) AS held,
            CASE WHEN k.kind IS NULL THEN 'its kind is not in the table kinds'
                 WHEN k.path IS NOT NULL AND t.secret IS NULL
                      OR t.account IS NOT NULL AND t.status IS NULL

@@ -46,7 +46,7 @@ fn take(
     client: &mut impl GenericClient,
     want: Want<'_>,
 ) -> Result<Claimed, Error> {
-    let held: Vec<i16> = want.held.iter().filter_map(|&n| i16::try_from(n).ok()).collect();
+    let held: Vec<&str> = want.held.iter().map(AsRef::as_ref).collect();
     let rows = client.query(
         statement,
         &[
@@ -72,7 +72,7 @@ fn take(
         let attempts: i32 = row.try_get(3)?;
         let name: &str = row.try_get(4)?;
         let last = claimed.claims.last().map(|claim| &claim.kind);
-        let kind = match last.filter(|kind| kind.name == name) {
+        let kind = match last.filter(|kind| *kind.name == *name) {
             Some(kind) => Arc::clone(kind),
             None => Arc::new(kind(&row, name)?),
         };
@@ -99,9 +99,9 @@ fn take(
 /// The kind of a claimed row, as the row of `kinds` beside it says.
 fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
     Ok(Kind {
-        name: name.to_owned(),
+        name: name.into(),
         number: row.try_get::<_, Option<i16>>(5)?.and_then(|number| u16::try_from(number).ok()),
-        template: row.try_get(6)?,
+        template: Some(row.try_get::<_, Option<String>>(6)?.unwrap_or_else(|| name.to_owned())),
         path: row.try_get(7)?,
         signs_code: row.try_get(8)?,
         sender: row.try_get(9)?,

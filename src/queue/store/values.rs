@@ -20,8 +20,8 @@ pub struct Want<'a> {
     pub lease: &'a Arc<str>,
     /// How long the lease lasts.
     pub lease_for: Duration,
-    /// Kinds that are held, by their numbers.
-    pub held: &'a [u16],
+    /// Kinds that are held.
+    pub held: &'a [Arc<str>],
     /// How long their deliveries wait.
     pub held_for: Duration,
     /// The most recipients in any 24 hours, of all processes that claim under this limit.

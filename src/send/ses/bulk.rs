@@ -1,7 +1,7 @@
 //! The JSON of `SendBulkEmail`: the body of a call, and the results in its reply.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use crate::mail::kind::{data, empty_data};
+use crate::mail::kind::{data_text, empty_data};
 use crate::mail::model::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Me
         json!({
             "Destination": { "ToAddresses": [message.email] },
             "ReplacementEmailContent": {
-                "ReplacementTemplate": { "ReplacementTemplateData": data(message) },
+                "ReplacementTemplate": { "ReplacementTemplateData": data_text(message) },
             },
         })
     };
@@ -23,6 +23,9 @@ pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Me
         },
         "FromEmailAddress": from,
     });
+    if let Some(reply_to) = messages.first().and_then(|message| message.reply_to.as_ref()) {
+        call["ReplyToAddresses"] = json!([reply_to]);
+    }
     if !config_set.is_empty() {
         call["ConfigurationSetName"] = config_set.into();
     }

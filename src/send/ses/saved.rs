@@ -3,6 +3,7 @@
 
 use crate::edges::http::Reply;
 use crate::edges::log;
+use crate::mail::model::Kind;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ impl Saved {
     }
 
     /// Saves a reply to a call about mail of this kind, if it is not one of too many.
-    pub(crate) fn keep(&mut self, reply: &Reply, kind: u16, now: OffsetDateTime) {
+    pub(crate) fn keep(&mut self, reply: &Reply, kind: &Kind, now: OffsetDateTime) {
         if self.count >= MOST {
             return;
         }
@@ -40,8 +41,9 @@ impl Saved {
     }
 }
 
-/// Writes `ses_YYYYmmddHHMMSS.mmm_{kind-1}.http`; if the name is taken, a later millisecond's.
-fn save(dir: &Path, now: OffsetDateTime, kind: u16, reply: &Reply) -> std::io::Result<()> {
+/// Writes `ses_YYYYmmddHHMMSS.mmm_{number-1}.http`, or with the kind's name if it has no number; if the
+/// name is taken, a later millisecond's.
+fn save(dir: &Path, now: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let format = time::macros::format_description!(
         "[year][month][day][hour][minute][second].[subsecond digits:3]"
@@ -55,10 +57,14 @@ fn save(dir: &Path, now: OffsetDateTime, kind: u16, reply: &Reply) -> std::io::R
     }
     text.extend_from_slice(b"\r\n");
     text.extend_from_slice(&reply.body);
+    let which = match kind.number {
+        Some(number) => number.saturating_sub(1).to_string(),
+        None => kind.name.to_string(),
+    };
     let mut at = now;
     loop {
         let stamp = at.format(format).map_err(std::io::Error::other)?;
-        let path = dir.join(format!("ses_{stamp}_{}.http", kind.saturating_sub(1)));
+        let path = dir.join(format!("ses_{stamp}_{which}.http"));
         match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(mut file) => return file.write_all(&text),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

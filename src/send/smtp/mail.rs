@@ -3,13 +3,16 @@
 //! Out of scope: sending it. Everything that a template or an account can say ends up in the text
 //! of a header or a body, never in their structure.
 
+use crate::mail::kind::data;
 use crate::mail::model::Message;
 use crate::mail::recipient::{split, unquote};
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
 use ring::digest;
+use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -23,8 +26,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Reads `NAME.subject`, `NAME.txt` and `NAME.html`, and renders them once: a variable that
-    /// does not exist is found here.
+    /// Reads `NAME.subject`, `NAME.txt` and `NAME.html`.
     ///
     /// # Errors
     /// Which file, and what is wrong with it.
@@ -34,23 +36,21 @@ impl Template {
             std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
         };
         let (subject, text, html) = (read("subject")?, read("txt")?, read("html")?);
-        let template = Template { name: name.to_owned(), subject, text, html };
-        template.render("login", "secret", "00000")?;
-        Ok(template)
+        Ok(Template { name: name.to_owned(), subject, text, html })
     }
 
-    fn render(&self, login: &str, secret: &str, code: &str) -> Result<Rendered, String> {
+    /// Fills the template; a variable that the data has not is found here.
+    pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, String> {
+        let data = minijinja::Value::from(Serde(data));
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         let one = |ending: &str, source: &str| {
             let name = format!("{}.{ending}", self.name);
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            engine.render_named_str(&name, source, context! { login, secret, code }).map_err(
-                |error| match error.line() {
-                    Some(line) => format!("{name}, line {line}: {}", error.kind()),
-                    None => format!("{name}: {}", error.kind()),
-                },
-            )
+            engine.render_named_str(&name, source, &data).map_err(|error| match error.line() {
+                Some(line) => format!("{name}, line {line}: {}", error.kind()),
+                None => format!("{name}: {}", error.kind()),
+            })
         };
         let subject = one("subject", &self.subject)?;
         Ok(Rendered {
@@ -62,7 +62,7 @@ impl Template {
     }
 }
 
-struct Rendered {
+pub(crate) struct Rendered {
     subject: String,
     text: String,
     html: String,
@@ -92,7 +92,14 @@ impl Sender {
 /// it is tried: where a duplicate arrives, its reader's server can know it.
 pub(crate) fn id(message: &Message, from: &Sender) -> String {
     let mut text = digest::Context::new(&digest::SHA256);
-    for part in [&message.action.to_string(), &message.email, &message.token] {
+    let kind = &message.kind;
+    let kind = kind.number.map_or_else(|| kind.name.to_string(), |number| number.to_string());
+    let delivery = message.ticket.as_ref().map(|ticket| ticket.delivery.to_string());
+    let own = if message.token.is_empty() { delivery.unwrap_or_default() } else { String::new() };
+    for part in [&kind, &message.email, &message.token, &own] {
+        if part.is_empty() {
+            continue;
+        }
         text.update(part.as_bytes());
         text.update(&[0]);
     }
@@ -113,10 +120,14 @@ pub(crate) fn make(
     id: &str,
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
-    let rendered = template.render(&message.login, &message.token, &message.code)?;
+    let rendered = template.render(&data(message))?;
     let body = MultiPart::alternative_plain_html(rendered.text, rendered.html);
-    lettre::Message::builder()
-        .from(from.mailbox.clone())
+    let mail = lettre::Message::builder();
+    let mail = match &message.reply_to {
+        Some(reply_to) => mail.reply_to(Mailbox::new(None, address(reply_to))),
+        None => mail,
+    };
+    mail.from(from.mailbox.clone())
         .to(Mailbox::new(None, address(&message.email)))
         .subject(rendered.subject)
         .message_id(Some(format!("<{id}>")))

@@ -8,7 +8,7 @@ use crate::edges::http::Http;
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::{data, example, unsent};
+use crate::mail::kind::{data_text, example, unsent};
 use crate::ops::environment::env;
 use crate::ops::provider::templates::unknown;
 use crate::pump::system_clock;
@@ -69,7 +69,7 @@ impl Calls {
 
 /// Lets the provider render a template with data like that of a mail; gives what is wrong with it.
 pub fn examine(calls: &mut Calls, action: u16, name: &str) -> Result<Option<String>, Refused> {
-    let data = data(&example(action));
+    let data = data_text(&example(action));
     Ok(match calls.make(|client| render(client, name, &data))? {
         Rendered::Good => None,
         Rendered::NoTemplate => {

@@ -1,0 +1,86 @@
+//! Templates in languages: which of them a message is made from.
+//!
+//! Out of scope: whether there is one; a provider is asked, or a directory.
+
+use crate::mail::model::Message;
+use std::time::{Duration, Instant};
+
+/// How long a template is thought to be missing that was not found.
+const MISSING: Duration = Duration::from_secs(300);
+
+/// The templates that a message may be made from, the best first: the one of its locale, of its
+/// language, and the one without either. `mark` stands between the name and the locale.
+pub(crate) fn candidates(message: &Message, name: &str, mark: char) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(locale) = &message.locale {
+        let locale = locale.replace('_', "-");
+        found.push(format!("{name}{mark}{locale}"));
+        if let Some((language, _)) = locale.split_once('-') {
+            found.push(format!("{name}{mark}{language}"));
+        }
+    }
+    found.push(name.to_owned());
+    found
+}
+
+/// Templates that the provider did not find a while ago.
+#[derive(Default)]
+pub(crate) struct Missing(Vec<(String, Instant)>);
+
+impl Missing {
+    /// The best template that may be there.
+    pub(crate) fn choose(
+        &mut self,
+        message: &Message,
+        name: &str,
+        mark: char,
+        now: Instant,
+    ) -> String {
+        self.0.retain(|(_, at)| now.saturating_duration_since(*at) < MISSING);
+        let is_missing = |one: &String| self.0.iter().any(|(missing, _)| missing == one);
+        let found = candidates(message, name, mark).into_iter().find(|one| !is_missing(one));
+        found.unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The provider does not have it. Gives whether another one should be tried.
+    pub(crate) fn note(&mut self, template: String, name: &str, now: Instant) -> bool {
+        let others = template != name;
+        if others {
+            self.0.push((template, now));
+        }
+        others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(locale: Option<&str>) -> Message {
+        Message { locale: locale.map(str::to_owned), ..Message::default() }
+    }
+
+    #[test]
+    fn the_locale_comes_first_then_its_language_then_the_name_alone() {
+        for (locale, expected) in [
+            (None, vec!["a"]),
+            (Some("de"), vec!["a.de", "a"]),
+            (Some("pt-BR"), vec!["a.pt-BR", "a.pt", "a"]),
+            (Some("pt_BR"), vec!["a.pt-BR", "a.pt", "a"]),
+        ] {
+            assert_eq!(candidates(&message(locale), "a", '.'), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_not_found_is_looked_for_again_after_a_while() {
+        let now = Instant::now();
+        let (mut missing, message) = (Missing::default(), message(Some("pt-BR")));
+        assert_eq!(missing.choose(&message, "a", '-', now), "a-pt-BR");
+        assert!(missing.note("a-pt-BR".to_owned(), "a", now));
+        assert!(missing.note("a-pt".to_owned(), "a", now));
+        assert_eq!(missing.choose(&message, "a", '-', now), "a");
+        assert!(!missing.note("a".to_owned(), "a", now), "there is no other");
+        assert_eq!(missing.choose(&message, "a", '-', now + MISSING), "a-pt-BR");
+    }
+}
