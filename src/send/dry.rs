@@ -11,7 +11,7 @@ use crate::send::calls::{Answer, Calls, Item, alike};
 use std::io::Write;
 use std::time::Instant;
 
-/// What the transport is told.
+/// What the transport needs to know.
 pub struct Settings {
     /// The first line of a call: who would get it.
     pub to: String,

@@ -28,7 +28,7 @@ const TAG: &str = "POSTMARK";
 const MESSAGES: usize = 500;
 const _: () = assert!(BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs());
 
-/// What the transport is told.
+/// What the transport needs to know.
 pub struct Settings {
     /// Where Postmark is, without a slash at the end.
     pub url: String,

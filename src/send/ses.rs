@@ -47,7 +47,7 @@ const _: () = assert!(
         && BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs()
 );
 
-/// What the transport is told.
+/// What the transport needs to know.
 pub struct Settings {
     /// Where SES is.
     pub endpoint: Endpoint,

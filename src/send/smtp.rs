@@ -45,7 +45,7 @@ const _: () = assert!(
         <= WORST.as_secs()
 );
 
-/// What the transport is told.
+/// What the transport needs to know.
 pub struct Settings {
     /// The server.
     pub server: Server,

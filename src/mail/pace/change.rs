@@ -18,7 +18,7 @@ pub enum Change {
     Unreached(Duration),
     /// The provider asked for a pause: nothing is tried for so long.
     Asked(Duration),
-    /// The provider told what it allows; the rate is now so many recipients a second.
+    /// The provider says what it allows; the rate is now so many recipients a second.
     Allowed(Quota, f64),
     /// The limit of the day is reached, ours or the provider's: nothing goes for so long.
     Full(Duration),
@@ -73,7 +73,7 @@ fn name(scope: &Scope) -> String {
     }
 }
 
-/// A wait is told as no shorter than it is.
+/// A wait is shown as no shorter than it is.
 fn whole_seconds(wait: Duration) -> u128 {
     wait.as_millis().div_ceil(1000)
 }

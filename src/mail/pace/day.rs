@@ -124,19 +124,19 @@ pub(crate) struct Allowance {
     pub(crate) quota: Quota,
     /// Handed over since the quota was read.
     spent: u64,
-    /// When it was last asked for, and whether it was told.
+    /// When it was last asked for, and whether it was answered.
     asked: Option<(Instant, bool)>,
 }
 
 impl Allowance {
     /// Whether the provider should be asked: when little is left more often.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        let Some((asked_at, told)) = self.asked else { return true };
+        let Some((asked_at, answered)) = self.asked else { return true };
         let little = match (self.quota.left, self.quota.daily) {
             (Some(left), Some(daily)) => left.saturating_sub(self.spent) <= daily / LITTLE,
             _ => false,
         };
-        now >= asked_at + if told && little { REREAD_SOON } else { REREAD }
+        now >= asked_at + if answered && little { REREAD_SOON } else { REREAD }
     }
 
     /// Asks again at once: the provider, or the account there, is back.
@@ -144,7 +144,7 @@ impl Allowance {
         self.asked = None;
     }
 
-    /// Takes the answer. Without one, what was told before goes on.
+    /// Takes the answer. Without one, what was known before goes on.
     pub(crate) fn take(&mut self, quota: Option<Quota>, now: Instant) {
         self.asked = Some((now, quota.is_some()));
         if let Some(quota) = quota {
@@ -158,7 +158,7 @@ impl Allowance {
             (None, _) => Ok(u64::MAX),
             (Some(left), _) if left > self.spent => Ok(left - self.spent),
             (Some(_), Some((asked_at, true))) => Err((asked_at + REREAD_SOON).max(now)),
-            // It told once and does not now.
+            // It answered once and does not now.
             (Some(_), Some((asked_at, false))) => Err((asked_at + REREAD).max(now)),
             (Some(_), None) => Err(now + REREAD_SOON),
         }

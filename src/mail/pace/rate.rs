@@ -2,7 +2,7 @@
 //!
 //! The rate halves at once. After each ten seconds without throttling it doubles, but stays a
 //! little below what was too much; from there it creeps up until it is well past that. So a short
-//! throttling costs half a minute, and below a lasting limit that nobody told, nearly all of it
+//! throttling costs half a minute, and below a lasting limit that nobody states, nearly all of it
 //! is used.
 
 use std::time::{Duration, Instant};

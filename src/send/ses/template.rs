@@ -42,7 +42,7 @@ pub enum Rendered {
     Good,
     /// There is no such template.
     NoTemplate,
-    /// The template asks for a variable that is not in the data: its name, if it was told.
+    /// The template asks for a variable that is not in the data: its name, if SES says it.
     NoVariable(String),
     /// The template cannot be rendered for another reason.
     Bad(String),

@@ -108,7 +108,7 @@ pub(crate) fn id(message: &Message, from: &Sender) -> String {
 }
 
 /// The mail, with CRLF line ends and without the dots that SMTP adds. It says that no person wrote
-/// it, so that nobody's absence is told to the sender:
+/// it, so that no reader's holiday notice is sent back:
 /// <https://www.rfc-editor.org/rfc/rfc3834#section-5>
 ///
 /// # Errors
