@@ -81,7 +81,7 @@ impl Smtp {
         let mut problems = Vec::new();
         let tls = trust(&settings.server).map_err(|why| problems.push(why)).ok();
         for (action, name) in settings.templates.iter() {
-            if let Err(why) = trial::load(&settings.directory, name) {
+            if let Err(why) = mail::check(&settings.directory, name) {
                 problems.push(format!("the template of action {action}: {why}"));
             }
         }

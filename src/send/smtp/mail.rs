@@ -3,7 +3,7 @@
 //! Out of scope: sending it. Everything that a template or an account can say ends up in the text
 //! of a header or a body, never in their structure.
 
-use crate::mail::kind::data;
+use crate::mail::kind::{data, example};
 use crate::mail::model::Message;
 use crate::mail::recipient::{split, unquote};
 use lettre::Address;
@@ -60,6 +60,14 @@ impl Template {
             html: lines(&one("html", &self.html)?),
         })
     }
+}
+
+/// Reads a template's files in `dir` and renders them once.
+///
+/// # Errors
+/// Which file, and what is wrong with it.
+pub(crate) fn check(dir: &Path, name: &str) -> Result<(), String> {
+    Template::load(dir, name)?.render(&data(&example(1))).map(drop)
 }
 
 pub(crate) struct Rendered {
