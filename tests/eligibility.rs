@@ -258,9 +258,9 @@ fn rows_that_cannot_be_signed_fail_with_the_reason_and_the_others_go() {
     wait_until("the others are settled", || database.in_state("sent") == 4);
     assert_eq!(database.in_state("failed"), 4);
     for (token, why) in [
-        (2, "the code is missing, and this action signs it"),
-        (3, "the code is not five digits, and this action signs it"),
-        (5, "the code is not five digits, and this action signs it"),
+        (2, "the code is missing, and this kind of mail signs it"),
+        (3, "the code is not five digits, and this kind of mail signs it"),
+        (5, "the code is not five digits, and this kind of mail signs it"),
         (6, "the secret is 16 bytes long, not 32"),
     ] {
         let error: String = database

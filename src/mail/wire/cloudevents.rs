@@ -121,21 +121,15 @@ impl Decode for Decoder {
     }
 }
 
-/// Reads one line. A bad one is kept as CSV: of five fields, or of one, the line as it was.
+/// Reads one line. A bad one is kept as a record of CSV with one field: the line as it was.
 fn read(number: u64, line: &[u8]) -> Record {
-    let message = match message(line) {
-        Ok(message) => message,
+    match message(line).and_then(checked) {
+        Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
         Err(why) => {
             let mut raw = Vec::new();
             encode_fields([line], &mut raw);
-            return Record::bad(number, why, raw);
+            Record::bad(number, why, raw)
         }
-    };
-    let mut raw = Vec::new();
-    kept(&message, &mut raw);
-    match checked(message) {
-        Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
-        Err(why) => Record::bad(number, why, raw),
     }
 }
 
