@@ -306,7 +306,7 @@ fn a_database_that_cannot_hold_every_text_is_refused() {
 }
 
 #[test]
-fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
+fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
     let database = Database::empty();
     let mut client = database.client();
     let refused = |client: &mut postgres::Client, words: &[&str]| {
@@ -320,11 +320,6 @@ fn a_missing_dirty_or_newer_schema_is_refused_with_what_to_do() {
     migrate::up(&mut client).unwrap();
     migrate::force(&mut client, 0).unwrap();
     refused(&mut client, &["found version 0", "version 1 is needed", "mailroom migrate up"]);
-    database.run("UPDATE schema_migrations SET version = 1, dirty = true");
-    refused(&mut client, &["dirty at version 1", "mailroom migrate force"]);
-    assert!(migrate::up(&mut client).unwrap_err().message.contains("dirty"));
-    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("dirty"));
-    assert!(migrate::status(&mut client).unwrap().dirty);
     migrate::force(&mut client, 1).unwrap();
     migrate::require_current(&mut client).unwrap();
     database.run("UPDATE schema_migrations SET version = 3");
@@ -365,7 +360,7 @@ fn a_migration_that_fails_changes_nothing_and_names_file_line_and_cause() {
 }
 
 #[test]
-fn a_connection_lost_in_a_migration_leaves_the_dirty_flag() {
+fn a_connection_lost_in_a_migration_leaves_the_dirty_flag_and_the_next_one_looks() {
     let database = original(false, true);
     let mut blocker = database.client();
     let mut transaction = blocker.transaction().unwrap();
@@ -386,8 +381,85 @@ fn a_connection_lost_in_a_migration_leaves_the_dirty_flag() {
     let mut client = database.client();
     let status = migrate::status(&mut client).unwrap();
     assert_eq!((status.version, status.dirty), (Some(1), true));
-    migrate::force(&mut client, 0).unwrap();
-    assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [1]);
+    let refused = migrate::require_current(&mut client).unwrap_err();
+    assert!(refused.message.contains("dirty"), "{refused}");
+    let steps = migrate::up(&mut client).unwrap();
+    assert_eq!(versions(&steps, Change::Recorded), [0], "nothing of it had been kept");
+    assert_eq!(versions(&steps, Change::Applied), [1]);
+}
+
+#[test]
+fn what_a_migration_left_that_broke_off_is_known_by_what_is_there() {
+    // Where it was committed although nobody heard so: dirty, towards 1; where it was not, towards 0.
+    let database = Database::migrated();
+    let mut client = database.client();
+    database.accounts("user", 2);
+    for version in [1, 0] {
+        database.run(&format!("UPDATE schema_migrations SET version = {version}, dirty = true"));
+        let steps = migrate::up(&mut client).unwrap();
+        assert_eq!(versions(&steps, Change::Recorded), [1]);
+        assert!(versions(&steps, Change::Applied).is_empty());
+        migrate::require_current(&mut client).unwrap();
+    }
+    database.run("UPDATE schema_migrations SET dirty = true");
+    let steps = migrate::down(&mut client, None).unwrap();
+    assert_eq!(versions(&steps, Change::Reverted), [1]);
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 2);
+    // The very first one leaves nothing, or everything.
+    let empty = Database::empty();
+    migrate::up(&mut empty.client()).unwrap();
+    migrate::down(&mut empty.client(), Some(2)).unwrap();
+    empty.run("INSERT INTO schema_migrations VALUES (0, true)");
+    assert_eq!(versions(&migrate::up(&mut empty.client()).unwrap(), Change::Applied), [0, 1]);
+}
+
+#[test]
+fn a_database_of_a_mailroom_that_was_never_released_is_refused_with_what_to_do() {
+    let database = original(false, true);
+    for version in 1..=4 {
+        database.run(&format!("UPDATE schema_migrations SET version = {version}"));
+        for words in [&["migrate", "up"][..], &["migrate", "status"], &["status"], &["collect"]] {
+            let program = Program::new(words).env("MAILROOM_SECRET_KEY", "00".repeat(32));
+            let refused = program.on(&database).output();
+            assert_eq!(refused.code, Some(78), "{words:?}: {}", refused.log);
+            for text in ["never released", "kinds", "back to version 0", "an empty schema"] {
+                assert!(refused.log.contains(text), "no {text:?} in {}", refused.log);
+            }
+        }
+    }
+    // A version that was only written down is put right.
+    migrate::force(&mut database.client(), 0).unwrap();
+    migrate::up(&mut database.client()).unwrap();
+}
+
+#[test]
+fn another_programs_record_of_versions_is_left_alone() {
+    let database = Database::empty();
+    database.run(
+        "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean
+            NOT NULL);
+         CREATE TABLE orders (id bigint)",
+    );
+    for (version, dirty) in
+        [(4, false), (1, false), (0, false), (20261128120000_i64, true), (1, true)]
+    {
+        database.run(&format!(
+            "TRUNCATE schema_migrations; INSERT INTO schema_migrations VALUES ({version}, {dirty})"
+        ));
+        let words = [&["up"][..], &["down"], &["status"], &["force", "1"]];
+        for words in words.map(|words| [&["migrate"], words].concat()) {
+            let refused = Program::new(&words).on(&database).output();
+            assert_eq!(refused.code, Some(78), "{words:?}: {}", refused.log);
+            assert!(refused.log.contains("belongs to another program"), "{}", refused.log);
+            assert!(refused.log.contains("search_path"), "{}", refused.log);
+        }
+        let kept = format!("SELECT count(*) FROM schema_migrations WHERE version = {version}");
+        assert_eq!(database.number(&kept), 1);
+    }
+    // Beside it there is room.
+    let name = &database.name;
+    database.run(&format!("CREATE SCHEMA post; ALTER DATABASE {name} SET search_path = post"));
+    assert_eq!(versions(&migrate::up(&mut database.client()).unwrap(), Change::Applied), [0, 1]);
 }
 
 #[test]
@@ -477,6 +549,41 @@ fn the_tables_of_the_accounts_are_dropped_only_when_that_is_said() {
     assert_eq!((done.code, done.out.as_str()), (Some(0), "0_init reverted\n"), "{}", done.log);
     assert_eq!(database.number("SELECT count(*) FROM pg_class WHERE relname = 'accounts'"), 0);
     assert_eq!(migrate(&["1"]).out, "nothing to do\n");
+}
+
+#[test]
+fn rows_that_the_old_schema_has_no_place_for_are_lost_only_when_that_is_said() {
+    let database = Database::migrated();
+    database.accounts("user", 1);
+    let down = |words: &[&str]| {
+        Program::new(&[&["migrate", "down"], words].concat()).on(&database).output()
+    };
+    database.run("INSERT INTO kinds (kind) VALUES ('invoice'), ('notice')");
+    let refused = down(&[]);
+    assert_eq!(refused.code, Some(64));
+    assert!(
+        refused.log.contains("this drops the kinds invoice, notice of database"),
+        "{}",
+        refused.log
+    );
+    database.run(
+        "SELECT send_mail('invoice', 'ann@example.com'), send_mail('invoice', 'bob@example.com'),
+            send_mail('password_recovery', 'ann@example.com');
+         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE recipient LIKE 'bob%'",
+    );
+    let refused = down(&["1"]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""));
+    for text in [
+        "mails that are not of an account (3, of which 2 wait)",
+        "tokens without an account (1)",
+        "the kinds invoice, notice",
+        &database.name,
+        "add --yes",
+    ] {
+        assert!(refused.log.contains(text), "no {text:?} in {}", refused.log);
+    }
+    assert_eq!(down(&["--yes"]).code, Some(0));
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 1);
 }
 
 #[test]

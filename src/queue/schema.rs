@@ -9,10 +9,11 @@ use crate::edges::pg::sql::statement;
 use crate::mail::error::{Error, Kind};
 
 macro_rules! migration {
-    ($version:literal, $name:literal) => {
+    ($version:literal, $name:literal, $signs:expr) => {
         Migration {
             version: $version,
             name: $name,
+            signs: &$signs,
             up: statement!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
             down: statement!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
         }
@@ -23,8 +24,10 @@ macro_rules! migration {
 pub const NEWEST: i64 = 1;
 
 const SCHEMA: Schema = Schema {
-    migrations: &[migration!(0, "init"), migration!(1, "mailroom")],
-    signs: &["tokens", "accounts", "jobs", "job_type"],
+    migrations: &[
+        migration!(0, "init", ["tokens", "accounts", "jobs", "job_type"]),
+        migration!(1, "mailroom", ["deliveries", "kinds", "delivery_cause"]),
+    ],
 };
 
 /// First key of the advisory lock that a listener holds, shared: "mail" in ASCII. The second one is
@@ -77,28 +80,27 @@ pub fn require_current(client: &mut Client) -> Result<(), Error> {
     SCHEMA.require_current(client).map_err(error)
 }
 
-/// What would be lost if the last `steps` versions were taken back, for people; `None`: no accounts
-/// and no tokens, because the first version, which made their tables, stays.
+/// What would be lost if the last `steps` versions were taken back that the version before them has
+/// no place for, for people; `None`: nothing.
 ///
 /// # Errors
 /// As [`status`], or the tables cannot be read.
 pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
     let found = status(client)?;
-    let applied = found.known.iter().filter(|(_, _, applied)| *applied).count();
-    if applied == 0 || (steps as usize) < applied {
-        return Ok(None);
-    }
-    let sql = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM tokens)";
-    let row = client.query_one(sql, &[]);
-    let row =
-        row.map_err(|cause| error(Fault::failed("counting what would be dropped", &cause)))?;
-    let count = |index: usize| row.try_get::<_, i64>(index).unwrap_or_default();
-    let (accounts, tokens) = (count(0), count(1));
-    Ok(Some(format!(
-        "the tables accounts (rows: {accounts}), tokens (rows: {tokens}) and jobs of database \
-         \"{}\", schema \"{}\"",
-        found.database, found.schema
-    )))
+    let steps = i64::from(steps);
+    let version = match found.version {
+        Some(version) if !found.dirty => version,
+        _ => return Ok(None),
+    };
+    let sql = match version {
+        _ if version - steps < 0 => statement!("sql/loss_of_all.sql"),
+        1 => statement!("sql/loss.sql"),
+        _ => return Ok(None),
+    };
+    let row = client.query_one(sql, &[]).and_then(|row| row.try_get::<_, Option<String>>(0));
+    let lost = row.map_err(|cause| error(Fault::failed("counting what would be lost", &cause)))?;
+    let place = format!("of database \"{}\", schema \"{}\"", found.database, found.schema);
+    Ok(lost.map(|lost| format!("{lost} {place}")))
 }
 
 fn error(fault: Fault) -> Error {

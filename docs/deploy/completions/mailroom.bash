@@ -48,7 +48,7 @@ _mailroom() {
         collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
-        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --help' ;;
+        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --watch --exit-code --help' ;;
         queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --cause --yes --help' ;;
         check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;

@@ -73,6 +73,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-format -x -
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l yes
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l operator
+complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l application
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l batch-timeout -x -d 'ms from the first waiting notification to the flush of a partial batch'
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l max-age -x -d 'how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live'

@@ -20,6 +20,9 @@ pub struct Migration {
     pub version: i64,
     /// Such as `init`.
     pub name: &'static str,
+    /// Tables and types that it makes, by which it is known. The search path finds an installation by
+    /// the first one of version 0, a table, whose owner owns the record of versions too.
+    pub signs: &'static [&'static str],
     /// The way up from the version before: SQL that is one transaction.
     pub up: &'static str,
     /// The way back to it: SQL that is one transaction.
@@ -30,10 +33,6 @@ pub struct Migration {
 pub struct Schema {
     /// All versions, ascending.
     pub migrations: &'static [Migration],
-    /// The tables and types by which an installation is known that has no record of its version:
-    /// then it has version 0. The search path finds it by the first, a table, whose owner owns the
-    /// record too.
-    pub signs: &'static [&'static str],
 }
 
 /// What was done with one version.
@@ -43,7 +42,8 @@ pub enum Change {
     Applied,
     /// Its `down` file ran.
     Reverted,
-    /// Its tables were there without a record of it; now there is one.
+    /// Its tables were there without a record of it, or with one that was left dirty; now there is
+    /// one.
     Recorded,
 }
 
@@ -86,23 +86,18 @@ impl Schema {
     /// Brings the schema to the newest version and says which steps that took; none if it was
     /// there.
     ///
-    /// Tables of version 0 that were made without a tool are recognised and taken over.
+    /// Tables that were made without a tool are recognised and taken over, and so is what a
+    /// migration left that broke off.
     ///
     /// # Errors
-    /// `Denied`: the schema is dirty or newer than this program, a migration failed, or the server
-    /// did not let us. `Statement`: somebody's lock was in the way. What failed was rolled back.
+    /// `Denied`: the schema is another program's or newer than this one, a migration failed, or the
+    /// server did not let us. `Statement`: somebody's lock was in the way. What failed was rolled
+    /// back.
     pub fn up(&self, client: &mut Client) -> Result<Vec<Step>, Fault> {
-        alone(client, self.signs, |client, found| {
-            self.prepare(client, found)?;
-            let start = found.number();
-            let mut steps = Vec::new();
-            if found.version.is_some() && !found.recorded {
-                found.record(client, start, false)?;
-                let original = self.migrations.iter().find(|one| one.version == start);
-                steps.extend(original.map(|one| one.step(Change::Recorded)));
-            }
-            for migration in self.migrations.iter().filter(|one| one.version > start) {
-                run(client, found, migration, Change::Applied)?;
+        alone(client, &self.signs(), |client, mut found| {
+            let mut steps = self.prepare(client, &mut found)?;
+            for migration in self.migrations.iter().filter(|one| one.version > found.number()) {
+                run(client, &found, migration, Change::Applied)?;
                 steps.push(migration.step(Change::Applied));
             }
             Ok(steps)
@@ -115,12 +110,11 @@ impl Schema {
     /// # Errors
     /// As [`Schema::up`].
     pub fn down(&self, client: &mut Client, steps: u32) -> Result<Vec<Step>, Fault> {
-        alone(client, self.signs, |client, found| {
-            self.prepare(client, found)?;
+        alone(client, &self.signs(), |client, mut found| {
+            let mut done = self.prepare(client, &mut found)?;
             let applied = self.migrations.iter().rev().filter(|one| one.version <= found.number());
-            let mut done = Vec::new();
             for migration in applied.take(steps as usize) {
-                run(client, found, migration, Change::Reverted)?;
+                run(client, &found, migration, Change::Reverted)?;
                 done.push(migration.step(Change::Reverted));
             }
             Ok(done)
@@ -130,9 +124,10 @@ impl Schema {
     /// Says which version the database has. Changes nothing.
     ///
     /// # Errors
-    /// The database cannot be asked, or its `schema_migrations` is another tool's.
+    /// The database cannot be asked, or its `schema_migrations` does not fit what is there.
     pub fn status(&self, client: &mut Client) -> Result<Status, Fault> {
-        let found = State::read(client, self.signs)?;
+        let found = State::read(client, &self.signs())?;
+        self.refuse_untrue(&found)?;
         let known = |one: &Migration| (one.version, one.name, one.version <= found.number());
         Ok(Status {
             known: self.migrations.iter().map(known).collect(),
@@ -151,7 +146,7 @@ impl Schema {
     /// # Errors
     /// The server did not let us.
     pub fn force(&self, client: &mut Client, version: i64) -> Result<(), Fault> {
-        alone(client, self.signs, |client, found| {
+        alone(client, &self.signs(), |client, found| {
             found.ensure_table(client, self.neighbour())?;
             found.record(client, version, false)
         })
@@ -162,11 +157,13 @@ impl Schema {
     /// # Errors
     /// `Denied` if they do not, with the version found, the version needed and what to do.
     pub fn require_current(&self, client: &mut Client) -> Result<(), Fault> {
-        let found = State::read(client, self.signs)?;
-        self.refuse_dirty_or_newer(&found)?;
+        let found = State::read(client, &self.signs())?;
+        self.refuse_untrue(&found)?;
+        self.refuse_newer(&found)?;
         let newest = self.newest();
         let have = match found.version {
-            Some(version) if version == newest => return Ok(()),
+            _ if found.dirty => format!("version {}, dirty: a migration broke off", found.number()),
+            Some(version) if version == newest && found.recorded => return Ok(()),
             Some(version) if found.recorded => format!("version {version}"),
             Some(version) => format!("version {version}, made without a migration tool"),
             None => "none".to_owned(),
@@ -178,35 +175,59 @@ impl Schema {
         )))
     }
 
+    fn signs(&self) -> Vec<&'static [&'static str]> {
+        self.migrations.iter().map(|one| one.signs).collect()
+    }
+
     fn neighbour(&self) -> &str {
-        self.signs.first().copied().unwrap_or_default()
+        self.signs().first().and_then(|signs| signs.first()).copied().unwrap_or_default()
     }
 
-    /// Makes sure that what was found is sound, and that its version can be written down.
-    fn prepare(&self, client: &mut Client, found: &State) -> Result<(), Fault> {
-        self.refuse_dirty_or_newer(found)?;
-        found.ensure_table(client, self.neighbour())
+    /// Makes sure that what was found is sound, and that its version is written down. Each migration
+    /// is one transaction: what broke off is there as a whole, or not at all.
+    fn prepare(&self, client: &mut Client, found: &mut State) -> Result<Vec<Step>, Fault> {
+        self.refuse_untrue(found)?;
+        self.refuse_newer(found)?;
+        found.ensure_table(client, self.neighbour())?;
+        if found.recorded && !found.dirty {
+            return Ok(Vec::new());
+        }
+        (found.version, found.dirty) = (found.made, false);
+        found.record(client, found.number(), false)?;
+        let made = self.migrations.iter().filter(|one| Some(one.version) == found.made);
+        Ok(made.map(|one| one.step(Change::Recorded)).collect())
     }
 
-    fn refuse_dirty_or_newer(&self, found: &State) -> Result<(), Fault> {
-        let (version, newest, schema) = (found.number(), self.newest(), &found.schema);
-        if found.dirty {
-            return Err(Fault::Denied(format!(
-                "the schema \"{schema}\" is dirty at version {version} (version {newest} is \
-                 needed): a migration towards it broke off. Each migration is one transaction: if \
-                 its changes are there, run: mailroom migrate force {version}; if not, force the \
-                 version before it; then run: mailroom migrate up"
-            )));
+    /// What is written down must be there. A migration that broke off left the version before or after
+    /// it.
+    fn refuse_untrue(&self, found: &State) -> Result<(), Fault> {
+        let should = found.number().min(self.newest()) - i64::from(found.dirty);
+        if found.made.unwrap_or(NOTHING) >= should {
+            return Ok(());
         }
-        if version > newest {
-            return Err(Fault::Denied(format!(
-                "the schema \"{schema}\" has version {version}, but this mailroom knows only up \
-                 to {newest}: install the newer mailroom, or take the schema back with that one \
-                 (mailroom migrate down {})",
-                version - newest
-            )));
+        let signs: Vec<&str> = self.migrations.iter().flat_map(|one| one.signs).copied().collect();
+        Err(Fault::Denied(format!(
+            "the schema \"{}\" is marked as version {}, but {} is not there: it was made by a \
+             mailroom that was never released. Take it back to version 0 with the program that \
+             made it and run: mailroom migrate up; or give mailroom an empty schema",
+            found.schema,
+            found.number(),
+            found.missing(&signs).join(", ")
+        )))
+    }
+
+    fn refuse_newer(&self, found: &State) -> Result<(), Fault> {
+        let (version, newest) = (found.number(), self.newest());
+        if version <= newest {
+            return Ok(());
         }
-        Ok(())
+        Err(Fault::Denied(format!(
+            "the schema \"{}\" has version {version}, but this mailroom knows only up to {newest}: \
+             install the newer mailroom, or take the schema back with that one (mailroom migrate \
+             down {})",
+            found.schema,
+            version - newest
+        )))
     }
 }
 
@@ -247,8 +268,8 @@ fn run(
         }
         (true, false) => "nothing of it was kept; remove the cause and run the same command again",
         (false, _) => {
-            "it is not known whether it was committed, and the schema is marked dirty; \
-             see: mailroom migrate status"
+            "it is not known whether it was committed, and the schema is marked dirty; run the same \
+             command again: it looks"
         }
     };
     let file = format!("migration {version}_{}.{way}.sql failed", migration.name);

@@ -12,7 +12,7 @@ use crate::ops::database::{target, unusable};
 use crate::ops::terminal::print;
 use crate::queue::fit;
 use crate::queue::grants;
-use crate::queue::grants::Given;
+use crate::queue::grants::{Given, Purpose};
 use crate::queue::schema;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
     let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
                      SET idle_in_transaction_session_timeout = 0";
     session.call(LIMIT, |client| client.batch_execute(unlimited)).map_err(unusable)?;
-    if let Migrate::Grants { role, operator } = &what {
-        return grant(&mut session, role, *operator);
+    if let Migrate::Grants { role, purpose } = &what {
+        return grant(&mut session, role, *purpose);
     }
     let text = session
         .call(LIMIT, |client| {
@@ -60,16 +60,14 @@ fn down(client: &mut pg::Client, steps: u32, yes: bool) -> Result<String, Error>
     if let Some(lost) = schema::loss(client, steps)?
         && !yes
     {
-        return Err(Error::usage(format!(
-            "this takes back version 0 too, which drops {lost}; if that is meant, add --yes"
-        )));
+        return Err(Error::usage(format!("this drops {lost}; if that is meant, add --yes")));
     }
     schema::down(client, Some(steps)).map(|steps| listed(&steps))
 }
 
-fn grant(session: &mut Session, role: &str, operator: bool) -> Result<(), Error> {
+fn grant(session: &mut Session, role: &str, purpose: Purpose) -> Result<(), Error> {
     session.call(LIMIT, |client| Ok(schema::require_current(client))).map_err(unusable)??;
-    match session.call(LIMIT, |client| grants::give(client, role, operator)).map_err(unusable)? {
+    match session.call(LIMIT, |client| grants::give(client, role, purpose)).map_err(unusable)? {
         Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
         Given::NotOurs(missing) => Err(Error::config(format!(
             "only the owner of the tables can give these: {}",
@@ -102,7 +100,7 @@ fn shown(status: &Status) -> String {
     let version = status.version.map_or("none".to_owned(), |version| version.to_string());
     let _ = writeln!(out, "schema {}, version {version} of {}", status.schema, status.newest);
     if status.dirty {
-        out.push_str("dirty: a migration broke off; see `mailroom help migrate` for force\n");
+        out.push_str("dirty: a migration broke off; `mailroom migrate up` looks and goes on\n");
     }
     if status.version.is_some() && !status.recorded {
         out.push_str(

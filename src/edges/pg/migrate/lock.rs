@@ -21,8 +21,8 @@ const SET: &str = "SELECT set_config('statement_timeout', $1, false),
 /// statement timeout. The session is left as it was.
 pub(crate) fn alone<T>(
     client: &mut Client,
-    signs: &[&str],
-    work: impl FnOnce(&mut Client, &State) -> Result<T, Fault>,
+    signs: &[&[&str]],
+    work: impl FnOnce(&mut Client, State) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
     let found = State::read(client, signs)?;
     // golang-migrate's driver takes the database's name from the server, its command takes the
@@ -44,7 +44,7 @@ pub(crate) fn alone<T>(
         // Again, because another migration may just have ended.
         let found = State::read(client, signs)?;
         set(client, ["0", TABLES_TIMEOUT, &found.quoted])?;
-        work(client, &found)
+        work(client, found)
     })();
     // On a lost connection the server does both by itself.
     for id in ids {

@@ -19,8 +19,12 @@ pub(crate) struct State {
     /// `schema.schema_migrations`, as SQL wants it.
     table: String,
     exists: bool,
-    /// The version in force.
+    /// The version in force, as it is written down; else as [`State::made`].
     pub(crate) version: Option<i64>,
+    /// The newest version of which everything is there.
+    pub(crate) made: Option<i64>,
+    /// What is there of all signs.
+    found: Vec<String>,
     /// Whether a migration broke off and left its traces.
     pub(crate) dirty: bool,
     /// Whether the version is written down.
@@ -28,14 +32,15 @@ pub(crate) struct State {
 }
 
 /// The schema is the one in which the search path finds `$1`, if everything of `$2` is beside it (each
-/// table is a type too); else the one where new tables go.
+/// table is a type too); else the one where new tables go. `$3`: what else is looked for there.
 const FIND: &str = "
     SELECT current_database()::text, n.nspname::text, quote_ident(n.nspname),
         m.oid IS NOT NULL,
         2 = (SELECT count(*) FROM pg_attribute
              WHERE attrelid = m.oid AND NOT attisdropped
                 AND (attname, atttypid) IN (('version', 'int8'::regtype), ('dirty', 'bool'::regtype))),
-        ours.oid IS NOT NULL,
+        ARRAY(SELECT typname::text FROM pg_type
+              WHERE typnamespace = n.oid AND typname::text = ANY ($3)),
         current_setting('server_version_num')::int,
         current_setting('server_encoding')
     FROM (SELECT 1) one
@@ -50,10 +55,11 @@ const FIND: &str = "
     LEFT JOIN pg_class m ON m.relnamespace = n.oid AND m.relname = 'schema_migrations'";
 
 impl State {
-    /// Reads it; `signs` are the tables and types by which an installation is known.
-    pub(crate) fn read(client: &mut Client, signs: &[&str]) -> Result<State, Fault> {
+    /// Reads it; `signs` are the tables and types by which each version is known, from 0 on.
+    pub(crate) fn read(client: &mut Client, signs: &[&[&str]]) -> Result<State, Fault> {
+        let first = signs.first().copied().unwrap_or_default();
         let row = client
-            .query_opt(FIND, &[&signs.first(), &signs])
+            .query_opt(FIND, &[&first.first(), &first, &signs.concat()])
             .map_err(|error| Fault::failed("cannot look for the mailroom schema", &error))?
             .ok_or_else(|| {
                 Fault::Denied(
@@ -77,14 +83,19 @@ impl State {
                  (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
             )));
         }
-        let (exists, sound, original): (bool, bool, bool) = (row.get(3), row.get(4), row.get(5));
+        let (exists, sound): (bool, bool) = (row.get(3), row.get(4));
+        let found: Vec<String> = row.get(5);
+        let whole = |signs: &&&[&str]| signs.iter().all(|sign| found.iter().any(|f| f == sign));
+        let made = (0..).zip(signs.iter().take_while(whole)).last().map(|(version, _)| version);
         let mut state = State {
             database,
             schema: row.get(1),
             table: format!("{quoted}.schema_migrations"),
             quoted,
             exists,
-            version: original.then_some(0),
+            version: made,
+            made,
+            found,
             dirty: false,
             recorded: false,
         };
@@ -98,7 +109,25 @@ impl State {
         if exists {
             state.read_version(client)?;
         }
+        // Only what broke off in our first one leaves nothing.
+        let broke_off = state.dirty && state.number() <= 0;
+        if state.recorded && made.is_none() && !broke_off {
+            return Err(Fault::Denied(format!(
+                "{} is at version {}, but {} are not there: it belongs to another program, so give \
+                 mailroom a schema of its own, and name it in search_path (if the tables were \
+                 dropped, drop it too)",
+                state.table,
+                state.number(),
+                first.join(", ")
+            )));
+        }
         Ok(state)
+    }
+
+    /// What is not there of `signs`.
+    pub(crate) fn missing<'a>(&self, signs: &[&'a str]) -> Vec<&'a str> {
+        let is_missing = |sign: &&&str| !self.found.iter().any(|found| found == **sign);
+        signs.iter().filter(is_missing).copied().collect()
     }
 
     fn read_version(&mut self, client: &mut Client) -> Result<(), Fault> {
