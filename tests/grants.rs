@@ -4,7 +4,7 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Program, wait_until};
 use mailroom::queue::grants;
-use mailroom::queue::grants::{COLLECTOR, OPERATOR};
+use mailroom::queue::grants::{APPLICATION, COLLECTOR, OPERATOR};
 use postgres::error::SqlState;
 
 use std::time::Duration;
@@ -97,6 +97,38 @@ fn an_operator_may_pause_too() {
         let finished = program.output();
         assert_eq!(finished.code, Some(0), "{}", finished.log);
     }
+    gone(&database, &name);
+}
+
+#[test]
+fn an_application_without_a_right_on_any_table_can_send_and_do_nothing_else() {
+    let database = Database::migrated();
+    let (name, url) = role(&database, &["--application"]);
+    let mut client = crate::support::cluster::connect(&url).unwrap();
+    let send = "SELECT send_mail('password_recovery', 'ann@example.com', subject => '7')";
+    let id: i64 = client.query_one(send, &[]).unwrap().get(0);
+    assert_eq!(database.in_state("pending"), 1);
+    let tables = "SELECT relname::text FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+    let tables = client.query(tables, &[]).unwrap();
+    assert!(tables.len() >= 6);
+    let mut refused = |sql: &str| {
+        let error = client.batch_execute(sql).expect_err(sql);
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}: {error}");
+    };
+    for table in &tables {
+        let table: String = table.get(0);
+        refused(&format!("SELECT FROM {table}"));
+        refused(&format!("INSERT INTO {table} DEFAULT VALUES"));
+        refused(&format!("DELETE FROM {table}"));
+        refused(&format!("TRUNCATE {table}"));
+    }
+    refused("SELECT FROM mails");
+    refused("SELECT nextval('tokens_id_seq')");
+    refused("SELECT limit_lock('ann@example.com')");
+    assert_eq!(database.number("SELECT id FROM deliveries"), id);
+    let both = Program::new(&["migrate", "grants", &name, "--operator", "--application"]);
+    assert_eq!(both.on(&database).output().code, Some(64));
     gone(&database, &name);
 }
 
@@ -206,12 +238,13 @@ fn a_role_that_is_not_there_and_a_stranger_who_gives_are_told() {
 #[test]
 fn the_document_gives_the_same_rights() {
     let document = include_str!("../docs/SCHEMA.md");
-    for grant in COLLECTOR.iter().chain(OPERATOR) {
+    for grant in COLLECTOR.iter().chain(OPERATOR).chain(APPLICATION) {
         let columns = match grant.columns {
             [] => String::new(),
             columns => format!(" ({})", columns.join(", ")),
         };
-        let line = format!("GRANT {}{columns} ON {} TO ", grant.privilege, grant.table);
+        let what = if grant.privilege == "EXECUTE" { "FUNCTION " } else { "" };
+        let line = format!("GRANT {}{columns} ON {what}{} TO ", grant.privilege, grant.table);
         assert!(document.contains(&line), "docs/SCHEMA.md does not have: {line}");
     }
 }

@@ -6,12 +6,12 @@
 use crate::edges::pg::sql::statement;
 use postgres::{Client, Error, GenericClient};
 
-/// A privilege on a table.
+/// A privilege on a table or function.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
-    /// `SELECT`, `INSERT`, `UPDATE` or `DELETE`.
+    /// `SELECT`, `INSERT`, `UPDATE` or `DELETE`; `EXECUTE` for a function.
     pub privilege: &'static str,
-    /// The table.
+    /// The table; the function, of which there is one by this name.
     pub table: &'static str,
     /// The columns; none: all, also those that a later version adds.
     pub columns: &'static [&'static str],
@@ -47,6 +47,30 @@ const DELETE: Grant = grant("DELETE", "deliveries", &[]);
 
 /// What `mailroom queue pause` and `resume` need besides.
 pub const OPERATOR: &[Grant] = &[grant("UPDATE", "jobs", &["paused_at", "paused_reason"])];
+
+/// What a role needs that asks for mails, and for nothing else.
+pub const APPLICATION: &[Grant] = &[grant("EXECUTE", "send_mail", &[])];
+
+/// What a role is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The daemons, `status` and `health`.
+    Daemon,
+    /// The same, and `queue pause` and `resume`.
+    Operator,
+    /// Asking for mails.
+    Application,
+}
+
+impl Purpose {
+    fn grants(self) -> Vec<Grant> {
+        match self {
+            Purpose::Daemon => COLLECTOR.to_vec(),
+            Purpose::Operator => [COLLECTOR, OPERATOR].concat(),
+            Purpose::Application => APPLICATION.to_vec(),
+        }
+    }
+}
 
 /// What the current role lacks of what a collector needs. `deletes`: whether settled deliveries will
 /// be removed.
@@ -93,12 +117,12 @@ pub enum Given {
     NotOurs(Vec<String>),
 }
 
-/// Gives `role` what a collector needs and, if asked, what an operator needs. To be run by the
-/// owner of the tables. Takes nothing away, and changes nothing when run again.
+/// Gives `role` what it needs for this purpose. To be run by the owner of the tables. Takes nothing
+/// away, and changes nothing when run again.
 ///
 /// # Errors
 /// As the statements.
-pub fn give(client: &mut Client, role: &str, operator: bool) -> Result<Given, Error> {
+pub fn give(client: &mut Client, role: &str, purpose: Purpose) -> Result<Given, Error> {
     let found = client.query_opt(
         "SELECT quote_ident($1), relnamespace::regnamespace::text AS home
            FROM pg_class
@@ -111,21 +135,21 @@ pub fn give(client: &mut Client, role: &str, operator: bool) -> Result<Given, Er
     // The text of a regnamespace is quoted where it has to be.
     let home: String = row.try_get("home")?;
     let mut statements = vec![format!("GRANT USAGE ON SCHEMA {home} TO {name}")];
-    let more = if operator { OPERATOR } else { &[] };
-    for Grant { privilege, table, columns } in COLLECTOR.iter().chain(more) {
+    let needed = purpose.grants();
+    for Grant { privilege, table, columns } in &needed {
         let columns = match columns {
             [] => String::new(),
             columns => format!(" ({})", columns.join(", ")),
         };
-        statements.push(format!("GRANT {privilege}{columns} ON {home}.{table} TO {name}"));
+        let what = if *privilege == "EXECUTE" { "FUNCTION " } else { "" };
+        statements.push(format!("GRANT {privilege}{columns} ON {what}{home}.{table} TO {name}"));
     }
     let mut transaction = client.transaction()?;
     for statement in &statements {
         transaction.batch_execute(statement)?;
     }
     // To grant what is not ours to grant brings a warning only.
-    let needed = COLLECTOR.iter().chain(more);
-    let missing = lacking(&mut transaction, Some(role), needed)?;
+    let missing = lacking(&mut transaction, Some(role), needed.iter())?;
     if !missing.is_empty() {
         return Ok(Given::NotOurs(missing));
     }

@@ -2,6 +2,7 @@
 
 use crate::mail::error::Error;
 use crate::ops::cli::words::usage;
+use crate::queue::grants::Purpose;
 use pico_args::Arguments;
 
 /// What is to be done with the schema.
@@ -13,7 +14,7 @@ pub enum Migrate {
     Down {
         /// How many.
         steps: u32,
-        /// Also if tables of accounts go.
+        /// Also if rows go that the version before has no place for.
         yes: bool,
     },
     /// Say what is applied.
@@ -24,8 +25,8 @@ pub enum Migrate {
     Grants {
         /// The role.
         role: String,
-        /// Also what `queue pause` needs.
-        operator: bool,
+        /// What it is for.
+        purpose: Purpose,
     },
 }
 
@@ -53,9 +54,14 @@ pub fn parse(args: &mut Arguments) -> Result<Migrate, Error> {
             None => Err(wrong("a version")),
         },
         "grants" => {
-            let operator = args.contains("--operator");
+            let purpose = match (args.contains("--operator"), args.contains("--application")) {
+                (false, false) => Purpose::Daemon,
+                (true, false) => Purpose::Operator,
+                (false, true) => Purpose::Application,
+                (true, true) => return Err(wrong("--operator or --application, not both")),
+            };
             let role: Option<String> = args.opt_free_from_str().map_err(usage)?;
-            Ok(Migrate::Grants { role: role.ok_or_else(|| wrong("a role"))?, operator })
+            Ok(Migrate::Grants { role: role.ok_or_else(|| wrong("a role"))?, purpose })
         }
         _ => Err(Error::usage(
             "migrate needs one of: up, down [N], status, force VERSION, grants ROLE",
