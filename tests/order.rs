@@ -100,7 +100,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
     database.accounts("user", 2000);
     let mut client = database.client();
     Statements::prepare(&mut client, "mailroom").unwrap();
-    let types = "text, bigint, bigint, text, float8, smallint[], float8, bigint, text, text, text";
+    let types = "text, bigint, bigint, text, float8, text[], float8, bigint, text, text, text";
     let claim = include_str!("../src/queue/sql/claim.sql");
     for rows in [0, 1, 2000, 1_000_000_000] {
         client

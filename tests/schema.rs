@@ -240,7 +240,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
     assert_ne!(held, sql);
     let claim = std::thread::spawn(move || {
         let statement = client.prepare(&held).unwrap();
-        let none: &[i16] = &[];
+        let none: &[&str] = &[];
         let rows = client.query(
             &statement,
             &[

@@ -59,13 +59,13 @@ impl Postmark {
     /// Makes one call.
     fn call(&mut self, items: &[Item]) -> Answer {
         let Some(first) = items.first() else { return Answer::Each(Vec::new()) };
-        let now = (self.settings.clock.now)();
         let localized = first.message.locale.is_some();
-        let template = self.missing.choose(first.message, first.template, '.', now);
+        let template =
+            self.missing.choose(first.message, first.template, '.', self.settings.clock.now);
         let answer = self.ask(items, localized.then_some(template.as_str()));
         if localized
             && is_without_template(&answer)
-            && self.missing.note(template, first.template, now)
+            && self.missing.note(template, first.template, (self.settings.clock.now)())
         {
             return Answer::Again;
         }

@@ -34,7 +34,8 @@ pub(crate) fn by_status(status: u16) -> Ruling {
         // No message is at fault when a wrong endpoint answers.
         300..=405 | 415 => Cause::Setup,
         502 | 504 => Cause::Gateway,
-        _ => Cause::Fault,
+        500..=599 => Cause::Fault,
+        _ => Cause::Busy,
     })
 }
 

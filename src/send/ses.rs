@@ -99,7 +99,7 @@ impl Ses {
             return Answer::Each(Vec::new());
         };
         let kind = Arc::clone(&first.kind);
-        let template = self.missing.choose(first, name, '-', (self.now)());
+        let template = self.missing.choose(first, name, '-', self.now);
         let from = kind.sender.as_ref().map(|sender| recipient::from(sender, true));
         let messages: Vec<&Message> = items.iter().map(|item| item.message).collect();
         let sent = self.client.credentials().and_then(|credentials| {

@@ -343,13 +343,14 @@ fn a_third_kind_of_mail_needs_two_statements_and_one_variable() {
 }
 
 #[test]
-fn an_action_without_a_template_is_held_said_and_not_lost_while_others_go_on() {
+fn a_kind_without_a_template_is_held_said_and_not_lost_while_others_go_on() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     third_action(&database);
     invite(&database, "guest");
+    endpoint.push(Reply::Statuses(vec![("TEMPLATE_NOT_FOUND", "no such template")]));
     let running = run(&database, &endpoint).start();
-    running.wait_log("action 3 is held: no template for action 3");
+    running.wait_log("kind invitation is held: TEMPLATE_NOT_FOUND");
     database.accounts("user", 12);
     invite(&database, "second");
     database.recovery("third");
