@@ -4,7 +4,6 @@ pub mod conninfo;
 pub mod fault;
 pub mod migrate;
 pub mod session;
-pub(crate) mod sql;
 pub mod target;
 mod tls;
 mod watchdog;

@@ -5,7 +5,6 @@
 
 use crate::edges::pg::fault::{Fault, POOLED, UNPOOLED};
 use crate::edges::pg::session::Session;
-use crate::edges::pg::sql::statement;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::Kind;
 use crate::queue::{grants, schema};
@@ -100,7 +99,7 @@ pub fn inspect(
     let mut found = vec![("schema".to_owned(), None), ("grants".to_owned(), lacks)];
     let rows = session.call(limit, |client| {
         let values: [&(dyn postgres::types::ToSql + Sync); 2] = [&purpose.queue, &purpose.channel];
-        let rows = client.query(statement!("sql/fit.sql"), &values)?;
+        let rows = client.query(include_str!("sql/fit.sql"), &values)?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>, _>>()
     });
     match rows {

@@ -3,7 +3,6 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
-use crate::edges::pg::sql::statement;
 use postgres::{Client, Error, GenericClient};
 
 /// A privilege on a table or function.
@@ -102,7 +101,7 @@ fn lacking<'a>(
         }
     }
     let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
-    let rows = client.query(statement!("sql/missing.sql"), &values)?;
+    let rows = client.query(include_str!("sql/missing.sql"), &values)?;
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 

@@ -2,7 +2,6 @@
 //!
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
-use crate::edges::pg::sql::statement;
 use crate::mail::model::mask;
 use crate::queue::snapshot::Entry;
 use postgres::types::ToSql;
@@ -37,7 +36,7 @@ pub fn list(
     limit: i64,
     reveal: bool,
 ) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(statement!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
+    let rows = client.query(include_str!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
@@ -46,7 +45,7 @@ pub fn list(
 /// # Errors
 /// As the statement.
 pub fn show(client: &mut Client, ids: &[i64], reveal: bool) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(statement!("sql/operate/show.sql"), &[&ids])?;
+    let rows = client.query(include_str!("sql/operate/show.sql"), &[&ids])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
@@ -82,7 +81,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 5] =
         [&queue, &which.ids, &which.reason, &CHUNK, &which.cause];
-    let rows = client.query(statement!("sql/operate/retry.sql"), &values)?;
+    let rows = client.query(include_str!("sql/operate/retry.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -93,7 +92,7 @@ pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i
 /// As the statement.
 pub fn beyond_retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<i64, Error> {
     let values: [&(dyn ToSql + Sync); 3] = [&queue, &which.reason, &which.cause];
-    client.query_one(statement!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
+    client.query_one(include_str!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
 }
 
 /// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
@@ -110,7 +109,7 @@ pub fn drop(
 ) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 7] =
         [&queue, &which.ids, &which.reason, &CHUNK, &who, &until, &which.cause];
-    let rows = client.query(statement!("sql/operate/drop.sql"), &values)?;
+    let rows = client.query(include_str!("sql/operate/drop.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -133,7 +132,7 @@ pub fn pause(
     reason: Option<&str>,
 ) -> Result<Option<bool>, Error> {
     let row = client
-        .query_opt(statement!("sql/operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
+        .query_opt(include_str!("sql/operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
     row.map(|row| row.try_get(0)).transpose()
 }
 
@@ -142,5 +141,5 @@ pub fn pause(
 /// # Errors
 /// As the statement.
 pub fn wake(client: &mut Client, channel: &str) -> Result<(), Error> {
-    client.query(statement!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
+    client.query(include_str!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
 }

@@ -5,7 +5,6 @@
 use crate::edges::pg::Client;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::migrate::{Migration, Schema, Status, Step};
-use crate::edges::pg::sql::statement;
 use crate::mail::error::{Error, Kind};
 
 macro_rules! migration {
@@ -14,8 +13,8 @@ macro_rules! migration {
             version: $version,
             name: $name,
             signs: &$signs,
-            up: statement!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
-            down: statement!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
+            up: include_str!(concat!("../../migrations/", $version, "_", $name, ".up.sql")),
+            down: include_str!(concat!("../../migrations/", $version, "_", $name, ".down.sql")),
         }
     };
 }
@@ -93,8 +92,8 @@ pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
         _ => return Ok(None),
     };
     let sql = match version {
-        _ if version - steps < 0 => statement!("sql/loss_of_all.sql"),
-        1 => statement!("sql/loss.sql"),
+        _ if version - steps < 0 => include_str!("sql/loss_of_all.sql"),
+        1 => include_str!("sql/loss.sql"),
         _ => return Ok(None),
     };
     let row = client.query_one(sql, &[]).and_then(|row| row.try_get::<_, Option<String>>(0));

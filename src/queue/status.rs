@@ -3,7 +3,6 @@
 //! In scope: the statements, none of which reads settled rows that were sent, so that the answer
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
-use crate::edges::pg::sql::statement;
 use crate::mail::model::Cause;
 use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
@@ -22,7 +21,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut reading = client.build_transaction().isolation_level(level).read_only(true).start()?;
     // Whatever the statistics say: a plan that reads the whole table is never the better one.
     reading.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")?;
-    let Some(row) = reading.query_opt(statement!("sql/status/queue.sql"), &[&queue])? else {
+    let Some(row) = reading.query_opt(include_str!("sql/status/queue.sql"), &[&queue])? else {
         return Ok(None);
     };
     let mut found = Snapshot {
@@ -39,7 +38,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     waiting(&mut reading, queue, &mut found)?;
     ended(&mut reading, queue, &mut found)?;
     found.listeners = reading
-        .query(statement!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
+        .query(include_str!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
         .iter()
         .map(listener)
         .collect::<Result<_, Error>>()?;
@@ -50,7 +49,7 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
 fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
     let since_made: Vec<&str> =
         policy::causes(Wait::Held).chain(policy::causes(Wait::PutOff)).map(Cause::name).collect();
-    for row in reading.query(statement!("sql/status/waiting.sql"), &[&queue, &since_made])? {
+    for row in reading.query(include_str!("sql/status/waiting.sql"), &[&queue, &since_made])? {
         let pending: i64 = row.try_get("pending")?;
         found.pending += pending;
         found.due += row.try_get::<_, i64>("due")?;
@@ -71,19 +70,19 @@ fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
-    let row = reading.query_one(statement!("sql/status/ended.sql"), &[&queue])?;
+    let row = reading.query_one(include_str!("sql/status/ended.sql"), &[&queue])?;
     found.failed = row.try_get("open")?;
     found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
     found.expired = row.try_get("expired")?;
     found.superseded = row.try_get("superseded")?;
-    for row in reading.query(statement!("sql/status/failures.sql"), &[&queue, &LATEST])? {
+    for row in reading.query(include_str!("sql/status/failures.sql"), &[&queue, &LATEST])? {
         found.failures.push(Reason {
             cause: Cause::named(row.try_get("cause")?),
             text: row.try_get("reason")?,
             count: row.try_get("count")?,
         });
     }
-    let row = reading.query_one(statement!("sql/status/sent.sql"), &[&queue])?;
+    let row = reading.query_one(include_str!("sql/status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;
     found.sent_last_24h = row.try_get("day")?;
     found.sent_by_five_minutes = row.try_get("hour")?;

@@ -7,7 +7,6 @@ mod claim;
 mod later;
 pub mod values;
 
-use crate::edges::pg::sql::statement;
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};
@@ -67,7 +66,7 @@ fn storable(text: &str) -> String {
 /// As the statement.
 pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
     client
-        .query(statement!("sql/announce.sql"), &[&crate::queue::schema::LISTENER, &queue])
+        .query(include_str!("sql/announce.sql"), &[&crate::queue::schema::LISTENER, &queue])
         .map(drop)
 }
 
@@ -80,18 +79,18 @@ impl Statements {
         client.batch_execute(SETTINGS)?;
         Ok(Statements {
             queue: queue.to_owned(),
-            levels: client.prepare(statement!("sql/levels.sql"))?,
-            claim: client.prepare(statement!("sql/claim.sql"))?,
-            look: client.prepare(statement!("sql/look.sql"))?,
-            settle: client.prepare(statement!("sql/settle.sql"))?,
-            adopt: Later::new(statement!("sql/adopt.sql")),
-            rescue: client.prepare(statement!("sql/rescue.sql"))?,
-            expire: Later::new(statement!("sql/expire.sql")),
-            prune: Later::new(statement!("sql/prune.sql")),
-            record: Later::new(statement!("sql/record.sql")),
-            sent: Later::new(statement!("sql/sent.sql")),
-            room: Later::new(statement!("sql/room.sql")),
-            fold: Later::new(statement!("sql/fold.sql")),
+            levels: client.prepare(include_str!("sql/levels.sql"))?,
+            claim: client.prepare(include_str!("sql/claim.sql"))?,
+            look: client.prepare(include_str!("sql/look.sql"))?,
+            settle: client.prepare(include_str!("sql/settle.sql"))?,
+            adopt: Later::new(include_str!("sql/adopt.sql")),
+            rescue: client.prepare(include_str!("sql/rescue.sql"))?,
+            expire: Later::new(include_str!("sql/expire.sql")),
+            prune: Later::new(include_str!("sql/prune.sql")),
+            record: Later::new(include_str!("sql/record.sql")),
+            sent: Later::new(include_str!("sql/sent.sql")),
+            room: Later::new(include_str!("sql/room.sql")),
+            fold: Later::new(include_str!("sql/fold.sql")),
         })
     }
 
@@ -149,7 +148,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
-        let row = client.query_one(statement!("sql/depth.sql"), &[&self.queue, &COUNTED])?;
+        let row = client.query_one(include_str!("sql/depth.sql"), &[&self.queue, &COUNTED])?;
         let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(Depth {
             due: number("due")?,

@@ -69,21 +69,6 @@ pub enum Fault {
     Lost(Stage, String),
 }
 
-impl Fault {
-    /// How the conversation ended, if that was before the server heard of a recipient. On a
-    /// connection that was used before, no mail is at fault: it had gone, or its server takes no
-    /// more mails on it. Without the server's text, which may quote the mail before.
-    pub fn ended_before_mail(&self) -> Option<String> {
-        match self {
-            Fault::Lost(Stage::Sender, why) => Some(why.clone()),
-            Fault::Refused(Stage::Sender, 421, _) => {
-                Some("the server takes no more mails on this connection (421)".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
 /// An open conversation.
 pub(crate) struct Session {
     socket: Socket,

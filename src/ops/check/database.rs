@@ -3,7 +3,6 @@
 use crate::edges::pg;
 use crate::edges::pg::fault::{Fault, UNPOOLED};
 use crate::edges::pg::session::Session;
-use crate::edges::pg::sql::statement;
 use crate::edges::pg::target::{Place, Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::model;
@@ -126,7 +125,7 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
 
 /// What this connection is.
 fn facts(client: &mut Client) -> Result<Facts, StatementError> {
-    let row = client.query_one(statement!("../../queue/sql/facts.sql"), &[])?;
+    let row = client.query_one(include_str!("../../queue/sql/facts.sql"), &[])?;
     Ok(Facts {
         role: row.try_get("role")?,
         version: row.try_get("version")?,
