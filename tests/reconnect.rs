@@ -426,3 +426,24 @@ fn too_few_file_descriptors_are_a_fault_that_can_pass() {
         assert_eq!(run.stop().code, Some(0), "{limit}");
     }
 }
+
+#[test]
+fn a_standby_that_is_away_keeps_no_claim_waiting() {
+    let cluster = Cluster::start(&["synchronous_standby_names = 'nobody'"]);
+    let database = cluster.migrated("alone");
+    database.accounts("user", 3);
+    database.run("ALTER DATABASE alone SET synchronous_commit = on");
+    let collect = Program::collect(&database).limit(3).start();
+    // A batch is claimed and written; that it was is to outlast the server, so this waits.
+    assert_eq!(collect.wait_lines(1).len(), 1);
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity
+          WHERE wait_event = 'SyncRep' AND starts_with(query, '{}')",
+        tag("settle")
+    );
+    wait_until("the settlement waits", || database.number(&waits) == 1);
+    database.run("ALTER SYSTEM SET synchronous_standby_names = ''");
+    database.run("SELECT pg_reload_conf()");
+    wait_until("it is settled", || database.in_state("sent") == 3);
+    assert_eq!(collect.stop().code, Some(0));
+}

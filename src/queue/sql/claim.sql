@@ -14,6 +14,8 @@
 -- OFFSET 0 keeps the order of the joins: where the statistics say that there is one token or account,
 -- others that read all of them cost the same. The account is found within the token: beside it,
 -- PostgreSQL would remember accounts that never come again.
+-- Its commit is not waited for: a lease that a crash of the server forgets is a batch that may go
+-- twice, as after any crash. What settles it is flushed, and what came before with it.
 WITH due AS MATERIALIZED (
     SELECT d.*, row_number() OVER () AS place
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
@@ -106,6 +108,6 @@ SELECT (SELECT count(*) FROM passed) AS passed,
        (SELECT count(*) FROM passed WHERE expired) AS expired,
        c.id, c.attempts, c.kind, c.number, c.template, c.path, c.signs_code, c.sender, c.reply_to,
        c.recipient, c.login, c.secret, c.code, c.locale, c.data, c.age
-  FROM (SELECT 1) AS one
+  FROM (SELECT set_config('synchronous_commit', 'off', true)) AS one
   LEFT JOIN claimed c ON true
  ORDER BY c.place
