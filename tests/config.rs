@@ -391,19 +391,20 @@ fn every_setting_of_a_command_has_its_own_flag_and_a_name_like_it() {
 }
 
 #[test]
-fn the_table_in_the_readme_is_the_one_in_the_program() {
+fn the_table_of_settings_is_the_one_in_the_program() {
     let root = env!("CARGO_MANIFEST_DIR");
-    let readme = std::fs::read_to_string(format!("{root}/README.md")).expect("there is a README");
-    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("it marks the settings");
+    let document =
+        std::fs::read_to_string(format!("{root}/docs/REFERENCE.md")).expect("it is there");
+    let (_, rest) = document.split_once("<!-- settings -->\n").expect("it marks the settings");
     let (table, _) = rest.split_once("<!-- /settings -->").expect("and their end");
     assert_eq!(table.trim(), markdown().trim());
 }
 
 #[test]
-fn the_readme_tells_every_exit_status_and_no_other() {
+fn the_document_has_every_exit_status_and_no_other() {
     use mailroom::mail::error::Kind::{Bug, Config, Data, Io, No, Temporary, Unavailable, Usage};
-    let readme = include_str!("../README.md");
-    let (_, rest) = readme.split_once("| exit status | meaning |\n").expect("there is a table");
+    let document = include_str!("../docs/REFERENCE.md");
+    let (_, rest) = document.split_once("| exit status | meaning |\n").expect("there is a table");
     let (table, _) = rest.split_once("\n\n").expect("and its end");
     let rows = table.lines().skip(1).filter_map(|line| line.split('|').nth(1)?.trim().parse().ok());
     let told: Vec<u8> = rows.collect();

@@ -1,5 +1,6 @@
 //! What the documents say is so: their numbers, screens, log lines, links, commands and code.
 
+mod adopting;
 mod links;
 mod operations;
 mod readme;

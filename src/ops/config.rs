@@ -1,6 +1,6 @@
 //! Every setting of the program, in one table.
 //!
-//! The table makes three things: [`VARS`], from which come flags, `mailroom help`, the README and
+//! The table makes three things: [`VARS`], from which come flags, `mailroom help`, docs/REFERENCE.md and
 //! the completions; the fields of [`Config`]; and how they are read. A setting that only one
 //! provider has stands in it without a field: the provider's file in `ops/provider/` reads it.
 //!
@@ -87,7 +87,7 @@ settings! {
     setting("MAILROOM_BATCH_TIMEOUT", "--batch-timeout", "5000", &["collect", "run", "status", "health", "check"], "ms from the first waiting notification to the flush of a partial batch") => batch_timeout: Duration = millis;
     setting("MAILROOM_BATCH_LIMIT", "--batch-limit", "10", QUEUE, "messages in a batch, 1 to 50") => batch_limit: usize = number(1, 50);
     setting("MAILROOM_ACK", "--ack", "written", &["collect", "send", "check"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database") => ack: Ack = choice(&[("written", Ack::Written), ("sent", Ack::Sent)]);
-    setting("MAILROOM_LEASE", "--lease", "120000", &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again; less than 110000 gives a warning, for a batch can take so long with a slow provider") => lease: Duration = millis;
+    setting("MAILROOM_LEASE", "--lease", "120000", &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again; less than 110000 gives a warning: with a slow provider, one batch can take that long") => lease: Duration = millis;
     setting("MAILROOM_MAX_ATTEMPTS", "--max-attempts", "5", SENDERS, "tries before a delivery is failed") => max_attempts: u32 = number(1, 1000);
     setting("MAILROOM_RETENTION", "--retention", "30d", QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once (by `collect` with MAILROOM_ACK=sent: at its next healthcheck), `forever` keeps all") => retention: Retention = retention;
     setting("MAILROOM_FORMAT", "--format", "csv", &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line") => format: Format = choice(&[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)]);
@@ -96,7 +96,7 @@ settings! {
     setting("MAILROOM_SES_CONFIG_SET", "--ses-config-set", "default", SENDERS, "SES configuration set, which must exist there; empty: none");
     setting("MAILROOM_SES_SOURCE", "--ses-source", "noreply@localhost", SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`") => source: String = sender;
     setting("MAILROOM_SES_OUTPUT_PATH", "--ses-output-path", "./output", SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv") => output: PathBuf = path;
-    setting("MAILROOM_TEMPLATES", "--templates", "1=activationv1,2=passwordrecoveryv1", &["send", "run", "template", "check"], "template of each action number: its name at SES, its alias at Postmark, or its files' name") => templates: Templates = Templates::parse;
+    setting("MAILROOM_TEMPLATES", "--templates", "1=activationv1,2=passwordrecoveryv1", &["send", "run", "template", "check"], "templates of kinds, by their numbers: a name at SES, an alias at Postmark, or a name of files; kinds that are not listed have the one that the table kinds says") => templates: Templates = Templates::parse;
     secret("MAILROOM_SMTP_URL", SENDERS, "`smtps://user:password@host:465` or `smtp://host:587?tls=required`, `opportunistic` or `none`; `ca=FILE` and `helo=NAME` are taken too; required with `smtp`");
     secret("MAILROOM_SMTP_PASSWORD", SENDERS, "password of the user in MAILROOM_SMTP_URL, if that has none");
     setting("MAILROOM_TEMPLATE_DIR", "--template-dir", "./templates", SENDERS, "with `smtp`: directory of NAME.subject, NAME.txt and NAME.html for each name in MAILROOM_TEMPLATES");

@@ -18,13 +18,13 @@ fn commands(heading: &str) -> Vec<String> {
 }
 
 /// A person's shell: its directory and its environment.
-struct Shell {
+pub(super) struct Shell {
     dir: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Shell {
-    fn new(database: &str) -> Shell {
+    pub(super) fn new(database: &str) -> Shell {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(root().join("templates"), dir.path().join("templates")).unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_mailroom")).parent().unwrap();
@@ -43,19 +43,19 @@ impl Shell {
         Shell { dir, variables }
     }
 
-    fn set(mut self, name: &'static str, value: impl Into<String>) -> Shell {
+    pub(super) fn set(mut self, name: &'static str, value: impl Into<String>) -> Shell {
         self.variables.push((name, value.into()));
         self
     }
 
     /// Runs commands that must succeed, up to the first that does not; gives what they print.
-    fn run(&self, commands: &str) -> String {
+    pub(super) fn run(&self, commands: &str) -> String {
         let (code, out, log) = self.attempt(commands);
         assert_eq!(code, Some(0), "{commands}\n{out}\n{log}");
         out
     }
 
-    fn attempt(&self, commands: &str) -> (Option<i32>, String, String) {
+    pub(super) fn attempt(&self, commands: &str) -> (Option<i32>, String, String) {
         let done = Command::new("sh")
             .args(["-eu", "-c", commands])
             .env_clear()

@@ -1,7 +1,8 @@
-//! README.md: its screen, its tables and its SQL.
+//! README.md, and the pages that it leads to first: their screen, tables and SQL.
 
 use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
+use crate::support::program::Program;
 use mailroom::mail::error::Kind;
 use mailroom::mail::model::Cause;
 use mailroom::mail::policy::backoff;
@@ -86,8 +87,8 @@ fn the_screen_in_the_readme_is_the_one_that_status_draws() {
 }
 
 #[test]
-fn the_waits_in_the_readme_are_those_of_the_program() {
-    let table = rows(&section(&read("README.md"), "When something fails"));
+fn the_waits_of_the_document_are_those_of_the_program() {
+    let table = rows(&section(&read("docs/GUARANTEES.md"), "When something fails"));
     let find = |name: &str| table.iter().position(|row| row[0] == name).expect(name);
     let (attempts, waits) = (&table[find("attempt")], &table[find("longest wait after it")]);
     assert_eq!(attempts.len(), waits.len());
@@ -104,7 +105,7 @@ fn the_waits_in_the_readme_are_those_of_the_program() {
 }
 
 #[test]
-fn the_exit_statuses_in_the_readme_are_those_of_the_program() {
+fn the_exit_statuses_of_the_document_are_those_of_the_program() {
     let all = [
         Kind::No,
         Kind::Usage,
@@ -116,37 +117,63 @@ fn the_exit_statuses_in_the_readme_are_those_of_the_program() {
         Kind::Config,
     ];
     let known: BTreeSet<u8> = all.iter().map(|kind| kind.exit_code()).chain([0]).collect();
-    let table = rows(&section(&read("README.md"), "When something fails"));
-    let start = table.iter().position(|row| row[0] == "exit status").unwrap() + 1;
-    let told = table[start..].iter().map(|row| row[0].parse().unwrap());
-    assert_eq!(told.collect::<BTreeSet<u8>>(), known);
+    let table = rows(&section(&read("docs/REFERENCE.md"), "Exit statuses"));
+    let written = table[1..].iter().map(|row| row[0].parse().unwrap());
+    assert_eq!(written.collect::<BTreeSet<u8>>(), known);
 }
 
 #[test]
-fn every_command_is_in_the_table_of_the_readme() {
-    let table = rows(&section(&read("README.md"), "Use it"));
+fn every_command_is_in_the_table_of_commands() {
+    let table = rows(&section(&read("docs/REFERENCE.md"), "Commands"));
     for command in COMMANDS {
         let beginning = format!("`mailroom {}", command.name);
         assert!(table.iter().any(|row| row[0].starts_with(&beginning)), "{beginning}");
     }
 }
 
+/// The statements of a document, in their order, each to be a transaction of its own.
+fn statements(document: &str) -> Vec<String> {
+    let found = blocks(&read(document), "sql");
+    found.iter().flat_map(|block| block.split_inclusive(";\n")).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_sql_of_the_readme_runs_and_makes_the_mails_that_it_says() {
     let database = Database::migrated();
-    let found = blocks(&read("README.md"), "sql");
-    assert_eq!(found.len(), 2);
-    for statement in found.iter().flat_map(|block| block.split_inclusive(";\n")) {
-        // One at a time: each is a transaction of its own.
-        database.run(statement);
+    let mut used = None;
+    for statement in statements("README.md") {
+        let mut client = database.client();
+        if statement.contains("$1") {
+            let secret = "SELECT secret FROM tokens WHERE subject = '4711'";
+            let secret: Vec<u8> = client.query_one(secret, &[]).unwrap().get(0);
+            let rows = client.query(&statement, &[&secret]).unwrap();
+            assert!(client.query(&statement, &[&secret]).unwrap().is_empty(), "it is used once");
+            used = Some(rows[0].get::<_, String>(0));
+        } else {
+            client.batch_execute(&statement).unwrap();
+        }
     }
-    let mails = |action: &str| {
-        database.number(&format!(
-            "SELECT count(*) FROM deliveries JOIN tokens t USING (id)
-              WHERE t.action::text = '{action}'"
-        ))
-    };
-    assert_eq!((mails("activation"), mails("password_recovery")), (1, 1));
-    let number = "SELECT number::bigint FROM kinds WHERE kind = 'invitation'";
-    assert_eq!(database.number(number), 3);
+    assert_eq!(used.as_deref(), Some("4711"));
+    let mails = "SELECT string_agg(kind || ' ' || recipient, ', ' ORDER BY id) FROM mails";
+    let mails: String = database.client().query_one(mails, &[]).unwrap().get(0);
+    assert_eq!(
+        mails,
+        "activation john@example.com, password_recovery john@example.com, \
+         password_recovery ann@example.com, invoice ann@example.com"
+    );
+}
+
+#[test]
+fn a_kind_of_mail_for_accounts_is_made_as_the_document_says() {
+    let database = Database::migrated();
+    for statement in statements("docs/WIRE.md") {
+        database.run(&statement);
+    }
+    database.run(
+        "INSERT INTO accounts (email, login, status) VALUES ('a@example.com', 'a', 'active');
+         INSERT INTO tokens (account, action) SELECT id, 'invitation' FROM accounts",
+    );
+    let wire = Program::collect(&database).start();
+    assert!(wire.wait_lines(1)[0].starts_with("3,a@example.com,a,"));
+    assert_eq!(wire.stop().code, Some(0));
 }

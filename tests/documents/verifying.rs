@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// The block in Rust; a test compares the two.
 #[path = "../snippets/verify.rs"]
-mod snippet;
+pub(super) mod snippet;
 
 /// The one block of this language.
 fn block(language: &str) -> String {

@@ -72,11 +72,11 @@ pub fn page() -> String {
     out
 }
 
-/// The rows of the README's table.
+/// The rows of the table in docs/REFERENCE.md.
 fn exit_statuses() -> Vec<(String, String)> {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| exit status |")).skip(2);
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/REFERENCE.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let rows = document.lines().skip_while(|line| !line.starts_with("| exit status |")).skip(2);
     let rows =
         rows.map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
     rows.map(|(status, meaning)| (status.to_owned(), meaning.to_owned())).collect()

@@ -92,7 +92,7 @@ pub fn help(command: Option<&str>) -> String {
     out
 }
 
-/// The table of settings, in Markdown, as it stands in the README.
+/// The table of settings, in Markdown, as it stands in docs/REFERENCE.md.
 pub fn markdown() -> String {
     let mut out =
         "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
