@@ -6,6 +6,7 @@ pub mod grants;
 pub mod lease;
 pub mod link;
 pub mod operate;
+pub mod request;
 pub mod schema;
 pub mod settle;
 pub mod snapshot;

@@ -25,6 +25,7 @@ mod grants;
 mod handover;
 mod health;
 mod logs;
+mod mail;
 mod metrics;
 mod migrate;
 mod operate;

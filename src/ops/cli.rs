@@ -1,6 +1,7 @@
 //! The command line: words to a [`Command`]. The help texts are in `cli/help.rs`.
 
 pub mod help;
+pub mod mail;
 pub mod migrate;
 pub mod queue;
 pub mod template;
@@ -10,6 +11,7 @@ use crate::mail::error::Error;
 use crate::ops::config::VARS;
 use crate::ops::config::reader::Var;
 use help::COMMANDS;
+use mail::Mail;
 use migrate::Migrate;
 use pico_args::Arguments;
 use queue::Queue;
@@ -30,6 +32,8 @@ pub enum Command {
     Migrate(Migrate),
     /// The templates at the provider.
     Template(Templating),
+    /// One mail.
+    Mail(Mail),
     /// Whether mail moves, for people.
     Status {
         /// As JSON.
@@ -109,6 +113,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "send" => Command::Send,
         "run" => Command::Run,
         "migrate" => Command::Migrate(migrate::parse(&mut args)?),
+        "mail" => Command::Mail(mail::parse(&mut args)?),
         "template" => Command::Template(template::parse(&mut args)?),
         "status" => Command::Status {
             json: args.contains("--json"),

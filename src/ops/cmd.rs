@@ -3,6 +3,7 @@
 mod check;
 mod collect;
 mod health;
+mod mail;
 mod migrate;
 mod queue;
 mod run;
@@ -50,6 +51,7 @@ fn run(command: Command, settings: &Settings, stop: &Stop) -> Result<(), Error> 
         Command::Send => send::run(settings, stop),
         Command::Run => run::run(settings, stop),
         Command::Migrate(what) => migrate::run(config, what, stop),
+        Command::Mail(what) => mail::run(config, &what, stop),
         Command::Template(what) => template::run(settings, &what, stop),
         Command::Status { json, watch, exit_code } => {
             status::run(config, status::Wanted { json, watch, exit_code }, stop)

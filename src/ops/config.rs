@@ -46,7 +46,8 @@ pub enum Format {
 
 /// The commands with settings.
 const ALL: &[&str] = &[
-    "collect", "send", "run", "migrate", "verify", "template", "status", "queue", "health", "check",
+    "collect", "send", "run", "mail", "migrate", "verify", "template", "status", "queue", "health",
+    "check",
 ];
 /// The commands that read the queue, and the one that checks what they need.
 const QUEUE: &[&str] = &["collect", "run", "check"];
@@ -78,7 +79,7 @@ macro_rules! settings {
 }
 
 settings! {
-    secret("MAILROOM_DATABASE_URL", &["collect", "run", "migrate", "status", "queue", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
+    secret("MAILROOM_DATABASE_URL", &["collect", "run", "mail", "migrate", "status", "queue", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
     secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
     secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
     setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;

@@ -11,11 +11,11 @@ _mailroom() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'collect send run migrate status queue check health verify template help --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'collect send run mail migrate status queue check health verify template help --help --version' -- "$cur")
         return
     fi
     case $prev in
-        --batch-limit | --batch-timeout | --cause | --channel-name | --code | --daily-limit | --healthcheck-interval | --lease | --limit | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
+        --at | --batch-limit | --batch-timeout | --cause | --channel-name | --code | --daily-limit | --data | --healthcheck-interval | --key | --lease | --limit | --locale | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --statsd | --templates)
             :
             return ;;
         --format)
@@ -48,6 +48,7 @@ _mailroom() {
         collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
+        mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
         migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --watch --exit-code --help' ;;
         queue) words='list show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --limit --json --reveal --all --reason --cause --yes --help' ;;
@@ -55,7 +56,7 @@ _mailroom() {
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
         template) words='list show push check' flags='--transport --templates --log-format --log-level --data --from --help' ;;
-        help) words='collect send run migrate status queue check health verify template help' flags=' --help' ;;
+        help) words='collect send run mail migrate status queue check health verify template help' flags=' --help' ;;
         *) return ;;
     esac
     for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do

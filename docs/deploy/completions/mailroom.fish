@@ -1,18 +1,19 @@
 # fish completion of mailroom. Made by tests/generated.rs from the tables of commands and settings.
 
 complete -c mailroom -f
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a collect -d 'database -> signed CSV batches on stdout'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a send -d 'CSV batches on stdin -> the mail provider'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a run -d 'both in one process, acknowledging end to end'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a migrate -d 'apply, take back or show the database schema'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who listens'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a queue -d 'look at deliveries, retry or drop them; pause and resume'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a check -d 'preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a health -d '0 or 1 for a health check: does mail move?'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a verify -d 'is this token ours, and for what?'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a template -d 'the mail templates at the provider (SES)'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -a help -d 'this text, or that of a command with its settings'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run migrate status queue check health verify template help' -l version -d 'the version'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a collect -d 'database -> signed CSV batches on stdout'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a send -d 'CSV batches on stdin -> the mail provider'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a run -d 'both in one process, acknowledging end to end'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a mail -d 'ask for one mail, as send_mail does, and print its id'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a migrate -d 'apply, take back or show the database schema'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who listens'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a queue -d 'look at deliveries, retry or drop them; pause and resume'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a check -d 'preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a health -d '0 or 1 for a health check: does mail move?'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a verify -d 'is this token ours, and for what?'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a template -d 'the mail templates at the provider (SES)'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a help -d 'this text, or that of a command with its settings'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -l version -d 'the version'
 complete -c mailroom -l help -d 'show help'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
@@ -68,6 +69,13 @@ complete -c mailroom -n '__fish_seen_subcommand_from run' -l statsd -x -d 'DogSt
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l metrics-file -x -d 'file for metrics in the text format of Prometheus, one for each process: /var/lib/node_exporter/mailroom.prom'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l log-format -x -a 'text json' -d 'text or json'
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l data -x
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l locale -x
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l key -x
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l at -x
+complete -c mailroom -n '__fish_seen_subcommand_from mail' -l wait
 complete -c mailroom -n '__fish_seen_subcommand_from migrate; and not __fish_seen_subcommand_from up down status force grants' -a 'up down status force grants'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
@@ -136,4 +144,4 @@ complete -c mailroom -n '__fish_seen_subcommand_from template' -l log-format -x 
 complete -c mailroom -n '__fish_seen_subcommand_from template' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from template' -l data
 complete -c mailroom -n '__fish_seen_subcommand_from template' -l from -x -a '(__fish_complete_directories)'
-complete -c mailroom -n '__fish_seen_subcommand_from help' -a 'collect send run migrate status queue check health verify template help'
+complete -c mailroom -n '__fish_seen_subcommand_from help' -a 'collect send run mail migrate status queue check health verify template help'

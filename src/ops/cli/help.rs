@@ -44,7 +44,7 @@ macro_rules! commands {
 
 /// All commands, in the order of the documents.
 pub const COMMANDS: &[CommandHelp] = commands! {
-    "collect" "send" "run" "migrate" "status" "queue" "check" "health" "verify" "template" "help"
+    "collect" "send" "run" "mail" "migrate" "status" "queue" "check" "health" "verify" "template" "help"
 };
 
 /// The help text, on one command or all.
