@@ -447,3 +447,18 @@ fn a_standby_that_is_away_keeps_no_claim_waiting() {
     wait_until("it is settled", || database.in_state("sent") == 3);
     assert_eq!(collect.stop().code, Some(0));
 }
+
+#[test]
+fn a_server_that_ends_idle_sessions_keeps_ours() {
+    let database = Database::migrated();
+    database.run(&format!("ALTER DATABASE {} SET idle_session_timeout = '300ms'", database.name));
+    let collect = Program::collect(&database).start();
+    collect.wait_log("connected");
+    let idle = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'mailroom%'
+           AND now() - state_change > interval '1 s'";
+    wait_until("it was idle for longer", || database.number(idle) == 1);
+    let finished = collect.stop();
+    assert_eq!(finished.code, Some(0));
+    assert_eq!(finished.log.matches("connecting to").count(), 1, "{}", finished.log);
+}

@@ -305,12 +305,15 @@ fn is_timeout(error: &postgres::Error) -> bool {
 
 impl Session {
     /// Limits on the server's side, and the isolation that the statements count on, whatever the
-    /// role has. Not sent with the connection, because poolers refuse that.
+    /// role has; a listener is idle for hours. Not sent with the connection, because poolers refuse
+    /// that. (PostgreSQL 13 knows no idle_session_timeout.)
     fn introduce(&mut self) -> Result<(), Fault> {
         let sql = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; \
              SET idle_in_transaction_session_timeout = {}; \
-             SET default_transaction_isolation = 'read committed'",
+             SET default_transaction_isolation = 'read committed'; \
+             SELECT set_config(name, '0', false) FROM pg_settings \
+              WHERE name = 'idle_session_timeout'",
             STATEMENT_TIMEOUT.as_millis(),
             LOCK_TIMEOUT.as_millis(),
             IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
