@@ -5,7 +5,6 @@
 //! <https://postmarkapp.com/developer/api/templates-api#send-batch-with-templates>
 
 pub mod causes;
-pub mod trial;
 
 use crate::edges::clock::Clock;
 use crate::edges::http;

@@ -10,8 +10,6 @@ mod bulk;
 pub mod causes;
 pub mod client;
 mod saved;
-pub mod sender;
-pub mod template;
 
 use crate::edges::aws::credentials;
 use crate::edges::aws::credentials::Keeper;
@@ -197,15 +195,18 @@ impl Transport for Ses {
     }
 
     fn quota(&mut self) -> Option<Quota> {
-        let refused = match account::quota(&mut self.client) {
-            Ok(quota) => return Some(quota),
-            Err(refused) => refused,
+        let why = match account::account(&mut self.client) {
+            Ok(account) => match account::quota(&account) {
+                Some(quota) => return Some(quota),
+                None => "the reply has no SendQuota".to_owned(),
+            },
+            Err(refused) => refused.to_string(),
         };
         if !std::mem::replace(&mut self.quota_refused, true) {
             log::info(
                 TAG,
                 format_args!(
-                    "the account's quota cannot be read ({refused}); going by MAILROOM_SEND_RATE \
+                    "the account's quota cannot be read ({why}); going by MAILROOM_SEND_RATE \
                      and MAILROOM_DAILY_LIMIT alone"
                 ),
             );

@@ -5,8 +5,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
 pub mod causes;
-mod mail;
-pub mod trial;
+pub(crate) mod mail;
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
@@ -219,7 +218,7 @@ fn ended_before_mail(fault: &Fault) -> bool {
 }
 
 /// Why a message, or a connection, was not taken.
-fn refusal(fault: &Fault, from: &str, message: Option<&Message>) -> Refusal {
+pub(crate) fn refusal(fault: &Fault, from: &str, message: Option<&Message>) -> Refusal {
     let to = message.map_or("", |message| &message.email);
     let cause = causes::cause(fault, from, to);
     let (what, text) = match fault {
@@ -235,7 +234,7 @@ fn refusal(fault: &Fault, from: &str, message: Option<&Message>) -> Refusal {
 }
 
 /// Whom we trust when the server shows its certificate.
-fn trust(server: &Server) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn trust(server: &Server) -> Result<Arc<ClientConfig>, String> {
     tls::client(server.ca.as_deref()).map_err(|why| format!("MAILROOM_SMTP_URL: {why}"))
 }
 

@@ -11,11 +11,11 @@ use crate::mail::error::{Error, Kind};
 use crate::mail::kind::{data_text, example};
 use crate::ops::cli::template::Templating;
 use crate::ops::config::Config;
-use crate::ops::provider::ses::calls::{Calls, client, examine};
+use crate::ops::provider::ses::calls::{Calls, client};
+use crate::ops::provider::ses::templates;
 use crate::ops::provider::templates::{names, used_by};
 use crate::ops::settings::Settings;
 use crate::ops::terminal::print;
-use crate::send::ses::template;
 use std::fmt::Write as _;
 
 /// Lists, shows, pushes or checks.
@@ -49,7 +49,7 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     let mut found: Vec<String> = Vec::new();
     let mut next: Option<String> = None;
     loop {
-        let page = calls.make(|client| template::list(client, next.as_deref()));
+        let page = templates::list(calls, next.as_deref());
         let (mut page, more) = page.map_err(|refused| calls.failed("", &refused))?;
         found.append(&mut page);
         if more.is_none() || more == next {
@@ -69,7 +69,7 @@ fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
 }
 
 fn show(name: &str, calls: &mut Calls) -> Result<(), Error> {
-    let content = calls.make(|client| template::get(client, name));
+    let content = templates::get(calls, name);
     let Some(content) = content.map_err(|refused| calls.failed(name, &refused))? else {
         let text = format!("there is no template {name:?} at the provider; see `template list`");
         return Err(Error::new(Kind::Data, text));
@@ -94,7 +94,7 @@ fn show_data(config: &Config, name: &str) -> Result<(), Error> {
 fn check(config: &Config, calls: &mut Calls) -> Result<(), Error> {
     let mut problems = Vec::new();
     for (action, name) in names(config) {
-        let problem = examine(calls, action, name);
+        let problem = templates::examine(calls, action, name);
         match problem.map_err(|refused| calls.failed(name, &refused))? {
             None => print(&format!("{name} good ({})\n", used_by(config, name)))?,
             Some(problem) => {

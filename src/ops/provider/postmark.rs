@@ -16,7 +16,7 @@ use crate::ops::provider::templates::unknown;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::postmark;
-use crate::send::postmark::trial::{Answer, Trial};
+use http::Request;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -69,6 +69,35 @@ impl Provider for Postmark {
     }
 }
 
+impl Postmark {
+    /// Asks about the token's server, or a template there; changes nothing.
+    /// <https://postmarkapp.com/developer/api/server-api> and
+    /// <https://postmarkapp.com/developer/api/templates-api#get-template>
+    ///
+    /// # Errors
+    /// The status, 404 for what is not there and 0 if there was no answer, and why.
+    fn ask(&self, http: &Http, path: &str) -> Result<Value, (u16, String)> {
+        let request = Request::get(format!("{}{path}", self.url))
+            .header("accept", "application/json")
+            .header("x-postmark-server-token", self.token.as_str())
+            .body(Vec::new())
+            .map_err(|error| (0, error.to_string()))?;
+        let reply = http.call(request).map_err(|fault| (0, fault.why))?;
+        let status = reply.status.as_u16();
+        let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+        if status == 200 && body.is_object() {
+            return Ok(body);
+        }
+        let why = match body.get("Message").and_then(Value::as_str).unwrap_or_default() {
+            "" => format!("HTTP {status}"),
+            text => text.chars().take(200).collect(),
+        };
+        // 1101: there is no such template. <https://postmarkapp.com/developer/api/overview>
+        let is_missing = body.get("ErrorCode").and_then(Value::as_u64) == Some(1101);
+        Err((if is_missing { 404 } else { status }, why))
+    }
+}
+
 /// Tokens are printable: others cannot stand in a header.
 fn api_token(text: &str) -> Result<Zeroizing<String>, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -102,33 +131,33 @@ fn check(round: &mut Round<'_>, postmark: &Postmark) {
         }
     };
     let url = &postmark.url;
-    let trial = Trial { url: url.clone(), token: postmark.token.clone(), http };
-    match trial.server() {
-        Answer::Good(_) => round.checks.ok(NAME, format!("accepted by {url}")),
-        Answer::Refused(why) => {
+    match postmark.ask(&http, "/server") {
+        Ok(_) => round.checks.ok(NAME, format!("accepted by {url}")),
+        Err((401 | 403, why)) => {
             let advice =
                 "MAILROOM_POSTMARK_TOKEN must be the token of a server, not of the account";
             round.checks.misconfigured(NAME, format!("refused by {url}: {why}"), advice);
             return round.checks.unknown("templates", "the token is refused");
         }
-        Answer::Missing(why) | Answer::None(why) => {
+        Err((_, why)) => {
             let advice = "see MAILROOM_POSTMARK_URL, DNS, firewall and HTTPS_PROXY";
             round.checks.unreachable(NAME, format!("{url}: {why}"), advice);
             return round.checks.unknown("templates", "Postmark cannot be asked");
         }
     }
-    templates::check(round, |_, template| match trial.template(template) {
-        Answer::Good(found) => match strangers(&found) {
+    // An alias needs no escaping.
+    templates::check(round, |_, alias| match postmark.ask(&http, &format!("/templates/{alias}")) {
+        Ok(found) => match strangers(&found) {
             none if none.is_empty() => {
                 (Status::Ok, "is there, with variables that are sent".to_owned(), "")
             }
             some => (Status::Misconfigured, unknown(&some), "change the template at Postmark"),
         },
-        Answer::Missing(why) => {
+        Err((404, why)) => {
             let advice = "make a template with this alias at Postmark, or see MAILROOM_TEMPLATES";
             (Status::Misconfigured, why, advice)
         }
-        Answer::Refused(why) | Answer::None(why) => (Status::Unreachable, why, "try again"),
+        Err((_, why)) => (Status::Unreachable, why, "try again"),
     });
 }
 

@@ -2,6 +2,8 @@
 
 pub mod calls;
 mod check;
+mod sender;
+pub mod templates;
 
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;

@@ -1,9 +1,12 @@
 //! Any SMTP server.
 
+use crate::edges::net::Watch;
 use crate::edges::smtp::server::Server;
+use crate::edges::smtp::session::Session;
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
+use crate::mail::model::{Cause, Refusal};
 use crate::mail::policy;
 use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
@@ -14,7 +17,8 @@ use crate::ops::provider::templates;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::smtp;
-use crate::send::smtp::trial::{load, reach};
+use crate::send::smtp::mail;
+use crate::send::smtp::{refusal, trust};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,7 +65,7 @@ impl Provider for Smtp {
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
         // It prints no mail, but the templates are read as when it sends.
         for (_, name) in config.templates.iter() {
-            load(&self.templates, name).map_err(Error::config)?;
+            mail::check(&self.templates, name).map_err(Error::config)?;
         }
         Ok(dry::Settings {
             to: format!("SMTP {}:{}", self.server.host, self.server.port),
@@ -76,6 +80,20 @@ impl Provider for Smtp {
     }
 }
 
+/// Connects, encrypts, logs in as `server` says, and says goodbye. Gives whether the connection
+/// was encrypted.
+///
+/// # Errors
+/// What would become of mails: held until a person changes something, or to be tried later.
+fn reach(server: &Server, stop: &Stop) -> Result<bool, Refusal> {
+    let tls = trust(server).map_err(|why| Refusal { cause: Cause::Setup, why, after: None })?;
+    let session = Session::open(server, &tls, Watch::new(stop.clone(), system_clock().now))
+        .map_err(|fault| refusal(&fault, "", None))?;
+    let encrypted = session.is_encrypted();
+    session.quit();
+    Ok(encrypted)
+}
+
 fn check(round: &mut Round<'_>, smtp: &Smtp) {
     const NAME: &str = "mail server";
     let server = &smtp.server;
@@ -84,7 +102,7 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
         Some(_) => "the login is accepted",
         None => "no login is set",
     };
-    match reach(server, system_clock(), round.stop) {
+    match reach(server, round.stop) {
         Ok(true) => {
             let detail = format!("{place} answers, encrypted and verified; {login}");
             round.checks.ok(NAME, detail);
@@ -106,7 +124,7 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
         }
     }
-    templates::check(round, |_, template| match load(&smtp.templates, template) {
+    templates::check(round, |_, template| match mail::check(&smtp.templates, template) {
         Ok(()) => (Status::Ok, "renders".to_owned(), ""),
         Err(why) => {
             let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and NAME.html, with \

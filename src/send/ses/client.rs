@@ -1,8 +1,7 @@
 //! Calls to the SES v2 API: signed, sent, read; what more than one part of mailroom asks of it.
 //!
-//! In scope: one call with the account's credentials and the provider's time; asking about
-//! templates, the sender and the account. Out of scope: sending mail (`ses.rs`), what a refusal
-//! means (`causes.rs`). It logs nothing.
+//! In scope: one call with the account's credentials and the provider's time. Out of scope: what is
+//! asked, and what a refusal means (`causes.rs`). It logs nothing.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Operations.html>
 
 use crate::edges::aws::credentials::Keeper;
@@ -16,15 +15,11 @@ use crate::send::ses::causes;
 use crate::send::text::reason;
 use ::http::{Method, Request};
 use aws_credential_types::Credentials;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 use std::fmt;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
-
-/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Makes calls, one at a time.
 pub struct Client {
@@ -162,11 +157,6 @@ impl Client {
     }
 }
 
-/// A name as a part of a path.
-pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, UNRESERVED)
-}
-
 /// An answer that is not the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -240,15 +230,4 @@ impl fmt::Display for Refused {
 /// The time at which the provider answered, by its clock.
 fn date(reply: &Reply) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(reply.header("date")?, &Rfc2822).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_tokens_are_encoded_for_a_path() {
-        assert_eq!(encoded("activation_v1-x").to_string(), "activation_v1-x");
-        assert_eq!(encoded("a/b c+é=").to_string(), "a%2Fb%20c%2B%C3%A9%3D");
-    }
 }

@@ -4,9 +4,9 @@ use crate::edges::log;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
 use crate::ops::provider::ses::calls::Calls;
+use crate::ops::provider::ses::templates::{Content, put};
 use crate::ops::provider::templates::names;
 use crate::ops::terminal::print;
-use crate::send::ses::template::{Content, Put, put};
 use std::path::Path;
 
 /// The templates of the settings, with what the files in `from` say of them.
@@ -17,11 +17,8 @@ pub fn contents<'a>(config: &'a Config, from: &Path) -> Result<Vec<(&'a str, Con
 /// Creates or updates them.
 pub fn push(contents: &[(&str, Content)], calls: &mut Calls) -> Result<(), Error> {
     for (name, content) in contents {
-        let done = calls.make(|client| put(client, name, content));
-        let done = match done.map_err(|refused| calls.failed(name, &refused))? {
-            Put::Created => "created",
-            Put::Updated => "updated",
-        };
+        let done = put(calls, name, content);
+        let done = done.map_err(|refused| calls.failed(name, &refused))?;
         print(&format!("{name} {done}\n"))?;
         if [&content.text, &content.html].iter().any(|part| part.contains("://example.com/")) {
             let what =

@@ -8,14 +8,17 @@ use crate::edges::http::Http;
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::{data_text, example, unsent};
 use crate::ops::environment::env;
-use crate::ops::provider::templates::unknown;
 use crate::pump::system_clock;
 use crate::send::ses::client::{Client, Refused};
-use crate::send::ses::template::{Rendered, get, render};
 use crate::send::text;
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use serde_json::Value;
 use std::time::Duration;
+
+/// What stands for itself in a URI: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// SES takes one of these calls a second.
 const PAUSE: Duration = Duration::from_millis(1100);
@@ -37,14 +40,19 @@ impl Calls {
         Calls { client, stop: stop.clone(), what: what.to_owned() }
     }
 
-    /// Makes a call, again while it comes too soon.
-    pub fn make<T>(
+    /// Makes a call and reads its answer; again while it comes too soon.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask(
         &mut self,
-        mut call: impl FnMut(&mut Client) -> Result<T, Refused>,
-    ) -> Result<T, Refused> {
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refused> {
         let mut tries = 1;
         loop {
-            match call(&mut self.client) {
+            match self.client.ask(method, path, body) {
                 Err(refused) if refused.is_throttled() && tries < TRIES => {
                     log::debug("SES", format_args!("{}: {refused}; waiting", self.what));
                     self.stop.sleep(PAUSE);
@@ -67,23 +75,9 @@ impl Calls {
     }
 }
 
-/// Lets the provider render a template with data like that of a mail; gives what is wrong with it.
-pub fn examine(calls: &mut Calls, action: u16, name: &str) -> Result<Option<String>, Refused> {
-    let data = data_text(&example(action));
-    Ok(match calls.make(|client| render(client, name, &data))? {
-        Rendered::Good => None,
-        Rendered::NoTemplate => {
-            Some("is not at the provider; see `mailroom template push`".to_owned())
-        }
-        Rendered::NoVariable(variable) => Some(unknown(&[variable])),
-        Rendered::Bad(why) => {
-            let content = calls.make(|client| get(client, name))?.unwrap_or_default();
-            let parts = [&content.subject, &content.text, &content.html];
-            let all: Vec<String> = parts.iter().flat_map(|part| unsent(part)).collect();
-            let none = all.is_empty();
-            Some(if none { format!("cannot be rendered: {why}") } else { unknown(&all) })
-        }
-    })
+/// A name as a part of a path.
+pub fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 /// The way to AWS, and who we are there.
@@ -111,4 +105,15 @@ pub fn client(stop: &Stop) -> Result<Client, Error> {
         Failure::Passing(why) => Error::new(Kind::Temporary, why),
     })?;
     Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tokens_are_encoded_for_a_path() {
+        assert_eq!(encoded("activation_v1-x").to_string(), "activation_v1-x");
+        assert_eq!(encoded("a/b c+é=").to_string(), "a%2Fb%20c%2B%C3%A9%3D");
+    }
 }

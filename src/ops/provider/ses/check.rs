@@ -9,12 +9,14 @@ use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
 use crate::ops::check::{Checks, Round, Status};
 use crate::ops::environment::env;
-use crate::ops::provider::ses::calls::{Calls, examine, identity};
+use crate::ops::provider::ses::calls::{Calls, identity};
+use crate::ops::provider::ses::sender;
+use crate::ops::provider::ses::templates::examine;
 use crate::ops::provider::templates;
 use crate::pump::system_clock;
-use crate::send::ses::account::{Account, account};
+use crate::send::ses::account::{account, quota};
 use crate::send::ses::client::{Client, Refused};
-use crate::send::ses::sender;
+use serde_json::Value;
 use std::time::Duration;
 
 /// SES refuses signatures that are further from its own time.
@@ -154,9 +156,10 @@ fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
 }
 
 /// What the account may do.
-fn standing(checks: &mut Checks, account: &Account, rate: f64) {
-    let standing = account.standing.as_deref().unwrap_or("unknown");
-    match (account.sending, standing) {
+fn standing(checks: &mut Checks, account: &Value, rate: f64) {
+    let flag = |name: &str| account.get(name).and_then(Value::as_bool);
+    let standing = account.get("EnforcementStatus").and_then(Value::as_str).unwrap_or("unknown");
+    match (flag("SendingEnabled"), standing) {
         (Some(false), _) => {
             let detail = format!("sending is turned off for this account here ({standing})");
             checks.misconfigured("sending", detail, "turn it on in the SES console");
@@ -168,7 +171,7 @@ fn standing(checks: &mut Checks, account: &Account, rate: f64) {
         (Some(true), _) => checks.ok("sending", "enabled"),
         (None, _) => checks.unknown("sending", "the reply does not say"),
     }
-    match account.production {
+    match flag("ProductionAccessEnabled") {
         Some(true) => checks.ok("sandbox", "out of it"),
         Some(false) => {
             let detail = "the account is in the sandbox: only verified addresses get mail";
@@ -176,7 +179,7 @@ fn standing(checks: &mut Checks, account: &Account, rate: f64) {
         }
         None => checks.unknown("sandbox", "the reply does not say"),
     }
-    let Some(quota) = account.quota else {
+    let Some(quota) = quota(account) else {
         return checks.unknown("quota", "the reply does not say");
     };
     let a_second = quota.rate.map_or("any number".to_owned(), |rate| rate.to_string());
@@ -226,7 +229,7 @@ fn verified(round: &mut Round, calls: &mut Calls) {
     let mut unverified = None;
     let mut asked = Vec::new();
     for name in sender::identities(address) {
-        match calls.make(|client| sender::identity(client, &name)) {
+        match sender::identity(calls, &name) {
             Ok(Some(true)) => return round.checks.ok(NAME, format!("{name} is verified")),
             Ok(Some(false)) => unverified = unverified.or(Some(name)),
             Ok(None) => asked.push(name),
@@ -250,7 +253,7 @@ fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
     if set.is_empty() {
         return round.checks.ok(NAME, "none is used");
     }
-    match calls.make(|client| sender::configuration_set(client, set)) {
+    match sender::configuration_set(calls, set) {
         Ok(Some(true)) => round.checks.ok(NAME, set),
         Ok(Some(false)) => {
             let detail = format!("sending with {set} is turned off");

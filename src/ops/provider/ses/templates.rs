@@ -1,11 +1,13 @@
-//! The templates at the provider: list, get, put, render.
+//! The templates at SES: list, get, put, render.
 //!
-//! In scope: the calls and what they say. Out of scope: which templates matter, and waiting: SES
-//! takes about one of these calls a second.
+//! Out of scope: which templates matter.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
-use crate::send::ses::client::{Client, Refused, encoded};
-use ::http::Method;
+use crate::mail::kind::{data_text, example, unsent};
+use crate::ops::provider::ses::calls::{Calls, encoded};
+use crate::ops::provider::templates::unknown;
+use crate::send::ses::client::Refused;
+use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,39 +28,17 @@ pub struct Content {
     pub html: String,
 }
 
-/// How a template got to the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
-    /// It was not there.
-    Created,
-    /// It was there and is replaced.
-    Updated,
-}
-
-/// What rendering said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rendered {
-    /// All is there.
-    Good,
-    /// There is no such template.
-    NoTemplate,
-    /// The template asks for a variable that is not in the data: its name, if SES says it.
-    NoVariable(String),
-    /// The template cannot be rendered for another reason.
-    Bad(String),
-}
-
 /// The names of one page of the account's templates, and where the next page begins.
 ///
 /// # Errors
-/// As [`Client::ask`].
+/// As [`Calls::ask`].
 pub fn list(
-    client: &mut Client,
+    calls: &mut Calls,
     from: Option<&str>,
 ) -> Result<(Vec<String>, Option<String>), Refused> {
     let next = from.map(|token| format!("&NextToken={}", encoded(token))).unwrap_or_default();
     let path = format!("/v2/email/templates?PageSize={PAGE}{next}");
-    let page = client.ask(&Method::GET, &path, None)?;
+    let page = calls.ask(&Method::GET, &path, None)?;
     let names = page.get("TemplatesMetadata").and_then(Value::as_array);
     let names = names.into_iter().flatten().filter_map(|one| one.get("TemplateName")?.as_str());
     let next = page.get("NextToken").and_then(Value::as_str).filter(|next| !next.is_empty());
@@ -68,9 +48,9 @@ pub fn list(
 /// A template; `None` if there is none of that name.
 ///
 /// # Errors
-/// As [`Client::ask`].
-pub fn get(client: &mut Client, name: &str) -> Result<Option<Content>, Refused> {
-    match client.ask(&Method::GET, &path(name), None) {
+/// As [`Calls::ask`].
+pub fn get(calls: &mut Calls, name: &str) -> Result<Option<Content>, Refused> {
+    match calls.ask(&Method::GET, &path(name), None) {
         Ok(found) => {
             let part = |name: &str| {
                 let text = found.pointer(&format!("/TemplateContent/{name}"));
@@ -83,36 +63,46 @@ pub fn get(client: &mut Client, name: &str) -> Result<Option<Content>, Refused> 
     }
 }
 
-/// Replaces a template, or creates it.
+/// Replaces a template, or creates it; gives which, in a word.
 ///
 /// # Errors
-/// As [`Client::ask`].
-pub fn put(client: &mut Client, name: &str, content: &Content) -> Result<Put, Refused> {
+/// As [`Calls::ask`].
+pub fn put(calls: &mut Calls, name: &str, content: &Content) -> Result<&'static str, Refused> {
     let update = json!({ "TemplateContent": content });
-    match client.ask(&Method::PUT, &path(name), Some(&update)) {
-        Ok(_) => return Ok(Put::Updated),
+    match calls.ask(&Method::PUT, &path(name), Some(&update)) {
+        Ok(_) => return Ok("updated"),
         Err(refused) if refused.is_missing() => {}
         Err(refused) => return Err(refused),
     }
     let create = json!({ "TemplateName": name, "TemplateContent": content });
-    client.ask(&Method::POST, "/v2/email/templates", Some(&create)).map(|_| Put::Created)
+    calls.ask(&Method::POST, "/v2/email/templates", Some(&create)).map(|_| "created")
 }
 
-/// Lets the provider render a template with this data, which is a JSON object.
+/// Lets SES render a template with data like that of a mail; gives what is wrong with it.
 ///
 /// # Errors
-/// As [`Client::ask`], but for what [`Rendered`] tells.
-pub fn render(client: &mut Client, name: &str, data: &str) -> Result<Rendered, Refused> {
-    let body = json!({ "TemplateData": data });
-    match client.ask(&Method::POST, &format!("{}/render", path(name)), Some(&body)) {
-        Ok(_) => Ok(Rendered::Good),
-        Err(refused) if refused.is_missing() => Ok(Rendered::NoTemplate),
-        Err(refused) if refused.is_bad_request() => Ok(match variable(&refused.text) {
-            Some(name) => Rendered::NoVariable(name),
-            None => Rendered::Bad(refused.to_string()),
-        }),
-        Err(refused) => Err(refused),
+/// As [`Calls::ask`], but for what is wrong with the template.
+pub fn examine(calls: &mut Calls, action: u16, name: &str) -> Result<Option<String>, Refused> {
+    let body = json!({ "TemplateData": data_text(&example(action)) });
+    let path = format!("{}/render", path(name));
+    let refused = match calls.ask(&Method::POST, &path, Some(&body)) {
+        Ok(_) => return Ok(None),
+        Err(refused) => refused,
+    };
+    if refused.is_missing() {
+        return Ok(Some("is not at the provider; see `mailroom template push`".to_owned()));
     }
+    if !refused.is_bad_request() {
+        return Err(refused);
+    }
+    if let Some(variable) = variable(&refused.text) {
+        return Ok(Some(unknown(&[variable])));
+    }
+    let content = get(calls, name)?.unwrap_or_default();
+    let parts = [&content.subject, &content.text, &content.html];
+    let all: Vec<String> = parts.iter().flat_map(|part| unsent(part)).collect();
+    let none = all.is_empty();
+    Ok(Some(if none { format!("cannot be rendered: {refused}") } else { unknown(&all) }))
 }
 
 fn path(name: &str) -> String {

@@ -2,8 +2,9 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetEmailIdentity.html>,
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetConfigurationSet.html>
 
-use crate::send::ses::client::{Client, Refused, encoded};
-use ::http::Method;
+use crate::ops::provider::ses::calls::{Calls, encoded};
+use crate::send::ses::client::Refused;
+use http::Method;
 use serde_json::Value;
 
 /// The identities that may stand for an address, the address first: a domain stands for those below
@@ -28,20 +29,20 @@ pub fn identities(address: &str) -> Vec<String> {
 /// ses:GetEmailIdentity.
 ///
 /// # Errors
-/// As [`Client::ask`].
-pub fn identity(client: &mut Client, name: &str) -> Result<Option<bool>, Refused> {
+/// As [`Calls::ask`].
+pub fn identity(calls: &mut Calls, name: &str) -> Result<Option<bool>, Refused> {
     let path = format!("/v2/email/identities/{}", encoded(name));
-    found(client.ask(&Method::GET, &path, None), "/VerifiedForSendingStatus")
+    found(calls.ask(&Method::GET, &path, None), "/VerifiedForSendingStatus")
 }
 
 /// Whether mail may be sent with a configuration set; `None`: there is no such one. Needs the
 /// permission ses:GetConfigurationSet.
 ///
 /// # Errors
-/// As [`Client::ask`].
-pub fn configuration_set(client: &mut Client, name: &str) -> Result<Option<bool>, Refused> {
+/// As [`Calls::ask`].
+pub fn configuration_set(calls: &mut Calls, name: &str) -> Result<Option<bool>, Refused> {
     let path = format!("/v2/email/configuration-sets/{}", encoded(name));
-    found(client.ask(&Method::GET, &path, None), "/SendingOptions/SendingEnabled")
+    found(calls.ask(&Method::GET, &path, None), "/SendingOptions/SendingEnabled")
 }
 
 /// Whether what was asked for is allowed, where nothing is said against it. Only SES's own word
