@@ -67,6 +67,23 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
 }
 
 #[test]
+fn an_invoice_is_there_from_left_to_right_and_from_right_to_left() {
+    for (name, language) in
+        [("invoice", "lang=\"en\" dir=\"ltr\""), ("invoice.ar", "lang=\"ar\" dir=\"rtl\"")]
+    {
+        let html = example(&format!("{name}.html"));
+        assert_eq!(html.matches(language).count(), 2, "the page and its article");
+        // What is put in has a direction of its own, and nothing that a person chose is in it.
+        let body = html.split_once("<body").unwrap().1;
+        let shown = body.matches("{{").count() - body.matches("/{{").count();
+        assert_eq!(body.matches("<bdi>{{").count(), shown, "{name}.html");
+        assert!(!html.contains("{{name}}") && !html.contains("src="));
+        assert!(example(&format!("{name}.subject")).contains("{{number}}"));
+        assert!(example(&format!("{name}.txt")).contains("{{name}}"));
+    }
+}
+
+#[test]
 fn the_examples_are_pushed_checked_shown_and_updated() {
     let peer = Peer::start();
     let url = peer.url();

@@ -1,8 +1,9 @@
 //! README.md, and the pages that it leads to first: their screen, tables and SQL.
 
+use super::operations::Shell;
 use super::{blocks, read, root, rows, section};
 use crate::support::cluster::Database;
-use crate::support::program::Program;
+use crate::support::program::{Program, wait_until};
 use mailroom::mail::error::Kind;
 use mailroom::mail::model::Cause;
 use mailroom::mail::policy::backoff;
@@ -176,4 +177,47 @@ fn a_kind_of_mail_for_accounts_is_made_as_the_document_says() {
     let wire = Program::collect(&database).start();
     assert!(wire.wait_lines(1)[0].starts_with("3,a@example.com,a,"));
     assert_eq!(wire.stop().code, Some(0));
+}
+
+#[cfg(feature = "smtp")]
+#[test]
+fn the_lines_for_smtp_are_all_that_it_takes_and_an_invoice_comes_in_the_readers_language() {
+    use crate::support::mailserver::{MailServer, Tls};
+    let server = MailServer::start(Tls::Offered, Some(("user", "hunter2")));
+    let files = tempfile::tempdir().unwrap();
+    let ca = files.path().join("ca.pem");
+    std::fs::write(&ca, &server.ca).unwrap();
+    let block = blocks(&section(&read("README.md"), "The first mail"), "sh").remove(1);
+    let block = block.replace("smtp://user@mail.example.com", &server.url("user@", &ca));
+    let block = block.replace("MAILROOM_SMTP_PASSWORD='…'", "MAILROOM_SMTP_PASSWORD=hunter2");
+    assert!(block.contains("=hunter2") && !block.contains("mail.example.com"), "{block}");
+    let database = Database::migrated();
+    let (settings, run) = block.split_once("mailroom run").expect("it runs in the end");
+    assert!(run.trim().starts_with('#'));
+    let shell = Shell::new(&database.url);
+    let out = shell
+        .run(&format!("{settings}\nprintf 'set %s %s' $MAILROOM_SMTP_URL $MAILROOM_SES_SOURCE"));
+    let (_, set) = out.split_once("set ").unwrap();
+    let (url, source) = set.split_once(' ').unwrap();
+    let run = Program::new(&["run"])
+        .on(&database)
+        .env("MAILROOM_TRANSPORT", "smtp")
+        .env("MAILROOM_SMTP_URL", url)
+        .env("MAILROOM_SMTP_PASSWORD", "hunter2")
+        .env("MAILROOM_SES_SOURCE", source)
+        .env("MAILROOM_TEMPLATE_DIR", root().join("templates"))
+        .window(200)
+        .start();
+    let [invoice] =
+        blocks(&section(&read("README.md"), "Any other mail"), "sql").try_into().unwrap();
+    assert!(invoice.contains("now() + interval '1 hour'"));
+    database.run(&invoice.replace("now() + interval '1 hour'", "now()"));
+    wait_until("it has come", || !server.mails().is_empty());
+    let mail = server.mails().remove(0);
+    assert_eq!(mail.header("To").unwrap(), "ann@example.com");
+    assert_eq!(mail.header("Subject").unwrap(), "فاتورة 2026-17");
+    let (text, html) = mail.bodies();
+    assert!(text.contains("Ann") && text.contains("45.00 EUR"), "{text}");
+    assert!(html.contains("lang=\"ar\" dir=\"rtl\"") && html.contains("<bdi>45.00 EUR</bdi>"));
+    assert_eq!(run.stop().code, Some(0));
 }
