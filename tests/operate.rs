@@ -97,6 +97,97 @@ fn one_delivery_is_shown_without_secret_and_code() {
 }
 
 #[test]
+fn a_mail_is_shown_with_all_that_was_asked_for() {
+    let database = one_of_each();
+    database.run("INSERT INTO kinds (kind) VALUES ('invoice')");
+    database.run(
+        "SELECT send_mail('invoice', 'ann@example.com', '{\"total\": \"45 EUR\", \"lines\": [1]}',
+            'de', 'invoice-123', '2099-01-01 00:00+00')",
+    );
+    let id = database.number("SELECT max(id) FROM deliveries").to_string();
+    let shown = done(&database, &["show", &id]);
+    for row in [
+        "mail         invoice, priority 50",
+        "address      a***@example.com",
+        "not before   2099-01-01T00:00:00Z",
+        "language     de",
+        "key          invoice-123",
+        "data         lines, total",
+    ] {
+        assert!(shown.lines().any(|line| line == row), "no {row:?} in {shown}");
+    }
+    assert!(!shown.contains("45 EUR"), "{shown}");
+    let shown = done(&database, &["show", &id, "--reveal"]);
+    assert!(shown.contains(r#"data         {"lines":[1],"total":"45 EUR"}"#), "{shown}");
+    let json = |words: &[&str]| -> Value {
+        serde_json::from_str(&done(&database, &[&["show", &id, "--json"], words].concat())).unwrap()
+    };
+    let found = json(&[]);
+    assert_eq!((&found["kind"], &found["locale"]), (&"invoice".into(), &"de".into()));
+    assert_eq!(
+        (&found["key"], &found["data"].as_array().unwrap().len()),
+        (&"invoice-123".into(), &2)
+    );
+    assert_eq!(found["not_before"], "2099-01-01T00:00:00Z");
+    assert_eq!(json(&["--reveal"])["data"]["total"], "45 EUR");
+}
+
+#[test]
+fn all_that_there_is_to_an_address_is_found_whatever_its_case() {
+    let database = one_of_each();
+    database.run(
+        "INSERT INTO kinds (kind) VALUES ('invoice');
+         ALTER TYPE job_type ADD VALUE 'other'",
+    );
+    database.run(
+        "SELECT send_mail('invoice', 'User6@Example.com');
+         INSERT INTO jobs VALUES ('other', 0);
+         INSERT INTO kinds (kind, queue) VALUES ('report', 'other');
+         SELECT send_mail('report', 'user6@example.com')",
+    );
+    let address = "USER6@example.com";
+    assert_eq!(ids(&list(&database, &["--to", address])), [7, 6]);
+    assert_eq!(ids(&list(&database, &["--to", address, "--state", "sent"])), [6]);
+    assert_eq!(ids(&list(&database, &["--to", "nobody@example.com"])), [] as [i64; 0]);
+    let found: Value =
+        serde_json::from_str(&done(&database, &["find", address, "--json"])).unwrap();
+    let queues: Vec<_> = found.as_array().unwrap().iter().map(|one| &one["queue"]).collect();
+    assert_eq!(queues, ["other", "mailroom", "mailroom"]);
+    let table = done(&database, &["find", address, "--reveal"]);
+    assert!(table.contains("User6@Example.com") && table.contains("invoice"), "{table}");
+}
+
+#[test]
+fn a_list_that_is_cut_says_so() {
+    let database = one_of_each();
+    for (words, cut) in [(&["list", "--limit", "3"][..], true), (&["list", "--limit", "4"], false)]
+    {
+        for json in [&[][..], &["--json"]] {
+            let finished = queue(&database, &[words, json].concat());
+            assert_eq!(finished.code, Some(0), "{}", finished.log);
+            let said = finished.log.contains("there are more than these 3; --limit N shows N");
+            assert_eq!(said, cut, "{}", finished.log);
+        }
+    }
+    assert_eq!(done(&database, &["list", "--limit", "3"]).lines().count(), 4);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_well() {
+    let database = one_of_each();
+    for words in
+        [&["queue", "list"][..], &["queue", "find", "a@b.c"], &["queue", "show", "1"], &["status"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let finished = Program::new(words).on(&database).stdout(writer).output();
+        assert_eq!((finished.code, finished.log.as_str()), (Some(0), ""), "{words:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(Program::new(words).on(&database).stdout(full).output().code, Some(74));
+    }
+}
+
+#[test]
 fn how_long_a_token_lives_is_a_number_that_is_less_than_zero_once_it_expired() {
     let database = one_of_each();
     database.run("UPDATE tokens SET expires_at = extract(epoch FROM now()) - 100 WHERE id = 5");
@@ -342,6 +433,8 @@ fn words_that_make_no_sense_are_refused_before_anything_is_opened() {
         (&["queue", "list", "--state", "lost"], "--state must be one of: pending"),
         (&["queue", "list", "--limit", "0"], "--limit must be"),
         (&["queue", "list", "--yes"], "does not take \"--yes\""),
+        (&["queue", "find"], "needs an address"),
+        (&["queue", "find", "a@b.c", "d@e.f"], "does not take"),
         (&["queue", "show"], "id of one delivery"),
         (&["queue", "show", "1", "2"], "id of one delivery"),
         (&["queue", "show", "one"], "\"one\" is no id"),

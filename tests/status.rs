@@ -6,7 +6,7 @@ use crate::support::program::{Finished, Program, wait_until};
 use mailroom::mail::model::Cause;
 use mailroom::ops::screen;
 use mailroom::ops::screen::page::{Look, redrawn};
-use mailroom::queue::snapshot::{Entry, Listener, Pause, Reason, Snapshot};
+use mailroom::queue::snapshot::{Entry, KindCounts, Listener, Pause, Reason, Snapshot};
 use mailroom::queue::status::snapshot;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -61,6 +61,12 @@ fn busy() -> Snapshot {
             reason(Cause::Unsigned, "a code of 5 digits is needed\u{1b}[2J\nand more", 1),
             reason(Cause::Fault, "FAILED (attempt 5, the last)", 1),
         ],
+        kinds: [
+            ("activation", KindCounts { pending: 94, due: 12, leased: 10, failed: 6 }),
+            ("password_recovery", KindCounts { pending: 120, due: 0, leased: 0, failed: 1 }),
+        ]
+        .map(|(kind, counts)| (kind.to_owned(), counts))
+        .into(),
         listeners: vec![
             Listener {
                 pid: 4711,
@@ -280,6 +286,34 @@ fn reasons_are_counted_by_cause_with_the_text_that_most_have() {
     assert_eq!(found["held"], reason("quota", "used up", 2));
     let screen = status(&database, &[]).out;
     assert!(screen.contains(" 4  rejected: no such mailbox"), "{screen}");
+}
+
+#[test]
+fn mails_are_counted_by_kind_and_those_of_several_kinds_by_one_cause() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.accounts("user", 5);
+    database.run(
+        "INSERT INTO kinds (kind) VALUES ('invoice');
+         SELECT send_mail('invoice', 'u' || n || '@example.com') FROM generate_series(1, 3) n;
+         UPDATE deliveries SET cause = 'quota', error = kind WHERE id IN (1, 2, 6, 7, 8);
+         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected' WHERE id = 4;
+         UPDATE deliveries SET state = 'superseded', settled_at = now() WHERE id = 5",
+    );
+    let found = json(&database);
+    let counts = |kind: &str, pending: i64, due: i64, failed: i64| {
+        serde_json::json!({
+            "kind": kind, "pending": pending, "due": due, "leased": 0, "failed": failed,
+        })
+    };
+    let kinds = [counts("activation", 3, 3, 1), counts("invoice", 3, 3, 0)];
+    assert_eq!(found["kinds"], serde_json::json!(kinds));
+    assert_eq!(found["superseded"], 1);
+    let held = serde_json::json!([{ "cause": "quota", "reason": "invoice", "count": 5 }]);
+    assert_eq!(found["held"], held, "one row a cause, with the text of the larger part");
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains("         3         0         1  activation"), "{screen}");
+    assert!(screen.contains("and 1 superseded"), "{screen}");
 }
 
 #[test]

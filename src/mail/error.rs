@@ -8,6 +8,8 @@ use std::fmt;
 /// Why a command ends. Each kind has one exit status, the numbers of BSD `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// The reader of what was printed has seen enough: 0.
+    Enough,
     /// A test that the command was asked to make came out negative (`verify`, `health`): 1.
     No,
     /// The command line is wrong: 64.
@@ -30,6 +32,7 @@ impl Kind {
     /// The exit status of the process.
     pub fn exit_code(self) -> u8 {
         match self {
+            Kind::Enough => 0,
             Kind::No => 1,
             Kind::Usage => 64,
             Kind::Data => 65,

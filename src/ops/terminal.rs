@@ -1,9 +1,9 @@
 //! Standard output as people see it.
 
-use crate::mail::error::Error;
+use crate::mail::error::{Error, Kind};
 use crate::ops::environment::env;
 use crate::ops::screen::page::Look;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 /// Writes to standard output, where a reader that is gone is an error like any other.
 pub fn print(text: &str) -> Result<(), Error> {
@@ -11,6 +11,15 @@ pub fn print(text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Error::io("writing to standard output failed", error))
+}
+
+/// As [`print`]; a reader that has seen enough (`| head`) ends the command, and well.
+pub fn page(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::new(Kind::Enough, "")),
+        done => done.map_err(|error| Error::io("writing to standard output failed", error)),
+    }
 }
 
 /// What standard output is: <https://no-color.org> for the colours.

@@ -25,7 +25,7 @@ pub struct Which<'a> {
 /// The states that deliveries can be in, in the order of lists.
 pub const STATES: [&str; 6] = ["leased", "pending", "failed", "expired", "superseded", "sent"];
 
-/// The first `limit` deliveries of `queue` in these states.
+/// The first `limit` deliveries of `queue` in these states: their ids.
 ///
 /// # Errors
 /// As the statement.
@@ -34,23 +34,40 @@ pub fn list(
     queue: &str,
     states: &[&str],
     limit: i64,
-    reveal: bool,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<Vec<i64>, Error> {
     let rows = client.query(include_str!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
-    rows.iter().map(|row| entry(row, reveal)).collect()
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Those of these deliveries that there are, of any queue.
+/// The latest `limit` deliveries to `address` in these states, of `queue` or any: their ids.
+///
+/// # Errors
+/// As the statement, which reads all deliveries.
+pub fn find(
+    client: &mut Client,
+    address: &str,
+    queue: Option<&str>,
+    states: &[&str],
+    limit: i64,
+) -> Result<Vec<i64>, Error> {
+    let values: [&(dyn ToSql + Sync); 4] = [&address, &queue, &states, &limit];
+    let rows = client.query(include_str!("sql/operate/find.sql"), &values)?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Those of these deliveries that there are, of any queue, in this order. `reveal`: with addresses,
+/// logins and the values of their data.
 ///
 /// # Errors
 /// As the statement.
 pub fn show(client: &mut Client, ids: &[i64], reveal: bool) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(include_str!("sql/operate/show.sql"), &[&ids])?;
+    let rows = client.query(include_str!("sql/operate/show.sql"), &[&ids, &reveal])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
 fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
     let email: String = row.try_get("email")?;
+    let data: Option<&str> = row.try_get("data")?;
     Ok(Entry {
         id: row.try_get("id")?,
         queue: row.try_get("queue")?,
@@ -71,6 +88,10 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         settled: row.try_get("settled")?,
         expires: row.try_get("expires")?,
         consumed: row.try_get("consumed")?,
+        locale: row.try_get("locale")?,
+        key: row.try_get("key")?,
+        data: data.and_then(|text| serde_json::from_str(text).ok()),
+        not_before: row.try_get("not_before")?,
     })
 }
 

@@ -7,6 +7,7 @@
 use crate::mail::model::Cause;
 use crate::mail::policy::{self, Wait};
 use crate::queue::fit::Finding;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why deliveries wait or failed, and how many.
@@ -18,6 +19,19 @@ pub struct Reason {
     pub text: String,
     /// How many deliveries.
     pub count: i64,
+}
+
+/// Deliveries of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCounts {
+    /// In state `pending`.
+    pub pending: i64,
+    /// Those of them that may be claimed now.
+    pub due: i64,
+    /// In state `leased`.
+    pub leased: i64,
+    /// In state `failed`, not given up, of at most the latest 5000 of all kinds.
+    pub failed: i64,
 }
 
 /// A connection that listens for the queue.
@@ -88,6 +102,8 @@ pub struct Snapshot {
     pub waiting: Vec<Reason>,
     /// Why the latest deliveries failed that nobody gave up: of at most the latest 5000.
     pub failures: Vec<Reason>,
+    /// What there is of each kind, by its name.
+    pub kinds: BTreeMap<String, KindCounts>,
     /// Who listens.
     pub listeners: Vec<Listener>,
     /// What is wrong with the database, if that was looked at.
@@ -203,6 +219,14 @@ pub struct Entry {
     pub expires: Option<f64>,
     /// Whether its token was used.
     pub consumed: bool,
+    /// The language; may be empty.
+    pub locale: String,
+    /// What makes it the only one; may be empty.
+    pub key: String,
+    /// The names in its data, or the object itself if it was asked for.
+    pub data: Option<serde_json::Value>,
+    /// The moment before which it is not sent: UTC, ISO 8601; may be empty.
+    pub not_before: String,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
 use crate::queue::snapshot::{Listener, Pause, Reason, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
+use std::cmp::Reverse;
 
 /// The latest failures whose reasons are counted.
 const LATEST: i64 = 5000;
@@ -50,19 +51,33 @@ fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> 
     let since_made: Vec<&str> =
         policy::causes(Wait::Held).chain(policy::causes(Wait::PutOff)).map(Cause::name).collect();
     for row in reading.query(include_str!("sql/status/waiting.sql"), &[&queue, &since_made])? {
-        let pending: i64 = row.try_get("pending")?;
+        let count = |name| row.try_get::<_, i64>(name);
+        let (pending, due, leased) = (count("pending")?, count("due")?, count("leased")?);
         found.pending += pending;
-        found.due += row.try_get::<_, i64>("due")?;
-        found.retrying += row.try_get::<_, i64>("retrying")?;
-        found.leased += row.try_get::<_, i64>("leased")?;
+        found.due += due;
+        found.retrying += count("retrying")?;
+        found.leased += leased;
+        let kind = found.kinds.entry(row.try_get("kind")?).or_default();
+        kind.pending += pending;
+        kind.due += due;
+        kind.leased += leased;
         found.oldest_pending = older(found.oldest_pending, row.try_get("oldest_pending")?);
         found.oldest_due = older(found.oldest_due, row.try_get("oldest_due")?);
         if let Some(cause) = row.try_get::<_, Option<&str>>("cause")?.and_then(Cause::named) {
             let text = row.try_get::<_, Option<String>>("why")?.unwrap_or_default();
-            found.waiting.push(Reason { cause: Some(cause), text, count: pending });
+            add(&mut found.waiting, Reason { cause: Some(cause), text, count: pending });
         }
     }
+    found.waiting.sort_by_key(|reason| Reverse(reason.count));
     Ok(())
+}
+
+/// Adds to those of the same cause, whose text stays that of its largest part: it comes first.
+fn add(reasons: &mut Vec<Reason>, more: Reason) {
+    match reasons.iter_mut().find(|one| one.cause == more.cause) {
+        Some(one) => one.count += more.count,
+        None => reasons.push(more),
+    }
 }
 
 fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -76,12 +91,12 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
     found.expired = row.try_get("expired")?;
     found.superseded = row.try_get("superseded")?;
     for row in reading.query(include_str!("sql/status/failures.sql"), &[&queue, &LATEST])? {
-        found.failures.push(Reason {
-            cause: Cause::named(row.try_get("cause")?),
-            text: row.try_get("reason")?,
-            count: row.try_get("count")?,
-        });
+        let count = row.try_get("count")?;
+        let cause = Cause::named(row.try_get("cause")?);
+        add(&mut found.failures, Reason { cause, text: row.try_get("reason")?, count });
+        found.kinds.entry(row.try_get("kind")?).or_default().failed += count;
     }
+    found.failures.sort_by_key(|reason| Reverse(reason.count));
     let row = reading.query_one(include_str!("sql/status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;
     found.sent_last_24h = row.try_get("day")?;

@@ -90,12 +90,13 @@ complete -c mailroom -n '__fish_seen_subcommand_from status' -l log-level -x -a 
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l json
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l watch
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l exit-code
-complete -c mailroom -n '__fish_seen_subcommand_from queue; and not __fish_seen_subcommand_from list show retry drop pause resume' -a 'list show retry drop pause resume'
+complete -c mailroom -n '__fish_seen_subcommand_from queue; and not __fish_seen_subcommand_from list find show retry drop pause resume' -a 'list find show retry drop pause resume'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l state -x -a 'pending leased sent failed expired superseded all'
+complete -c mailroom -n '__fish_seen_subcommand_from queue' -l to -x
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l limit -x
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l json
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l reveal

@@ -12,6 +12,17 @@ pub enum Queue {
     List {
         /// Only this state, or `all`; `None`: what waits, is leased or failed.
         state: Option<String>,
+        /// Only those to this address, the latest first; then `None` is every state.
+        to: Option<String>,
+        /// At most so many.
+        limit: i64,
+        /// How it is shown.
+        view: View,
+    },
+    /// Show what there is to one address, in any queue.
+    Find {
+        /// Whatever its case.
+        address: String,
         /// At most so many.
         limit: i64,
         /// How it is shown.
@@ -68,9 +79,15 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
     match word.as_str() {
         "list" => {
             let state: Option<String> = args.opt_value_from_str("--state").map_err(usage)?;
-            let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
             let state = state.map(known_state).transpose()?;
-            Ok(Queue::List { state, limit: read_limit(limit)?, view: view(args) })
+            let to = args.opt_value_from_str("--to").map_err(usage)?;
+            Ok(Queue::List { state, to, limit: read_limit(args)?, view: view(args) })
+        }
+        "find" => {
+            let (limit, view) = (read_limit(args)?, view(args));
+            let address = args.opt_free_from_str().map_err(usage)?;
+            let address = address.ok_or_else(|| Error::usage("queue find needs an address"))?;
+            Ok(Queue::Find { address, limit, view })
         }
         "show" => {
             let view = view(args);
@@ -95,7 +112,9 @@ pub fn parse(args: &mut Arguments) -> Result<Queue, Error> {
             Ok(Queue::Pause { reason: reason.unwrap_or_default() })
         }
         "resume" => Ok(Queue::Resume),
-        _ => Err(Error::usage("queue needs one of: list, show ID, retry, drop, pause, resume")),
+        _ => Err(Error::usage(
+            "queue needs one of: list, find ADDRESS, show ID, retry, drop, pause, resume",
+        )),
     }
 }
 
@@ -110,7 +129,8 @@ fn known_state(state: String) -> Result<String, Error> {
     }
 }
 
-fn read_limit(limit: Option<String>) -> Result<i64, Error> {
+fn read_limit(args: &mut Arguments) -> Result<i64, Error> {
+    let limit: Option<String> = args.opt_value_from_str("--limit").map_err(usage)?;
     match limit.as_deref().unwrap_or("50").parse() {
         Ok(limit) if (1..=1_000_000).contains(&limit) => Ok(limit),
         _ => Err(Error::usage("--limit must be a whole number from 1 to 1000000")),

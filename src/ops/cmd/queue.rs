@@ -2,7 +2,9 @@
 
 mod change;
 
+use crate::edges::log;
 use crate::edges::pg::session::Session;
+use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::ops::cli::queue::{Queue, View};
@@ -10,18 +12,36 @@ use crate::ops::config::Config;
 use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen::page::clean;
 use crate::ops::screen::{deliveries, json};
-use crate::ops::terminal::{look_whole, print};
+use crate::ops::terminal::{look_whole, page, print};
 use crate::queue::operate;
 use crate::queue::operate::STATES;
+use std::time::Duration;
 
 /// States that `list` shows if none is named: what needs a look.
 const OPEN: [&str; 3] = ["leased", "pending", "failed"];
+
+/// The longest that looking for deliveries may take; the server's own limit is shorter.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Does it.
 pub fn run(config: &Config, what: Queue, stop: &Stop) -> Result<(), Error> {
     let mut session = session(config, "queue", stop)?;
     match what {
-        Queue::List { state, limit, view } => list(config, &mut session, state, limit, view),
+        Queue::List { state, to, limit, view } => {
+            let states = match state.as_deref() {
+                None if to.is_none() => OPEN.to_vec(),
+                None | Some("all") => STATES.to_vec(),
+                Some(state) => vec![state],
+            };
+            let queue = config.queue.as_str();
+            list(&mut session, limit, view, |client, most| match &to {
+                Some(to) => operate::find(client, to, Some(queue), &states, most),
+                None => operate::list(client, queue, &states, most),
+            })
+        }
+        Queue::Find { address, limit, view } => list(&mut session, limit, view, |client, most| {
+            operate::find(client, &address, None, &STATES, most)
+        }),
         Queue::Show { id, view } => show(&mut session, id, view),
         Queue::Retry(chosen) => change::retry(config, &mut session, &chosen),
         Queue::Drop(chosen) => change::drop(config, &mut session, &chosen),
@@ -30,36 +50,37 @@ pub fn run(config: &Config, what: Queue, stop: &Stop) -> Result<(), Error> {
     }
 }
 
+/// Shows the first `limit` of those that `choose` gives, and says so if there are more.
 fn list(
-    config: &Config,
     session: &mut Session,
-    state: Option<String>,
     limit: i64,
     view: View,
+    choose: impl FnOnce(&mut Client, i64) -> Result<Vec<i64>, StatementError>,
 ) -> Result<(), Error> {
-    let states = match state.as_deref() {
-        None => OPEN.to_vec(),
-        Some("all") => STATES.to_vec(),
-        Some(state) => vec![state],
-    };
-    let found = session
-        .call(STEP, |client| operate::list(client, &config.queue, &states, limit, view.reveal))
-        .map_err(unusable)?;
+    let mut ids = session.call(LOOK, |client| choose(client, limit + 1)).map_err(unusable)?;
+    let is_cut = ids.len() as i64 > limit;
+    ids.truncate(limit as usize);
+    let found = session.call(LOOK, |client| operate::show(client, &ids, view.reveal));
+    let found = found.map_err(unusable)?;
     if view.json {
         let all: Vec<_> = found.iter().map(json::entry).collect();
-        return print(&format!("{}\n", serde_json::Value::from(all)));
+        page(&format!("{}\n", serde_json::Value::from(all)))?;
+    } else if found.is_empty() {
+        page("none\n")?;
+    } else {
+        page(&deliveries::list(&found, look_whole()))?;
     }
-    match found.is_empty() {
-        true => print("none\n"),
-        false => print(&deliveries::list(&found, look_whole())),
+    if is_cut {
+        log::end(format_args!("there are more than these {limit}; --limit N shows N of them"));
     }
+    Ok(())
 }
 
 fn show(session: &mut Session, id: i64, view: View) -> Result<(), Error> {
     let found = session.call(STEP, |client| operate::show(client, &[id], view.reveal));
     match found.map_err(unusable)?.first() {
-        Some(entry) if view.json => print(&format!("{}\n", json::entry(entry))),
-        Some(entry) => print(&deliveries::show(entry)),
+        Some(entry) if view.json => page(&format!("{}\n", json::entry(entry))),
+        Some(entry) => page(&deliveries::show(entry)),
         None => Err(Error::new(Kind::Data, format!("there is no delivery {id}"))),
     }
 }

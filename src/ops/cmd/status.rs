@@ -8,7 +8,7 @@ use crate::ops::config::Config;
 use crate::ops::database::{STEP, inspect, open, unusable};
 use crate::ops::screen;
 use crate::ops::screen::page::{note, redrawn};
-use crate::ops::terminal::{look, print, size};
+use crate::ops::terminal::{look, page, print, size};
 use crate::queue::fit::Severity;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
@@ -35,7 +35,7 @@ pub fn run(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
         return watch(config, wanted, stop);
     }
     let found = read(config, &mut None, stop)?;
-    print(&shown(config, wanted, &found))?;
+    page(&shown(config, wanted, &found))?;
     let wrong = found.failed > 0 || found.movement(config.max_age).is_fault();
     if wanted.exit_code && wrong {
         return Err(Error::new(Kind::No, ""));
@@ -85,8 +85,8 @@ fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
         };
         match in_place {
             true => print(&redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
-            false if wanted.json => print(&text)?,
-            false => print(&format!("{text}\n"))?,
+            false if wanted.json => page(&text)?,
+            false => page(&format!("{text}\n"))?,
         }
         stop.sleep(AGAIN);
     }

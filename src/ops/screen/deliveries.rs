@@ -2,6 +2,7 @@
 
 use crate::ops::screen::page::{Look, Page, Tone, clean, span};
 use crate::queue::snapshot::Entry;
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// The table of `mailroom queue list`.
@@ -49,6 +50,13 @@ pub fn show(one: &Entry) -> String {
         Some(ago) if ago >= 0.0 => format!("expired {} ago", span(ago)),
         Some(until) => format!("expires in {}", span(-until)),
     };
+    let data = match &one.data {
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        Some(object) => object.to_string(),
+        None => String::new(),
+    };
     let account = one.account.map(|account| format!("{account}, {}", one.status));
     let mut rows = vec![
         ("delivery", one.id.to_string()),
@@ -65,6 +73,10 @@ pub fn show(one: &Entry) -> String {
     let optional = [
         ("cause", &one.cause),
         ("reason", &one.error),
+        ("not before", &one.not_before),
+        ("language", &one.locale),
+        ("key", &one.key),
+        ("data", &data),
         ("lease", &one.lease),
         ("provider id", &one.provider_id),
     ];

@@ -3,7 +3,7 @@
 use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::queue::fit::Finding;
-use crate::queue::snapshot::{Entry, Listener, Reason, Snapshot};
+use crate::queue::snapshot::{Entry, KindCounts, Listener, Reason, Snapshot};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "waiting": found.waiting_for(Wait::Change).map(reason).collect::<Value>(),
         "failures": found.failures.iter().map(reason).collect::<Value>(),
         "findings": found.findings.iter().map(finding).collect::<Value>(),
+        "kinds": found.kinds.iter().map(kind).collect::<Value>(),
         "listeners": found.listeners.len(),
         "listening": found.listeners.iter().map(listener).collect::<Value>(),
     })
@@ -45,6 +46,13 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
 
 fn reason(one: &Reason) -> Value {
     json!({ "cause": one.cause.map(Cause::name), "reason": one.text, "count": one.count })
+}
+
+fn kind((name, of): (&String, &KindCounts)) -> Value {
+    json!({
+        "kind": name, "pending": of.pending, "due": of.due, "leased": of.leased,
+        "failed": of.failed,
+    })
 }
 
 fn finding(one: &Finding) -> Value {
@@ -68,7 +76,11 @@ pub fn entry(one: &Entry) -> Value {
         "cause": filled(&one.cause),
         "attempts": one.attempts,
         "priority": one.priority,
-        "action": one.kind,
+        "kind": one.kind,
+        "locale": filled(&one.locale),
+        "key": filled(&one.key),
+        "data": one.data,
+        "not_before": filled(&one.not_before),
         "account": one.account,
         "account_status": filled(&one.status),
         "address": one.address,

@@ -46,6 +46,7 @@ pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
         let text = format!("the oldest has waited {}{}", span(age), due.unwrap_or_default());
         page.line(Tone::Plain, &format!("{:>10}  {text}", ""));
     }
+    kinds(&mut page, found);
     chart(&mut page, &found.sent_by_five_minutes);
     reasons(&mut page, "held by the provider or its settings", found.waiting_for(Wait::Held));
     reasons(&mut page, "put off, for the provider takes none now", found.waiting_for(Wait::PutOff));
@@ -91,6 +92,19 @@ fn reasons<'a>(page: &mut Page, title: &str, found: impl Iterator<Item = &'a Rea
         }
         let cause = reason.cause.map(|cause| format!("{}: ", cause.name())).unwrap_or_default();
         page.line(Tone::Plain, &format!("{:>10}  {cause}{}", reason.count, clean(&reason.text)));
+    }
+}
+
+/// What there is of each kind; nothing if there is nothing.
+fn kinds(page: &mut Page, found: &Snapshot) {
+    if found.kinds.is_empty() {
+        return;
+    }
+    page.line(Tone::Plain, "");
+    page.line(Tone::Quiet, "   pending    leased    failed  kind");
+    for (kind, of) in &found.kinds {
+        let counts = format!("{:>10}{:>10}{:>10}", of.pending, of.leased, of.failed);
+        page.line(Tone::Plain, &format!("{counts}  {}", clean(kind)));
     }
 }
 

@@ -2,7 +2,7 @@
 -- The first $3 deliveries of queue $1 in each of the states $2: what waits in the order of
 -- claims, what is settled from the latest.
 -- Indexes: deliveries_lease_idx, deliveries_claim_idx, deliveries_ended_idx,
--- deliveries_settled_idx (queue, settled_at) for what was sent, and the primary keys.
+-- deliveries_settled_idx (queue, settled_at) for what was sent.
 WITH found AS MATERIALIZED (
     (SELECT id, 1 AS part, row_number() OVER (ORDER BY due_at) AS place
        FROM deliveries
@@ -35,18 +35,4 @@ WITH found AS MATERIALIZED (
         AND state = 'sent' AND state NOT IN ('pending', 'leased')
       ORDER BY settled_at DESC LIMIT $3::bigint)
 )
-SELECT d.id, d.queue::text AS queue, d.state::text AS state, coalesce(d.cause::text, '') AS cause,
-       d.attempts, d.priority, d.kind, t.account, coalesce(d.recipient, a.email, '') AS email,
-       coalesce(a.login, '') AS login, coalesce(a.status::text, '') AS status,
-       coalesce(d.lease, '') AS lease, coalesce(d.provider_id, '') AS provider_id,
-       coalesce(d.error, '') AS error, t.consumed_at IS NOT NULL AS consumed,
-       extract(epoch FROM now() - d.created_at)::float8 AS created,
-       extract(epoch FROM now() - d.due_at)::float8 AS due,
-       extract(epoch FROM now() - d.settled_at)::float8 AS settled,
-       extract(epoch FROM now() - least(d.expires_at, to_timestamp(t.expires_at)))::float8 AS expires
-  FROM found f
-  JOIN deliveries d USING (id)
-  LEFT JOIN tokens t USING (id)
-  LEFT JOIN accounts a ON a.id = t.account
- ORDER BY f.part, f.place
- LIMIT $3::bigint
+SELECT id FROM found ORDER BY part, place LIMIT $3::bigint

@@ -1,5 +1,6 @@
 -- mailroom:show
--- The deliveries $1, of any queue, as list.sql gives them. Index: the primary keys.
+-- The deliveries $1, of any queue, in this order; $2: with the values of their data, else with its names
+-- alone. Index: the primary keys.
 SELECT d.id, d.queue::text AS queue, d.state::text AS state, coalesce(d.cause::text, '') AS cause,
        d.attempts, d.priority, d.kind, t.account, coalesce(d.recipient, a.email, '') AS email,
        coalesce(a.login, '') AS login, coalesce(a.status::text, '') AS status,
@@ -8,9 +9,17 @@ SELECT d.id, d.queue::text AS queue, d.state::text AS state, coalesce(d.cause::t
        extract(epoch FROM now() - d.created_at)::float8 AS created,
        extract(epoch FROM now() - d.due_at)::float8 AS due,
        extract(epoch FROM now() - d.settled_at)::float8 AS settled,
-       extract(epoch FROM now() - least(d.expires_at, to_timestamp(t.expires_at)))::float8 AS expires
-  FROM deliveries d
+       extract(epoch FROM now() - least(d.expires_at, to_timestamp(t.expires_at)))::float8 AS expires,
+       coalesce(d.locale, '') AS locale, coalesce(d.key, '') AS key,
+       CASE WHEN $2::bool THEN d.data
+            WHEN d.data IS NOT NULL
+            THEN (SELECT coalesce(jsonb_agg(name), '[]') FROM jsonb_object_keys(d.data) AS name)
+       END::text AS data,
+       CASE WHEN d.state = 'pending' AND d.due_at > now()
+            THEN to_char(d.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            ELSE '' END AS not_before
+  FROM unnest($1::bigint[]) WITH ORDINALITY AS chosen (id, place)
+  JOIN deliveries d USING (id)
   LEFT JOIN tokens t USING (id)
   LEFT JOIN accounts a ON a.id = t.account
- WHERE d.id = ANY ($1::bigint[])
- ORDER BY d.id
+ ORDER BY chosen.place

@@ -1,14 +1,14 @@
 -- mailroom:failures
--- Why deliveries of queue $1 failed: the causes of the latest $2 that did, the most frequent first, with
--- the text that most of them have. What a person gave up is left out.
+-- Why deliveries of queue $1 failed: kinds and causes of the latest $2 that did, the most frequent first,
+-- with the text that most of them have. What a person gave up is left out.
 -- Index: deliveries_ended_idx (queue, state, settled_at) WHERE state IN ('failed', 'expired',
 -- 'superseded').
-SELECT coalesce(cause::text, '') AS cause,
+SELECT kind, coalesce(cause::text, '') AS cause,
        coalesce(mode() WITHIN GROUP (ORDER BY error), '') AS reason, count(*) AS count
-  FROM (SELECT cause, error
+  FROM (SELECT kind, cause, error
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'failed' AND cause IS DISTINCT FROM 'dropped'
          ORDER BY settled_at DESC
          LIMIT $2::bigint) AS latest
- GROUP BY 1
- ORDER BY 3 DESC, 1
+ GROUP BY 1, 2
+ ORDER BY 4 DESC, 1, 2

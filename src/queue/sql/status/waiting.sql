@@ -1,9 +1,9 @@
 -- mailroom:waiting
--- What waits in queue $1 or is being sent, by the cause for which it waits, with the text that most of
--- them have. What waits for one of the causes $2 has been due since it was made: each try puts it
+-- What waits in queue $1 or is being sent, by its kind and the cause for which it waits, with the text
+-- that most of them have. What waits for one of the causes $2 has been due since it was made: each try puts it
 -- off again.
 -- Indexes: deliveries_claim_idx, deliveries_lease_idx.
-SELECT CASE WHEN state = 'pending' THEN cause::text END AS cause,
+SELECT kind, CASE WHEN state = 'pending' THEN cause::text END AS cause,
        mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL) AS why,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
@@ -15,12 +15,12 @@ SELECT CASE WHEN state = 'pending' THEN cause::text END AS cause,
                CASE WHEN cause = ANY ($2::text[]::delivery_cause[]) THEN created_at ELSE due_at END)
            FILTER (WHERE due_at <= now() OR cause = ANY ($2::text[]::delivery_cause[])))::float8
            AS oldest_due
-  FROM (SELECT state, cause, error, attempts, created_at, due_at
+  FROM (SELECT kind, state, cause, error, attempts, created_at, due_at
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'pending'
          UNION ALL
-        SELECT state, NULL, NULL, attempts, created_at, due_at
+        SELECT kind, state, NULL, NULL, attempts, created_at, due_at
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'leased') AS waiting
- GROUP BY 1
- ORDER BY 3 DESC, 1
+ GROUP BY 1, 2
+ ORDER BY 4 DESC, 1, 2
