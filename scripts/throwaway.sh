@@ -100,7 +100,8 @@ start_peer() {
     node "$dir/peer.js" "$inbox" templates
 }
 
-# The two templates that MAILROOM_TEMPLATES names by default, and the mails that came of them.
+# The two templates that MAILROOM_TEMPLATES names by default, the invoice, and the mails that came of
+# them. SES knows no dot in names: invoice-ar.
 write_peer_program() {
     cat >"$dir/peer.js" <<'PROGRAM'
 const [inbox, task, seen] = process.argv.slice(2);
@@ -115,6 +116,12 @@ const templates = {
     Text: "Hello {{login}},\n\nyour code is {{code}}, to be entered at:\nhttps://example.com/recover?token={{secret}}\n",
   },
 };
+
+const { readFileSync } = require("node:fs");
+for (const [name, file] of [["invoice", "invoice"], ["invoice-ar", "invoice.ar"]]) {
+  const part = (ending) => readFileSync(`templates/${file}.${ending}`, "utf8");
+  templates[name] = { Subject: part("subject").trim(), Text: part("txt") };
+}
 
 async function makeTemplates() {
   for (const [TemplateName, TemplateContent] of Object.entries(templates)) {
