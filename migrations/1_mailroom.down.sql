@@ -46,7 +46,6 @@ WHERE t.id = fresh.was;
 
 DROP TABLE deliveries, tallies;
 DROP FUNCTION send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text);
-DROP FUNCTION check_address(text, text);
 DROP FUNCTION limit_mail(kinds, text), limit_lock(text);
 DROP TABLE kinds;
 DROP TYPE delivery_state, delivery_cause;

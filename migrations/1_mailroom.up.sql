@@ -82,7 +82,7 @@ CREATE TABLE kinds (
     kind           text             PRIMARY KEY CHECK (kind ~ '^[a-z0-9][a-z0-9_.-]{0,63}$'),
     -- On the wire of CSV; a kind without one does not fit it.
     number         smallint         UNIQUE CHECK (number > 0),
-    -- The provider's name of the template; NULL: that of the kind.
+    -- The provider's name of the template; NULL: that of the kind, with - for each dot.
     template       text             CHECK (template ~ '^[A-Za-z0-9_-]{1,64}$'),
     -- Signed before the secret; NULL: a mail of this kind carries no token.
     path           text             CHECK (path <> ''),
@@ -189,13 +189,18 @@ CREATE TABLE tallies (
     PRIMARY KEY (queue, minute, writer)
 );
 
--- What an application may see of a mail.
+-- What an application may see of a mail. The account is read as a whole: a view that names a column
+-- would keep its type as it is.
 CREATE VIEW mails AS
-SELECT d.id, d.kind, coalesce(d.recipient, a.email) AS recipient, t.subject, d.locale, d.key,
-    d.state, d.cause, d.attempts, d.created_at, d.due_at, d.expires_at, d.settled_at, d.provider_id
+SELECT d.id, d.kind,
+    coalesce(
+        d.recipient,
+        (SELECT to_jsonb(a) ->> 'email' FROM accounts a WHERE a.id = t.account)
+    ) AS recipient,
+    t.subject, d.locale, d.key, d.state, d.cause, d.attempts, d.created_at, d.due_at, d.expires_at,
+    d.settled_at, d.provider_id
 FROM deliveries d
-LEFT JOIN tokens t USING (id)
-LEFT JOIN accounts a ON a.id = t.account;
+LEFT JOIN tokens t USING (id);
 
 -- Tokens beyond the cursor were not handed out yet.
 INSERT INTO deliveries (id, kind, priority, state, cause, error, settled_at)
@@ -250,7 +255,7 @@ BEGIN
         RETURNING id
     )
     UPDATE tokens
-    SET expires_at = extract(epoch FROM now())::bigint
+    SET expires_at = floor(extract(epoch FROM now()))
     WHERE id IN (SELECT id FROM superseded) AND expires_at > extract(epoch FROM now());
 
     SELECT greatest(
@@ -350,7 +355,8 @@ CREATE FUNCTION trg_after_token_consumed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
 DECLARE
-    moment bigint := extract(epoch FROM now());
+    -- Rounded down: what is void is so at once.
+    moment bigint := floor(extract(epoch FROM now()));
 BEGIN
     IF NEW.account IS NOT NULL THEN
         UPDATE tokens
@@ -385,6 +391,9 @@ DECLARE
     one record;
     due timestamptz;
 BEGIN
+    IF NOT EXISTS (SELECT FROM inserted WHERE action IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO deliveries (id, queue, kind, priority)
     SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
     FROM inserted i
@@ -463,17 +472,6 @@ CREATE TRIGGER after_kind_fits
     FOR EACH ROW WHEN (OLD.account_status IS DISTINCT FROM NEW.account_status)
     EXECUTE FUNCTION trg_after_kind_fits();
 
--- What is wrong with an address, if anything is; the program looks closer.
-CREATE FUNCTION check_address(name text, address text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF address !~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$' OR octet_length(address) > 320 THEN
-        RAISE EXCEPTION '% is not an address', name
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'It must be local@domain, without line feeds, of at most 320 bytes.';
-    END IF;
-END;
-$$;
-
 -- One mail of a kind, in the caller's transaction: it goes if and only if that commits. Gives the
 -- delivery's id. recipient NULL: an event for those who read `collect`. A key that is there already
 -- gives the id of the delivery that has it. subject: whom the token is about, in the application's
@@ -493,6 +491,7 @@ CREATE FUNCTION send_mail(
 AS $$
 #variable_conflict use_variable
 DECLARE
+    address CONSTANT text := '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$';
     k       kinds;
     wrong   text;
     mail    bigint;
@@ -505,31 +504,39 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'A kind is a row of the table kinds.';
     END IF;
-    PERFORM check_address('recipient', recipient), check_address('reply_to', reply_to);
+    -- The program looks closer at addresses.
     wrong := CASE
-        WHEN jsonb_typeof(data) <> 'object' THEN
-            'data must be a JSON object, but is of type ' || jsonb_typeof(data)
-        WHEN octet_length(data::text) > 65536 THEN
-            format('data has %s bytes, and may have 65536', octet_length(data::text))
-        WHEN data ?| '{login,secret,code}' THEN
-            'data must not have the names login, secret and code: mailroom fills them'
-        WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
-            'locale must be a language tag, such as de or pt-BR'
-        WHEN key = '' OR length(key) > 200 THEN
-            'key must have 1 to 200 characters'
-        WHEN subject = '' OR length(subject) > 200 THEN
-            'subject must have 1 to 200 characters'
-        WHEN subject IS NOT NULL AND k.path IS NULL THEN
-            format('the kind %s has no token, so it has no subject', k.kind)
+        WHEN recipient !~ address OR octet_length(recipient) > 320 THEN
+            'recipient is not an address: local@domain, without line feeds, of at most 320 bytes'
         WHEN recipient IS NULL AND k.path IS NOT NULL THEN
             format('the kind %s has a token, so it needs a recipient', k.kind)
-        WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
-            'not_before and expires_at must be moments, not infinity'
-        WHEN not_before < now() - interval '1 minute' THEN
-            'not_before is in the past'
-        WHEN expires_at <= due THEN
-            'expires_at is not after the moment from which the mail may go'
     END;
+    IF num_nonnulls(data, locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+        wrong := coalesce(wrong, CASE
+            WHEN jsonb_typeof(data) <> 'object' THEN
+                'data must be a JSON object, but is of type ' || jsonb_typeof(data)
+            WHEN octet_length(data::text) > 65536 THEN
+                format('data has %s bytes, and may have 65536', octet_length(data::text))
+            WHEN data ?| '{login,secret,code}' THEN
+                'data must not have the names login, secret and code: mailroom fills them'
+            WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
+                'locale must be a language tag, such as de or pt-BR'
+            WHEN key = '' OR length(key) > 200 THEN
+                'key must have 1 to 200 characters'
+            WHEN subject = '' OR length(subject) > 200 THEN
+                'subject must have 1 to 200 characters'
+            WHEN subject IS NOT NULL AND k.path IS NULL THEN
+                format('the kind %s has no token, so it has no subject', k.kind)
+            WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
+                'not_before and expires_at must be moments, not infinity'
+            WHEN not_before < now() - interval '1 minute' THEN
+                'not_before is in the past'
+            WHEN expires_at <= due THEN
+                'expires_at is not after the moment from which the mail may go'
+            WHEN reply_to !~ address OR octet_length(reply_to) > 320 THEN
+                'reply_to is not an address: local@domain, without line feeds, of at most 320 bytes'
+        END);
+    END IF;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -551,7 +558,7 @@ BEGIN
         queue, kind, priority, due_at, cause, expires_at, recipient, locale, reply_to, data, key,
         limit_key
     ) VALUES (
-        k.queue, k.kind, k.priority, due,
+        k.queue, k.kind, k.priority, least(due, expires_at),
         CASE WHEN due > coalesce(not_before, now()) THEN 'limited'::delivery_cause END,
         expires_at, recipient, locale, coalesce(reply_to, k.reply_to), data, key, limited
     )
@@ -594,7 +601,7 @@ BEGIN
     END IF;
     FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
         TYPE delivery_state, TYPE delivery_cause, FUNCTION notify_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
-        FUNCTION check_address, FUNCTION send_mail, FUNCTION trg_after_account_insert,
+        FUNCTION send_mail, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,
         FUNCTION trg_after_kind_fits}'::text[]

@@ -42,17 +42,6 @@ CREATE TYPE public.token_action AS ENUM (
     'activation',
     'password_recovery'
 );
-CREATE FUNCTION public.check_address(name text, address text) RETURNS void
-    LANGUAGE plpgsql
-    AS $_$
-BEGIN
-    IF address !~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$' OR octet_length(address) > 320 THEN
-        RAISE EXCEPTION '% is not an address', name
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'It must be local@domain, without line feeds, of at most 320 bytes.';
-    END IF;
-END;
-$_$;
 CREATE FUNCTION public.limit_lock(address text) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -99,7 +88,7 @@ BEGIN
         RETURNING id
     )
     UPDATE tokens
-    SET expires_at = extract(epoch FROM now())::bigint
+    SET expires_at = floor(extract(epoch FROM now()))
     WHERE id IN (SELECT id FROM superseded) AND expires_at > extract(epoch FROM now());
     SELECT greatest(
         max(gone_at) + k.cooldown,
@@ -130,6 +119,7 @@ CREATE FUNCTION public.send_mail(kind text, recipient text, data jsonb DEFAULT N
     AS $_$
 #variable_conflict use_variable
 DECLARE
+    address CONSTANT text := '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$';
     k       kinds;
     wrong   text;
     mail    bigint;
@@ -142,31 +132,39 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'A kind is a row of the table kinds.';
     END IF;
-    PERFORM check_address('recipient', recipient), check_address('reply_to', reply_to);
+    -- The program looks closer at addresses.
     wrong := CASE
-        WHEN jsonb_typeof(data) <> 'object' THEN
-            'data must be a JSON object, but is of type ' || jsonb_typeof(data)
-        WHEN octet_length(data::text) > 65536 THEN
-            format('data has %s bytes, and may have 65536', octet_length(data::text))
-        WHEN data ?| '{login,secret,code}' THEN
-            'data must not have the names login, secret and code: mailroom fills them'
-        WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
-            'locale must be a language tag, such as de or pt-BR'
-        WHEN key = '' OR length(key) > 200 THEN
-            'key must have 1 to 200 characters'
-        WHEN subject = '' OR length(subject) > 200 THEN
-            'subject must have 1 to 200 characters'
-        WHEN subject IS NOT NULL AND k.path IS NULL THEN
-            format('the kind %s has no token, so it has no subject', k.kind)
+        WHEN recipient !~ address OR octet_length(recipient) > 320 THEN
+            'recipient is not an address: local@domain, without line feeds, of at most 320 bytes'
         WHEN recipient IS NULL AND k.path IS NOT NULL THEN
             format('the kind %s has a token, so it needs a recipient', k.kind)
-        WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
-            'not_before and expires_at must be moments, not infinity'
-        WHEN not_before < now() - interval '1 minute' THEN
-            'not_before is in the past'
-        WHEN expires_at <= due THEN
-            'expires_at is not after the moment from which the mail may go'
     END;
+    IF num_nonnulls(data, locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+        wrong := coalesce(wrong, CASE
+            WHEN jsonb_typeof(data) <> 'object' THEN
+                'data must be a JSON object, but is of type ' || jsonb_typeof(data)
+            WHEN octet_length(data::text) > 65536 THEN
+                format('data has %s bytes, and may have 65536', octet_length(data::text))
+            WHEN data ?| '{login,secret,code}' THEN
+                'data must not have the names login, secret and code: mailroom fills them'
+            WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
+                'locale must be a language tag, such as de or pt-BR'
+            WHEN key = '' OR length(key) > 200 THEN
+                'key must have 1 to 200 characters'
+            WHEN subject = '' OR length(subject) > 200 THEN
+                'subject must have 1 to 200 characters'
+            WHEN subject IS NOT NULL AND k.path IS NULL THEN
+                format('the kind %s has no token, so it has no subject', k.kind)
+            WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
+                'not_before and expires_at must be moments, not infinity'
+            WHEN not_before < now() - interval '1 minute' THEN
+                'not_before is in the past'
+            WHEN expires_at <= due THEN
+                'expires_at is not after the moment from which the mail may go'
+            WHEN reply_to !~ address OR octet_length(reply_to) > 320 THEN
+                'reply_to is not an address: local@domain, without line feeds, of at most 320 bytes'
+        END);
+    END IF;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -187,7 +185,7 @@ BEGIN
         queue, kind, priority, due_at, cause, expires_at, recipient, locale, reply_to, data, key,
         limit_key
     ) VALUES (
-        k.queue, k.kind, k.priority, due,
+        k.queue, k.kind, k.priority, least(due, expires_at),
         CASE WHEN due > coalesce(not_before, now()) THEN 'limited'::delivery_cause END,
         expires_at, recipient, locale, coalesce(reply_to, k.reply_to), data, key, limited
     )
@@ -264,7 +262,8 @@ CREATE FUNCTION public.trg_after_token_consumed() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
-    moment bigint := extract(epoch FROM now());
+    -- Rounded down: what is void is so at once.
+    moment bigint := floor(extract(epoch FROM now()));
 BEGIN
     IF NEW.account IS NOT NULL THEN
         UPDATE tokens
@@ -301,6 +300,9 @@ DECLARE
     one record;
     due timestamptz;
 BEGIN
+    IF NOT EXISTS (SELECT FROM inserted WHERE action IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO deliveries (id, queue, kind, priority)
     SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
     FROM inserted i
@@ -437,7 +439,9 @@ CREATE TABLE public.jobs (
 CREATE VIEW public.mails AS
  SELECT d.id,
     d.kind,
-    COALESCE(d.recipient, (a.email)::text) AS recipient,
+    COALESCE(d.recipient, ( SELECT (to_jsonb(a.*) ->> 'email'::text)
+           FROM public.accounts a
+          WHERE (a.id = t.account))) AS recipient,
     t.subject,
     d.locale,
     d.key,
@@ -449,9 +453,8 @@ CREATE VIEW public.mails AS
     d.expires_at,
     d.settled_at,
     d.provider_id
-   FROM ((public.deliveries d
-     LEFT JOIN public.tokens t USING (id))
-     LEFT JOIN public.accounts a ON ((a.id = t.account)));
+   FROM (public.deliveries d
+     LEFT JOIN public.tokens t USING (id));
 CREATE TABLE public.schema_migrations (
     version bigint NOT NULL,
     dirty boolean NOT NULL
