@@ -113,6 +113,8 @@ impl Calls {
                     continue;
                 }
             };
+            let answers: Vec<Outcome> =
+                items.iter().zip(answers).map(|(item, answer)| of_kind(item, answer)).collect();
             rest = rest.or_else(|| answers.iter().find_map(for_the_rest));
             let took = (self.now)().saturating_duration_since(begun);
             self.report(&items, &answers, took);
@@ -198,6 +200,20 @@ fn unfit(item: &Item) -> Option<Outcome> {
     Some(Outcome::refused(Cause::Rejected, why))
 }
 
+/// The outcome of a message whose kind has a sender of its own: if that may not be used, the other
+/// kinds go on.
+fn of_kind(item: &Item, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Refused(refusal)
+            if refusal.cause == Cause::Sender && item.message.kind.sender.is_some() =>
+        {
+            let why = format!("the sender of its kind: {}", refusal.why);
+            Outcome::Refused(Refusal { cause: Cause::Template, why, ..refusal })
+        }
+        outcome => outcome,
+    }
+}
+
 /// Whether it was the template alone that the provider did not find.
 pub fn is_without_template(answer: &Answer) -> bool {
     let missing = |refusal: &Refusal| refusal.cause == Cause::Template;
@@ -206,8 +222,8 @@ pub fn is_without_template(answer: &Answer) -> bool {
             let all = |one: &Outcome| matches!(one, Outcome::Refused(one) if missing(one));
             outcomes.iter().all(all)
         }
-        Answer::None(refusal) => missing(refusal),
-        Answer::Halves(_) | Answer::Again => false,
+        Answer::None(refusal) | Answer::Halves(refusal) => missing(refusal),
+        Answer::Again => false,
     }
 }
 

@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 /// How long a template is thought to be missing that was not found.
 const MISSING: Duration = Duration::from_secs(300);
 
+/// SES takes no name that is longer. The others are held to it too, so that what fits one fits all.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Template.html>
+const LONGEST: usize = 64;
+
 /// The templates that a message may be made from, the best first: the one of its locale, of its
 /// language, and the one without either. `mark` stands between the name and the locale.
 pub(crate) fn candidates(message: &Message, name: &str, mark: char) -> Vec<String> {
     let mut found = Vec::new();
+    let fits = |name: &String| name.len() <= LONGEST;
     if let Some(locale) = &message.locale {
         let locale = locale.replace('_', "-");
         found.push(format!("{name}{mark}{locale}"));
@@ -19,6 +24,7 @@ pub(crate) fn candidates(message: &Message, name: &str, mark: char) -> Vec<Strin
             found.push(format!("{name}{mark}{language}"));
         }
     }
+    found.retain(fits);
     found.push(name.to_owned());
     found
 }

@@ -98,19 +98,17 @@ impl Ses {
         };
         let kind = Arc::clone(&first.kind);
         let template = self.missing.choose(first, name, '-', self.now);
-        let from = kind.sender.as_ref().map(|sender| recipient::from(sender, true));
+        let from = match &kind.sender {
+            Some(sender) => recipient::from(sender, true),
+            None => self.source.clone(),
+        };
         let messages: Vec<&Message> = items.iter().map(|item| item.message).collect();
         let sent = self.client.credentials().and_then(|credentials| {
             // They may have taken long to come.
             if budget.is_over() {
                 return Ok(None);
             }
-            let body = bulk::body(
-                from.as_ref().unwrap_or(&self.source),
-                &self.config_set,
-                &template,
-                &messages,
-            );
+            let body = bulk::body(&from, &self.config_set, &template, &messages);
             self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {
@@ -124,8 +122,8 @@ impl Ses {
             }
         };
         let answer = match reply.status.is_success() {
-            true => Answer::Each(self.outcomes(&reply, &messages)),
-            false => self.refused(&reply, &messages, tried),
+            true => Answer::Each(outcomes(&reply, &messages, recipient::split(&from).1)),
+            false => self.refused(&reply, &messages, recipient::split(&from).1, tried),
         };
         if is_without_template(&answer) && self.missing.note(template, name, (self.now)()) {
             return Answer::Again;
@@ -137,32 +135,16 @@ impl Ses {
         answer
     }
 
-    /// What a reply with a success status says of each message.
-    fn outcomes(&self, reply: &Reply, messages: &[&Message]) -> Vec<Outcome> {
-        let results = match bulk::results(&reply.body, messages.len()) {
-            Ok(results) => results,
-            Err(why) => return vec![Outcome::Refused(unreadable(&why)); messages.len()],
-        };
-        let (_, from) = recipient::split(&self.source);
-        let outcome = |(result, message): (&bulk::EntryResult, &&Message)| {
-            let status = result.status.as_deref().unwrap_or("no status");
-            let error = result.error.as_deref().unwrap_or_default();
-            match causes::entry(status, error, from, &message.email) {
-                Some(cause) => Outcome::refused(cause, reason_about(status, error, messages)),
-                None => {
-                    let id = result.message_id.as_deref().unwrap_or_default();
-                    Outcome::Accepted { provider_id: identifier(id) }
-                }
-            }
-        };
-        results.iter().zip(messages).map(outcome).collect()
-    }
-
     /// What to do about a call that was refused; a remedy is applied here.
-    fn refused(&mut self, reply: &Reply, messages: &[&Message], tried: &mut Vec<Ruling>) -> Answer {
+    fn refused(
+        &mut self,
+        reply: &Reply,
+        messages: &[&Message],
+        from: &str,
+        tried: &mut Vec<Ruling>,
+    ) -> Answer {
         let refused = Refused::read(reply);
         let to: Vec<&str> = messages.iter().map(|message| message.email.as_str()).collect();
-        let (_, from) = recipient::split(&self.source);
         let ruling = refused.ruling(from, &to);
         let why = reason_about(&refused.what(), &refused.text, messages);
         if self.client.mend(ruling, reply, tried) {
@@ -213,4 +195,24 @@ impl Transport for Ses {
         }
         None
     }
+}
+
+/// What a reply with a success status says of each message.
+fn outcomes(reply: &Reply, messages: &[&Message], from: &str) -> Vec<Outcome> {
+    let results = match bulk::results(&reply.body, messages.len()) {
+        Ok(results) => results,
+        Err(why) => return vec![Outcome::Refused(unreadable(&why)); messages.len()],
+    };
+    let outcome = |(result, message): (&bulk::EntryResult, &&Message)| {
+        let status = result.status.as_deref().unwrap_or("no status");
+        let error = result.error.as_deref().unwrap_or_default();
+        match causes::entry(status, error, from, &message.email) {
+            Some(cause) => Outcome::refused(cause, reason_about(status, error, messages)),
+            None => {
+                let id = result.message_id.as_deref().unwrap_or_default();
+                Outcome::Accepted { provider_id: identifier(id) }
+            }
+        }
+    };
+    results.iter().zip(messages).map(outcome).collect()
 }

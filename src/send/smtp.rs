@@ -112,7 +112,8 @@ impl Smtp {
         let Err(fault) = self.deliver(message, from.address(), &mail, budget) else {
             return Outcome::Accepted { provider_id: id };
         };
-        let (_, from) = recipient::split(&self.settings.source);
+        let source = message.kind.sender.as_ref().unwrap_or(&self.settings.source);
+        let (_, from) = recipient::split(source);
         Outcome::Refused(refusal(&fault, from, Some(message)))
     }
 

@@ -103,11 +103,9 @@ pub(crate) fn id(message: &Message, from: &Sender) -> String {
     let kind = &message.kind;
     let kind = kind.number.map_or_else(|| kind.name.to_string(), |number| number.to_string());
     let delivery = message.ticket.as_ref().map(|ticket| ticket.delivery.to_string());
-    let own = if message.token.is_empty() { delivery.unwrap_or_default() } else { String::new() };
-    for part in [&kind, &message.email, &message.token, &own] {
-        if part.is_empty() {
-            continue;
-        }
+    let own = delivery.or_else(|| message.data.clone()).filter(|_| message.token.is_empty());
+    let parts = [&kind, &message.email, &message.token].into_iter().chain(own.as_ref());
+    for part in parts.filter(|part| !part.is_empty()) {
         text.update(part.as_bytes());
         text.update(&[0]);
     }
