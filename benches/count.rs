@@ -15,7 +15,7 @@ use http::Request;
 use mailroom::edges::aws::sign::sign;
 use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
-use mailroom::mail::wire::{Decode as _, csv};
+use mailroom::mail::wire::{Decode as _, csv, fields};
 use std::hint::black_box;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -32,11 +32,11 @@ fn main() {
     let token = signer.sign(PATH, true, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
-    csv::encode(&batch.messages, &mut record);
+    fields::encode(&batch.messages, &mut record);
     match path.as_str() {
         "encode" => (0..times).for_each(|_| {
             record.clear();
-            csv::encode(black_box(&batch.messages), &mut record);
+            fields::encode(black_box(&batch.messages), &mut record);
         }),
         "decode" => (0..times).for_each(|_| {
             let read = csv::Decoder::default().push(black_box(&record)).1.unwrap();

@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixtures::{CODE, PATH, SECRET, batch, key};
 use mailroom::mail::batcher::{Action, Batcher, Event};
 use mailroom::mail::token::{Parsed, verify};
-use mailroom::mail::wire::{Decode as _, csv};
+use mailroom::mail::wire::{Decode as _, csv, fields};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,14 @@ fn of_wire(criterion: &mut Criterion) {
     let token = key().signer().sign(PATH, true, &SECRET, Some(CODE)).unwrap();
     let batch = batch(&token);
     let mut record = Vec::new();
-    csv::encode(&batch.messages, &mut record);
+    fields::encode(&batch.messages, &mut record);
     let mut group = criterion.benchmark_group("a record of 50");
     group.throughput(Throughput::Elements(50));
     let mut out = Vec::with_capacity(record.len());
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             out.clear();
-            csv::encode(black_box(&batch.messages), &mut out);
+            fields::encode(black_box(&batch.messages), &mut out);
         });
     });
     group.bench_function("decode", |bencher| {

@@ -334,8 +334,10 @@ fn a_take_over_whose_answer_was_lost_is_repeated_and_gives_the_same() {
     let addresses = ["user1@example.com", "user2@example.com"];
     let mut take = |lease: &str| {
         let (lease, minute) = (lease.into(), Duration::from_secs(60));
-        let found =
-            statements.adopt(&mut client, &secrets, &addresses, &lease, minute, false).unwrap();
+        let found = {
+            let (named, none) = ((&secrets[..], &addresses[..]), (&[][..], &[][..]));
+            statements.adopt(&mut client, named, none, &lease, minute, false).unwrap()
+        };
         assert_eq!(found.len(), 2);
         found.iter().filter(|found| found.ticket.is_some()).count()
     };

@@ -6,6 +6,7 @@
 mod support;
 
 mod acknowledge;
+mod anymail;
 mod architecture;
 mod batching;
 mod check;

@@ -2,7 +2,8 @@
 
 use crate::support::records::{activation, record, token};
 use mailroom::mail::model::{Kind, Message};
-use mailroom::mail::wire::csv::{Decoder, encode};
+use mailroom::mail::wire::csv::Decoder;
+use mailroom::mail::wire::fields::encode;
 use mailroom::mail::wire::{Decode as _, RECORD_LIMIT, Record};
 use proptest::collection::vec;
 use proptest::prelude::*;

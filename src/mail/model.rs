@@ -26,6 +26,11 @@ pub struct Kind {
     pub sender: Option<String>,
 }
 
+/// The template of a kind that names none: its own name, but no provider's names have dots.
+pub fn template_of(kind: &str) -> String {
+    kind.replace('.', "-")
+}
+
 impl Default for Kind {
     /// Nothing is known of it.
     fn default() -> Kind {

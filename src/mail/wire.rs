@@ -6,6 +6,7 @@
 
 pub mod cloudevents;
 pub mod csv;
+pub mod fields;
 
 use crate::mail::model::{Kind, Message};
 use crate::mail::token;
@@ -102,13 +103,14 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
     checked(Message { kind, email, login, token, code, ..Message::default() })
 }
 
-/// The message, if it can be sent as it is. One of a kind without a number may have no token.
+/// The message, if it can be sent as it is. One that names its kind, and with it a template, may
+/// have no token.
 ///
 /// # Errors
 /// What is wrong with it, without the content.
 pub fn checked(message: Message) -> Result<Message, String> {
     check_address(&message.email)?;
-    let without = message.token.is_empty() && message.kind.number.is_none();
+    let without = message.token.is_empty() && message.kind.template.is_some();
     if !without && !token::is_well_formed(&message.token) {
         return Err("the secret is not a token of 86 base64url characters".to_owned());
     }

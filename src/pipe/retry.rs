@@ -51,7 +51,13 @@ impl Ledger for MemoryLedger {
             waiting.due <= now && !ask.held.contains(&waiting.message.kind.name)
         };
         let going = self.waiting.extract_if(.., goes).take(ask.limit);
-        let (messages, attempts) = going.map(|going| (going.message, going.attempts)).unzip();
+        let numbered = |Waiting { mut message, attempts, .. }| {
+            if let Some(ticket) = &mut message.ticket {
+                ticket.attempts = attempts;
+            }
+            (message, attempts)
+        };
+        let (messages, attempts) = going.map(numbered).unzip();
         self.under_way = attempts;
         Ok(Taken { batch: Batch { messages }, refused: Vec::new() })
     }

@@ -30,11 +30,42 @@ pub struct DatabaseLedger {
     clock: Clock,
 }
 
-/// A message, and the token that names its delivery.
+/// What names a delivery.
+enum Name {
+    /// Its token.
+    Token(Parsed),
+    /// `deliveries.id`, where it has no token.
+    Id(i64),
+}
+
+/// A message, and what names its delivery.
 struct Named {
     place: Place,
     message: Message,
-    token: Parsed,
+    name: Name,
+}
+
+impl Named {
+    /// # Errors
+    /// What is wrong with the message.
+    fn read(place: Place, message: Message) -> Result<Named, (Place, Message, String)> {
+        let name = match (&message.ticket, message.token.is_empty()) {
+            (Some(ticket), true) => Ok(Name::Id(ticket.delivery)),
+            (None, true) => Err("neither a token nor an id names its delivery".to_owned()),
+            (_, false) => Parsed::from_text(&message.token).map(Name::Token),
+        };
+        match name {
+            Ok(name) => Ok(Named { place, message, name }),
+            Err(why) => Err((place, message, why)),
+        }
+    }
+
+    fn is(&self, found: &Adopted) -> bool {
+        match &self.name {
+            Name::Token(token) => found.secret.as_deref() == Some(token.secret()),
+            Name::Id(id) => found.secret.is_none() && found.delivery == *id,
+        }
+    }
 }
 
 impl DatabaseLedger {
@@ -46,12 +77,26 @@ impl DatabaseLedger {
 
     /// Takes deliveries over. Gives what was found of each that exists; `None`: asked to stop first.
     fn adopt(&mut self, named: &[Named]) -> Result<Option<Vec<Adopted>>, Error> {
-        let secrets: Vec<&[u8]> = named.iter().map(|named| named.token.secret()).collect();
-        let addresses: Vec<&str> = named.iter().map(|named| named.message.email.as_str()).collect();
+        let (mut of_tokens, mut of_ids) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+        for Named { message, name, .. } in named {
+            let addresses = match name {
+                Name::Token(token) => {
+                    of_tokens.0.push(token.secret());
+                    &mut of_tokens.1
+                }
+                Name::Id(id) => {
+                    of_ids.0.push(*id);
+                    &mut of_ids.1
+                }
+            };
+            addresses.push(message.email.as_str());
+        }
+        let of_tokens: (&[&[u8]], &[&str]) = (&of_tokens.0, &of_tokens.1);
+        let of_ids: (&[i64], &[&str]) = (&of_ids.0, &of_ids.1);
         let (lease, time) = (new_lease("send"), self.lease);
         self.link.run("taking over a batch", |statements, client| {
             let mut adopt =
-                |pass_over| statements.adopt(client, &secrets, &addresses, &lease, time, pass_over);
+                |pass_over| statements.adopt(client, of_tokens, of_ids, &lease, time, pass_over);
             // One that another transaction has locked for long does not keep the others.
             match adopt(false) {
                 Err(error) if is_locked_out(&error) => adopt(true),
@@ -74,9 +119,9 @@ impl Ledger for DatabaseLedger {
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (mut taken, mut back, mut named) = (Taken::default(), Vec::new(), Vec::new());
         for (place, message) in read.drain(..read.len().min(ask.limit)) {
-            match Parsed::from_text(&message.token) {
-                Ok(token) => named.push(Named { place, message, token }),
-                Err(why) => taken.refused.push((place, message, why)),
+            match Named::read(place, message) {
+                Ok(one) => named.push(one),
+                Err(refused) => taken.refused.push(refused),
             }
         }
         if named.is_empty() {
@@ -96,8 +141,9 @@ impl Ledger for DatabaseLedger {
         let held = Outcome::refused(Cause::Template, "its kind is held");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
-        for Named { place, mut message, token } in named {
-            let found = adopted.iter().position(|found| found.secret == token.secret());
+        for one in named {
+            let found = adopted.iter().position(|found| one.is(found));
+            let Named { place, mut message, .. } = one;
             match found.map(|index| adopted.swap_remove(index)) {
                 Some(Adopted { ticket: Some(ticket), .. })
                     if ask.held.contains(&message.kind.name) =>

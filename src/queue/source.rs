@@ -282,7 +282,9 @@ impl Source for QueueSource {
         let mut settled = Vec::with_capacity(outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
-            if !(leave && outcome.is_accepted()) {
+            // Nobody settles an event but us: `send` takes mails alone.
+            let others = leave && outcome.is_accepted() && !message.email.is_empty();
+            if !others {
                 let settlement = self.settling.of(outcome, ticket.attempts, probe);
                 settled.push((ticket, settlement));
             }

@@ -201,25 +201,34 @@ impl Statements {
         Ok(Settled { written, locked: row.try_get(1)? })
     }
 
-    /// Takes over deliveries by the secrets of their tokens and the addresses, one for each, that
-    /// they are to go to; tells of each that exists what it found. `pass_over`: as with
-    /// [`Statements::settle`].
+    /// Takes over deliveries, named by the secrets of their tokens, or by their ids where they have no
+    /// token, each with the address that it is to go to; tells of each that exists what it found.
+    /// `pass_over`: as with [`Statements::settle`].
     ///
     /// # Errors
     /// As the statement.
     pub fn adopt(
         &self,
         client: &mut Client,
-        secrets: &[&[u8]],
-        addresses: &[&str],
+        (secrets, addresses): (&[&[u8]], &[&str]),
+        (ids, addresses_of_ids): (&[i64], &[&str]),
         lease: &Arc<str>,
         lease_for: Duration,
         pass_over: bool,
     ) -> Result<Vec<Adopted>, Error> {
         let lease_for = lease_for.as_secs_f64();
-        let rows = self
-            .adopt
-            .query(client, &[&secrets, &lease.as_ref(), &lease_for, &addresses, &pass_over])?;
+        let rows = self.adopt.query(
+            client,
+            &[
+                &secrets,
+                &lease.as_ref(),
+                &lease_for,
+                &addresses,
+                &pass_over,
+                &ids,
+                &addresses_of_ids,
+            ],
+        )?;
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {
@@ -231,6 +240,7 @@ impl Statements {
             };
             let attempts: Option<i32> = row.try_get("attempts")?;
             Ok(Adopted {
+                delivery: row.try_get("id")?,
                 secret: row.try_get("secret")?,
                 ticket: attempts.map(ticket).transpose()?,
                 unsent: row.try_get("unsent")?,

@@ -5,8 +5,9 @@
 //! are none here, and brokers.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use crate::mail::model::{Kind, Message};
-use crate::mail::wire::csv::{self, encode_fields};
+use crate::mail::model::{Kind, Message, Ticket, template_of};
+use crate::mail::wire::fields;
+use crate::mail::wire::fields::encode_fields;
 use crate::mail::wire::{CUT, Decode, RECORD_LIMIT, Record, checked};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -54,11 +55,15 @@ pub fn encode(messages: &[Message], queue: &str, out: &mut Vec<u8>) {
 fn mail(message: &Message) -> Value {
     let Message { kind, email, login, token, code, locale, reply_to, .. } = message;
     let mut data = json!({ "email": email, "login": login, "secret": token, "code": code });
-    match kind.number {
-        Some(number) => data["action"] = number.into(),
-        None => data["kind"] = kind.name.as_ref().into(),
+    if let Some(number) = kind.number {
+        data["action"] = number.into();
     }
-    let template = kind.template.as_ref().filter(|_| kind.number.is_none());
+    // With a number and a token it is as it would be in CSV.
+    let named = kind.number.is_none() || token.is_empty();
+    if named {
+        data["kind"] = kind.name.as_ref().into();
+    }
+    let template = kind.template.as_ref().filter(|_| named);
     let texts = [("template", template), ("sender", kind.sender.as_ref())];
     for (name, text) in
         texts.into_iter().chain([("locale", locale.as_ref()), ("reply_to", reply_to.as_ref())])
@@ -122,7 +127,7 @@ impl Decode for Decoder {
 }
 
 /// Reads one line. A bad one is kept as a record of CSV with one field: the line as it was.
-fn read(number: u64, line: &[u8]) -> Record {
+pub(crate) fn read(number: u64, line: &[u8]) -> Record {
     match message(line).and_then(checked) {
         Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
         Err(why) => {
@@ -138,8 +143,8 @@ fn read(number: u64, line: &[u8]) -> Record {
 pub fn kept(message: &Message, out: &mut Vec<u8>) {
     let Message { kind, locale, data, reply_to, .. } = message;
     let more = [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
-    if kind.number.is_some() && !more {
-        return csv::encode(std::slice::from_ref(message), out);
+    if kind.number.is_some() && !message.token.is_empty() && !more {
+        return fields::encode(std::slice::from_ref(message), out);
     }
     let mut event = Vec::new();
     encode(std::slice::from_ref(message), "undelivered", &mut event);
@@ -199,14 +204,11 @@ fn message(line: &[u8]) -> Result<Message, String> {
         None if data.contains_key("kind") => None,
         _ => return Err(NO_ACTION.to_owned()),
     };
-    let mut kind = match number {
-        Some(number) => Kind::numbered(number),
-        None => {
-            let name = text("kind")?;
-            let template = optional("template")?.unwrap_or_else(|| name.clone());
-            Kind { name: name.into(), template: Some(template), ..Kind::default() }
-        }
-    };
+    let mut kind = number.map(Kind::numbered).unwrap_or_default();
+    if let Some(name) = optional("kind")? {
+        kind.template = Some(optional("template")?.unwrap_or_else(|| template_of(&name)));
+        kind.name = name.into();
+    }
     kind.sender = optional("sender")?;
     let own = match data.get("data") {
         Some(own @ Value::Object(_)) => Some(own.to_string()),
@@ -222,8 +224,14 @@ fn message(line: &[u8]) -> Result<Message, String> {
         locale: optional("locale")?,
         data: own,
         reply_to: optional("reply_to")?,
-        ticket: None,
+        ticket: delivery(event.get("id")),
     })
+}
+
+/// The delivery that an event's `id` names, under no lease of ours; `None`: it is from elsewhere.
+fn delivery(id: Option<&Value>) -> Option<Ticket> {
+    let delivery = id?.as_str()?.parse().ok().filter(|id| *id > 0)?;
+    Some(Ticket { delivery, lease: "".into(), attempts: 0, age: None })
 }
 
 const NO_ACTION: &str = "the action is not a number from 1 to 32767";

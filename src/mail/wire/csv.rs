@@ -1,40 +1,15 @@
-//! A batch as one CSV record, and back.
+//! CSV records, as `wire/fields.rs` writes them, to batches.
 //!
-//! [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180) with `,` and `"`, quoted only where needed,
-//! ended by a line feed; five fields a message: `action,email,login,secret,code`. In scope: bytes
-//! in, messages out, with positions in what is bad. Out of scope: reading and writing.
+//! In scope: bytes in, messages out, with positions in what is bad. A record of one field may hold an
+//! event: so `undelivered.csv` keeps what five fields cannot say. Out of scope: files.
 
-use crate::mail::model::Message;
+use crate::mail::wire::cloudevents;
+use crate::mail::wire::fields::encode_fields;
 use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
 use csv_core::ReadRecordResult;
 
 /// Most fields of a record: more messages than one batch may hold, so that it can be reported.
 const ENDS_LIMIT: usize = FIELDS * 1024;
-
-/// Writes messages as one CSV record at the end of `out`.
-pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
-    let numbers: Vec<String> = messages.iter().map(|message| number(message).to_string()).collect();
-    let fields = messages.iter().zip(&numbers).flat_map(|(message, action)| {
-        let Message { email, login, token, code, .. } = message;
-        [action, email, login, token, code].map(String::as_bytes)
-    });
-    encode_fields(fields, out);
-}
-
-fn number(message: &Message) -> u16 {
-    message.kind.number.unwrap_or_default()
-}
-
-/// Writes fields as one CSV record at the end of `out`.
-pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::Any(b'\n'))
-        .buffer_capacity(1024)
-        .from_writer(out);
-    // Writing into memory cannot fail, and records of any length are allowed one at a time.
-    let _ = writer.write_record(fields);
-    let _ = writer.flush();
-}
 
 /// Reads records from bytes as they come.
 pub struct Decoder {
@@ -75,6 +50,9 @@ impl Decoder {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let fields = starts.zip(ends).map(|(start, &end)| &self.fields[start..end]);
         let fields: Vec<&[u8]> = fields.collect();
+        if let [event @ [b'{', ..]] = fields.as_slice() {
+            return cloudevents::read(self.number, event);
+        }
         let raw = |fields: &[&[u8]]| {
             let mut raw = Vec::new();
             encode_fields(fields.iter().copied(), &mut raw);

@@ -3,7 +3,7 @@
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::mail::pace::Pace;
-use crate::mail::wire::{cloudevents, csv};
+use crate::mail::wire::{cloudevents, fields};
 use crate::ops::config::{Ack, Config, Format};
 use crate::ops::daemon::{become_daemon, log_configured, queue_settings};
 use crate::ops::database::link;
@@ -28,7 +28,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         Ack::Sent => OnAccept::Leave,
     };
     let encode: Encode = match config.format {
-        Format::Csv => Box::new(csv::encode),
+        Format::Csv => Box::new(fields::encode),
         Format::CloudEvents => {
             let queue = config.queue.clone();
             Box::new(move |messages, out| cloudevents::encode(messages, &queue, out))

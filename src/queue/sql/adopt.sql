@@ -1,6 +1,7 @@
 -- mailroom:adopt
 -- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
--- tokens ($1) and where they are to go ($4), under lease $2 for $3 seconds. What another sender
+-- tokens ($1) and where they are to go ($4), or, where there is no token, by their ids ($6) and where
+-- those are to go ($7), under lease $2 for $3 seconds. What another sender
 -- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
 -- it stands as sent though no provider has taken it: then the collector has settled it when it was
 -- written. What is held under $2 was taken by this statement, whose answer was lost.
@@ -9,31 +10,39 @@
 -- would have it. What is left alone is found again by a claim.
 --   $5 whether to leave rows alone, too, that others have locked
 -- Index: the unique index on tokens.secret, and the primary keys.
-WITH unlocked AS MATERIALIZED (
-    SELECT d.id
-      FROM tokens t
-      JOIN deliveries d USING (id)
-     WHERE $5::bool AND t.secret = ANY ($1::bytea[])
-       FOR UPDATE OF d SKIP LOCKED
+WITH asked AS MATERIALIZED (
+    SELECT id FROM tokens WHERE secret = ANY ($1::bytea[])
+     UNION ALL
+    SELECT id FROM unnest($6::bigint[]) AS given (id)
+     WHERE NOT EXISTS (SELECT FROM tokens WHERE id = given.id)
+),
+unlocked AS MATERIALIZED (
+    SELECT id
+      FROM deliveries
+     WHERE $5::bool AND id = ANY (ARRAY(SELECT id FROM asked))
+       FOR UPDATE SKIP LOCKED
 ),
 named AS MATERIALIZED (
     SELECT d.id, d.created_at, t.secret,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
-           least(d.expires_at, to_timestamp(t.expires_at)) > now()
+           coalesce(least(d.expires_at, to_timestamp(t.expires_at)) > now(), true)
            AND t.consumed_at IS NULL
            AND (d.state = 'leased' AND d.lease = $2
                 OR coalesce(d.recipient, a.email)
-                       = ($4::text[])[array_position($1::bytea[], t.secret)]
+                       = CASE WHEN t.id IS NULL
+                              THEN ($7::text[])[array_position($6::bigint[], d.id)]
+                              ELSE ($4::text[])[array_position($1::bytea[], t.secret)]
+                         END
                    AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
                         OR d.state IN ('pending', 'leased') AND d.due_at <= now()
                            AND (t.account IS NULL OR a.status = ANY (k.account_status))
                            AND j.paused_at IS NULL)) AS free
-      FROM tokens t
-      JOIN deliveries d USING (id)
+      FROM deliveries d
+      LEFT JOIN tokens t USING (id)
       LEFT JOIN accounts a ON a.id = t.account
       LEFT JOIN kinds k ON k.kind = d.kind
       LEFT JOIN jobs j ON j.job_type = d.queue
-     WHERE t.secret = ANY ($1::bytea[])
+     WHERE d.id = ANY (ARRAY(SELECT id FROM asked))
        AND (NOT $5 OR d.id = ANY (ARRAY(SELECT id FROM unlocked)))
        FOR UPDATE OF d
 ),

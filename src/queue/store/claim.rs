@@ -1,6 +1,6 @@
 //! Claiming: what is asked for, what was got, and the limit of the day.
 
-use crate::mail::model::{Claim, Kind, Ticket};
+use crate::mail::model::{Claim, Kind, Ticket, template_of};
 use crate::queue::store::later::Later;
 use crate::queue::store::values::{Claimed, Want, count, seconds};
 use postgres::{Client, Error, GenericClient, Row, Statement};
@@ -101,7 +101,7 @@ fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
     Ok(Kind {
         name: name.into(),
         number: row.try_get::<_, Option<i16>>(5)?.and_then(|number| u16::try_from(number).ok()),
-        template: Some(row.try_get::<_, Option<String>>(6)?.unwrap_or_else(|| name.to_owned())),
+        template: Some(row.try_get::<_, Option<String>>(6)?.unwrap_or_else(|| template_of(name))),
         path: row.try_get(7)?,
         signs_code: row.try_get(8)?,
         sender: row.try_get(9)?,

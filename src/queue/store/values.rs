@@ -80,8 +80,10 @@ pub struct Found {
 
 /// A delivery that was to be taken over.
 pub struct Adopted {
-    /// The secret of its token.
-    pub secret: Vec<u8>,
+    /// `deliveries.id`.
+    pub delivery: i64,
+    /// The secret of its token, if it was named by that.
+    pub secret: Option<Vec<u8>>,
     /// If it was taken.
     pub ticket: Option<Ticket>,
     /// It stands as sent, but no provider has taken it.

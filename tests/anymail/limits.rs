@@ -1,0 +1,96 @@
+//! No flood: how many mails of a kind one address gets.
+
+use super::{database, mail, state};
+use crate::support::endpoint::Endpoint;
+use crate::support::program::{PATIENCE, Program, wait_until};
+
+#[test]
+fn a_newer_recovery_supersedes_the_waiting_one_and_the_old_link_is_dead() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    let ask = |to: &str| mail(&database, &format!("'password_recovery', '{to}', subject => 'u1'"));
+    let (old, new) = (ask("Ann@example.com"), ask("ann@Example.com"));
+    assert_eq!(state(&database, old), ("superseded".into(), Some("superseded".into())));
+    let live = |id: i64| {
+        database.number(&format!(
+            "SELECT count(*) FROM tokens WHERE id = {id} AND expires_at > extract(epoch FROM now())"
+        ))
+    };
+    assert_eq!((live(old), live(new)), (0, 1));
+    // Another kind, and another address, are not meant.
+    let (other, kind) =
+        (ask("bob@example.com"), mail(&database, "'invoice_ready', 'ann@example.com'"));
+    let run = Program::run(&database, &endpoint.url()).start();
+    wait_until("they are sent", || database.in_state("sent") == 3);
+    assert_eq!(run.stop().code, Some(0));
+    for id in [new, other, kind] {
+        assert_eq!(state(&database, id).0, "sent");
+    }
+    assert_eq!(endpoint.accepted().len(), 3);
+}
+
+#[test]
+fn recoveries_of_an_account_are_held_to_the_same_limit() {
+    let database = database();
+    database.recovery("ann");
+    let ask = "INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM accounts";
+    database.run(ask);
+    database.run(&format!("{ask} CROSS JOIN generate_series(1, 2)"));
+    assert_eq!((database.in_state("pending"), database.in_state("superseded")), (1, 3));
+    mail(&database, "'password_recovery', 'ANN@example.com', subject => 'u1'");
+    assert_eq!((database.in_state("pending"), database.in_state("superseded")), (1, 4));
+}
+
+#[test]
+fn forty_resets_in_a_minute_give_as_many_mails_as_the_limit_says() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    database.run("UPDATE kinds SET cooldown = interval '10 s' WHERE kind = 'password_recovery'");
+    let run = Program::run(&database, &endpoint.url()).window(10).start();
+    let mut last = 0;
+    let mut expected = 0;
+    for n in 0..40 {
+        // A minute in forty steps; those whose time has come go out in between.
+        database.run(
+            "UPDATE deliveries SET settled_at = settled_at - interval '1.5 s',
+                                   due_at = due_at - interval '1.5 s';
+             SELECT notify_mailroom()",
+        );
+        let due = database
+            .number("SELECT count(*) FROM deliveries WHERE state = 'pending' AND due_at <= now()");
+        expected += usize::try_from(due).unwrap();
+        endpoint.wait_for(expected, PATIENCE);
+        wait_until("it is settled", || database.in_state("leased") == 0);
+        last =
+            mail(&database, &format!("'password_recovery', 'ann@example.com', subject => 'u{n}'"));
+        if n == 0 {
+            expected += 1;
+            endpoint.wait_for(expected, PATIENCE);
+            wait_until("it is settled", || database.in_state("sent") == 1);
+        }
+    }
+    let sent = database.in_state("sent");
+    assert_eq!(endpoint.accepted().len(), usize::try_from(sent).unwrap());
+    assert!((4..=5).contains(&sent), "{sent}: each ten seconds at most, five an hour at most");
+    assert_eq!(database.in_state("superseded"), 39 - sent);
+    assert_eq!(state(&database, last), ("pending".into(), Some("limited".into())));
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
+fn five_an_hour_are_five_an_hour() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    database.run("UPDATE kinds SET cooldown = NULL WHERE kind = 'password_recovery'");
+    let run = Program::run(&database, &endpoint.url()).window(10).start();
+    for n in 0..40 {
+        mail(&database, &format!("'password_recovery', 'ann@example.com', subject => 'u{n}'"));
+        if n < 5 {
+            wait_until("it is sent", || database.in_state("sent") == n + 1);
+        }
+    }
+    assert_eq!(run.stop().code, Some(0));
+    assert_eq!(endpoint.accepted().len(), 5);
+    assert_eq!((database.in_state("superseded"), database.in_state("pending")), (34, 1));
+    let left = database.number(
+        "SELECT extract(epoch FROM due_at - now())::bigint FROM deliveries WHERE state = 'pending'",
+    );
+    assert!((3000..=3600).contains(&left), "{left}");
+}
