@@ -21,6 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use ureq::http::{HeaderMap, Request, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
@@ -55,6 +57,11 @@ impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// When it was made, by the clock of whoever made it.
+    pub fn date(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::parse(self.header("date")?, &Rfc2822).ok()
+    }
 }
 
 /// A request without a whole reply.
@@ -66,6 +73,13 @@ pub struct Fault {
     pub why: String,
     /// What was read of the reply before it broke off.
     pub partial: Option<Box<Reply>>,
+}
+
+impl From<ureq::http::Error> for Fault {
+    /// A request that could not be made.
+    fn from(error: ureq::http::Error) -> Fault {
+        Fault { sent: false, why: error.to_string(), partial: None }
+    }
 }
 
 /// Whether a URL has a host, no user, whose password would be shown, and no port that is none, for

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use time::OffsetDateTime;
 
@@ -59,13 +59,12 @@ pub struct Lines<'a> {
     unit: &'a str,
     now: OffsetDateTime,
     text: String,
-    count: u64,
 }
 
 impl<'a> Lines<'a> {
     /// None yet; their moment is this one. `unit` names the part of the program.
     pub fn new(unit: &'a str) -> Lines<'a> {
-        Lines { unit, now: OffsetDateTime::now_utc(), text: String::new(), count: 0 }
+        Lines { unit, now: OffsetDateTime::now_utc(), text: String::new() }
     }
 
     /// Adds a line: the parts of a text, then fields, ` name=value` each, or members of the JSON
@@ -89,14 +88,12 @@ impl<'a> Lines<'a> {
             self.write();
             self.text = rest;
         }
-        self.count += 1;
     }
 
     /// Writes what was added.
     pub fn write(&mut self) {
-        put(self.unit, &self.text, self.count);
+        put(self.unit, &self.text);
         self.text.clear();
-        self.count = 0;
     }
 }
 
@@ -130,15 +127,15 @@ fn write(level: Level, unit: &str, text: &dyn Display) {
     lines.write();
 }
 
-/// Writes so many lines.
-fn put(unit: &str, text: &str, count: u64) {
-    if count == 0 {
+/// Writes lines, if there are any.
+fn put(unit: &str, text: &str) {
+    if text.is_empty() {
         return;
     }
     // A log that cannot be written must not stop the mail.
     let lost = LOST.load(Relaxed);
     if !is_taken(if lost > 0 { PollTimeout::ZERO } else { PATIENCE.into() }) {
-        LOST.store(lost + count, Relaxed);
+        LOST.fetch_add(text.lines().count(), Relaxed);
         return;
     }
     if lost > 0 {
@@ -158,7 +155,7 @@ const LINE: usize = 192;
 const WHOLE: usize = 4096 - 256;
 /// How long, in milliseconds, a reader of the log may keep it up; once it did, not at all.
 const PATIENCE: u16 = 1000;
-static LOST: AtomicU64 = AtomicU64::new(0);
+static LOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether standard error takes a line now. A pipe that does holds at least PIPE_BUF bytes.
 /// <https://man7.org/linux/man-pages/man7/pipe.7.html>

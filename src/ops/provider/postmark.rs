@@ -1,6 +1,6 @@
 //! Postmark.
 
-use crate::edges::http::{Http, is_plain};
+use crate::edges::http::{Http, base};
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
@@ -109,16 +109,13 @@ fn api_token(text: &str) -> Result<Zeroizing<String>, String> {
 /// The start of a URL, without a slash at its end. What is sent there holds secrets: without
 /// encryption it may only be this machine.
 fn web_url(text: &str) -> Result<String, String> {
+    let is_safe = |url: &&str| match url.parse::<http::Uri>() {
+        Ok(url) if url.scheme_str() == Some("https") => true,
+        Ok(url) => matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]")),
+        Err(_) => false,
+    };
     let wrong = || "must be a URL with https:// and a host (http:// for this machine)".to_owned();
-    let url: http::Uri = text.parse().map_err(|_| wrong())?;
-    let near = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match url.scheme_str() {
-        _ if !is_plain(&url) => return Err(wrong()),
-        Some("https") if url.query().is_none() => {}
-        Some("http") if url.query().is_none() && near => {}
-        _ => return Err(wrong()),
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    base(text).filter(is_safe).map(str::to_owned).ok_or_else(wrong)
 }
 
 fn check(round: &mut Round<'_>, postmark: &Postmark) {

@@ -19,7 +19,6 @@ use serde_json::Value;
 use std::fmt;
 use std::time::SystemTime;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 /// Makes calls, one at a time.
 pub struct Client {
@@ -88,23 +87,18 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Reply, Lost> {
-        let malformed = |error: ::http::Error| http::Fault {
-            sent: false,
-            why: error.to_string(),
-            partial: None,
-        };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint.url))
             .header("content-type", "application/json")
-            .body(body);
-        let mut request = request.map_err(malformed)?;
+            .body(body)
+            .map_err(http::Fault::from)?;
         let now = self.now();
         let time = now.checked_add(self.offset).unwrap_or(now).into();
         sign(&mut request, credentials, &self.endpoint.region, "ses", time)
             .map_err(|why| Lost::unsigned(&why))?;
         let reply = self.http.call(request)?;
-        self.seen = date(&reply).map(|date| date - self.now()).or(self.seen);
+        self.seen = reply.date().map(|date| date - self.now()).or(self.seen);
         Ok(reply)
     }
 
@@ -120,7 +114,7 @@ impl Client {
             return false;
         }
         if ruling == Ruling::ItsClock {
-            self.offset = date(reply).map_or(self.offset, |date| date - self.now());
+            self.offset = reply.date().map_or(self.offset, |date| date - self.now());
         }
         tried.push(ruling);
         true
@@ -225,9 +219,4 @@ impl fmt::Display for Refused {
             what => f.write_str(&reason(what, &self.text)),
         }
     }
-}
-
-/// The time at which the provider answered, by its clock.
-fn date(reply: &Reply) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(reply.header("date")?, &Rfc2822).ok()
 }

@@ -48,9 +48,7 @@ impl Look<'_> {
         &self,
         request: http::request::Builder,
     ) -> Result<(u16, Zeroizing<Vec<u8>>), Fault> {
-        let unusable =
-            |error: http::Error| Fault { sent: false, why: error.to_string(), partial: None };
-        let reply = self.outside.http.near(request.body(Vec::new()).map_err(unusable)?)?;
+        let reply = self.outside.http.near(request.body(Vec::new())?)?;
         Ok((reply.status.as_u16(), Zeroizing::new(reply.body)))
     }
 }

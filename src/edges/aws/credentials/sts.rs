@@ -13,7 +13,6 @@ use crate::edges::http::Reply;
 use aws_credential_types::Credentials;
 use std::time::SystemTime;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
 /// A clock that is less wrong than this is not why a signature is refused.
@@ -56,7 +55,7 @@ pub(crate) fn assume(look: &Look, role: &Role, proof: Proof) -> Result<Found, Fa
     loop {
         let reply = post(look, &endpoint, &form, proof, time.into())?;
         let status = reply.status.as_u16();
-        let date = reply.header("date").and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok());
+        let date = reply.date();
         let body =
             Zeroizing::new(String::from_utf8_lossy(&Zeroizing::new(reply.body)).into_owned());
         if status == 200 {
