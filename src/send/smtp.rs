@@ -26,7 +26,7 @@ use mail::{Sender, Template, address};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,29 +70,34 @@ pub struct Smtp {
     loaded: BTreeMap<String, Template>,
 }
 
+/// Warns of the templates in `directory` that cannot be read, or not be filled with what each mail has:
+/// a template that fails holds its kind, and must not keep the others from being sent.
+pub fn warn_of_templates(directory: &Path, templates: &Templates) {
+    for (action, name) in templates.iter() {
+        if let Err(why) = mail::check(directory, name) {
+            log::warn(
+                TAG,
+                format_args!(
+                    "the template of action {action}: {why}; mails for which it fails are held until \
+                     it is right"
+                ),
+            );
+        }
+    }
+}
+
 impl Smtp {
-    /// Reads the templates and the authorities; connects to nothing yet. A message is given up at
-    /// most [`crate::edges::stop::GRACE`] after `stop` was raised.
+    /// Reads the authorities; connects to nothing yet. A message is given up at most
+    /// [`crate::edges::stop::GRACE`] after `stop` was raised.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, a line each.
+    /// What is wrong with the file of authorities.
     pub fn new(settings: Settings, stop: Stop) -> Result<Smtp, String> {
-        let mut problems = Vec::new();
-        let tls = trust(&settings.server).map_err(|why| problems.push(why)).ok();
-        for (action, name) in settings.templates.iter() {
-            if let Err(why) = mail::check(&settings.directory, name) {
-                problems.push(format!("the template of action {action}: {why}"));
-            }
-        }
-        match tls {
-            Some(tls) if problems.is_empty() => {
-                let from = Sender::new(&settings.source);
-                let watch = Watch::new(stop.clone(), settings.clock.now);
-                let loaded = BTreeMap::new();
-                Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
-            }
-            _ => Err(problems.join("\n")),
-        }
+        let tls = trust(&settings.server)?;
+        let from = Sender::new(&settings.source);
+        let watch = Watch::new(stop.clone(), settings.clock.now);
+        let loaded = BTreeMap::new();
+        Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
     }
 
     /// Hands one message over.

@@ -113,15 +113,20 @@ fn addresses_that_could_name_somebody_else_never_reach_the_server() {
 }
 
 #[test]
-fn a_variable_that_does_not_exist_is_found_before_anything_is_taken() {
+fn a_variable_or_a_file_that_is_not_there_holds_its_kind_and_nothing_else() {
     let rig = Rig::plain();
     write(rig.dir.path(), "activationv1.html", "<p>{{ login }}</p>\n<p>{{ name }}</p>");
-    let error = super::smtp(&rig.url(""), rig.dir.path(), &rig.stop).err().unwrap();
-    assert!(error.contains("action 1: activationv1.html, line 2: "), "{error}");
+    let mut smtp = rig.smtp();
+    let mut two = batch(2);
+    two.messages[1] = message(2, 1);
+    let outcomes = smtp.send(&two);
+    assert_eq!(cause(&outcomes[0]), Cause::Template);
+    assert!(why(&outcomes[0]).contains("activationv1.html, line 2: "), "{outcomes:?}");
+    assert!(accepted(&outcomes[1]), "{outcomes:?}");
     std::fs::remove_file(rig.dir.path().join("passwordrecoveryv1.txt")).unwrap();
-    let error = super::smtp(&rig.url(""), rig.dir.path(), &rig.stop).err().unwrap();
-    assert_eq!(error.lines().count(), 2, "all is told at once: {error}");
-    assert!(error.contains("passwordrecoveryv1.txt: No such file"), "{error}");
+    let outcomes = rig.smtp().send(&two);
+    assert!(outcomes.iter().all(|outcome| cause(outcome) == Cause::Template), "{outcomes:?}");
+    assert!(why(&outcomes[1]).contains("passwordrecoveryv1.txt: No such file"), "{outcomes:?}");
 }
 
 #[test]

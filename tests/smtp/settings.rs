@@ -2,6 +2,7 @@
 
 use super::templates;
 use crate::support::batches::TOKEN;
+use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::mailserver::{MailServer, Tls};
 use crate::support::postmark::API_TOKEN;
@@ -79,7 +80,7 @@ fn what_the_chosen_provider_needs_is_asked_for_and_nothing_of_the_others() {
             vec![("MAILROOM_POSTMARK_URL", "https://x.example:99999")],
             "MAILROOM_POSTMARK_URL: ",
         ),
-        ("smtp", vec![("MAILROOM_SMTP_URL", "smtp://localhost")], "activationv1.subject: No such"),
+        ("smtp", vec![("MAILROOM_SMTP_URL", "smtp://localhost?ca=/no/such.pem")], "/no/such.pem"),
         ("pigeon", vec![], "must be `ses` or `smtp` or `postmark`"),
     ] {
         let mut program = send(transport);
@@ -98,6 +99,45 @@ fn what_the_chosen_provider_needs_is_asked_for_and_nothing_of_the_others() {
         .env("MAILROOM_POSTMARK_TOKEN", " ")
         .input(record("john"));
     assert_eq!(finished.code, Some(0), "{}", finished.log);
+}
+
+#[test]
+fn a_template_that_is_missing_at_the_start_holds_its_kind_and_nothing_else() {
+    let (server, dir) = (MailServer::plain(), templates());
+    let lost = dir.path().join("activationv1.html");
+    let html = std::fs::read(&lost).unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    let database = Database::migrated();
+    let settings = |program: Program| {
+        program
+            .env("MAILROOM_TRANSPORT", "smtp")
+            .env("MAILROOM_SMTP_URL", server.url("", std::path::Path::new("")))
+            .env("MAILROOM_TEMPLATE_DIR", dir.path())
+    };
+    let run = settings(Program::run(&database, "")).window(100).start();
+    run.wait_log("the template of action 1: ");
+    assert!(run.log().contains("activationv1.html: No such file"), "{}", run.log());
+    database.accounts("user", 1);
+    wait_until("the kind is held", || {
+        let held = "SELECT count(*) FROM deliveries WHERE cause = 'template' AND attempts = 0";
+        database.number(held) == 1
+    });
+    database.run("SELECT send_mail('password_recovery', 'ann@example.com')");
+    wait_until("another kind goes", || server.mails().len() == 1);
+    assert_eq!(server.mails()[0].to, "ann@example.com");
+    let check = settings(Program::new(&["check"]).on(&database))
+        .env("MAILROOM_SECRET_KEY", "00".repeat(32));
+    let check = check.output();
+    assert_eq!(check.code, Some(78), "{}", check.log);
+    assert!(check.out.contains("activationv1.html"), "{}", check.out);
+    // A person mends it; the next start, or the next probe, finds that.
+    std::fs::write(&lost, html).unwrap();
+    assert_eq!(run.stop().code, Some(0));
+    let run = settings(Program::run(&database, "")).window(100).start();
+    wait_until("it goes", || server.mails().len() == 2);
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0));
+    assert!(!finished.log.contains("the template of action"), "{}", finished.log);
 }
 
 #[test]

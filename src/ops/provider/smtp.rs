@@ -59,14 +59,14 @@ impl Provider for Smtp {
             source: config.source.clone(),
             clock: system_clock(),
         };
-        Ok(Box::new(smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?))
+        let transport = smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?;
+        smtp::warn_of_templates(&self.templates, &config.templates);
+        Ok(Box::new(transport))
     }
 
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
         // It prints no mail, but the templates are read as when it sends.
-        for (_, name) in config.templates.iter() {
-            mail::check(&self.templates, name).map_err(Error::config)?;
-        }
+        smtp::warn_of_templates(&self.templates, &config.templates);
         Ok(dry::Settings {
             to: format!("SMTP {}:{}", self.server.host, self.server.port),
             templates: config.templates.clone(),
