@@ -44,7 +44,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Section>, String> {
         let indent = line.len() - line.trim_start().len();
         if open && (content.is_empty() || indent > depth) {
             if let Some((_, value)) = section.and_then(|section| section.options.last_mut()) {
-                append(value, content);
+                // No copy of a secret is left behind.
+                *value = Zeroizing::new([value.as_str(), content].join("\n"));
             }
             continue;
         }
@@ -88,11 +89,6 @@ fn header(content: &str) -> Option<&str> {
     let rest = content.strip_prefix('[')?;
     let end = rest.rfind(']').filter(|end| *end > 0)?;
     rest.get(..end)
-}
-
-/// Appends a line without leaving copies of a secret behind.
-fn append(value: &mut Zeroizing<String>, line: &str) {
-    *value = Zeroizing::new([value.as_str(), line].join("\n"));
 }
 
 /// Hands out what stands in every section.

@@ -166,15 +166,10 @@ impl<T: Transport> Marked<T> {
             return Ok(());
         };
         call.sent.store(true, Ordering::Relaxed);
-        let mut rest = self.held.as_slice();
-        while !rest.is_empty() {
+        for piece in self.held.chunks(BUFFER) {
             let mut output = self.inner.buffers().output();
-            let amount = output.write(rest)?;
-            if amount == 0 {
-                return Err(Error::Io(ErrorKind::WriteZero.into()));
-            }
-            rest = rest.get(amount..).unwrap_or_default();
-            self.inner.transmit_output(amount, timeout)?;
+            output.write_all(piece)?;
+            self.inner.transmit_output(piece.len(), timeout)?;
         }
         self.held.clear();
         Ok(())

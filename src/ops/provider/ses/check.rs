@@ -57,11 +57,8 @@ fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
             return None;
         }
     };
-    let shared = Shared::read(&env).ok();
-    let set = |name: &&str| match &shared {
-        Some(shared) => shared.setting(name).is_some_and(|text| !text.trim().is_empty()),
-        None => false,
-    };
+    let shared = Shared::read(&env);
+    let set = |name: &&str| shared.as_ref().is_ok_and(|shared| shared.setting(name).is_some());
     let detail = format!("{}, {}", endpoint.region, endpoint.url);
     match ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().any(set) {
         true => checks.ok(NAME, detail),
@@ -104,55 +101,45 @@ fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
 /// Asks about the account; gives whether SES can be asked more.
 fn account_of(checks: &mut Checks, client: &mut Client, rate: f64) -> bool {
     const NAME: &str = "account";
-    match account(client) {
+    let refused = match account(client) {
         Ok(account) => {
             checks.ok(NAME, "SES answers and takes the credentials");
             standing(checks, &account, rate);
-            true
+            return true;
         }
-        Err(refused) => refusal(checks, NAME, &refused),
-    }
-}
-
-fn refusal(checks: &mut Checks, name: &str, refused: &Refused) -> bool {
-    let rest = ["sending", "sandbox", "quota"];
-    let Some(status) = refused.status else {
-        let advice = "see that the endpoint is right, and DNS, firewall and HTTPS_PROXY";
-        checks.unreachable(name, refused.to_string(), advice);
-        return false;
+        Err(refused) => refused,
     };
-    let signature = ["Unrecognized", "Invalid", "Missing", "Incomplete", "Signature", "Expired"];
     let denied = refused.code.starts_with("AccessDenied");
-    if denied || refused.is_throttled() {
-        let advice = match denied {
-            true => {
-                "allow ses:GetAccount; without it the limits are MAILROOM_SEND_RATE and \
-                     MAILROOM_DAILY_LIMIT alone"
-            }
-            false => "try again",
-        };
-        checks.warning(name, format!("it may not be asked about: {refused}"), advice);
-        rest.iter().for_each(|rest| checks.unknown(rest, "the account could not be read"));
-        return true;
-    }
+    let signature = ["Unrecognized", "Invalid", "Missing", "Incomplete", "Signature", "Expired"];
     let of_key = signature.iter().any(|start| refused.code.starts_with(start));
-    match status {
-        _ if of_key || matches!(status, 401 | 403) => {
+    let (status, what, advice) = match refused.status {
+        None => {
+            let advice = "see that the endpoint is right, and DNS, firewall and HTTPS_PROXY";
+            (Status::Unreachable, "", advice)
+        }
+        Some(_) if denied => {
+            let advice = "allow ses:GetAccount; without it the limits are MAILROOM_SEND_RATE and \
+                          MAILROOM_DAILY_LIMIT alone";
+            (Status::Warning, "it may not be asked about: ", advice)
+        }
+        Some(_) if refused.is_throttled() => {
+            (Status::Warning, "it may not be asked about: ", "try again")
+        }
+        Some(status) if of_key || matches!(status, 401 | 403) => {
             let advice = "see that the key is active, whole, and of the account of this region";
-            checks.misconfigured(name, format!("the credentials are refused: {refused}"), advice);
-            false
+            (Status::Misconfigured, "the credentials are refused: ", advice)
         }
-        500.. => {
-            checks.unreachable(name, refused.to_string(), "try again; see AWS's status page");
-            false
-        }
-        _ => {
-            let advice = "see that the endpoint is one of SES v2";
-            checks.warning(name, refused.to_string(), advice);
-            rest.iter().for_each(|rest| checks.unknown(rest, "the account could not be read"));
-            true
+        Some(500..) => (Status::Unreachable, "", "try again; see AWS's status page"),
+        Some(_) => (Status::Warning, "", "see that the endpoint is one of SES v2"),
+    };
+    checks.add(NAME, status, format!("{what}{refused}"), advice);
+    let answered = status == Status::Warning;
+    if answered {
+        for rest in ["sending", "sandbox", "quota"] {
+            checks.unknown(rest, "the account could not be read");
         }
     }
+    answered
 }
 
 /// What the account may do.
