@@ -328,7 +328,7 @@ fn a_take_over_whose_answer_was_lost_is_repeated_and_gives_the_same() {
     collect.wait_lines(1);
     assert_eq!(collect.stop().code, Some(0));
     let mut client = database.client();
-    let statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
     let rows = client.query("SELECT secret FROM tokens ORDER BY id", &[]).unwrap();
     let secrets: Vec<&[u8]> = rows.iter().map(|row| row.get(0)).collect();
     let addresses = ["user1@example.com", "user2@example.com"];

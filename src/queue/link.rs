@@ -124,15 +124,15 @@ impl Link {
                     notify::ready(now);
                     notify::status(format_args!("connected to {}", self.settings.target), now);
                 }
-                Err(Failure::Config(text)) if !self.proven => return Err(Error::config(text)),
-                Err(Failure::Config(text)) | Err(Failure::Passing(text)) => {
+                Err(Fault::Denied(text)) if !self.proven => return Err(Error::config(text)),
+                Err(fault) => {
                     let wait = self.next_wait();
                     let state = format_args!("no connection to {}", self.settings.target);
                     notify::status(state, (self.clock.now)());
                     log::error(
                         "PG",
                         format_args!(
-                            "connection failed: {text}; next try in {} ms",
+                            "connection failed: {fault}; next try in {} ms",
                             wait.as_millis()
                         ),
                     );
@@ -144,7 +144,7 @@ impl Link {
         Ok(true)
     }
 
-    fn attempt(&mut self) -> Result<(Session, Statements), Failure> {
+    fn attempt(&mut self) -> Result<(Session, Statements), Fault> {
         let mut session = (self.open)()?;
         if !self.proven {
             self.refuse_pool(&mut session)?;
@@ -154,7 +154,7 @@ impl Link {
             session.listen(channel)?;
         }
         let found = fit::inspect(&mut session, STATEMENT, &self.settings.purpose)?;
-        fit::refuse(&found).map_err(Failure::Config)?;
+        fit::refuse(&found).map_err(Fault::Denied)?;
         if !self.proven {
             for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
                 log::warn("PG", wrong);
@@ -169,10 +169,10 @@ impl Link {
     }
 
     /// Through a pool of transactions all would seem well, but no notification would ever come.
-    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Failure> {
+    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Fault> {
         // A role may be allowed a single connection: then it is not known.
         let Ok(mut other) = (self.open)() else { return Ok(()) };
-        fit::refuse(&fit::pooled(session, &mut other)?).map_err(Failure::Config)
+        fit::refuse(&fit::pooled(session, &mut other)?).map_err(Fault::Denied)
     }
 
     /// Runs one statement until it succeeds. Faults that pass are waited out.
@@ -184,7 +184,7 @@ impl Link {
     pub fn run<T>(
         &mut self,
         what: &str,
-        mut work: impl FnMut(&Statements, &mut Client) -> Result<T, StatementError>,
+        mut work: impl FnMut(&mut Statements, &mut Client) -> Result<T, StatementError>,
     ) -> Result<Option<T>, Error> {
         loop {
             if !self.connect()? {
@@ -212,7 +212,7 @@ impl Link {
     pub fn ask<T>(
         &mut self,
         what: &str,
-        work: impl FnOnce(&Statements, &mut Client) -> Result<T, StatementError>,
+        work: impl FnOnce(&mut Statements, &mut Client) -> Result<T, StatementError>,
     ) -> Option<T> {
         let (session, statements) = self.live.as_mut()?;
         match session.call(STATEMENT, |client| work(statements, client)) {
@@ -318,23 +318,6 @@ impl Link {
                 notify::progress(now);
                 self.stop.sleep(notify::before(end, now) - now);
             }
-        }
-    }
-}
-
-/// Why an attempt to connect failed.
-enum Failure {
-    /// A person must change something.
-    Config(String),
-    /// It may work later.
-    Passing(String),
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Failure {
-        match fault {
-            Fault::Denied(text) => Failure::Config(text),
-            Fault::Lost(text) | Fault::Statement(text) => Failure::Passing(text),
         }
     }
 }

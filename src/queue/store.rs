@@ -4,18 +4,19 @@
 //! reconnecting. Every function can fail with the error of the statement.
 
 mod claim;
-mod later;
+mod prepared;
 pub mod values;
 
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Settlement, Ticket};
 use crate::mail::policy::{self, Wait};
-use crate::queue::store::later::Later;
+use crate::queue::store::prepared::Prepared;
 use crate::queue::store::values::{
-    Adopted, CHUNK, Claimed, Found, Levels, Rescued, Settled, Want, count, seconds,
+    Adopted, CHUNK, Found, Levels, Rescued, Settled, count, seconds,
 };
-use postgres::{Client, Error, Statement};
+use postgres::types::ToSql;
+use postgres::{Client, Error};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,21 +38,17 @@ const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enabl
     SET enable_incremental_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
     SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '2s'";
 
-/// The prepared statements of one connection, for one queue.
+/// What starting and sending need.
+const LEVELS: &str = include_str!("sql/levels.sql");
+const CLAIM: &str = include_str!("sql/claim.sql");
+const LOOK: &str = include_str!("sql/look.sql");
+const SETTLE: &str = include_str!("sql/settle.sql");
+const RESCUE: &str = include_str!("sql/rescue.sql");
+
+/// The statements of one connection, for one queue.
 pub struct Statements {
     queue: String,
-    levels: Statement,
-    claim: Statement,
-    look: Statement,
-    settle: Statement,
-    adopt: Later,
-    rescue: Statement,
-    expire: Later,
-    prune: Later,
-    record: Later,
-    sent: Later,
-    room: Later,
-    fold: Later,
+    prepared: Prepared,
 }
 
 /// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
@@ -77,29 +74,20 @@ impl Statements {
     /// As the statements.
     pub fn prepare(client: &mut Client, queue: &str) -> Result<Statements, Error> {
         client.batch_execute(SETTINGS)?;
-        Ok(Statements {
-            queue: queue.to_owned(),
-            levels: client.prepare(include_str!("sql/levels.sql"))?,
-            claim: client.prepare(include_str!("sql/claim.sql"))?,
-            look: client.prepare(include_str!("sql/look.sql"))?,
-            settle: client.prepare(include_str!("sql/settle.sql"))?,
-            adopt: Later::new(include_str!("sql/adopt.sql")),
-            rescue: client.prepare(include_str!("sql/rescue.sql"))?,
-            expire: Later::new(include_str!("sql/expire.sql")),
-            prune: Later::new(include_str!("sql/prune.sql")),
-            record: Later::new(include_str!("sql/record.sql")),
-            sent: Later::new(include_str!("sql/sent.sql")),
-            room: Later::new(include_str!("sql/room.sql")),
-            fold: Later::new(include_str!("sql/fold.sql")),
-        })
+        let mut prepared = Prepared::default();
+        for sql in [LEVELS, CLAIM, LOOK, SETTLE, RESCUE] {
+            prepared.on(client, sql)?;
+        }
+        Ok(Statements { queue: queue.to_owned(), prepared })
     }
 
     /// Finds where the deliveries of each priority begin, and when the first lease runs out.
     ///
     /// # Errors
     /// As the statement.
-    pub fn levels(&self, client: &mut Client) -> Result<Found, Error> {
-        let row = client.query_one(&self.levels, &[&self.queue])?;
+    pub fn levels(&mut self, client: &mut Client) -> Result<Found, Error> {
+        let levels = self.prepared.on(client, LEVELS)?;
+        let row = client.query_one(&levels, &[&self.queue])?;
         Ok(Found {
             levels: Levels {
                 priorities: row.try_get("priorities")?,
@@ -110,27 +98,19 @@ impl Statements {
         })
     }
 
-    /// Claims due deliveries.
-    ///
-    /// # Errors
-    /// As the statement.
-    pub fn claim(&self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
-        claim::claim(&self.queue, &self.claim, &self.room, client, want)
-    }
-
     /// Looks at what waits, without taking it; counts up to `limit`.
     ///
     /// # Errors
     /// As the statement.
     pub fn look(
-        &self,
+        &mut self,
         client: &mut Client,
         limit: usize,
         levels: &Levels,
     ) -> Result<Waiting, Error> {
         let Levels { priorities, floors } = levels;
-        let row =
-            client.query_one(&self.look, &[&self.queue, &count(limit), priorities, floors])?;
+        let look = self.prepared.on(client, LOOK)?;
+        let row = client.query_one(&look, &[&self.queue, &count(limit), priorities, floors])?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
@@ -165,20 +145,16 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn settle(
-        &self,
+        &mut self,
         client: &mut Client,
         settled: &[(Ticket, Settlement)],
         again: bool,
         pass_over: bool,
     ) -> Result<Settled, Error> {
-        let tokens: Vec<i64> = settled.iter().map(|(ticket, _)| ticket.delivery).collect();
-        let leases: Vec<&str> = settled.iter().map(|(ticket, _)| ticket.lease.as_ref()).collect();
-        let mut states = Vec::with_capacity(settled.len());
-        let mut causes = Vec::with_capacity(settled.len());
-        let mut texts = Vec::with_capacity(settled.len());
-        let mut delays = Vec::with_capacity(settled.len());
-        let mut counted = Vec::with_capacity(settled.len());
-        for (_, settlement) in settled {
+        let (mut ids, mut leases, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut causes, mut texts) = (Vec::new(), Vec::new());
+        let (mut delays, mut counted) = (Vec::new(), Vec::new());
+        for (ticket, settlement) in settled {
             let (state, cause, text, delay, counts) = match settlement {
                 Settlement::Sent { provider_id } => ("sent", "", provider_id, 0.0, true),
                 Settlement::Failed { cause, why } => ("failed", cause.name(), why, 0.0, true),
@@ -186,15 +162,18 @@ impl Statements {
                     ("pending", cause.name(), why, delay.as_secs_f64(), *counts)
                 }
             };
+            ids.push(ticket.delivery);
+            leases.push(ticket.lease.as_ref());
             states.push(state);
             causes.push(cause);
             texts.push(storable(text));
             delays.push(delay);
             counted.push(counts);
         }
+        let settle = self.prepared.on(client, SETTLE)?;
         let row = client.query_one(
-            &self.settle,
-            &[&tokens, &leases, &states, &causes, &texts, &delays, &counted, &again, &pass_over],
+            &settle,
+            &[&ids, &leases, &states, &causes, &texts, &delays, &counted, &again, &pass_over],
         )?;
         let mut written: Vec<i64> = row.try_get(0)?;
         written.sort_unstable();
@@ -208,7 +187,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn adopt(
-        &self,
+        &mut self,
         client: &mut Client,
         (secrets, addresses): (&[&[u8]], &[&str]),
         (ids, addresses_of_ids): (&[i64], &[&str]),
@@ -217,18 +196,10 @@ impl Statements {
         pass_over: bool,
     ) -> Result<Vec<Adopted>, Error> {
         let lease_for = lease_for.as_secs_f64();
-        let rows = self.adopt.query(
-            client,
-            &[
-                &secrets,
-                &lease.as_ref(),
-                &lease_for,
-                &addresses,
-                &pass_over,
-                &ids,
-                &addresses_of_ids,
-            ],
-        )?;
+        let lease_text = lease.as_ref();
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&secrets, &lease_text, &lease_for, &addresses, &pass_over, &ids, &addresses_of_ids];
+        let rows = self.prepared.query(client, include_str!("sql/adopt.sql"), &values)?;
         let adopted = |row: &postgres::Row| {
             let ticket = |attempts: i32| {
                 Ok(Ticket {
@@ -255,26 +226,31 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn rescue(
-        &self,
+        &mut self,
         client: &mut Client,
         held_too: bool,
         but: &[i64],
     ) -> Result<Rescued, Error> {
         let holds: Vec<&str> = policy::causes(Wait::Held).map(Cause::name).collect();
-        let rows = client.query(&self.rescue, &[&self.queue, &held_too, &CHUNK, &but, &holds])?;
-        let collector =
-            |row: &postgres::Row| Ok(row.try_get::<_, Option<&str>>("holder")? == Some("collect"));
-        let of_collectors: Result<Vec<bool>, Error> = rows.iter().map(collector).collect();
-        let of_collectors = of_collectors?.into_iter().filter(|of_collector| *of_collector).count();
-        Ok(Rescued { count: rows.len(), of_collectors })
+        let values: [&(dyn ToSql + Sync); 5] = [&self.queue, &held_too, &CHUNK, &but, &holds];
+        let rows = self.prepared.query(client, RESCUE, &values)?;
+        let mut rescued = Rescued { count: rows.len(), of_collectors: 0 };
+        for row in rows {
+            let of_collector = row.try_get::<_, Option<&str>>("holder")? == Some("collect");
+            rescued.of_collectors += usize::from(of_collector);
+        }
+        Ok(rescued)
     }
 
     /// Ends deliveries whose token expired. Gives how many there were, at most [`CHUNK`].
     ///
     /// # Errors
     /// As the statement.
-    pub fn expire(&self, client: &mut Client) -> Result<usize, Error> {
-        Ok(self.expire.query(client, &[&self.queue, &CHUNK])?.len())
+    pub fn expire(&mut self, client: &mut Client) -> Result<usize, Error> {
+        Ok(self
+            .prepared
+            .query(client, include_str!("sql/expire.sql"), &[&self.queue, &CHUNK])?
+            .len())
     }
 
     /// Deletes deliveries that were settled `retention` ago or earlier. Gives how many there
@@ -282,18 +258,21 @@ impl Statements {
     ///
     /// # Errors
     /// As the statement.
-    pub fn prune(&self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
+    pub fn prune(&mut self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
         let retention = retention.as_secs_f64();
-        Ok(self.prune.query(client, &[&self.queue, &retention, &CHUNK])?.len())
+        Ok(self
+            .prepared
+            .query(client, include_str!("sql/prune.sql"), &[&self.queue, &retention, &CHUNK])?
+            .len())
     }
 
     /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
     ///
     /// # Errors
     /// As the statement.
-    pub fn sent(&self, client: &mut Client) -> Result<Vec<u64>, Error> {
+    pub fn sent(&mut self, client: &mut Client) -> Result<Vec<u64>, Error> {
         let mut slots = vec![0; SLOTS];
-        for row in self.sent.query(client, &[])? {
+        for row in self.prepared.query(client, include_str!("sql/sent.sql"), &[])? {
             let (slot, sent): (i32, i64) = (row.try_get("slot")?, row.try_get("sent")?);
             let place = usize::try_from(slot).ok().and_then(|slot| slots.get_mut(slot));
             if let Some(place) = place {
@@ -307,15 +286,17 @@ impl Statements {
     ///
     /// # Errors
     /// As the statement.
-    pub fn record(&self, client: &mut Client, token: i64) -> Result<(), Error> {
-        self.record.query(client, &[&self.queue, &token]).map(drop)
+    pub fn record(&mut self, client: &mut Client, token: i64) -> Result<(), Error> {
+        self.prepared
+            .query(client, include_str!("sql/record.sql"), &[&self.queue, &token])
+            .map(drop)
     }
 
     /// Adds up old tallies of what was sent.
     ///
     /// # Errors
     /// As the statement.
-    pub fn fold(&self, client: &mut Client) -> Result<(), Error> {
-        self.fold.query(client, &[&self.queue]).map(drop)
+    pub fn fold(&mut self, client: &mut Client) -> Result<(), Error> {
+        self.prepared.query(client, include_str!("sql/fold.sql"), &[&self.queue]).map(drop)
     }
 }

@@ -1,9 +1,10 @@
 //! Claiming: what is asked for, what was got, and the limit of the day.
 
 use crate::mail::model::{Claim, Kind, Ticket, template_of};
-use crate::queue::store::later::Later;
 use crate::queue::store::values::{Claimed, Want, count, seconds};
-use postgres::{Client, Error, GenericClient, Row, Statement};
+use crate::queue::store::{CLAIM, Statements};
+use postgres::types::ToSql;
+use postgres::{Client, Error, GenericClient, Row};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -12,45 +13,33 @@ use zeroize::Zeroizing;
 /// it, see `SETTINGS`.)
 const ALONE: &str = "SELECT FROM jobs ORDER BY job_type LIMIT 1 FOR UPDATE";
 
-/// Claims due deliveries.
-///
-/// # Errors
-/// As the statement.
-pub fn claim(
-    queue: &str,
-    statement: &Statement,
-    room: &Later,
-    client: &mut Client,
-    want: Want<'_>,
-) -> Result<Claimed, Error> {
-    let Some(daily) = want.daily else { return take(queue, statement, client, want) };
-    let mut alone = client.transaction()?;
-    // A statement of its own: what the others did before must be visible to the next one.
-    alone.execute(ALONE, &[])?;
-    let daily = i64::try_from(daily).unwrap_or(i64::MAX);
-    let room = room.on(&mut alone)?;
-    let room: i64 = alone.query_one(room, &[&daily])?.try_get("room")?;
-    let room = usize::try_from(room).unwrap_or(0);
-    if room == 0 {
-        return Ok(Claimed { full: true, ..Claimed::default() });
+impl Statements {
+    /// Claims due deliveries.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn claim(&mut self, client: &mut Client, want: Want<'_>) -> Result<Claimed, Error> {
+        let Some(daily) = want.daily else { return self.take(client, want) };
+        let mut alone = client.transaction()?;
+        // A statement of its own: what the others did before must be visible to the next one.
+        alone.execute(ALONE, &[])?;
+        let daily = i64::try_from(daily).unwrap_or(i64::MAX);
+        let room = self.prepared.on(&mut alone, include_str!("../sql/room.sql"))?;
+        let room: i64 = alone.query_one(&room, &[&daily])?.try_get("room")?;
+        let room = usize::try_from(room).unwrap_or(0);
+        if room == 0 {
+            return Ok(Claimed { full: true, ..Claimed::default() });
+        }
+        let (limit, least) = (want.limit.min(room), want.least.min(room));
+        let claimed = self.take(&mut alone, Want { limit, least, ..want })?;
+        alone.commit()?;
+        Ok(claimed)
     }
-    let (limit, least) = (want.limit.min(room), want.least.min(room));
-    let claimed = take(queue, statement, &mut alone, Want { limit, least, ..want })?;
-    alone.commit()?;
-    Ok(claimed)
-}
 
-fn take(
-    queue: &str,
-    statement: &Statement,
-    client: &mut impl GenericClient,
-    want: Want<'_>,
-) -> Result<Claimed, Error> {
-    let held: Vec<&str> = want.held.iter().map(AsRef::as_ref).collect();
-    let rows = client.query(
-        statement,
-        &[
-            &queue,
+    fn take(&mut self, client: &mut impl GenericClient, want: Want<'_>) -> Result<Claimed, Error> {
+        let held: Vec<&str> = want.held.iter().map(AsRef::as_ref).collect();
+        let values: [&(dyn ToSql + Sync); 11] = [
+            &self.queue,
             &count(want.limit),
             &count(want.least),
             &want.lease.as_ref(),
@@ -61,39 +50,40 @@ fn take(
             &want.levels.priorities,
             &want.levels.floors,
             &want.carries,
-        ],
-    )?;
-    let mut claimed = Claimed::default();
-    // Columns by their place: a name is looked for among all names, for each row.
-    for row in rows {
-        claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-        claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-        let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
-        let attempts: i32 = row.try_get(3)?;
-        let name: &str = row.try_get(4)?;
-        let last = claimed.claims.last().map(|claim| &claim.kind);
-        let kind = match last.filter(|kind| *kind.name == *name) {
-            Some(kind) => Arc::clone(kind),
-            None => Arc::new(kind(&row, name)?),
-        };
-        claimed.claims.push(Claim {
-            ticket: Ticket {
-                delivery,
-                lease: Arc::clone(want.lease),
-                attempts: u32::try_from(attempts).unwrap_or(0),
-                age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
-            },
-            kind,
-            reply_to: row.try_get(10)?,
-            recipient: row.try_get(11)?,
-            login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
-            secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
-            code: row.try_get(14)?,
-            locale: row.try_get(15)?,
-            data: row.try_get(16)?,
-        });
+        ];
+        let rows = self.prepared.query(client, CLAIM, &values)?;
+        let mut claimed = Claimed::default();
+        // Columns by their place: a name is looked for among all names, for each row.
+        for row in rows {
+            claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+            claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+            let Some(delivery) = row.try_get::<_, Option<i64>>(2)? else { continue };
+            let attempts: i32 = row.try_get(3)?;
+            let name: &str = row.try_get(4)?;
+            let last = claimed.claims.last().map(|claim| &claim.kind);
+            let kind = match last.filter(|kind| *kind.name == *name) {
+                Some(kind) => Arc::clone(kind),
+                None => Arc::new(kind(&row, name)?),
+            };
+            claimed.claims.push(Claim {
+                ticket: Ticket {
+                    delivery,
+                    lease: Arc::clone(want.lease),
+                    attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>(17)?.map(seconds),
+                },
+                kind,
+                reply_to: row.try_get(10)?,
+                recipient: row.try_get(11)?,
+                login: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
+                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
+                code: row.try_get(14)?,
+                locale: row.try_get(15)?,
+                data: row.try_get(16)?,
+            });
+        }
+        Ok(claimed)
     }
-    Ok(claimed)
 }
 
 /// The kind of a claimed row, as the row of `kinds` beside it says.
