@@ -118,18 +118,16 @@ impl Pump<'_> {
             systemd::status(format_args!("{} messages handed over", self.progress.accepted), now);
         }
         let broken = self.transport.broken();
-        let kinds = batch.messages.iter().map(|message| &message.kind.name);
+        let mut probe = Duration::ZERO;
         // With nobody to hand over to there is nothing to learn of a pace.
         if broken.is_none() {
-            let changes = self.pace.learn(kinds.clone().zip(&outcomes), now);
+            let kinds = batch.messages.iter().map(|message| &message.kind.name);
+            let (changes, delay) = self.pace.learn(kinds.zip(&outcomes), now);
             self.say(&changes);
             self.metrics.count(|numbers| numbers.holding = self.pace.holding());
+            // A process that ends lets others try at once what it found held.
+            probe = if self.stop.requested() { Duration::ZERO } else { delay };
         }
-        // A process that ends lets others try at once what it found held.
-        let probe = match broken.is_some() || self.stop.requested() {
-            true => Duration::ZERO,
-            false => self.pace.probe_delay(kinds.zip(&outcomes), now),
-        };
         self.source.settle(batch, outcomes, probe)?;
         broken.map_or(Ok(()), Err)
     }

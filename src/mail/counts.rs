@@ -8,6 +8,7 @@ use crate::mail::model::{Message, Outcome};
 use crate::mail::policy;
 use crate::mail::policy::{Fate, Speed};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -239,24 +240,19 @@ const OTHER: &str = "other";
 
 /// Counts by reason: not many, and without what names a person or could be a secret.
 #[derive(Clone, Debug, Default)]
-pub struct Reasons(Vec<(String, u64)>);
+pub struct Reasons(BTreeMap<String, u64>);
 
 impl Reasons {
     /// Counts one more of this reason.
     pub fn add(&mut self, why: &str) {
-        let mut code = code(why);
-        if self.0.len() >= REASONS && !self.0.iter().any(|(known, _)| known == code) {
-            code = OTHER;
-        }
-        match self.0.iter_mut().find(|(known, _)| known == code) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((code.to_owned(), 1)),
-        }
+        let code = code(why);
+        let fits = self.0.len() < REASONS || self.0.contains_key(code);
+        *self.0.entry(if fits { code } else { OTHER }.to_owned()).or_default() += 1;
     }
 
     /// How many there were of all reasons.
     pub fn total(&self) -> u64 {
-        self.0.iter().map(|(_, count)| count).sum()
+        self.0.values().sum()
     }
 
     fn each(&self, give: &mut Give) {
@@ -504,8 +500,7 @@ mod tests {
         }
         reasons.add("Code3");
         assert_eq!((reasons.0.len(), reasons.total()), (REASONS + 1, 1001));
-        assert!(reasons.0.contains(&("Code3".to_owned(), 2)));
-        assert_eq!(reasons.0.last(), Some(&("other".to_owned(), 968)));
+        assert_eq!((reasons.0["Code3"], reasons.0["other"]), (2, 968));
     }
 
     #[test]

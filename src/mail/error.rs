@@ -7,41 +7,32 @@ use std::fmt;
 
 /// Why a command ends. Each kind has one exit status, the numbers of BSD `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Kind {
-    /// The reader of what was printed has seen enough: 0.
-    Enough,
-    /// A test that the command was asked to make came out negative (`verify`, `health`): 1.
-    No,
-    /// The command line is wrong: 64.
-    Usage,
-    /// Some of the input was bad; the good part was handled: 65.
-    Data,
-    /// The database or the provider cannot be used by a command that runs once: 69.
-    Unavailable,
-    /// A fault in mailroom itself: 70.
-    Bug,
-    /// Reading, writing or the hand-over of a batch failed: 74.
-    Io,
-    /// A fault that can pass, met by a command that runs once: 75.
-    Temporary,
-    /// A setting is missing or wrong, or the database is not set up for it: 78.
-    Config,
+    /// The reader of what was printed has seen enough.
+    Enough = 0,
+    /// A test that the command was asked to make came out negative (`verify`, `health`).
+    No = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Some of the input was bad; the good part was handled.
+    Data = 65,
+    /// The database or the provider cannot be used by a command that runs once.
+    Unavailable = 69,
+    /// A fault in mailroom itself.
+    Bug = 70,
+    /// Reading, writing or the hand-over of a batch failed.
+    Io = 74,
+    /// A fault that can pass, met by a command that runs once.
+    Temporary = 75,
+    /// A setting is missing or wrong, or the database is not set up for it.
+    Config = 78,
 }
 
 impl Kind {
     /// The exit status of the process.
     pub fn exit_code(self) -> u8 {
-        match self {
-            Kind::Enough => 0,
-            Kind::No => 1,
-            Kind::Usage => 64,
-            Kind::Data => 65,
-            Kind::Unavailable => 69,
-            Kind::Bug => 70,
-            Kind::Io => 74,
-            Kind::Temporary => 75,
-            Kind::Config => 78,
-        }
+        self as u8
     }
 }
 

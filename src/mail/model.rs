@@ -10,7 +10,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What a kind of mail is, as its row in the table `kinds` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kind {
     /// Its name; of a message that came as CSV, its number.
     pub name: Arc<str>,
@@ -29,14 +29,6 @@ pub struct Kind {
 /// The template of a kind that names none: its own name, but no provider's names have dots.
 pub fn template_of(kind: &str) -> String {
     kind.replace('.', "-")
-}
-
-impl Default for Kind {
-    /// Nothing is known of it.
-    fn default() -> Kind {
-        let (number, template, path, sender) = (None, None, None, None);
-        Kind { name: "".into(), number, template, path, signs_code: false, sender }
-    }
 }
 
 impl Kind {
@@ -123,91 +115,76 @@ pub struct Batch {
     pub messages: Vec<Message>,
 }
 
-/// Why a message was not accepted, and why its delivery waits or ended. What follows from each is
-/// one row of [`crate::mail::policy::of`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
+/// The causes, each with its name, in the order of the enum type `delivery_cause` of the database.
+macro_rules! causes {
+    ($($(#[$meaning:meta])+ $cause:ident = $name:literal,)+) => {
+        /// Why a message was not accepted, and why its delivery waits or ended. What follows from each is
+        /// one row of [`crate::mail::policy::of`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause {
+            $($(#[$meaning])+ $cause,)+
+        }
+
+        const CAUSES: &[(Cause, &str)] = &[$((Cause::$cause, $name)),+];
+    };
+}
+
+causes! {
     /// The provider says that mail comes too fast.
-    Throttled,
+    Throttled = "throttled",
     /// The provider was not reached, or cannot serve; nothing was sent.
-    Away,
+    Away = "away",
     /// Who stands before the provider had the request, and no answer of the provider came of it.
-    Gateway,
+    Gateway = "gateway",
     /// No answer, or none that can be read: it may have been sent.
-    Unknown,
+    Unknown = "unknown",
     /// An error inside the provider, or an answer that nobody knows.
-    Fault,
+    Fault = "fault",
     /// This message not now.
-    Busy,
+    Busy = "busy",
     /// This message never.
-    Rejected,
+    Rejected = "rejected",
     /// The provider lets this account send nothing.
-    Account,
+    Account = "account",
     /// The provider refuses the credentials, or there are none.
-    Credentials,
+    Credentials = "credentials",
     /// What may be sent in a day or a month is used up.
-    Quota,
+    Quota = "quota",
     /// The sender's address may not be used.
-    Sender,
+    Sender = "sender",
     /// A setting is at fault: endpoint, encryption, configuration set, message stream, relaying.
-    Setup,
+    Setup = "setup",
     /// The template of this kind of mail is at fault.
-    Template,
+    Template = "template",
     /// Our own output takes nothing any more.
-    Output,
+    Output = "output",
     /// The row holds nothing that can be signed.
-    Unsigned,
+    Unsigned = "unsigned",
     /// The account or the token is not of the kind that gets this mail now.
-    Ineligible,
+    Ineligible = "ineligible",
     /// The token expired first.
-    Expired,
+    Expired = "expired",
     /// A person gave it up.
-    Dropped,
+    Dropped = "dropped",
     /// A newer mail stands in its place.
-    Superseded,
+    Superseded = "superseded",
     /// The recipient gets no more of these for now.
-    Limited,
+    Limited = "limited",
     /// It does not fit the format of the output.
-    Format,
+    Format = "format",
     /// The process that had it stopped.
-    Stopped,
+    Stopped = "stopped",
 }
 
 impl Cause {
-    /// Each with its name, in the order of the enum type `delivery_cause` of the database.
-    const NAMES: [(Cause, &'static str); 22] = [
-        (Cause::Throttled, "throttled"),
-        (Cause::Away, "away"),
-        (Cause::Gateway, "gateway"),
-        (Cause::Unknown, "unknown"),
-        (Cause::Fault, "fault"),
-        (Cause::Busy, "busy"),
-        (Cause::Rejected, "rejected"),
-        (Cause::Account, "account"),
-        (Cause::Credentials, "credentials"),
-        (Cause::Quota, "quota"),
-        (Cause::Sender, "sender"),
-        (Cause::Setup, "setup"),
-        (Cause::Template, "template"),
-        (Cause::Output, "output"),
-        (Cause::Unsigned, "unsigned"),
-        (Cause::Ineligible, "ineligible"),
-        (Cause::Expired, "expired"),
-        (Cause::Dropped, "dropped"),
-        (Cause::Superseded, "superseded"),
-        (Cause::Limited, "limited"),
-        (Cause::Format, "format"),
-        (Cause::Stopped, "stopped"),
-    ];
-
     /// All of them.
     pub fn all() -> impl Iterator<Item = Cause> {
-        Cause::NAMES.into_iter().map(|(cause, _)| cause)
+        CAUSES.iter().map(|(cause, _)| *cause)
     }
 
     /// Its name in the database, in the log and in metrics.
     pub fn name(self) -> &'static str {
-        Cause::NAMES[self as usize].1
+        CAUSES[self as usize].1
     }
 
     /// The cause of this name.

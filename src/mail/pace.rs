@@ -124,15 +124,6 @@ impl Pace {
         self.breakers.holding()
     }
 
-    /// How long what was held in a batch with these outcomes should wait.
-    pub fn probe_delay<'a>(
-        &self,
-        outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>,
-        now: Instant,
-    ) -> Duration {
-        self.breakers.probe_delay(&Met::of(outcomes), now)
-    }
-
     /// Whether a batch may go now.
     pub fn permit(&mut self, now: Instant) -> Permit {
         // No batch is more than the provider takes in a second.
@@ -185,12 +176,13 @@ impl Pace {
     }
 
     /// Learns from the outcomes of one batch, given with the kind of each message. What was
-    /// accepted, or may have been, counts for the day.
+    /// accepted, or may have been, counts for the day. Gives what changed, and how long what is
+    /// held of the batch should wait.
     pub fn learn<'a>(
         &mut self,
         outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>,
         now: Instant,
-    ) -> Vec<Change> {
+    ) -> (Vec<Change>, Duration) {
         let met = Met::of(outcomes);
         if let Some(day) = &mut self.day {
             day.spend(met.taken, now);
@@ -200,16 +192,12 @@ impl Pace {
         let slower = self.throttle.learn(met.throttled, self.top_rate(), now);
         changes.extend(slower.map(Change::Slowed));
         let (pause, back) = self.breakers.outage(&met);
-        changes.extend(pause.map(|pause| match pause {
-            Change::Unreached(pause) => Change::Unreached(self.pause(pause, now)),
-            Change::Asked(pause) => Change::Asked(self.pause(pause, now)),
-            other => other,
-        }));
+        changes.extend(pause.map(|(change, pause)| change(self.pause(pause, now))));
         // The quota may have been the cause, or have changed meanwhile.
         if back || changes.iter().any(|change| matches!(change, Change::Released(Scope::All, _))) {
             self.allowance.forget();
         }
-        changes
+        (changes, self.breakers.probe_delay(&met, now))
     }
 }
 
@@ -233,7 +221,7 @@ mod tests {
     }
 
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
-        pace.learn(std::iter::once((&kind(action), outcome)), now)
+        pace.learn(std::iter::once((&kind(action), outcome)), now).0
     }
 
     #[test]
@@ -382,7 +370,7 @@ mod tests {
         let (short, long) = (asks(7, Cause::Away), asks(9, Cause::Away));
         let (one, two) = (kind(1), kind(2));
         let outcomes = [(&one, &long), (&two, &short)].into_iter();
-        assert_eq!(pace.learn(outcomes, Instant::now()), [Change::Unreached(9 * SECOND)]);
+        assert_eq!(pace.learn(outcomes, Instant::now()).0, [Change::Unreached(9 * SECOND)]);
     }
 
     #[test]
@@ -397,7 +385,7 @@ mod tests {
         let good = accepted();
         let (one, two) = (kind(1), kind(2));
         let outcomes = [(&one, &good), (&two, &throttled)].into_iter();
-        let changes = pace.learn(outcomes, now + 200 * SECOND);
+        let (changes, _) = pace.learn(outcomes, now + 200 * SECOND);
         assert_eq!(changes[1], Change::Asked(120 * SECOND));
     }
 

@@ -9,7 +9,7 @@ pub mod csv;
 pub mod fields;
 
 use crate::mail::model::{Kind, Message};
-use crate::mail::token;
+use crate::mail::token::{self, Parsed};
 
 /// Fields of a message: `action,email,login,secret,code`.
 pub const FIELDS: usize = 5;
@@ -111,7 +111,7 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
 pub fn checked(message: Message) -> Result<Message, String> {
     check_address(&message.email)?;
     let without = message.token.is_empty() && message.kind.template.is_some();
-    if !without && !token::is_well_formed(&message.token) {
+    if !without && Parsed::from_text(&message.token).is_err() {
         return Err("the secret is not a token of 86 base64url characters".to_owned());
     }
     if !(message.code.is_empty() || token::is_code(&message.code)) {

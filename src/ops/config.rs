@@ -14,7 +14,6 @@ use crate::edges::log::line;
 use crate::edges::metrics::statsd::Place;
 use crate::mail::kind::Templates;
 use crate::mail::token::SigningKey;
-use crate::queue::source::settings::Retention;
 use reader::{Reader, Var, optional, secret, setting};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -90,7 +89,7 @@ settings! {
     setting("MAILROOM_ACK", "--ack", "written", &["collect", "send", "check"], "`written`: a batch is settled when it was written to stdout; `sent`: when `send` settled it in the database") => ack: Ack = choice(&[("written", Ack::Written), ("sent", Ack::Sent)]);
     setting("MAILROOM_LEASE", "--lease", "120000", &["collect", "run", "send", "check"], "ms a claimed delivery stays ours before it may be claimed again; less than 110000 gives a warning: with a slow provider, one batch can take that long") => lease: Duration = millis;
     setting("MAILROOM_MAX_ATTEMPTS", "--max-attempts", "5", SENDERS, "tries before a delivery is failed") => max_attempts: u32 = number(1, 1000);
-    setting("MAILROOM_RETENTION", "--retention", "30d", QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once (by `collect` with MAILROOM_ACK=sent: at its next healthcheck), `forever` keeps all") => retention: Retention = retention;
+    setting("MAILROOM_RETENTION", "--retention", "30d", QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once (by `collect` with MAILROOM_ACK=sent: at its next healthcheck), `forever` keeps all") => retention: Option<Duration> = retention;
     setting("MAILROOM_FORMAT", "--format", "csv", &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line") => format: Format = choice(&[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)]);
     setting("MAILROOM_TRANSPORT", "--transport", "ses", &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`; the command template is for SES alone");
     setting("MAILROOM_DEBUG", "--debug", "false", SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent") => debug: bool = choice(&[("false", false), ("true", true)]);

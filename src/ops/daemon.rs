@@ -7,7 +7,7 @@ use crate::mail::error::{Error, Kind};
 use crate::mail::pace::Pace;
 use crate::ops::config::Config;
 use crate::ops::environment::env;
-use crate::queue::source::settings::{OnAccept, Settings};
+use crate::queue::source::settings::Settings;
 use crate::send::calls::WORST;
 
 /// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
@@ -25,14 +25,14 @@ pub fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
 }
 
 /// How the queue is worked.
-pub fn queue_settings(config: &Config, holder: &'static str, on_accept: OnAccept) -> Settings {
+pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
     Settings {
         timeout: config.batch_timeout,
         healthcheck: config.healthcheck,
         lease: config.lease,
         retention: config.retention,
         max_attempts: config.max_attempts,
-        on_accept,
+        settles: true,
         daily_limit: None,
         carries: "mail",
         holder,

@@ -14,9 +14,7 @@ use crate::ops::environment::env;
 use crate::pump::system_clock;
 use crate::queue::fit;
 use crate::queue::fit::{Finding, Purpose};
-use crate::queue::link;
 use crate::queue::link::Link;
-use crate::queue::source::settings::Retention;
 use std::time::Duration;
 
 /// Where the database is.
@@ -80,17 +78,14 @@ pub fn link(
     for warning in &target.warnings {
         log::warn("PG", warning);
     }
-    let settings = link::Settings {
-        purpose: Purpose {
-            queue: config.queue.clone(),
-            channel: channel.map(str::to_owned),
-            works: true,
-            deletes: config.retention != Retention::Forever && channel.is_some(),
-        },
-        target: target.to_string(),
+    let purpose = Purpose {
+        queue: config.queue.clone(),
+        channel: channel.map(str::to_owned),
+        works: true,
+        deletes: config.retention.is_some() && channel.is_some(),
     };
+    let shown = target.to_string();
     let token = stop.clone();
     let open = Box::new(move || pg::connect(&target, &token));
-    let link = Link::new(open, settings, stop.clone(), system_clock());
-    Ok(link.with_metrics(metrics.clone()))
+    Ok(Link::new(open, purpose, shown, metrics.clone(), stop.clone(), system_clock()))
 }

@@ -13,10 +13,8 @@ use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
-use crate::queue::fit;
-use crate::queue::fit::{Purpose, Severity};
-use crate::queue::store as queue;
-use crate::queue::store::Statements;
+use crate::queue::fit::{self, Purpose, Severity};
+use crate::queue::store::{self, Statements};
 use std::time::{Duration, Instant};
 
 /// The longest a statement of the normal loop may take.
@@ -29,19 +27,13 @@ const SOON: Duration = Duration::from_secs(1);
 /// Makes a session; called for every attempt.
 pub type Open = Box<dyn FnMut() -> Result<Session, Fault>>;
 
-/// What a link is for.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The queue, and what is done with it.
-    pub purpose: Purpose,
-    /// `host=… port=…`, for the log; no password.
-    pub target: String,
-}
-
 /// A connection with its prepared statements, made again when it is lost.
 pub struct Link {
     open: Open,
-    settings: Settings,
+    /// The queue, and what is done with it.
+    purpose: Purpose,
+    /// `host=… port=…`, for the log; no password.
+    target: String,
     live: Option<(Session, Statements)>,
     stop: Stop,
     clock: Clock,
@@ -58,28 +50,31 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that is not connected yet.
-    pub fn new(open: Open, settings: Settings, stop: Stop, clock: Clock) -> Link {
+    /// A link that is not connected yet. It counts connections in `metrics`, and writes the numbers
+    /// while it waits.
+    pub fn new(
+        open: Open,
+        purpose: Purpose,
+        target: String,
+        metrics: Metrics,
+        stop: Stop,
+        clock: Clock,
+    ) -> Link {
+        metrics.count(|numbers| numbers.connected = Some(false));
         Link {
             open,
-            settings,
+            purpose,
+            target,
             live: None,
             stop,
             clock,
-            metrics: Metrics::default(),
+            metrics,
             backoff: BACKOFF_FIRST,
             proven: false,
             fresh: false,
             since: None,
             give_up_at: None,
         }
-    }
-
-    /// Counts connections there, and writes the numbers while it waits.
-    pub fn with_metrics(mut self, metrics: Metrics) -> Link {
-        metrics.count(|numbers| numbers.connected = Some(false));
-        self.metrics = metrics;
-        self
     }
 
     /// What is counted.
@@ -106,12 +101,12 @@ impl Link {
             }
             let now = (self.clock.now)();
             notify::progress(now);
-            notify::status(format_args!("connecting to {}", self.settings.target), now);
-            log::info("PG", format_args!("connecting to {}", self.settings.target));
+            notify::status(format_args!("connecting to {}", self.target), now);
+            log::info("PG", format_args!("connecting to {}", self.target));
             match self.attempt() {
                 Ok(live) => {
                     // A listener says so itself, after its first look at what it missed.
-                    if self.settings.purpose.channel.is_none() {
+                    if self.purpose.channel.is_none() {
                         log::info("PG", "connected");
                     }
                     self.live = Some(live);
@@ -122,19 +117,17 @@ impl Link {
                     let now = (self.clock.now)();
                     (self.proven, self.fresh, self.since) = (true, true, Some(now));
                     notify::ready(now);
-                    notify::status(format_args!("connected to {}", self.settings.target), now);
+                    notify::status(format_args!("connected to {}", self.target), now);
                 }
                 Err(Fault::Denied(text)) if !self.proven => return Err(Error::config(text)),
                 Err(fault) => {
                     let wait = self.next_wait();
-                    let state = format_args!("no connection to {}", self.settings.target);
+                    let state = format_args!("no connection to {}", self.target);
                     notify::status(state, (self.clock.now)());
+                    let wait_ms = wait.as_millis();
                     log::error(
                         "PG",
-                        format_args!(
-                            "connection failed: {fault}; next try in {} ms",
-                            wait.as_millis()
-                        ),
+                        format_args!("connection failed: {fault}; next try in {wait_ms} ms"),
                     );
                     self.metrics.tick((self.clock.now)());
                     self.pause(wait);
@@ -150,19 +143,19 @@ impl Link {
             self.refuse_pool(&mut session)?;
         }
         // As early as can be: what comes from now on is heard.
-        if let Some(channel) = &self.settings.purpose.channel {
+        if let Some(channel) = &self.purpose.channel {
             session.listen(channel)?;
         }
-        let found = fit::inspect(&mut session, STATEMENT, &self.settings.purpose)?;
+        let found = fit::inspect(&mut session, STATEMENT, &self.purpose)?;
         fit::refuse(&found).map_err(Fault::Denied)?;
         if !self.proven {
             for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
                 log::warn("PG", wrong);
             }
         }
-        let queue = self.settings.purpose.queue.clone();
-        if self.settings.purpose.channel.is_some() {
-            session.call(STATEMENT, |client| queue::announce(client, &queue))?;
+        let queue = self.purpose.queue.clone();
+        if self.purpose.channel.is_some() {
+            session.call(STATEMENT, |client| store::announce(client, &queue))?;
         }
         let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
         Ok((session, statements))

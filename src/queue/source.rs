@@ -19,7 +19,7 @@ use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
-use crate::queue::source::settings::{OnAccept, Settings};
+use crate::queue::source::settings::Settings;
 use crate::queue::source::signing::sign;
 use crate::queue::source::upkeep::{Upkeep, report_expired};
 use crate::queue::store::values::{Claimed, Levels, Want};
@@ -278,13 +278,12 @@ impl Source for QueueSource {
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }
-        let leave = self.settings.on_accept == OnAccept::Leave;
         let mut settled = Vec::with_capacity(outcomes.len());
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
             // Nobody settles an event but us: `send` takes mails alone.
-            let others = leave && outcome.is_accepted() && !message.email.is_empty();
-            if !others {
+            let is_event = message.email.is_empty();
+            if self.settings.settles || is_event || !outcome.is_accepted() {
                 let settlement = self.settling.of(outcome, ticket.attempts, probe);
                 settled.push((ticket, settlement));
             }

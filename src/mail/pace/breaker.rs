@@ -75,6 +75,9 @@ impl Met {
     }
 }
 
+/// How long nothing is tried, and the change that says so.
+type Pause = (fn(Duration) -> Change, Duration);
+
 /// A breaker that is open, or half-open once its probe is due.
 #[derive(Clone, Debug)]
 struct Open {
@@ -143,14 +146,14 @@ impl Breakers {
 
     /// The pause after a batch, and whether an outage is over with it. It is one while whole batches
     /// meet nobody.
-    pub(crate) fn outage(&mut self, met: &Met) -> (Option<Change>, bool) {
+    pub(crate) fn outage(&mut self, met: &Met) -> (Option<Pause>, bool) {
         if met.away && !met.reached {
             let delay = self.outage.map_or(OUTAGE.0, |delay| (2 * delay).min(OUTAGE.1));
             self.outage = Some(delay);
-            return (Some(Change::Unreached(delay.max(met.asked))), false);
+            return (Some((Change::Unreached, delay.max(met.asked))), false);
         }
         let over = self.outage.take().is_some();
-        ((!met.asked.is_zero()).then_some(Change::Asked(met.asked)), over)
+        ((!met.asked.is_zero()).then_some((Change::Asked, met.asked)), over)
     }
 
     fn hold(&mut self, scope: Scope, why: &str, now: Instant) -> Option<Change> {

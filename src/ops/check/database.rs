@@ -13,7 +13,6 @@ use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::queue::fit;
 use crate::queue::fit::{Finding, Purpose, Severity};
-use crate::queue::source::settings::Retention;
 use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
@@ -97,7 +96,7 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
         queue: round.config.queue.clone(),
         channel: Some(round.config.channel.clone()),
         works: true,
-        deletes: round.config.retention != Retention::Forever,
+        deletes: round.config.retention.is_some(),
     };
     let found = fit::inspect(&mut session, STEP, &purpose)?;
     let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);

@@ -12,7 +12,7 @@ use crate::ops::streams::output;
 use crate::pipe::write::{Encode, Pipe};
 use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::source::QueueSource;
-use crate::queue::source::settings::{OnAccept, Settings};
+use crate::queue::source::settings::Settings;
 
 /// Runs until it is asked to stop.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
@@ -23,10 +23,6 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     become_daemon(stop, 0)?;
     log_configured(config);
     let clock = system_clock();
-    let on_accept = match config.ack {
-        Ack::Written => OnAccept::Settle,
-        Ack::Sent => OnAccept::Leave,
-    };
     let encode: Encode = match config.format {
         Format::Csv => Box::new(fields::encode),
         Format::CloudEvents => {
@@ -38,7 +34,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         Format::Csv => "csv",
         Format::CloudEvents => "events",
     };
-    let settings = Settings { carries, ..queue_settings(config, "collect", on_accept) };
+    let settles = config.ack == Ack::Written;
+    let settings = Settings { carries, settles, ..queue_settings(config, "collect") };
     Pump {
         source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport: Box::new(Pipe::new(output, encode, stop.clone(), clock)),

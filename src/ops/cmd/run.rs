@@ -11,7 +11,7 @@ use crate::ops::provider::transport;
 use crate::ops::settings;
 use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::source::QueueSource;
-use crate::queue::source::settings::{OnAccept, Settings};
+use crate::queue::source::settings::Settings;
 
 /// Runs until it is asked to stop.
 pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
@@ -26,10 +26,7 @@ pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
     warn_of_short_lease(config);
     let transport = transport(provider, config, stop)?;
     let clock = system_clock();
-    let settings = Settings {
-        daily_limit: config.daily_limit,
-        ..queue_settings(config, "run", OnAccept::Settle)
-    };
+    let settings = Settings { daily_limit: config.daily_limit, ..queue_settings(config, "run") };
     Pump {
         source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport,

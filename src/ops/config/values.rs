@@ -1,7 +1,6 @@
 //! How values are read. Out of scope: where they come from.
 
 use crate::mail::recipient;
-use crate::queue::source::settings::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -78,13 +77,13 @@ pub fn channel(text: &str) -> Result<String, String> {
 /// <https://www.postgresql.org/docs/current/datatype-datetime.html>
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
-pub fn retention(text: &str) -> Result<Retention, String> {
+pub fn retention(text: &str) -> Result<Option<Duration>, String> {
     match text {
-        "forever" => Ok(Retention::Forever),
-        "0" => Ok(Retention::For(Duration::ZERO)),
+        "forever" => Ok(None),
+        "0" => Ok(Some(Duration::ZERO)),
         _ => match duration(text) {
             Ok(time) if time > LONGEST => Err("must be at most 36500d, or `forever`".to_owned()),
-            Ok(time) => Ok(Retention::For(time)),
+            Ok(time) => Ok(Some(time)),
             Err(why) => Err(format!("{why}, or `0`, or `forever`")),
         },
     }

@@ -2,25 +2,6 @@
 
 use std::time::Duration;
 
-/// How long settled deliveries are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Retention {
-    /// For ever.
-    #[default]
-    Forever,
-    /// So long; zero deletes at once.
-    For(Duration),
-}
-
-/// What becomes of a delivery that the transport accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnAccept {
-    /// It is settled as sent.
-    Settle,
-    /// Its lease stands: whoever reads our output settles it.
-    Leave,
-}
-
 /// How the queue is worked.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -30,12 +11,13 @@ pub struct Settings {
     pub healthcheck: Duration,
     /// How long a claim stands.
     pub lease: Duration,
-    /// How long settled deliveries are kept.
-    pub retention: Retention,
+    /// How long settled deliveries are kept: zero deletes at once; `None`: for ever.
+    pub retention: Option<Duration>,
     /// Tries before a delivery is failed.
     pub max_attempts: u32,
-    /// What becomes of accepted deliveries.
-    pub on_accept: OnAccept,
+    /// Whether a delivery that the transport accepted is settled as sent; else its lease stands, and
+    /// whoever reads our output settles it.
+    pub settles: bool,
     /// The most recipients in any 24 hours.
     pub daily_limit: Option<u64>,
     /// What the other end can carry: `csv`, `mail` or `events`.

@@ -8,7 +8,7 @@ use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::queue::link::Link;
-use crate::queue::source::settings::{OnAccept, Retention, Settings};
+use crate::queue::source::settings::Settings;
 use crate::queue::store::values::{CHUNK, Rescued};
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ impl Upkeep {
             }
         }
         report_expired(link, expired);
-        if let Retention::For(retention) = self.settings.retention {
+        if let Some(retention) = self.settings.retention {
             self.prune(link, retention);
         }
         if link.ask("adding up tallies", |statements, client| statements.fold(client)).is_some() {
@@ -113,7 +113,7 @@ impl Upkeep {
             if count > 0 && !held_too {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
             }
-            if of_collectors > 0 && self.settings.on_accept == OnAccept::Leave {
+            if of_collectors > 0 && !self.settings.settles {
                 let text = format!(
                     "deliveries that were written, but no send took over before their leases ran \
                      out: {of_collectors}; it is held up, or MAILROOM_ACK is not sent there"
@@ -128,7 +128,7 @@ impl Upkeep {
 
     /// After rows were settled: with no retention they go with their settling.
     pub fn prune_at_once(&self, link: &mut Link) {
-        if self.settings.retention == Retention::For(Duration::ZERO) {
+        if self.settings.retention == Some(Duration::ZERO) {
             self.prune(link, Duration::ZERO);
         }
     }
@@ -222,9 +222,9 @@ mod tests {
             timeout: SECOND,
             healthcheck: 60 * SECOND,
             lease: SECOND,
-            retention: Retention::Forever,
+            retention: None,
             max_attempts: 5,
-            on_accept: OnAccept::Settle,
+            settles: true,
             daily_limit: None,
             carries: "mail",
             holder: "run",
