@@ -20,12 +20,13 @@ fn main() -> ExitCode {
         std::process::exit(i32::from(Kind::Bug.exit_code()));
     }));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let command = words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    let known = words.iter().find_map(|word| COMMANDS.iter().find(|command| word == command.name));
+    let command = known.map(|command| command.name).unwrap_or_default();
     match cmd::main(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A daemon's last line is one of its log, which has times and parts of the program.
-            let daemon = ["collect", "send", "run"].contains(&command.as_str());
+            let daemon = ["collect", "send", "run"].contains(&command);
             for line in error.message.lines() {
                 match daemon && error.kind != Kind::Usage {
                     true => log::error(&command.to_ascii_uppercase(), line),
@@ -33,7 +34,6 @@ fn main() -> ExitCode {
                 }
             }
             if error.kind == Kind::Usage {
-                let known = COMMANDS.iter().find(|known| known.name == command);
                 let known = known.filter(|known| known.name != "help");
                 let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
                 log::end(format_args!("see `mailroom help{of}`"));

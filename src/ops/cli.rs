@@ -16,8 +16,9 @@ use migrate::Migrate;
 use pico_args::Arguments;
 use queue::Queue;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use template::Templating;
-use words::{shown, usage};
+use words::{near, shown, usage};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Parsed {
     pub command: Command,
     /// Name of the command, as in [`COMMANDS`].
     pub name: &'static str,
+    /// A file of variables.
+    pub env_file: Option<PathBuf>,
     /// Settings given as flags.
     pub flags: Vec<(&'static str, String)>,
 }
@@ -84,14 +87,16 @@ pub struct Parsed {
 /// What is wrong with them (exit 64).
 pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
     let mut args = Arguments::from_vec(words);
+    let of_itself = |command| Parsed { command, name: "help", env_file: None, flags: Vec::new() };
     if args.contains(["-V", "--version"]) {
-        return Ok(Parsed { command: Command::Version, name: "help", flags: Vec::new() });
+        return Ok(of_itself(Command::Version));
     }
+    let env_file = args.opt_value_from_str("--env-file").map_err(usage)?;
     let asked_help = args.contains(["-h", "--help"]);
     let word = args.subcommand().map_err(usage)?;
     let Some(word) = word else {
         return match asked_help {
-            true => Ok(Parsed { command: Command::Help(None), name: "help", flags: Vec::new() }),
+            true => Ok(of_itself(Command::Help(None))),
             false => match args.finish().first() {
                 Some(flag) => {
                     Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
@@ -102,7 +107,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
     };
     let name = command_name(&word)?;
     if asked_help {
-        return Ok(Parsed { command: Command::Help(Some(name)), name: "help", flags: Vec::new() });
+        return Ok(of_itself(Command::Help(Some(name))));
     }
     let mut flags = Vec::new();
     for var in VARS.iter().filter(|var| var.used_by.contains(&name)) {
@@ -134,7 +139,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         }),
     };
     match args.finish().first() {
-        None => Ok(Parsed { command, name, flags }),
+        None => Ok(Parsed { command, name, env_file, flags }),
         Some(word) => Err(Error::usage(refused(name, &word.to_string_lossy(), &flags))),
     }
 }
@@ -156,8 +161,18 @@ fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
         _ if ["true", "false"].contains(&word) && flags.iter().any(switch) => {
             format!("`mailroom {name}` does not take {word:?}: a switch takes no value")
         }
-        _ => format!("`mailroom {name}` does not take{}", shown(word)),
+        _ => {
+            format!("`mailroom {name}` does not take{}{}", shown(word), near(flag, flags_of(name)))
+        }
     }
+}
+
+/// The flags of a command: its own, as its help has them, and those of settings.
+fn flags_of(name: &str) -> impl Iterator<Item = &'static str> {
+    let usage = COMMANDS.iter().find(|command| command.name == name).map(|one| one.usage());
+    let words = usage.unwrap_or_default().split(|c: char| " []\n.".contains(c));
+    let settings = VARS.iter().filter(move |var| var.used_by.contains(&name));
+    words.filter(|word| word.starts_with("--")).chain(settings.filter_map(|var| var.flag))
 }
 
 /// `MAILROOM_SECRET_KEY` as a flag would be called.
@@ -167,11 +182,10 @@ fn as_flag(name: &str) -> String {
 }
 
 fn command_name(word: &str) -> Result<&'static str, Error> {
-    COMMANDS
-        .iter()
-        .map(|command| command.name)
-        .find(|name| *name == word)
-        .ok_or_else(|| Error::usage(format!("there is no command{}", shown(word))))
+    COMMANDS.iter().map(|command| command.name).find(|name| *name == word).ok_or_else(|| {
+        let meant = near(word, COMMANDS.iter().map(|command| command.name));
+        Error::usage(format!("there is no command{}{meant}", shown(word)))
+    })
 }
 
 /// Switches take no value.

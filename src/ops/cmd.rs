@@ -19,6 +19,7 @@ use crate::ops::cli;
 use crate::ops::cli::{Command, help};
 use crate::ops::config::reader::{Inputs, is_about};
 use crate::ops::database::target;
+use crate::ops::environment;
 use crate::ops::environment::{env_os, unknown_settings};
 use crate::ops::settings::Settings;
 use crate::ops::terminal::print;
@@ -30,6 +31,9 @@ use std::ffi::OsString;
 /// Why it ends other than well; `main` prints it and gives its exit status.
 pub fn main(words: Vec<OsString>) -> Result<(), Error> {
     let parsed = cli::parse(words)?;
+    if let Some(path) = &parsed.env_file {
+        environment::read(path)?;
+    }
     let inputs = Inputs { command: parsed.name, flags: &parsed.flags, env: &env_os };
     let stop = Stop::new();
     match parsed.command {

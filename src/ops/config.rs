@@ -7,6 +7,7 @@
 //! In scope: reading settings from flags, environment, files and systemd credentials, and reporting
 //! all that is wrong with them at once. Out of scope: opening anything.
 
+pub mod envfile;
 pub mod reader;
 mod values;
 

@@ -33,7 +33,7 @@ pub fn bash() -> String {
     );
     let _ = writeln!(
         out,
-        "        mapfile -t COMPREPLY < <(compgen -W '{} --help --version' -- \"$cur\")",
+        "        mapfile -t COMPREPLY < <(compgen -W '{} --help --version --env-file' -- \"$cur\")",
         commands()
     );
     out.push_str("        return\n    fi\n    case $prev in\n");
@@ -101,7 +101,7 @@ pub fn zsh() -> String {
     }
     out.push_str(
         ")\n\nif ((CURRENT == 2)); then\n    _describe command commands\n    \
-         _values flag --help --version\n    return\nfi\n\ncase $words[2] in\n",
+         _values flag --help --version --env-file\n    return\nfi\n\ncase $words[2] in\n",
     );
     for command in COMMANDS {
         let _ = writeln!(out, "    {})\n        _arguments \\", command.name);
@@ -155,6 +155,11 @@ pub fn fish() -> String {
     let _ = writeln!(
         out,
         "complete -c mailroom -n '{first} {}' -l version -d 'the version'",
+        commands()
+    );
+    let _ = writeln!(
+        out,
+        "complete -c mailroom -n '{first} {}' -l env-file -r -F -d 'a file of variables'",
         commands()
     );
     out.push_str("complete -c mailroom -l help -d 'show help'\n");

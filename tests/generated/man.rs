@@ -119,6 +119,12 @@ Any number of processes on any number of machines may share a queue.
 
 const SETTINGS: &str = r".SH SETTINGS
 A flag goes before the environment, the environment before the default.
+.B mailroom \-\-env\-file FILE COMMAND
+reads variables from a file as
+.BR systemd.exec (5)
+has it for
+.BR EnvironmentFile ,
+before those of the environment.
 A secret has no flag; it may stand in a file that the variable with
 .B _FILE
 names, or under the name of the variable in

@@ -11,7 +11,7 @@ use std::process::Command;
 type Shell = fn(&[&str]) -> Option<Vec<Vec<String>>>;
 
 fn sorted<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let general = ["", "--help", "--version", "-h"];
+    let general = ["", "--help", "--version", "--env-file", "-h"];
     let words = words.map(str::trim_end).filter(|word| !general.contains(word));
     let mut words: Vec<String> = words.map(str::to_owned).collect();
     words.sort();

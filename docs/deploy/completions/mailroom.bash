@@ -11,7 +11,7 @@ _mailroom() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'collect send run mail migrate status queue check health verify template help --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'collect send run mail migrate status queue check health verify template help --help --version --env-file' -- "$cur")
         return
     fi
     case $prev in

@@ -14,6 +14,7 @@ complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail m
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a template -d 'the mail templates at the provider (SES)'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a help -d 'this text, or that of a command with its settings'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -l version -d 'the version'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -l env-file -r -F -d 'a file of variables'
 complete -c mailroom -l help -d 'show help'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'

@@ -59,7 +59,9 @@ pub fn help(command: Option<&str>) -> String {
             out.push_str(
                 "\n`mailroom help COMMAND` shows its settings. Every setting is an environment \
                  variable;\nevery one that is no secret is a flag too. A secret X may stand in a \
-                 file named by X_FILE.\n",
+                 file named by X_FILE.\n\
+                 mailroom --env-file FILE COMMAND reads variables from a file, as systemd's \
+                 EnvironmentFile does,\nbefore those of the environment.\n",
             );
         }
         Some(command) => {

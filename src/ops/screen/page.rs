@@ -98,9 +98,6 @@ pub fn redrawn(text: &str, rows: usize) -> String {
 
 /// A length of time in the two largest units that say something.
 pub fn span(seconds: f64) -> String {
-    if seconds == f64::INFINITY {
-        return "for ever".to_owned();
-    }
     // Saturates, as is right here.
     let seconds = seconds.max(0.0) as u64;
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
