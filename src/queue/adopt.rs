@@ -45,23 +45,19 @@ struct Named {
     name: Name,
 }
 
-impl Named {
+impl Name {
     /// # Errors
     /// What is wrong with the message.
-    fn read(place: Place, message: Message) -> Result<Named, (Place, Message, String)> {
-        let name = match (&message.ticket, message.token.is_empty()) {
+    fn of(message: &Message) -> Result<Name, String> {
+        match (&message.ticket, message.token.is_empty()) {
             (Some(ticket), true) => Ok(Name::Id(ticket.delivery)),
             (None, true) => Err("neither a token nor an id names its delivery".to_owned()),
             (_, false) => Parsed::from_text(&message.token).map(Name::Token),
-        };
-        match name {
-            Ok(name) => Ok(Named { place, message, name }),
-            Err(why) => Err((place, message, why)),
         }
     }
 
     fn is(&self, found: &Adopted) -> bool {
-        match &self.name {
+        match self {
             Name::Token(token) => found.secret.as_deref() == Some(token.secret()),
             Name::Id(id) => found.secret.is_none() && found.delivery == *id,
         }
@@ -119,9 +115,9 @@ impl Ledger for DatabaseLedger {
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (mut taken, mut back, mut named) = (Taken::default(), Vec::new(), Vec::new());
         for (place, message) in read.drain(..read.len().min(ask.limit)) {
-            match Named::read(place, message) {
-                Ok(one) => named.push(one),
-                Err(refused) => taken.refused.push(refused),
+            match Name::of(&message) {
+                Ok(name) => named.push(Named { place, message, name }),
+                Err(why) => taken.refused.push((place, message, why)),
             }
         }
         if named.is_empty() {
@@ -141,9 +137,8 @@ impl Ledger for DatabaseLedger {
         let held = Outcome::refused(Cause::Template, "its kind is held");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
-        for one in named {
-            let found = adopted.iter().position(|found| one.is(found));
-            let Named { place, mut message, .. } = one;
+        for Named { place, mut message, name } in named {
+            let found = adopted.iter().position(|found| name.is(found));
             match found.map(|index| adopted.swap_remove(index)) {
                 Some(Adopted { ticket: Some(ticket), .. })
                     if ask.held.contains(&message.kind.name) =>

@@ -12,7 +12,7 @@ use nix::fcntl::Flock;
 use nix::poll::PollFlags;
 use std::fs::File;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
-use std::io::{Read as _, Seek as _};
+use std::io::{BufRead as _, BufReader, Seek as _};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -20,15 +20,12 @@ const BUFFER: usize = 16 * 1024;
 
 /// Records read from a file.
 pub struct Input {
-    file: File,
+    file: BufReader<File>,
     /// Keeps others from reading it; a reader too, as far as the writer is concerned.
     alone: Option<Flock<File>>,
     decoder: Box<dyn Decode>,
     stop: Stop,
     clock: Clock,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
     ended: bool,
     /// The number of the last record that was given out.
     last: u64,
@@ -46,9 +43,8 @@ impl Input {
         clock: Clock,
     ) -> Input {
         let stays = file.metadata().is_ok_and(|found| found.is_file());
-        let buffer = vec![0; BUFFER];
-        let (start, end, ended, last) = (0, 0, false, 0);
-        Input { file, alone, decoder, stop, clock, buffer, start, end, ended, last, stays }
+        let file = BufReader::with_capacity(BUFFER, file);
+        Input { file, alone, decoder, stop, clock, ended: false, last: 0, stays }
     }
 
     /// What the numbers of the records count.
@@ -59,17 +55,18 @@ impl Input {
     /// After which record reading stopped because it was asked to, if there is more in the file.
     pub fn left(&self) -> Option<u64> {
         let at_end = || {
-            let read = (&self.file).stream_position().unwrap_or_default();
-            self.start == self.end && self.file.metadata().is_ok_and(|found| read >= found.len())
+            let mut file = self.file.get_ref();
+            let read = file.stream_position().unwrap_or_default();
+            self.file.buffer().is_empty() && file.metadata().is_ok_and(|found| read >= found.len())
         };
         (self.stays && !self.ended && self.stop.requested() && !at_end()).then_some(self.last)
     }
 
     /// Whether a pipe holds something that was not read, and that nobody else has.
     pub fn holds_more(&self) -> bool {
-        let readable = || poll(&self.file, PollFlags::POLLIN, Duration::ZERO);
+        let readable = || poll(self.file.get_ref(), PollFlags::POLLIN, Duration::ZERO);
         let more = || readable().is_ok_and(|found| found.contains(PollFlags::POLLIN));
-        !self.stays && (self.start < self.end || !self.ended && more())
+        !self.stays && (!self.file.buffer().is_empty() || !self.ended && more())
     }
 
     /// Whether there will be no more records, or none for now and the process was asked to stop.
@@ -82,7 +79,7 @@ impl Input {
     pub fn close(&mut self) {
         self.alone = None;
         if let Ok((nothing, _)) = std::io::pipe() {
-            self.file = OwnedFd::from(nothing).into();
+            self.file = BufReader::with_capacity(0, OwnedFd::from(nothing).into());
         }
         self.ended = true;
     }
@@ -109,11 +106,12 @@ impl Input {
     /// Reads up to the end of a record; `None`: none ended in time, or ever will.
     fn record(&mut self, until: Option<Instant>) -> Result<Option<Record>, Error> {
         loop {
-            if self.start < self.end {
-                let (taken, record) = self.decoder.push(&self.buffer[self.start..self.end]);
-                self.start += taken;
+            if !self.file.buffer().is_empty() {
+                let (taken, record) = self.decoder.push(self.file.buffer());
+                self.file.consume(taken);
                 if self.decoder.is_lost() {
-                    (self.start, self.ended) = (self.end, true);
+                    self.file.consume(self.file.buffer().len());
+                    self.ended = true;
                 }
                 if let Some(record) = record {
                     self.last = record.number;
@@ -124,12 +122,12 @@ impl Input {
             if self.ended || !self.readable(until)? {
                 return Ok(None);
             }
-            match self.file.read(&mut self.buffer) {
-                Ok(0) => {
+            match self.file.fill_buf() {
+                Ok([]) => {
                     self.ended = true;
                     return Ok(self.decoder.finish());
                 }
-                Ok(n) => (self.start, self.end) = (0, n),
+                Ok(_) => {}
                 // Somebody else who has the pipe may have made it one that does not wait.
                 Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => {}
                 Err(error) => return Err(Error::io("reading standard input failed", error)),
@@ -144,7 +142,7 @@ impl Input {
             notify::progress(now);
             let left = until.map_or(SLICE, |until| until.saturating_duration_since(now));
             let slice = if self.stop.requested() { Duration::ZERO } else { left.min(SLICE) };
-            match poll(&self.file, PollFlags::POLLIN, slice) {
+            match poll(self.file.get_ref(), PollFlags::POLLIN, slice) {
                 Ok(found) if !found.is_empty() => return Ok(true),
                 Ok(_) if slice.is_zero() => return Ok(false),
                 Ok(_) => {}
