@@ -211,3 +211,29 @@ fn what_send_cannot_deliver_of_them_is_kept_and_can_be_replayed() {
     assert_eq!(endpoint.accepted().len(), count);
     assert_all_sorts(&endpoint);
 }
+
+#[test]
+fn the_documented_events_are_what_collect_writes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/EVENTS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = |word: &str| {
+        let open = format!("```{word}\n");
+        let blocks = text.split(&open).skip(1).filter_map(|rest| rest.split("\n```").next());
+        blocks.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let database = Database::migrated();
+    database.run("INSERT INTO kinds (kind) VALUES ('invoice_ready')");
+    mail(&database, "'invoice_ready', 'ann@example.com', '{\"number\": 123}', 'de'");
+    let [sql] = blocks("sql").try_into().unwrap();
+    database.run(&sql);
+    let collect = collect(&database).start();
+    let written = collect.wait_lines(2);
+    assert_eq!(collect.stop().code, Some(0));
+    let documented = blocks("json").split_off(1);
+    assert_eq!((documented.len(), written.len()), (2, 2));
+    for (line, written) in documented.iter().zip(written) {
+        let (documented, mut written) = (parsed(line), parsed(&written));
+        written["id"] = documented["id"].clone();
+        assert_eq!(written, documented);
+    }
+}
