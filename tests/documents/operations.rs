@@ -309,3 +309,35 @@ fn the_commands_that_ask_whether_it_is_well_can_be_run() {
     assert!(out.starts_with("healthy: 1 listening; nothing is due\n"), "{out}");
     assert_eq!(collect.stop().code, Some(0));
 }
+
+#[test]
+fn whoever_got_no_mail_is_found_and_a_flood_is_seen_and_limited() {
+    let database = Database::migrated();
+    database.run("INSERT INTO kinds (kind) VALUES ('invoice')");
+    let recovery = "SELECT send_mail(kind => 'password_recovery', recipient => 'Ann@example.com', \
+                    subject => '1')";
+    let provider = Endpoint::start();
+    let run = Program::run(&database, &provider.url()).start();
+    database.run(recovery);
+    wait_until("it is sent", || database.in_state("sent") == 1);
+    database.run(recovery);
+    database.run(recovery);
+    let shell = Shell::new(&database.url);
+    let [find] = commands("One person got no mail").try_into().unwrap();
+    let rows = shell.run(&find.replace("jane@example.com", "ann@example.com"));
+    let places = ["limited", "superseded", "sent"].map(|word| rows.find(word));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "the latest first: {rows}");
+    let [flood, limit] = commands("Somebody floods an address").try_into().unwrap();
+    let rows = shell.run(&flood);
+    let row = rows.lines().find(|line| line.contains("ann@example.com")).unwrap();
+    let row: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(row, ["ann@example.com", "password_recovery", "3", "1", "1"]);
+    shell.run(&limit);
+    let invoice = "SELECT send_mail(kind => 'invoice', recipient => 'bob@example.com')";
+    database.run(invoice);
+    wait_until("it is sent", || database.in_state("sent") == 2);
+    database.run(invoice);
+    let limited = "SELECT count(*) FROM deliveries WHERE kind = 'invoice' AND cause = 'limited'";
+    assert_eq!(database.number(limited), 1);
+    assert_eq!(run.stop().code, Some(0));
+}

@@ -168,7 +168,8 @@ fn the_code_for_rust_knows_our_tokens_from_forged_ones() {
 
 #[test]
 fn a_token_is_used_up_once_by_the_role_of_a_web_application() {
-    let [using, granting] = blocks(&read("docs/VERIFYING.md"), "sql").try_into().unwrap();
+    let [using, of_others, granting] =
+        blocks(&read("docs/VERIFYING.md"), "sql").try_into().unwrap();
     let (database, _) = written();
     let web = format!("web_{}", database.name);
     database.run(&format!("CREATE ROLE {web} LOGIN"));
@@ -204,6 +205,21 @@ fn a_token_is_used_up_once_by_the_role_of_a_web_application() {
           WHERE action = 'password_recovery'",
     );
     assert_eq!(uses(&recovery, "password_recovery"), 1);
+    // A token of send_mail gives its subject back, and the older one of that subject is void.
+    let make = "SELECT send_mail(kind => 'password_recovery', recipient => $1, subject => '4711')";
+    let secrets = ["a@example.com", "b@example.com"].map(|address| -> Vec<u8> {
+        let id: i64 = database.client().query_one(make, &[&address]).unwrap().get(0);
+        let secret = "SELECT secret FROM tokens WHERE id = $1";
+        database.client().query_one(secret, &[&id]).unwrap().get(0)
+    });
+    let mut used = |secret: &Vec<u8>, kind: &str| -> Vec<String> {
+        let rows = client.query(&of_others, &[secret, &kind]).unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    assert!(used(&secrets[1], "invitation").is_empty(), "of another kind");
+    assert_eq!(used(&secrets[1], "password_recovery"), ["4711"]);
+    assert!(used(&secrets[1], "password_recovery").is_empty(), "used before");
+    assert!(used(&secrets[0], "password_recovery").is_empty(), "void since the newer was used");
     let error = client.query("SELECT email FROM accounts", &[]).unwrap_err();
     assert_eq!(error.code(), Some(&postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
     drop(client);
