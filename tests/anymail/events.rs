@@ -129,7 +129,7 @@ fn assert_all_sorts(endpoint: &Endpoint) {
     let call = |to: &str| {
         let bodies = calls.iter().map(|request| request.json());
         let of = |body: &Value| body["BulkEmailEntries"].to_string().contains(to);
-        bodies.filter(of).last().unwrap()
+        bodies.rev().find(of).unwrap()
     };
     let template = |body: &Value| body["DefaultContent"]["Template"]["TemplateName"].clone();
     let (a, b, c, e) = (call("a@ex"), call("b@ex"), call("c@ex"), call("e@ex"));
