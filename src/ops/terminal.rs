@@ -13,7 +13,7 @@ pub fn print(text: &str) -> Result<(), Error> {
         .map_err(|error| Error::io("writing to standard output failed", error))
 }
 
-/// As [`print`]; a reader that has seen enough (`| head`) ends the command, and well.
+/// As [`print()`]; a reader that has seen enough (`| head`) ends the command, and well.
 pub fn page(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
