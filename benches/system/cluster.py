@@ -143,11 +143,11 @@ class Cluster:
         claim = put(text("claim.sql"), {
             "$1": "'mailroom'", "$2": str(limit), "$3": str(limit), "$4": ":lease::text",
             "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit),
-            "$9": "'{20}'", "$10": "'{-infinity}'"})
+            "$9": "'{20}'", "$10": "'{-infinity}'", "$11": "'csv'"})
         settle = put(text("settle.sql"), {
             "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
-            "$4": array("''::text"), "$5": array("0::float8"), "$6": array("true"),
-            "$7": "false", "$8": "false"})
+            "$4": array("''::text"), "$5": array("''::text"), "$6": array("0::float8"),
+            "$7": array("true"), "$8": "false", "$9": "false"})
         path = self.dir / f"claim{limit}.sql"
         path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
         return path
