@@ -94,3 +94,34 @@ fn five_an_hour_are_five_an_hour() {
     );
     assert!((3000..=3600).contains(&left), "{left}");
 }
+
+#[test]
+fn a_mail_that_is_not_made_because_its_key_is_there_supersedes_nothing() {
+    let database = database();
+    let waiting = mail(&database, "'password_recovery', 'ann@example.com', subject => 'u1'");
+    // The key is another's, who has not committed yet.
+    let mut first = database.client();
+    let mut open = first.transaction().unwrap();
+    let call =
+        |to: &str| format!("SELECT send_mail('password_recovery', '{to}', key => 'reset-1')");
+    let id: i64 = open.query_one(&call("bob@example.com"), &[]).unwrap().get(0);
+    let same: i64 = std::thread::scope(|scope| {
+        let same = scope
+            .spawn(|| database.client().query_one(&call("ann@example.com"), &[]).unwrap().get(0));
+        wait_until("it waits for the key", || {
+            database.number(
+                "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            ) == 1
+        });
+        open.commit().unwrap();
+        same.join().unwrap()
+    });
+    assert_eq!(same, id);
+    assert_eq!(state(&database, waiting).0, "pending");
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM tokens WHERE expires_at <= extract(epoch FROM now())"),
+        0
+    );
+}

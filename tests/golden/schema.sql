@@ -124,7 +124,7 @@ DECLARE
     wrong   text;
     mail    bigint;
     due     timestamptz := coalesce(not_before, now());
-    limited text;
+    free    timestamptz;
 BEGIN
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
     IF k.kind IS NULL THEN
@@ -168,34 +168,27 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
-        limited := lower(recipient);
-        PERFORM pg_advisory_xact_lock(1835100525, limit_lock(limited));
-    END IF;
-    IF key IS NOT NULL THEN
-        SELECT d.id INTO mail FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
-        IF FOUND THEN
-            RETURN mail;
-        END IF;
-    END IF;
-    IF limited IS NOT NULL THEN
-        due := greatest(due, limit_mail(k, limited));
-    END IF;
     INSERT INTO deliveries AS d (
-        queue, kind, priority, due_at, cause, expires_at, recipient, locale, reply_to, data, key,
-        limit_key
+        queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data, key
     ) VALUES (
-        k.queue, k.kind, k.priority, least(due, expires_at),
-        CASE WHEN due > coalesce(not_before, now()) THEN 'limited'::delivery_cause END,
-        expires_at, recipient, locale, coalesce(reply_to, k.reply_to), data, key, limited
+        k.queue, k.kind, k.priority, due, expires_at, recipient, locale,
+        coalesce(reply_to, k.reply_to), data, key
     )
     ON CONFLICT DO NOTHING
     RETURNING d.id INTO mail;
     IF NOT FOUND THEN
-        -- Somebody else had the same key at the same time, and has committed.
         SELECT d.id INTO STRICT mail
         FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
         RETURN mail;
+    END IF;
+    -- Only what is new takes the place of what waits, and it is not yet among that.
+    IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
+        free := limit_mail(k, lower(recipient));
+        UPDATE deliveries d
+        SET limit_key = lower(recipient), due_at = least(greatest(due, free), expires_at),
+            cause = CASE WHEN free > due THEN 'limited'::delivery_cause END
+        WHERE d.id = mail;
+        due := greatest(due, free);
     END IF;
     IF k.path IS NOT NULL THEN
         INSERT INTO tokens (id, kind, subject, expires_at)
