@@ -113,9 +113,15 @@ fn a_scheduled_mail_is_found_when_its_time_comes_and_no_query_before_that_looks_
     // The notification of the call makes it look, and then it knows.
     let before = logged(&database).len();
     run.wait_turns(1);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let wait_for_the_last = |time: &str| {
+        let near = format!(
+            "SELECT count(*) FROM deliveries WHERE id = {id} AND due_at < now() + interval '{time}'"
+        );
+        wait_until("its time comes near", || database.number(&near) == 1);
+    };
+    wait_for_the_last("2.5 s");
     let quiet = logged(&database).len();
-    std::thread::sleep(std::time::Duration::from_millis(1000));
+    wait_for_the_last("0.5 s");
     assert!(quiet - before <= 3, "{:#?}", &logged(&database)[before..]);
     assert_eq!(logged(&database).len(), quiet, "it asks while it waits");
     assert_eq!(state(&database, id).0, "pending");
