@@ -1,6 +1,7 @@
 //! What the tests stand on: a private PostgreSQL, a scripted provider, the program as a process.
 
 pub mod batches;
+pub mod chromium;
 pub mod cloud;
 pub mod cluster;
 pub mod dump;
