@@ -1,12 +1,13 @@
 //! `mailroom status`: right when things are wrong, and cheap beside a million settled rows.
 
+use crate::support::chromium::Chromium;
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
 use mailroom::mail::model::Cause;
 use mailroom::ops::screen;
 use mailroom::ops::screen::page::{Look, redrawn};
-use mailroom::queue::snapshot::{Entry, KindCounts, Listener, Pause, Reason, Snapshot};
+use mailroom::queue::snapshot::{Entry, KindCounts, Listener, Pause, Reason, Recipient, Snapshot};
 use mailroom::queue::status::snapshot;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -17,6 +18,10 @@ const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 fn status(database: &Database, words: &[&str]) -> Finished {
     Program::new(&[&["status"], words].concat()).on(database).output()
+}
+
+fn text(found: &Snapshot, look: Look) -> String {
+    screen::report::text(&screen::status::report(found, TEN_MINUTES), look)
 }
 
 fn json(database: &Database) -> Value {
@@ -61,6 +66,26 @@ fn busy() -> Snapshot {
             reason(Cause::Unsigned, "a code of 5 digits is needed\u{1b}[2J\nand more", 1),
             reason(Cause::Fault, "FAILED (attempt 5, the last)", 1),
         ],
+        recipients: vec![
+            Recipient {
+                address: "j***@example.com".to_owned(),
+                asked: 41,
+                sent: 1,
+                superseded: 39,
+                limited: 1,
+                latest: 1_048_611,
+            },
+            Recipient {
+                address: "j***@example.com".to_owned(),
+                asked: 3,
+                sent: 0,
+                superseded: 0,
+                limited: 0,
+                latest: 1_048_590,
+            },
+        ],
+        more_recipients: 2,
+        hour_is_cut: true,
         kinds: [
             ("activation", KindCounts { pending: 94, due: 12, leased: 10, failed: 6 }),
             ("password_recovery", KindCounts { pending: 120, due: 0, leased: 0, failed: 1 }),
@@ -129,15 +154,12 @@ fn the_screens_are_the_golden_ones() {
     ];
     let mut found = String::new();
     for (name, text) in [
-        ("80 columns", screen::status::status(&busy(), plain(80), TEN_MINUTES)),
-        ("44 columns", screen::status::status(&busy(), plain(44), TEN_MINUTES)),
-        (
-            "in colour",
-            screen::status::status(&paused, Look { width: 80, colour: true }, TEN_MINUTES),
-        ),
-        ("nobody listens", screen::status::status(&still, plain(80), TEN_MINUTES)),
-        ("stuck", screen::status::status(&stuck, plain(80), TEN_MINUTES)),
-        ("nothing", screen::status::status(&empty, plain(80), TEN_MINUTES)),
+        ("80 columns", text(&busy(), plain(80))),
+        ("44 columns", text(&busy(), plain(44))),
+        ("in colour", text(&paused, Look { width: 80, colour: true })),
+        ("nobody listens", text(&still, plain(80))),
+        ("stuck", text(&stuck, plain(80))),
+        ("nothing", text(&empty, plain(80))),
         ("a list", screen::deliveries::list(&entries, plain(100))),
         ("one of it", screen::deliveries::show(&entries[3])),
     ] {
@@ -155,7 +177,7 @@ fn the_screens_are_the_golden_ones() {
 fn no_line_is_wider_than_the_terminal() {
     for width in 1..200 {
         let look = Look { width, colour: false };
-        for line in screen::status::status(&busy(), look, TEN_MINUTES).lines() {
+        for line in text(&busy(), look).lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
     }
@@ -281,11 +303,173 @@ fn reasons_are_counted_by_cause_with_the_text_that_most_have() {
          UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id >= 5",
     );
     let found = json(&database);
-    let reason = |cause: &str, text: &str, count: i64| serde_json::json!([{ "cause": cause, "reason": text, "count": count }]);
+    let reason = |cause: &str, text: &str, count: i64| serde_json::json!([{ "cause": cause, "reason": text, "count": count, "ours": false }]);
     assert_eq!(found["failures"], reason("rejected", "no such mailbox", 4));
     assert_eq!(found["held"], reason("quota", "used up", 2));
     let screen = status(&database, &[]).out;
     assert!(screen.contains(" 4  rejected: no such mailbox"), "{screen}");
+}
+
+#[test]
+fn was_it_us_or_them_what_is_ours_comes_first_under_its_own_heading() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.accounts("user", 6);
+    database.run(
+        "UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected', error = 'no'
+          WHERE id < 4;
+         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'unsigned', error = 'a code'
+          WHERE id = 4;
+         UPDATE deliveries SET cause = 'template', error = 'no such file' WHERE id = 5;
+         UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id = 6",
+    );
+    let found = json(&database);
+    let failures = found["failures"].as_array().unwrap();
+    assert_eq!((&failures[0]["cause"], &failures[0]["ours"]), (&"unsigned".into(), &true.into()));
+    assert_eq!((&failures[1]["cause"], &failures[1]["ours"]), (&"rejected".into(), &false.into()));
+    assert_eq!(found["failures_cut"], false);
+    let screen = status(&database, &[]).out;
+    let places = [
+        "held by a setting or a template of ours\n         1  template: no such file",
+        "held by the provider\n         1  quota: used up",
+        "failed here, before any provider\n         1  unsigned: a code",
+        "failed at the provider\n         3  rejected: no",
+    ]
+    .map(|part| screen.find(part));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{screen}");
+}
+
+#[test]
+fn whoever_is_flooded_is_named_masked_and_told_apart_with_what_the_limits_stopped() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    database.run(
+        "INSERT INTO kinds (kind) VALUES ('invoice');
+         INSERT INTO accounts (email, login) VALUES ('John@example.com', 'john');
+         UPDATE accounts SET status = 'active'",
+    );
+    // The latest takes the place of the one before, once one is gone: 1 is the activation.
+    let recovery = "SELECT send_mail(kind => 'password_recovery', recipient => 'john@example.com',
+                        subject => '1')";
+    database.run(recovery);
+    database.run("UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id = 2");
+    (0..3).for_each(|_| database.run(recovery));
+    let invoices = |to: &str, many: i64| {
+        database
+            .run(&format!("SELECT send_mail('invoice', '{to}') FROM generate_series(1, {many})"));
+    };
+    invoices("jane@example.com", 4);
+    invoices("ann@example.com", 2);
+    database.run(
+        "INSERT INTO deliveries (kind, recipient, created_at)
+         SELECT 'invoice', 'old@example.com', now() - interval '2 hours' FROM generate_series(1, 9)",
+    );
+    let found = json(&database);
+    let one = |asked: i64, sent: i64, superseded: i64, limited: i64, latest: i64| {
+        serde_json::json!({
+            "address": "j***@example.com", "asked": asked, "sent": sent, "superseded": superseded,
+            "limited": limited, "latest": latest,
+        })
+    };
+    let mut john = one(5, 1, 2, 1, 5);
+    john["address"] = "J***@example.com".into();
+    assert_eq!(found["recipients"], serde_json::json!([john, one(4, 0, 0, 0, 9)]));
+    assert_eq!(found["recipients_cut"], false);
+    let screen = status(&database, &[]).out;
+    let line = "asked for most in the last hour\n         5  J***@example.com: 1 sent, 2 superseded, \
+                1 limited; latest 5\n         4  j***@example.com: latest 9\n";
+    assert!(screen.contains(line), "{screen}");
+    let full = Program::new(&["queue", "show", "5", "--reveal"]).on(&database).output();
+    assert!(full.out.contains("john@example.com"), "{}", full.out);
+    // A list that was cut says so.
+    for n in 0..5 {
+        invoices(&format!("u{n}@example.com"), 5);
+    }
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains("         2  more such recipients\n"), "{screen}");
+    invoices("many@example.com", 5000);
+    let screen = status(&database, &[]).out;
+    let line =
+        "asked for most in the last hour (of the latest 5000)\n      5000  m***@example.com: ";
+    assert!(screen.contains(line), "{screen}");
+    assert_eq!(json(&database)["recipients_cut"], true);
+}
+
+#[test]
+fn a_page_of_html_shows_the_same_on_every_width_in_light_and_dark_without_a_script() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("status.html");
+    let mut found = busy();
+    found.failures[0].text = "<script>alert('&\"')</script><b>".to_owned();
+    found.waiting[1].text = "x".repeat(300);
+    let page = screen::html::page(&screen::status::report(&found, TEN_MINUTES), Some(5));
+    assert!(page.contains("<meta http-equiv=\"refresh\" content=\"5\">"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;&lt;b&gt;"),
+        "{page}"
+    );
+    // The policy forbids scripts and all that is elsewhere: also the script by which it is measured here.
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+                  style-src 'unsafe-inline'\">";
+    assert!(page.contains(policy), "{page}");
+    std::fs::write(&path, page.replace(policy, "")).unwrap();
+    let Some(chromium) = Chromium::find() else { return };
+    for width in [360, 1200] {
+        let pictures = [false, true].map(|dark| {
+            let seen = chromium.look(&path, width, dark);
+            assert_eq!((seen.window, seen.content.0, seen.asked), (width, width, 0), "{seen:?}");
+            assert!(seen.outside.is_empty(), "{width}: {:?}", seen.outside);
+            assert!(!seen.dom.contains("<script"), "{}", seen.dom);
+            for text in [
+                "HELD: 120 by TEMPLATE_NOT_FOUND",
+                "j***@example.com: 1 sent",
+                "1511 in the last hour",
+            ] {
+                assert!(seen.dom.contains(text), "{text}: {}", seen.dom);
+            }
+            chromium.picture(&path, width, dark)
+        });
+        assert_ne!(pictures[0], pictures[1], "dark is another picture");
+    }
+    // The pictures of the documents.
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let page = screen::html::page(&screen::status::report(&busy(), TEN_MINUTES), None);
+        std::fs::write(&path, page.replace(policy, "")).unwrap();
+        for (width, dark, name) in
+            [(1200, false, "light"), (1200, true, "dark"), (360, false, "narrow")]
+        {
+            let to = format!("{}/docs/img/status-{name}.png", env!("CARGO_MANIFEST_DIR"));
+            std::fs::write(to, chromium.picture(&path, width, dark)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_file_is_written_at_once_or_again_and_again_and_never_seen_half() {
+    let database = Database::migrated();
+    let _listener = listener(&database);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("status.html");
+    let html = path.to_str().unwrap();
+    let finished = status(&database, &["--html", html]);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""), "{}", finished.log);
+    let once = std::fs::read_to_string(&path).unwrap();
+    assert!(once.contains("<h1 class=\"good\">IDLE: nothing is due</h1>"), "{once}");
+    assert!(!once.contains("\"refresh\""), "{once}");
+    database.accounts("user", 1);
+    let watch = Program::new(&["status", "--watch", "--html", html]).on(&database).start();
+    let shows = |text: &str| {
+        let page = std::fs::read_to_string(&path).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
+        page.contains(text) && page.contains("http-equiv=\"refresh\"")
+    };
+    wait_until("it is written", || shows("MOVING: 1 due"));
+    database.run("UPDATE deliveries SET due_at = now() - interval '1 hour'");
+    wait_until("it is written again", || shows("STUCK: mail has been due for 1 h 0 min"));
+    assert_eq!(watch.stop().code, Some(0));
+    assert_eq!(status(&database, &["--html", "/nowhere/x.html"]).code, Some(74));
+    assert_eq!(status(&database, &["--html", html, "--json"]).code, Some(64));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no other file is left");
 }
 
 #[test]
@@ -309,7 +493,9 @@ fn mails_are_counted_by_kind_and_those_of_several_kinds_by_one_cause() {
     let kinds = [counts("activation", 3, 3, 1), counts("invoice", 3, 3, 0)];
     assert_eq!(found["kinds"], serde_json::json!(kinds));
     assert_eq!(found["superseded"], 1);
-    let held = serde_json::json!([{ "cause": "quota", "reason": "invoice", "count": 5 }]);
+    let held = serde_json::json!([
+        { "cause": "quota", "reason": "invoice", "count": 5, "ours": false }
+    ]);
     assert_eq!(found["held"], held, "one row a cause, with the text of the larger part");
     let screen = status(&database, &[]).out;
     assert!(screen.contains("         3         0         1  activation"), "{screen}");
@@ -487,6 +673,11 @@ fn statements() -> Vec<(&'static str, String)> {
             vec!["'mailroom'", "10000"],
         ),
         ("sent", include_str!("../src/queue/sql/status/sent.sql"), vec!["'mailroom'"]),
+        (
+            "recipients",
+            include_str!("../src/queue/sql/status/recipients.sql"),
+            vec!["'mailroom'", "5000", "3"],
+        ),
         ("list", include_str!("../src/queue/sql/operate/list.sql"), vec!["'mailroom'", all, "50"]),
     ]
     .into_iter()
@@ -501,7 +692,7 @@ fn statements() -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_screen_that_is_drawn_again_never_scrolls_and_says_what_has_no_row() {
-    let text = screen::status::status(&busy(), Look { width: 80, colour: true }, TEN_MINUTES);
+    let text = text(&busy(), Look { width: 80, colour: true });
     let lines: Vec<&str> = text.lines().collect();
     for rows in 1..=lines.len() + 2 {
         let drawn = redrawn(&text, rows);

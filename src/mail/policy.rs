@@ -128,6 +128,16 @@ pub fn wait(cause: Cause) -> Wait {
     }
 }
 
+/// Whether a cause is of our own making: a setting, a template or a row, not the provider's answer about
+/// a recipient nor its state.
+pub fn is_ours(cause: Cause) -> bool {
+    match of(cause).fate {
+        Fate::HoldAll | Fate::HoldKind => !matches!(cause, Cause::Account | Cause::Quota),
+        Fate::Fail => cause != Cause::Rejected,
+        Fate::Retry | Fate::Wait => false,
+    }
+}
+
 /// The longest wait between two tries.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@ pub mod help;
 pub mod mail;
 pub mod migrate;
 pub mod queue;
+pub mod status;
 pub mod template;
 mod words;
 
@@ -15,6 +16,7 @@ use mail::Mail;
 use migrate::Migrate;
 use pico_args::Arguments;
 use queue::Queue;
+use status::Status;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use template::Templating;
@@ -36,14 +38,7 @@ pub enum Command {
     /// One mail.
     Mail(Mail),
     /// Whether mail moves, for people.
-    Status {
-        /// As JSON.
-        json: bool,
-        /// Again and again.
-        watch: bool,
-        /// Say it in the exit status too.
-        exit_code: bool,
-    },
+    Status(Status),
     /// Deliveries, one by one or all.
     Queue(Queue),
     /// Whether mail moves, for a machine.
@@ -120,11 +115,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "migrate" => Command::Migrate(migrate::parse(&mut args)?),
         "mail" => Command::Mail(mail::parse(&mut args)?),
         "template" => Command::Template(template::parse(&mut args)?),
-        "status" => Command::Status {
-            json: args.contains("--json"),
-            watch: args.contains("--watch"),
-            exit_code: args.contains("--exit-code"),
-        },
+        "status" => Command::Status(status::parse(&mut args)?),
         "queue" => Command::Queue(queue::parse(&mut args)?),
         "health" => Command::Health,
         "check" => Command::Check { json: args.contains("--json") },

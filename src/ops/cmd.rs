@@ -57,9 +57,7 @@ fn run(command: Command, settings: &Settings, stop: &Stop) -> Result<(), Error> 
         Command::Migrate(what) => migrate::run(config, what, stop),
         Command::Mail(what) => mail::run(config, &what, stop),
         Command::Template(what) => template::run(settings, &what, stop),
-        Command::Status { json, watch, exit_code } => {
-            status::run(config, status::Wanted { json, watch, exit_code }, stop)
-        }
+        Command::Status(what) => status::run(config, &what, stop),
         Command::Queue(what) => queue::run(config, what, stop),
         Command::Health => health::run(config, stop),
         Command::Verify { token, code, paths } => verify::run(config, token, code, &paths),

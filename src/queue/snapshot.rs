@@ -21,6 +21,13 @@ pub struct Reason {
     pub count: i64,
 }
 
+impl Reason {
+    /// Whether a change here mends it: no provider has refused these.
+    pub fn is_ours(&self) -> bool {
+        self.cause.is_some_and(policy::is_ours)
+    }
+}
+
 /// Deliveries of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindCounts {
@@ -56,6 +63,23 @@ pub struct Pause {
     pub reason: String,
     /// Seconds since it began.
     pub seconds: f64,
+}
+
+/// Somebody for whom many mails were asked for in the last hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address, masked.
+    pub address: String,
+    /// How many were asked for.
+    pub asked: i64,
+    /// How many of these were sent.
+    pub sent: i64,
+    /// How many were superseded: the limits of their kinds stopped them.
+    pub superseded: i64,
+    /// How many wait for these limits.
+    pub limited: i64,
+    /// The latest of them, which tells apart whose addresses look alike.
+    pub latest: i64,
 }
 
 /// A queue at one moment. Ages are in seconds, by the clock of the database.
@@ -102,6 +126,12 @@ pub struct Snapshot {
     pub waiting: Vec<Reason>,
     /// Why the latest deliveries failed that nobody gave up: of at most the latest 5000.
     pub failures: Vec<Reason>,
+    /// For whom most was asked for in the last hour, if it was much: at most five.
+    pub recipients: Vec<Recipient>,
+    /// How many more there are than these.
+    pub more_recipients: i64,
+    /// Whether only the latest 5000 mails of the hour were looked at for these.
+    pub hour_is_cut: bool,
     /// What there is of each kind, by its name.
     pub kinds: BTreeMap<String, KindCounts>,
     /// Who listens.

@@ -3,15 +3,18 @@
 //! In scope: the statements, none of which reads settled rows that were sent, so that the answer
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
-use crate::mail::model::Cause;
+use crate::mail::model::{Cause, mask};
 use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
-use crate::queue::snapshot::{Listener, Pause, Reason, Snapshot};
+use crate::queue::snapshot::{Listener, Pause, Reason, Recipient, Snapshot};
 use postgres::{Client, Error, IsolationLevel, Row, Transaction};
 use std::cmp::Reverse;
 
-/// The latest failures whose reasons are counted.
-const LATEST: i64 = 5000;
+/// The latest failures whose reasons are counted, and the latest mails whose recipients are.
+pub const LATEST: i64 = 5000;
+
+/// So many mails of one recipient in an hour are worth a line.
+const MANY: i64 = 3;
 
 /// What is known of `queue` now; `None`: there is no such queue.
 ///
@@ -38,6 +41,22 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     }
     waiting(&mut reading, queue, &mut found)?;
     ended(&mut reading, queue, &mut found)?;
+    for row in
+        reading.query(include_str!("sql/status/recipients.sql"), &[&queue, &LATEST, &MANY])?
+    {
+        let count = |name| row.try_get::<_, i64>(name);
+        found.more_recipients = count("people")?;
+        found.hour_is_cut = row.try_get("cut")?;
+        found.recipients.push(Recipient {
+            address: mask(row.try_get("address")?),
+            asked: count("asked")?,
+            sent: count("sent")?,
+            superseded: count("superseded")?,
+            limited: count("limited")?,
+            latest: count("latest")?,
+        });
+    }
+    found.more_recipients -= found.recipients.len() as i64;
     found.listeners = reading
         .query(include_str!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
         .iter()
@@ -96,7 +115,7 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
         add(&mut found.failures, Reason { cause, text: row.try_get("reason")?, count });
         found.kinds.entry(row.try_get("kind")?).or_default().failed += count;
     }
-    found.failures.sort_by_key(|reason| Reverse(reason.count));
+    found.failures.sort_by_key(|reason| Reverse((reason.is_ours(), reason.count)));
     let row = reading.query_one(include_str!("sql/status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;
     found.sent_last_24h = row.try_get("day")?;

@@ -3,7 +3,7 @@
 
 mod lines;
 
-use super::{blocks, read, root, section};
+use super::{blocks, read, root, rows, section};
 use crate::support::cluster::{Cluster, Database, bin_dir};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::peer::Peer;
@@ -173,6 +173,25 @@ fn by_file(provider: &Endpoint, command: &str) {
 }
 
 #[test]
+fn who_has_to_act_is_told_by_the_headings_of_status() {
+    let database = Database::migrated();
+    database.accounts("user", 5);
+    database.run(
+        "UPDATE deliveries SET cause = 'template', error = 'no such file' WHERE id = 1;
+         UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id = 2;
+         UPDATE deliveries SET cause = 'away', error = 'refused' WHERE id = 3;
+         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'unsigned' WHERE id = 4;
+         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected' WHERE id = 5",
+    );
+    let [look] = commands("Was it us or them?").try_into().unwrap();
+    let screen = Shell::new(&database.url).run(&look);
+    let headings = rows(&section(&read("docs/OPERATIONS.md"), "Was it us or them?"));
+    let places: Vec<_> = headings[1..].iter().map(|row| screen.find(&row[0])).collect();
+    assert!(places.len() == 5 && places.is_sorted(), "{places:?} {screen}");
+    assert!(places.iter().all(Option::is_some), "{places:?} {screen}");
+}
+
+#[test]
 fn after_a_rotation_links_of_both_keys_are_ours() {
     let database = Database::migrated();
     database.accounts("user", 1);
@@ -327,11 +346,12 @@ fn whoever_got_no_mail_is_found_and_a_flood_is_seen_and_limited() {
     let rows = shell.run(&find.replace("jane@example.com", "ann@example.com"));
     let places = ["limited", "superseded", "sent"].map(|word| rows.find(word));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "the latest first: {rows}");
-    let [flood, limit] = commands("Somebody floods an address").try_into().unwrap();
-    let rows = shell.run(&flood);
-    let row = rows.lines().find(|line| line.contains("ann@example.com")).unwrap();
-    let row: Vec<&str> = row.split('|').map(str::trim).collect();
-    assert_eq!(row, ["ann@example.com", "password_recovery", "3", "1", "1"]);
+    let [flood, who, limit] = commands("Somebody floods an address").try_into().unwrap();
+    let screen = shell.run(&flood);
+    let row = "asked for most in the last hour\n         3  A***@example.com: 1 sent, 1 superseded, \
+               1 limited; latest 3\n";
+    assert!(screen.contains(row), "{screen}");
+    assert!(shell.run(&who.replace("812", "3")).contains("Ann@example.com"));
     shell.run(&limit);
     let invoice = "SELECT send_mail(kind => 'invoice', recipient => 'bob@example.com')";
     database.run(invoice);

@@ -75,7 +75,8 @@ fn the_scripts_find_the_program_where_cargo_was_told_to_put_it() {
 #[test]
 fn the_screen_in_the_readme_is_the_one_that_status_draws() {
     let look = Look { width: 80, colour: false };
-    let drawn = screen::status::status(&snapshot(), look, Duration::from_secs(600));
+    let drawn =
+        screen::report::text(&screen::status::report(&snapshot(), Duration::from_secs(600)), look);
     let readme = read("README.md");
     let (before, rest) = readme.split_once("<!-- status -->\n```\n").expect("it marks the screen");
     let (shown, after) = rest.split_once("```\n<!-- /status -->").expect("and its end");

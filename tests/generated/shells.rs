@@ -108,7 +108,7 @@ fn every_shell_completes_commands_words_flags_and_values() {
     };
     let list = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut status = own("status");
-    status.extend(list("--json --watch --exit-code"));
+    status.extend(list("--json --html --watch --exit-code"));
     status.sort();
     let expected = [
         ("mailroom ", commands),

@@ -6,7 +6,7 @@ complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail m
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a run -d 'both in one process, acknowledging end to end'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a mail -d 'ask for one mail, as send_mail does, and print its id'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a migrate -d 'apply, take back or show the database schema'
-complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who listens'
+complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who is flooded, who listens'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a queue -d 'look at deliveries, retry or drop them; pause and resume'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a check -d 'preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates'
 complete -c mailroom -n 'not __fish_seen_subcommand_from collect send run mail migrate status queue check health verify template help' -a health -d '0 or 1 for a health check: does mail move?'
@@ -89,6 +89,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from status' -l max-age -x -d 'h
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l json
+complete -c mailroom -n '__fish_seen_subcommand_from status' -l html -x
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l watch
 complete -c mailroom -n '__fish_seen_subcommand_from status' -l exit-code
 complete -c mailroom -n '__fish_seen_subcommand_from queue; and not __fish_seen_subcommand_from list find show retry drop pause resume' -a 'list find show retry drop pause resume'

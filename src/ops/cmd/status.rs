@@ -1,13 +1,16 @@
 //! `mailroom status`: whether mail moves, once or again and again.
 
+use crate::edges::metrics::textfile;
 use crate::edges::pg::session::Session;
 use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
+use crate::ops::cli::status::Status;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, inspect, open, unusable};
 use crate::ops::screen;
-use crate::ops::screen::page::{note, redrawn};
+use crate::ops::screen::page::{Tone, clean, redrawn};
+use crate::ops::screen::report::Report;
 use crate::ops::terminal::{look, page, print, size};
 use crate::queue::fit::Severity;
 use crate::queue::snapshot::Snapshot;
@@ -18,24 +21,16 @@ use std::time::Duration;
 /// Between two screens of `--watch`.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What was asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// As JSON.
-    pub json: bool,
-    /// Again and again.
-    pub watch: bool,
-    /// Say it in the exit status too.
-    pub exit_code: bool,
-}
+/// How long a browser shows a page before it loads the next one, in seconds.
+const REFRESH: u64 = 5;
 
 /// Shows how the queue is.
-pub fn run(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
+pub fn run(config: &Config, wanted: &Status, stop: &Stop) -> Result<(), Error> {
     if wanted.watch {
         return watch(config, wanted, stop);
     }
     let found = read(config, &mut None, stop)?;
-    page(&shown(config, wanted, &found))?;
+    show(config, wanted, &found)?;
     let wrong = found.failed > 0 || found.movement(config.max_age).is_fault();
     if wanted.exit_code && wrong {
         return Err(Error::new(Kind::No, ""));
@@ -62,41 +57,59 @@ fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snap
     Ok(found)
 }
 
-/// Shows it again and again, in place on a terminal, until the process is asked to stop. A
-/// database that is away is no reason to end.
-fn watch(config: &Config, wanted: Wanted, stop: &Stop) -> Result<(), Error> {
+/// Shows it again and again until the process is asked to stop. A database that is away is no reason to
+/// end.
+fn watch(config: &Config, wanted: &Status, stop: &Stop) -> Result<(), Error> {
     signal::install(stop, 0).map_err(|why| Error::new(Kind::Bug, why))?;
-    let in_place = std::io::stdout().is_terminal() && !wanted.json;
-    if in_place {
+    if in_place(wanted) {
         print("\u{1b}[2J")?;
     }
     let mut kept = None;
     while !stop.requested() {
-        let text = match read(config, &mut kept, stop) {
-            Ok(found) => shown(config, wanted, &found),
+        match read(config, &mut kept, stop) {
+            Ok(found) => show(config, wanted, &found)?,
             Err(_) if stop.requested() => break,
-            Err(error) if wanted.json => {
-                format!("{}\n", serde_json::json!({"error": error.message}))
-            }
-            Err(error) => {
-                let text = format!("the database cannot be asked: {}", error.message);
-                note(&text, look())
-            }
-        };
-        match in_place {
-            true => print(&redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows)))?,
-            false if wanted.json => page(&text)?,
-            false => page(&format!("{text}\n"))?,
+            Err(error) => show_away(config, wanted, &error)?,
         }
         stop.sleep(AGAIN);
     }
     // The last line may have no end yet.
-    if in_place { print("\n") } else { Ok(()) }
+    if in_place(wanted) { print("\n") } else { Ok(()) }
 }
 
-fn shown(config: &Config, wanted: Wanted, found: &Snapshot) -> String {
+/// Whether a screen is drawn over the one before it.
+fn in_place(wanted: &Status) -> bool {
+    wanted.watch && !wanted.json && wanted.html.is_none() && std::io::stdout().is_terminal()
+}
+
+fn show(config: &Config, wanted: &Status, found: &Snapshot) -> Result<(), Error> {
     match wanted.json {
-        true => format!("{}\n", screen::json::status(found, config.max_age)),
-        false => screen::status::status(found, look(), config.max_age),
+        true => page(&format!("{}\n", screen::json::status(found, config.max_age))),
+        false => give(wanted, &screen::status::report(found, config.max_age)),
+    }
+}
+
+fn show_away(config: &Config, wanted: &Status, error: &Error) -> Result<(), Error> {
+    if wanted.json {
+        return page(&format!("{}\n", serde_json::json!({"error": error.message})));
+    }
+    let text = format!("the database cannot be asked: {}", clean(&error.message));
+    let lines = vec![(Tone::Bad, text)];
+    let name = format!("mailroom, queue {}", clean(&config.queue));
+    give(wanted, &Report { name, lines, ..Report::default() })
+}
+
+/// To the file, or the terminal.
+fn give(wanted: &Status, report: &Report) -> Result<(), Error> {
+    if let Some(path) = &wanted.html {
+        let text = screen::html::page(report, wanted.watch.then_some(REFRESH));
+        return textfile::write(path, &text)
+            .map_err(|error| Error::io(format_args!("cannot write {}", path.display()), error));
+    }
+    let text = screen::report::text(report, look());
+    match in_place(wanted) {
+        true => print(&redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows))),
+        false if wanted.watch => page(&format!("{text}\n")),
+        false => page(&text),
     }
 }

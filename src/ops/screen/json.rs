@@ -3,7 +3,8 @@
 use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::queue::fit::Finding;
-use crate::queue::snapshot::{Entry, KindCounts, Listener, Reason, Snapshot};
+use crate::queue::snapshot::{Entry, KindCounts, Listener, Reason, Recipient, Snapshot};
+use crate::queue::status::LATEST;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "held": held.map(reason).collect::<Value>(),
         "waiting": found.waiting_for(Wait::Change).map(reason).collect::<Value>(),
         "failures": found.failures.iter().map(reason).collect::<Value>(),
+        "failures_cut": found.failed > LATEST,
+        "recipients": found.recipients.iter().map(recipient).collect::<Value>(),
+        "recipients_cut": found.hour_is_cut || found.more_recipients > 0,
         "findings": found.findings.iter().map(finding).collect::<Value>(),
         "kinds": found.kinds.iter().map(kind).collect::<Value>(),
         "listeners": found.listeners.len(),
@@ -45,7 +49,14 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
 }
 
 fn reason(one: &Reason) -> Value {
-    json!({ "cause": one.cause.map(Cause::name), "reason": one.text, "count": one.count })
+    json!({ "cause": one.cause.map(Cause::name), "reason": one.text, "count": one.count, "ours": one.is_ours() })
+}
+
+fn recipient(one: &Recipient) -> Value {
+    json!({
+        "address": one.address, "asked": one.asked, "sent": one.sent, "superseded": one.superseded,
+        "limited": one.limited, "latest": one.latest,
+    })
 }
 
 fn kind((name, of): (&String, &KindCounts)) -> Value {

@@ -17,7 +17,7 @@ pub struct Look {
 pub const NARROWEST: usize = 40;
 
 /// What a line is about, from which its colour follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
     /// As it should be.
     Good,
@@ -28,6 +28,7 @@ pub enum Tone {
     /// Of little weight.
     Quiet,
     /// All else.
+    #[default]
     Plain,
 }
 

@@ -1,59 +1,53 @@
-//! The screen of `mailroom status`.
+//! What `mailroom status` has to say.
 
 use crate::mail::policy::Wait;
-use crate::ops::screen::page::{Look, Page, Tone, clean, span};
-use crate::queue::snapshot::{Listener, Movement, Pause, Reason, Snapshot};
+use crate::ops::screen::page::{Tone, clean, span};
+use crate::ops::screen::report::{Report, Row, Section};
+use crate::queue::snapshot::{KindCounts, Listener, Movement, Pause, Reason, Snapshot};
+use crate::queue::status::LATEST;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Lines of the chart.
-const CHART: i64 = 4;
-const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-/// The screen of `mailroom status`. Something is late when it has been due for `max_age`.
-pub fn status(found: &Snapshot, look: Look, max_age: Duration) -> String {
-    let mut page = Page::new(look);
+/// The state of a queue. Something is late when it has been due for `max_age`.
+pub fn report(found: &Snapshot, max_age: Duration) -> Report {
+    let mut lines = vec![headline(found, max_age)];
+    lines.extend(found.findings.iter().map(|finding| {
+        (Tone::Attention, format!("{}: {}", finding.subject, clean(&finding.detail)))
+    }));
+    let latest = |is_cut| if is_cut { format!(" (of the latest {LATEST})") } else { String::new() };
+    let failed = |place: &str| format!("failed {place}{}", latest(found.failed > LATEST));
+    let asked = format!("asked for most in the last hour{}", latest(found.hour_is_cut));
+    let held = |ours| found.waiting_for(Wait::Held).filter(move |one| one.is_ours() == ours);
+    let failures = |ours| found.failures.iter().filter(move |one| one.is_ours() == ours);
+    let sent = found.sent_by_five_minutes.clone();
+    let title = |text: &str| (Tone::Plain, text.to_owned());
+    let mut sections = vec![
+        counts(found),
+        Section {
+            columns: &["pending", "leased", "failed", "kind"],
+            rows: kinds(found),
+            ..Section::default()
+        },
+        Section {
+            title: title("sent in the last hour, by five minutes"),
+            chart: if found.sent_last_hour() > 0 { sent } else { Vec::new() },
+            ..Section::default()
+        },
+        reasons("held by a setting or a template of ours", held(true)),
+        reasons("held by the provider", held(false)),
+        reasons("put off, for the provider takes none now", found.waiting_for(Wait::PutOff)),
+        reasons("waiting for a change in the database", found.waiting_for(Wait::Change)),
+        reasons(&failed("here, before any provider"), failures(true)),
+        reasons(&failed("at the provider"), failures(false)),
+        Section::new(&asked, recipients(found)),
+    ];
+    sections.retain(|section| !section.rows.is_empty() || !section.chart.is_empty());
+    sections.push(match found.listeners.is_empty() {
+        true => Section { title: (Tone::Bad, "nobody listens".to_owned()), ..Section::default() },
+        false => Section::new("listening", found.listeners.iter().map(listener)),
+    });
     let name = format!("mailroom, queue {}", clean(&found.queue));
-    let gap = page.look.width.saturating_sub(name.chars().count());
-    let time = if gap > found.time.len() { found.time.as_str() } else { "" };
-    page.line(Tone::Quiet, &format!("{name}{time:>gap$}"));
-    let (tone, headline) = headline(found, max_age);
-    page.line(tone, &headline);
-    for finding in &found.findings {
-        page.line(Tone::Attention, &format!("{}: {}", finding.subject, clean(&finding.detail)));
-    }
-    page.line(Tone::Plain, "");
-    let row = |name: &str, count: i64, more: String| format!("{count:>10}  {name:<8} {more}");
-    let due = format!("{} due, {} tried before", found.due, found.retrying);
-    page.line(Tone::Plain, &row("pending", found.pending, due));
-    page.line(Tone::Plain, &row("leased", found.leased, "on their way".to_owned()));
-    let sent =
-        format!("{} in the last hour, {} in a day", found.sent_last_hour(), found.sent_last_24h);
-    page.line(Tone::Plain, &row("sent", found.sent, sent));
-    let dropped = match found.dropped {
-        0 => String::new(),
-        some => format!("and {some} dropped"),
-    };
-    let tone = if found.failed > 0 { Tone::Attention } else { Tone::Plain };
-    page.line(tone, &row("failed", found.failed, dropped));
-    let superseded = match found.superseded {
-        0 => String::new(),
-        some => format!("and {some} superseded"),
-    };
-    page.line(Tone::Plain, &row("expired", found.expired, superseded));
-    if let Some(age) = found.oldest_pending {
-        let due = found.oldest_due.map(|age| format!(", due for {}", span(age)));
-        let text = format!("the oldest has waited {}{}", span(age), due.unwrap_or_default());
-        page.line(Tone::Plain, &format!("{:>10}  {text}", ""));
-    }
-    kinds(&mut page, found);
-    chart(&mut page, &found.sent_by_five_minutes);
-    reasons(&mut page, "held by the provider or its settings", found.waiting_for(Wait::Held));
-    reasons(&mut page, "put off, for the provider takes none now", found.waiting_for(Wait::PutOff));
-    reasons(&mut page, "waiting for a change in the database", found.waiting_for(Wait::Change));
-    reasons(&mut page, "failed", found.failures.iter());
-    listeners(&mut page, &found.listeners);
-    page.text
+    Report { name, time: found.time.clone(), lines, sections }
 }
 
 /// Whether mail moves, in one line.
@@ -83,72 +77,77 @@ fn headline(found: &Snapshot, max_age: Duration) -> (Tone, String) {
     }
 }
 
-/// A heading over reasons, by cause; nothing if there are none.
-fn reasons<'a>(page: &mut Page, title: &str, found: impl Iterator<Item = &'a Reason>) {
-    for (number, reason) in found.enumerate() {
-        if number == 0 {
-            page.line(Tone::Plain, "");
-            page.line(Tone::Plain, title);
-        }
-        let cause = reason.cause.map(|cause| format!("{}: ", cause.name())).unwrap_or_default();
-        page.line(Tone::Plain, &format!("{:>10}  {cause}{}", reason.count, clean(&reason.text)));
+/// How many deliveries are in which state.
+fn counts(found: &Snapshot) -> Section {
+    let some = |count: i64, what: &str| match count {
+        0 => String::new(),
+        count => format!("and {count} {what}"),
+    };
+    let sent =
+        format!("{} in the last hour, {} in a day", found.sent_last_hour(), found.sent_last_24h);
+    let rows = [
+        (found.pending, "pending", format!("{} due, {} tried before", found.due, found.retrying)),
+        (found.leased, "leased", "on their way".to_owned()),
+        (found.sent, "sent", sent),
+        (found.failed, "failed", some(found.dropped, "dropped")),
+        (found.expired, "expired", some(found.superseded, "superseded")),
+    ];
+    let rows = rows.into_iter().map(|(count, state, more)| (count, format!("{state:<8} {more}")));
+    let mut section = Section::new("", rows);
+    if found.failed > 0 {
+        section.rows[3].tone = Tone::Attention;
     }
+    if let Some(age) = found.oldest_pending {
+        let due = found.oldest_due.map(|age| format!(", due for {}", span(age)));
+        let text = format!("the oldest has waited {}{}", span(age), due.unwrap_or_default());
+        section.rows.push(Row { tone: Tone::Plain, numbers: Vec::new(), text });
+    }
+    section
 }
 
-/// What there is of each kind; nothing if there is nothing.
-fn kinds(page: &mut Page, found: &Snapshot) {
-    if found.kinds.is_empty() {
-        return;
-    }
-    page.line(Tone::Plain, "");
-    page.line(Tone::Quiet, "   pending    leased    failed  kind");
-    for (kind, of) in &found.kinds {
-        let counts = format!("{:>10}{:>10}{:>10}", of.pending, of.leased, of.failed);
-        page.line(Tone::Plain, &format!("{counts}  {}", clean(kind)));
-    }
+/// What there is of each kind.
+fn kinds(found: &Snapshot) -> Vec<Row> {
+    let row = |(kind, of): (&String, &KindCounts)| Row {
+        tone: Tone::Plain,
+        numbers: vec![of.pending, of.leased, of.failed],
+        text: clean(kind),
+    };
+    found.kinds.iter().map(row).collect()
 }
 
-/// The last hour, a column for five minutes.
-fn chart(page: &mut Page, sent: &[i64]) {
-    let Some(most) = sent.iter().copied().max().filter(|most| *most > 0) else { return };
-    page.line(Tone::Plain, "");
-    page.line(Tone::Plain, "sent in the last hour, by five minutes");
-    let scale = most.to_string().len().max(4);
-    let column = ((page.look.width - scale - 3) / sent.len()).clamp(2, 6);
-    for row in (0..CHART).rev() {
-        let mark = match row {
-            row if row == CHART - 1 => most.to_string(),
-            0 => "0".to_owned(),
-            _ => String::new(),
-        };
-        let mut line = format!("{mark:>scale$} │");
-        for count in sent {
-            // Something is never nothing: one eighth at least.
-            let eighths = (count * CHART * 8 / most).max(i64::from(*count > 0));
-            let bar = usize::try_from((eighths - row * 8).clamp(0, 8)).unwrap_or(0);
-            line.extend(std::iter::repeat_n(EIGHTHS[bar], column - 1));
-            line.push(' ');
-        }
-        page.line(Tone::Plain, &line);
-    }
-    let end = (column * sent.len()).saturating_sub("-60 min".len() + 1);
-    page.line(Tone::Quiet, &format!("{:>scale$}  -60 min{:>end$}", "", "now"));
+/// Reasons, by cause.
+fn reasons<'a>(title: &str, found: impl Iterator<Item = &'a Reason>) -> Section {
+    Section::new(
+        title,
+        found.map(|reason| {
+            let cause = reason.cause.map(|cause| format!("{}: ", cause.name())).unwrap_or_default();
+            (reason.count, format!("{cause}{}", clean(&reason.text)))
+        }),
+    )
 }
 
-fn listeners(page: &mut Page, found: &[Listener]) {
-    page.line(Tone::Plain, "");
-    if found.is_empty() {
-        return page.line(Tone::Bad, "nobody listens");
+/// Who may be flooded.
+fn recipients(found: &Snapshot) -> impl Iterator<Item = (i64, String)> {
+    let more = (found.more_recipients > 0)
+        .then(|| (found.more_recipients, "more such recipients".to_owned()));
+    let rows = found.recipients.iter().map(|one| {
+        let became = [(one.sent, "sent"), (one.superseded, "superseded"), (one.limited, "limited")];
+        let became = became.iter().filter(|(count, _)| *count > 0);
+        let became: Vec<String> = became.map(|(count, what)| format!("{count} {what}")).collect();
+        let (address, latest) = (clean(&one.address), one.latest);
+        let between = if became.is_empty() { "" } else { "; " };
+        (one.asked, format!("{address}: {}{between}latest {latest}", became.join(", ")))
+    });
+    rows.chain(more)
+}
+
+fn listener(one: &Listener) -> (i64, String) {
+    let mut text = format!("{} as {}", clean(&one.name), clean(&one.role));
+    if !one.address.is_empty() {
+        let _ = write!(text, " from {}", one.address);
     }
-    page.line(Tone::Plain, "listening");
-    for one in found {
-        let mut text = format!("{:>10}  {} as {}", one.pid, clean(&one.name), clean(&one.role));
-        if !one.address.is_empty() {
-            let _ = write!(text, " from {}", one.address);
-        }
-        if let Some(seconds) = one.seconds {
-            let _ = write!(text, ", for {}", span(seconds));
-        }
-        page.line(Tone::Plain, &text);
+    if let Some(seconds) = one.seconds {
+        let _ = write!(text, ", for {}", span(seconds));
     }
+    (i64::from(one.pid), text)
 }

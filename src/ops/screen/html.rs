@@ -1,0 +1,136 @@
+//! A report as one page of HTML: for a wall, or a server of files. It needs no script, and nothing from
+//! elsewhere.
+
+use crate::ops::screen::page::Tone;
+use crate::ops::screen::report::{Report, Section};
+use std::fmt::{self, Write as _};
+
+/// The page, which a browser loads again after `again` seconds.
+pub fn page(report: &Report, again: Option<u64>) -> String {
+    let style = include_str!("status.css");
+    let refresh =
+        again.map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"));
+    let (refresh, name, time) =
+        (refresh.unwrap_or_default(), safe(&report.name), safe(&report.time));
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">{refresh}\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src \
+         'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <title>{name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n\
+         <header><span>{name}</span><time>{time}</time></header>\n"
+    );
+    for (number, (tone, line)) in report.lines.iter().enumerate() {
+        let tag = if number == 0 { "h1" } else { "p" };
+        let _ = writeln!(out, "<{tag} class=\"{}\">{}</{tag}>", class(*tone), safe(line));
+    }
+    for one in &report.sections {
+        let _ = section(&mut out, one);
+    }
+    out + "</body>\n</html>\n"
+}
+
+fn section(out: &mut String, section: &Section) -> fmt::Result {
+    let (tone, title) = &section.title;
+    if !title.is_empty() {
+        writeln!(out, "<h2 class=\"{}\">{}</h2>", class(*tone), safe(title))?;
+    }
+    chart(out, title, &section.chart)?;
+    if section.rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "<table>")?;
+    if let [numbers @ .., last] = section.columns {
+        for (number, name) in numbers.iter().enumerate() {
+            write!(out, "<th class=\"n p{number}\">{name}</th>")?;
+        }
+        writeln!(out, "<th>{last}</th>")?;
+    }
+    let sum = |numbers: &[i64]| numbers.iter().sum::<i64>();
+    let most = section.rows.iter().map(|row| sum(&row.numbers)).max().unwrap_or(0);
+    for row in &section.rows {
+        write!(out, "<tr class=\"{}\">", class(row.tone))?;
+        for number in &row.numbers {
+            write!(out, "<td class=\"n\">{number}</td>")?;
+        }
+        let first = if row.numbers.is_empty() { "<td class=\"n\"></td>" } else { "" };
+        write!(out, "{first}<td>{}", safe(&row.text))?;
+        if !section.columns.is_empty() && most > 0 {
+            parts(out, &row.numbers, most)?;
+        }
+        writeln!(out, "</td></tr>")?;
+    }
+    writeln!(out, "</table>")
+}
+
+/// The numbers of a row as one bar; `most` is as wide as the page.
+fn parts(out: &mut String, numbers: &[i64], most: i64) -> fmt::Result {
+    write!(
+        out,
+        "<svg class=\"part\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
+    )?;
+    let mut from = 0;
+    for (place, number) in numbers.iter().enumerate() {
+        let width = number * 1000 / most;
+        write!(out, "<rect class=\"p{place}\" x=\"{from}\" width=\"{width}\" height=\"10\"/>")?;
+        from += width;
+    }
+    write!(out, "</svg>")
+}
+
+/// Bars of counts, the earliest first.
+fn chart(out: &mut String, title: &str, counts: &[i64]) -> fmt::Result {
+    let Some(most) = counts.iter().copied().max().filter(|most| *most > 0) else { return Ok(()) };
+    let (step, high) = (50, 140);
+    let wide = step * counts.len();
+    let (title, bottom) = (safe(title), high + 20);
+    writeln!(
+        out,
+        "<svg viewBox=\"0 0 {wide} {}\" role=\"img\" aria-label=\"{title}\">",
+        bottom + 20
+    )?;
+    for (place, count) in counts.iter().enumerate() {
+        // Something is never nothing.
+        let tall = (count * high / most).max(i64::from(*count > 0));
+        let (x, y) = (place * step + 4, bottom - tall);
+        writeln!(
+            out,
+            "<rect class=\"bar\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{tall}\"/>\
+             <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{count}</text>",
+            step - 8,
+            x + step / 2 - 4,
+            y - 4
+        )?;
+    }
+    let (end, text) = (wide - 4, bottom + 16);
+    writeln!(
+        out,
+        "<line x1=\"0\" x2=\"{wide}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
+         <text x=\"4\" y=\"{text}\">-60 min</text>\
+         <text x=\"{end}\" y=\"{text}\" text-anchor=\"end\">now</text></svg>"
+    )
+}
+
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "good",
+        Tone::Attention => "attention",
+        Tone::Bad => "bad",
+        Tone::Quiet | Tone::Plain => "plain",
+    }
+}
+
+/// Text that the browser shows as it is.
+fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
