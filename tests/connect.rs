@@ -2,6 +2,7 @@
 
 mod broken;
 mod encrypted;
+mod refused;
 mod session;
 mod strings;
 

@@ -13,7 +13,7 @@ mod socket;
 
 use crate::edges::net::Watch;
 use crate::edges::stop::Stop;
-use crate::edges::tls::certificates;
+use crate::edges::tls::{advice, certificates};
 use proxy::Proxies;
 use socket::{BUFFER, CONNECT, Call, Dial, Later, Marker};
 use std::io::Read;
@@ -197,7 +197,8 @@ impl Http {
 /// An error in words, without the name of its kind in front.
 fn words(error: &Error) -> String {
     match error {
-        Error::Io(error) => error.to_string(),
+        Error::Io(error) => format!("{error}{}", advice(error, "AWS_CA_BUNDLE")),
+        Error::Rustls(error) => format!("{error}{}", advice(error, "AWS_CA_BUNDLE")),
         Error::Timeout(phase) => format!("timed out ({phase})"),
         Error::BodyExceedsLimit(limit) => format!("the reply is longer than {limit} bytes"),
         other => other.to_string(),

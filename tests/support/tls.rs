@@ -44,6 +44,47 @@ pub fn self_signed(names: &[&str]) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
+/// A certificate as `openssl req` and `openssl x509` make it, and its key: the key is of this kind, the
+/// certificate signed with that of `authority` (none: with its own) and has these extensions (none at
+/// all: it is of version 1).
+pub fn openssl(
+    key: &str,
+    extensions: &str,
+    authority: Option<&(String, String)>,
+) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("ext", extensions);
+    let extra = if extensions.is_empty() { "" } else { " -extfile ext" };
+    let sign = authority.map_or("-signkey key", |(cert, key)| {
+        write("ca", cert);
+        write("ca.key", key);
+        "-CA ca -CAkey ca.key"
+    });
+    let script = format!(
+        "openssl req -new -nodes -newkey {key} -keyout key -subj /CN={NAME} -out csr 2>log &&
+         openssl x509 -req -in csr {sign} -days 30{extra} -out cert 2>>log || cat log"
+    );
+    let mut shell = std::process::Command::new("sh");
+    let said = shell.args(["-c", &script]).current_dir(dir.path()).output().unwrap().stdout;
+    assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let [cert, key] = ["cert", "key"].map(|name| std::fs::read_to_string(dir.path().join(name)));
+    (cert.unwrap(), key.unwrap())
+}
+
+/// Writes both as the server wants them, and gives the paths.
+fn put(dir: &Path, cert: &str, key: &str) -> [PathBuf; 2] {
+    let files = [dir.join("server.crt"), dir.join("server.key")];
+    std::fs::write(&files[0], cert).unwrap();
+    std::fs::write(&files[1], key).unwrap();
+    std::fs::set_permissions(&files[1], PermissionsExt::from_mode(0o600)).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        nix::unistd::chown(&files[1], Some(nobody.uid), Some(nobody.gid)).unwrap();
+    }
+    files
+}
+
 /// A server with TLS, and the files that clients need.
 pub struct Secured {
     /// The server. Over TCP: `postgres` and `clerk` (password `letmein`, SCRAM) only with TLS,
@@ -57,14 +98,7 @@ impl Secured {
     pub fn start((cert, key): (String, String)) -> Secured {
         let dir = tempfile::Builder::new().prefix("mailroom-tls-").tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let (cert_file, key_file) = (dir.path().join("server.crt"), dir.path().join("server.key"));
-        std::fs::write(&cert_file, cert).unwrap();
-        std::fs::write(&key_file, key).unwrap();
-        std::fs::set_permissions(&key_file, PermissionsExt::from_mode(0o600)).unwrap();
-        if nix::unistd::geteuid().is_root() {
-            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-            nix::unistd::chown(&key_file, Some(nobody.uid), Some(nobody.gid)).unwrap();
-        }
+        let [cert_file, key_file] = put(dir.path(), &cert, &key);
         let cluster = Cluster::start(&[
             "ssl = on",
             &format!("ssl_cert_file = '{}'", cert_file.display()),
@@ -81,6 +115,23 @@ impl Secured {
         std::fs::write(cluster.dir.join("data/pg_hba.conf"), rules).unwrap();
         cluster.control(&["reload"]);
         Secured { cluster, dir }
+    }
+
+    /// From now on it has this certificate and key, and these settings.
+    pub fn renew(&self, (cert, key): &(String, String), settings: &[(&str, &str)]) {
+        put(self.dir.path(), cert, key);
+        let mut client = super::cluster::connect(&self.cluster.url("postgres")).unwrap();
+        let loaded = "SELECT pg_conf_load_time()::text";
+        let before: String = client.query_one(loaded, &[]).unwrap().get(0);
+        client.batch_execute("ALTER SYSTEM RESET ALL").unwrap();
+        for (name, value) in settings {
+            client.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).unwrap();
+        }
+        self.cluster.control(&["reload"]);
+        super::program::wait_until("the server has read it", || {
+            let mut client = super::cluster::connect(&self.cluster.url("postgres")).unwrap();
+            client.query_one(loaded, &[]).unwrap().get::<_, String>(0) != before
+        });
     }
 
     /// Writes a file for clients beside the server's.

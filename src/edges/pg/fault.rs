@@ -3,6 +3,7 @@
 //!
 //! The server's DETAIL is left out: it may quote a row, and rows hold secrets.
 
+use crate::edges::tls::advice;
 use postgres::error::{DbError, SqlState};
 use std::error::Error as _;
 use std::fmt;
@@ -84,9 +85,8 @@ pub(crate) fn classify(error: &postgres::Error, label: &str, opening: bool) -> F
             let refused = io.kind() == std::io::ErrorKind::PermissionDenied;
             kind = if refused && io.raw_os_error().is_some() { Fault::Denied } else { Fault::Lost };
             // An error of TLS travels inside one of the system.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            {
-                text.push_str(hint(tls));
+            if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+                text.push_str(&advice(io, "sslrootcert"));
                 kind = if opening { Fault::Denied } else { Fault::Lost };
             }
         }
@@ -107,19 +107,6 @@ pub(crate) fn concerns_tls(error: &postgres::Error) -> bool {
         .and_then(std::io::Error::get_ref)
         .is_some_and(|inner| inner.is::<rustls::Error>());
     handshake || error.code().is_some_and(|state| state.code() == "28000")
-}
-
-fn hint(error: &rustls::Error) -> &'static str {
-    use rustls::{CertificateError, Error};
-    match error {
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => " (its subjectAltName must list the host; its common name does not count)",
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            " (sslrootcert must name the authority that signed it)"
-        }
-        _ => "",
-    }
 }
 
 /// The fault that an SQLSTATE stands for.

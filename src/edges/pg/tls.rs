@@ -7,10 +7,11 @@
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::target::{Roots, Target, TlsMode};
 use crate::edges::tls::certificates;
+use postgres::config::ChannelBinding;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime, alg_id};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -18,6 +19,8 @@ use rustls::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode as _, Encode as _};
 
 /// Where systems keep the authorities they trust: Debian, Red Hat, Alpine and the BSDs.
 const BUNDLES: [&str; 3] =
@@ -38,12 +41,15 @@ pub(crate) fn connector(target: &Target) -> Result<MakeRustlsConnect, Fault> {
         }
     };
     let by_name = target.tls == TlsMode::VerifyFull;
-    let verifier = Arc::new(Verifier { authorities, by_name, provider: Arc::clone(&provider) });
+    // A password that is bound to the certificate needs a server that holds the certificate's key.
+    let lenient =
+        authorities.is_none() && target.base.get_channel_binding() != ChannelBinding::Require;
+    let verifier = Verifier { authorities, by_name, lenient, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|cause| Fault::Denied(format!("TLS cannot be used: {cause}")))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }
@@ -84,14 +90,57 @@ impl Authorities {
     }
 }
 
-/// Checks what `sslmode` asks for, and always that the server holds the key of its certificate.
+/// Methods of signing that ring cannot verify and that servers have: offered where nothing need be
+/// verified. <https://docs.rs/ring/0.17/ring/signature/index.html>
+const UNVERIFIED: [SignatureScheme; 2] =
+    [SignatureScheme::ECDSA_NISTP521_SHA512, SignatureScheme::ED448];
+/// How many bytes a public key of RSA has, so that ring can verify with it: 2048 to 8192 bits, and a
+/// few for its exponent.
+const RSA_BYTES: std::ops::Range<usize> = 256..1056;
+
+/// Checks what `sslmode` asks for, and that the server holds the key of its certificate, as far as
+/// that is asked for or can be.
 #[derive(Debug)]
 struct Verifier {
     /// Who must have signed the certificate, if that is asked for.
     authorities: Option<Authorities>,
     /// Whether it must name the host.
     by_name: bool,
+    /// Whether a signature that cannot be verified is let pass.
+    lenient: bool,
     provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    /// Where nothing need be verified: refuses a signature alone that is found wrong. A certificate of
+    /// any version of X.509 will do.
+    fn verify_if_possible(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let fine = Ok(HandshakeSignatureValid::assertion());
+        let Ok(cert) = Certificate::from_der(cert) else { return fine };
+        let info = &cert.tbs_certificate.subject_public_key_info;
+        let (Ok(kind), key) = (info.algorithm.to_der(), info.subject_public_key.raw_bytes()) else {
+            return fine;
+        };
+        let known = self.provider.signature_verification_algorithms.mapping;
+        let fitting = known.iter().filter(|(scheme, _)| *scheme == dss.scheme);
+        let algorithm = fitting.flat_map(|(_, all)| all.iter()).find(|one| {
+            let wanted = one.public_key_alg_id();
+            // Without the two bytes that begin its sequence.
+            kind.get(2..) == Some(wanted.as_ref())
+                && (wanted != alg_id::RSA_ENCRYPTION || RSA_BYTES.contains(&key.len()))
+        });
+        match algorithm.map(|one| one.verify_signature(key, message, dss.signature())) {
+            Some(Err(_)) => Err(Error::General(
+                "the server does not hold the key of its certificate".to_owned(),
+            )),
+            Some(Ok(())) | None => fine,
+        }
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -130,8 +179,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        if self.lenient {
+            return self.verify_if_possible(message, cert, dss);
+        }
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -140,11 +191,17 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        if self.lenient {
+            return self.verify_if_possible(message, cert, dss);
+        }
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        if self.lenient {
+            schemes.extend(UNVERIFIED);
+        }
+        schemes
     }
 }

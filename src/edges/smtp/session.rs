@@ -11,6 +11,7 @@ use crate::edges::net::Watch;
 use crate::edges::smtp::offers::Offers;
 use crate::edges::smtp::server::{Encryption, Server};
 use crate::edges::smtp::socket::Socket;
+use crate::edges::tls::advice;
 use lettre::Address;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
@@ -189,7 +190,7 @@ impl Session {
 
     fn encrypt(&mut self, server: &Server, tls: &Arc<ClientConfig>) -> Result<(), Fault> {
         self.socket.encrypt(&server.host, tls).map_err(|error| {
-            let why = format!("{}: {error}", server.host);
+            let why = format!("{}: {error}{}", server.host, advice(&error, "ca="));
             match error.kind() {
                 // Others are about certificates and protocols.
                 std::io::ErrorKind::TimedOut
