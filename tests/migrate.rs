@@ -332,6 +332,55 @@ fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn tables_in_another_schema_are_named_and_no_second_set_is_made_unless_its_place_is_named() {
+    let database = Database::empty();
+    let url = |schema: &str| format!("{} options=-csearch_path={schema}", database.url);
+    let program = |words: &[&str], url: &str| {
+        Program::new(words).on(&database).env("MAILROOM_DATABASE_URL", url).output()
+    };
+    database.run(
+        "CREATE SCHEMA mailroom; CREATE TABLE accounts (id bigint); CREATE TABLE jobs (id int)",
+    );
+    // The application's tables are in the way.
+    let up = ["migrate", "up"];
+    let words: [&[&str]; 5] =
+        [&up, &["migrate", "down"], &["migrate", "status"], &["check"], &["collect"]];
+    let says = |what: &str| {
+        for words in words {
+            let finished = program(words, &database.url);
+            let said = finished.out + &finished.log;
+            // The screen breaks lines.
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(finished.code, Some(78), "{words:?}: {said}");
+            assert!(said.contains(what), "{words:?}: {said}");
+            assert!(said.contains("options=-csearch_path=mailroom"), "{words:?}: {said}");
+            assert!(!said.contains("mailroom migrate up"), "{words:?}: {said}");
+        }
+        let made = "SELECT count(*) FROM pg_class WHERE relname = 'schema_migrations'
+                       AND relnamespace = 'public'::regnamespace";
+        assert_eq!(database.number(made), 0);
+    };
+    says("schema public of database");
+    says("has accounts, jobs of another program: give mailroom a schema of its own");
+    // It has one, and nobody says so.
+    assert_eq!(program(&up, &url("mailroom")).code, Some(0));
+    says("the tables are in schema mailroom of database");
+    database.run("DROP TABLE accounts, jobs");
+    says("the tables are in schema mailroom of database");
+    // Where both are named, and where the application's are first.
+    assert_eq!(program(&["migrate", "status"], &url("public,mailroom")).code, Some(0));
+    database.run("CREATE TABLE tokens (id bigint)");
+    let finished = program(&["migrate", "status"], &url("public,mailroom"));
+    assert!(finished.log.contains("the tables are in schema mailroom"), "{}", finished.log);
+    // A second one where it is meant.
+    database.run("CREATE SCHEMA staging");
+    assert_eq!(program(&["status"], &url("staging")).code, Some(78));
+    assert_eq!(program(&up, &url("staging")).code, Some(0));
+    assert_eq!(program(&["status"], &url("staging")).code, Some(0));
+    assert_eq!(program(&["status"], &url("mailroom")).code, Some(0));
+}
+
+#[test]
 fn a_migration_that_fails_changes_nothing_and_names_file_line_and_cause() {
     let database = original(false, true);
     database.run(ROWS);

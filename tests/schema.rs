@@ -447,3 +447,37 @@ fn the_sql_of_the_schema_document_runs_as_it_stands() {
         (SELECT state, count(*) AS n FROM deliveries GROUP BY state) s";
     assert_eq!(text(&mut client, states), "pending 5, sent 1");
 }
+
+#[test]
+fn the_schema_document_has_every_column_with_its_type() {
+    let document = include_str!("../docs/SCHEMA.md");
+    let section = document.split("## Columns\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let quoted = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let database = Database::migrated();
+    let sql = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
+                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+    let mut tables = Vec::new();
+    for part in section.split("\n**`").skip(1) {
+        let (table, rows) = part.split_once("`**").unwrap();
+        let mut written = Vec::new();
+        for row in rows.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let (names, types) = (quoted(cells[0]), quoted(cells[1]));
+            for (number, name) in names.into_iter().enumerate() {
+                written.push((name, types[number.min(types.len() - 1)].clone()));
+            }
+        }
+        let rows = database.client().query(sql, &[&table]).unwrap();
+        let mut found: Vec<(String, String)> =
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        written.sort();
+        found.sort();
+        assert_eq!(written, found, "{table}: docs/SCHEMA.md, Columns");
+        tables.push(table.to_owned());
+    }
+    for table in ["accounts", "tokens", "kinds", "deliveries", "jobs", "tallies"] {
+        assert!(tables.contains(&table.to_owned()), "{table}: docs/SCHEMA.md, Columns");
+    }
+}

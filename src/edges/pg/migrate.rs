@@ -128,6 +128,7 @@ impl Schema {
     pub fn status(&self, client: &mut Client) -> Result<Status, Fault> {
         let found = State::read(client, &self.signs())?;
         self.refuse_untrue(&found)?;
+        found.refuse_taken(false)?;
         let known = |one: &Migration| (one.version, one.name, one.version <= found.number());
         Ok(Status {
             known: self.migrations.iter().map(known).collect(),
@@ -160,6 +161,7 @@ impl Schema {
         let found = State::read(client, &self.signs())?;
         self.refuse_untrue(&found)?;
         self.refuse_newer(&found)?;
+        found.refuse_taken(false)?;
         let newest = self.newest();
         let have = match found.version {
             _ if found.dirty => format!("version {}, dirty: a migration broke off", found.number()),
@@ -188,6 +190,7 @@ impl Schema {
     fn prepare(&self, client: &mut Client, found: &mut State) -> Result<Vec<Step>, Fault> {
         self.refuse_untrue(found)?;
         self.refuse_newer(found)?;
+        found.refuse_taken(true)?;
         found.ensure_table(client, self.neighbour())?;
         if found.recorded && !found.dirty {
             return Ok(Vec::new());

@@ -139,10 +139,7 @@ fn show(round: &mut Round<'_>, finding: &Finding, role: &str) {
     match (finding.severity, finding.advice) {
         (Severity::Good, _) => round.checks.ok(name, detail),
         (Severity::Warning, advice) => round.checks.warning(name, detail, advice),
-        (_, "") => {
-            let advice = "run `mailroom migrate up` as the owner of the tables";
-            round.checks.misconfigured(name, detail, advice);
-        }
+        (_, "") => round.checks.misconfigured(name, detail, "do that, as the owner of the tables"),
         (_, advice) => {
             round.checks.misconfigured(name, detail, &advice.replace("ROLE", &format!("'{role}'")));
         }

@@ -10,6 +10,10 @@ use postgres::error::SqlState;
 /// golang-migrate's number for "nothing applied": in the table only while it is dirty.
 pub(crate) const NOTHING: i64 = -1;
 
+/// What to do where tables of others are in the way.
+const OWN: &str = "give mailroom a schema of its own: CREATE SCHEMA mailroom, and \
+                   options=-csearch_path=mailroom in the connection string";
+
 /// An installation, or the place where one would be made.
 pub(crate) struct State {
     pub(crate) database: String,
@@ -25,6 +29,10 @@ pub(crate) struct State {
     pub(crate) made: Option<i64>,
     /// What is there of all signs.
     found: Vec<String>,
+    /// Another schema of this database that holds everything, as SQL wants its name.
+    elsewhere: Option<String>,
+    /// Whether somebody chose where to look, and not the server's default.
+    chosen: bool,
     /// Whether a migration broke off and left its traces.
     pub(crate) dirty: bool,
     /// Whether the version is written down.
@@ -42,7 +50,12 @@ const FIND: &str = "
         ARRAY(SELECT typname::text FROM pg_type
               WHERE typnamespace = n.oid AND typname::text = ANY ($3)),
         current_setting('server_version_num')::int,
-        current_setting('server_encoding')
+        current_setting('server_encoding'),
+        (SELECT min(quote_ident(e.nspname)) FROM pg_namespace e
+         WHERE e.oid <> n.oid AND cardinality($3::text[]) =
+            (SELECT count(*) FROM pg_type y
+             WHERE y.typnamespace = e.oid AND y.typname::text = ANY ($3))),
+        (SELECT reset_val <> boot_val FROM pg_settings WHERE name = 'search_path')
     FROM (SELECT 1) one
     LEFT JOIN LATERAL (
         SELECT t.relnamespace AS oid FROM pg_class t
@@ -96,13 +109,14 @@ impl State {
             version: made,
             made,
             found,
+            elsewhere: row.get(8),
+            chosen: row.get(9),
             dirty: false,
             recorded: false,
         };
         if exists && !sound {
             return Err(Fault::Denied(format!(
-                "{} belongs to another migration tool (no version bigint and dirty boolean): give \
-                 mailroom a schema of its own, and name it in search_path",
+                "{} belongs to another migration tool (no version bigint and dirty boolean): {OWN}",
                 state.table
             )));
         }
@@ -113,15 +127,39 @@ impl State {
         let broke_off = state.dirty && state.number() <= 0;
         if state.recorded && made.is_none() && !broke_off {
             return Err(Fault::Denied(format!(
-                "{} is at version {}, but {} are not there: it belongs to another program, so give \
-                 mailroom a schema of its own, and name it in search_path (if the tables were \
-                 dropped, drop it too)",
+                "{} is at version {}, but {} are not there: it belongs to another program: {OWN} (if \
+                 the tables were dropped, drop it too)",
                 state.table,
                 state.number(),
                 first.join(", ")
             )));
         }
         Ok(state)
+    }
+
+    /// Where there is nothing of ours, whether there may be. `anew`: tables are about to be made, which
+    /// whoever chose the place means.
+    ///
+    /// # Errors
+    /// `Denied`: they are elsewhere, or somebody else's are here.
+    pub(crate) fn refuse_taken(&self, anew: bool) -> Result<(), Fault> {
+        let (home, database) = (&self.quoted, &self.database);
+        let why = match &self.elsewhere {
+            _ if self.version.is_some() || self.dirty => return Ok(()),
+            Some(other) if !(anew && self.chosen) => format!(
+                "the tables are in schema {other} of database \"{database}\", and are looked for in \
+                 {home}: put options=-csearch_path={other} into the connection string (to make \
+                 others, name an empty schema there)"
+            ),
+            _ if self.found.is_empty() => return Ok(()),
+            _ => {
+                let theirs = self.found.join(", ");
+                format!(
+                    "schema {home} of database \"{database}\" has {theirs} of another program: {OWN}"
+                )
+            }
+        };
+        Err(Fault::Denied(why))
     }
 
     /// What is not there of `signs`.
