@@ -41,6 +41,7 @@ mod pump;
 mod quota;
 mod reconnect;
 mod retention;
+mod rotation;
 mod run;
 mod schema;
 mod send;

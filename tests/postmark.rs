@@ -18,7 +18,10 @@ use std::time::Duration;
 pub fn postmark(url: &str, token: &str, stop: &Stop) -> Postmark {
     let settings = Settings {
         url: url.to_owned(),
-        token: token.to_owned().into(),
+        token: Box::new({
+            let token = token.to_owned();
+            move || token.clone().into()
+        }),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         source: "noreply@example.com".into(),
         clock: system_clock(),

@@ -43,8 +43,11 @@ pub fn smtp(url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
 
 /// The same, by another clock.
 fn smtp_by(clock: Clock, url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
+    let server = Server::parse(url, None).unwrap();
+    let login = server.login.clone();
     let settings = Settings {
-        server: Server::parse(url, None).unwrap(),
+        server,
+        login: Box::new(move || login.clone()),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         directory: dir.to_owned(),
         source: "Mail Room <noreply@example.com>".into(),

@@ -10,7 +10,7 @@ use crate::edges::stop::Stop;
 use crate::mail::counts::Metrics;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
-use crate::ops::environment::env;
+use crate::ops::environment::{env, secret};
 use crate::pump::system_clock;
 use crate::queue::fit;
 use crate::queue::fit::{Finding, Purpose};
@@ -19,7 +19,11 @@ use std::time::Duration;
 
 /// Where the database is.
 pub fn target(config: &Config) -> Result<Target, Error> {
-    let url = config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default();
+    parse(config.database_url.as_ref().map(|url| url.as_str()).unwrap_or_default())
+}
+
+/// Reads a connection string, and the files that it leads to.
+fn parse(url: &str) -> Result<Target, Error> {
     conninfo::parse(url, &env).map_err(|why| {
         let of_the_string = why.starts_with("connection string");
         Error::config(if of_the_string { format!("MAILROOM_DATABASE_URL: {why}") } else { why })
@@ -72,9 +76,16 @@ pub fn link(
     metrics: &Metrics,
     stop: &Stop,
 ) -> Result<Link, Error> {
-    let mut target = target(config)?;
-    target.name(command);
-    target.write();
+    let (known, command) = (config.database_url.clone(), command.to_owned());
+    // Passwords are renewed in their files, so each connection reads these anew.
+    let aim = move || {
+        let url = secret("MAILROOM_DATABASE_URL").or_else(|| known.clone());
+        let mut target = parse(url.as_ref().map(|url| url.as_str()).unwrap_or_default())?;
+        target.name(&command);
+        target.write();
+        Ok::<_, Error>(target)
+    };
+    let target = aim()?;
     for warning in &target.warnings {
         log::warn("PG", warning);
     }
@@ -84,8 +95,10 @@ pub fn link(
         works: true,
         deletes: config.retention.is_some() && channel.is_some(),
     };
-    let shown = target.to_string();
     let token = stop.clone();
-    let open = Box::new(move || pg::connect(&target, &token));
-    Ok(Link::new(open, purpose, shown, metrics.clone(), stop.clone(), system_clock()))
+    let open = Box::new(move || {
+        let target = aim().map_err(|error| Fault::Lost(error.message))?;
+        pg::connect(&target, &token)
+    });
+    Ok(Link::new(open, purpose, target.to_string(), metrics.clone(), stop.clone(), system_clock()))
 }

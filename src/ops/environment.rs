@@ -1,12 +1,13 @@
 //! The environment of the process, and the file that may stand in for it: the only file that reads it.
 
 use crate::mail::error::Error;
-use crate::ops::config::envfile;
-use crate::ops::config::is_unknown;
+use crate::ops::config::reader::{Inputs, Reader};
+use crate::ops::config::{VARS, envfile, is_unknown};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::OnceLock;
+use zeroize::Zeroizing;
 
 /// What `--env-file` gave. A process cannot change its own environment safely.
 /// <https://doc.rust-lang.org/std/env/fn.set_var.html>
@@ -33,6 +34,14 @@ pub fn env(name: &str) -> Option<String> {
 pub fn env_os(name: &str) -> Option<OsString> {
     let of_file = FILE.get().and_then(|file| file.get(name));
     of_file.map(OsString::from).or_else(|| std::env::var_os(name))
+}
+
+/// A secret as it stands now in its file, where it may have been renewed; `None`: there is none, or it
+/// cannot be read just now.
+pub fn secret(name: &'static str) -> Option<Zeroizing<String>> {
+    let var = VARS.iter().find(|var| var.name == name)?;
+    let inputs = Inputs { command: var.used_by.first()?, flags: &[], env: &env_os };
+    Reader::new(&inputs, VARS).text(name)
 }
 
 /// Variables that look like settings and are none: a misspelt one would be silent otherwise.

@@ -31,8 +31,8 @@ const _: () = assert!(BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs(
 pub struct Settings {
     /// Where Postmark is, without a slash at the end.
     pub url: String,
-    /// The server's API token.
-    pub token: Zeroizing<String>,
+    /// The server's API token, as it is at the time of a call.
+    pub token: Box<dyn Fn() -> Zeroizing<String>>,
     /// The alias of each action's template.
     pub templates: Templates,
     /// The From address.
@@ -77,7 +77,7 @@ impl Postmark {
             ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
-                .header("x-postmark-server-token", self.settings.token.as_str())
+                .header("x-postmark-server-token", (self.settings.token)().as_str())
                 .body(body(&self.settings.source, localized, items));
         // The error could quote the token.
         let Ok(request) = request else {

@@ -10,7 +10,7 @@ pub(crate) mod mail;
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::net::Watch;
-use crate::edges::smtp::server::Server;
+use crate::edges::smtp::server::{Login, Server};
 use crate::edges::smtp::session::{Fault, Session, Stage};
 use crate::edges::stop::Stop;
 use crate::edges::tls;
@@ -48,6 +48,8 @@ const _: () = assert!(
 pub struct Settings {
     /// The server.
     pub server: Server,
+    /// Its login, as it is at the time of a connection.
+    pub login: Box<dyn Fn() -> Option<Login>>,
     /// The template of each action.
     pub templates: Templates,
     /// The directory of their files: `NAME.subject`, `NAME.txt`, `NAME.html`.
@@ -189,7 +191,8 @@ impl Smtp {
         }
     }
 
-    fn open(&self) -> Result<Session, Fault> {
+    fn open(&mut self) -> Result<Session, Fault> {
+        self.settings.server.login = (self.settings.login)();
         let server = &self.settings.server;
         let session = Session::open(server, &self.tls, self.watch.clone())?;
         log::debug(TAG, format_args!("connected to {}:{}", server.host, server.port));

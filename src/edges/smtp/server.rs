@@ -20,7 +20,7 @@ pub enum Encryption {
 }
 
 /// User and password.
-type Login = (String, Zeroizing<String>);
+pub type Login = (String, Zeroizing<String>);
 
 /// A server, and who we are to it. `Debug` and `Display` show no password.
 #[derive(Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
-use crate::ops::environment::env;
+use crate::ops::environment::{env, secret};
 use crate::ops::provider::duties::Provider;
 use crate::ops::provider::templates;
 use crate::ops::provider::templates::unknown;
@@ -44,9 +44,14 @@ impl Provider for Postmark {
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+        let known = self.token.clone();
+        let token = move || {
+            let now = secret("MAILROOM_POSTMARK_TOKEN").and_then(|text| api_token(&text).ok());
+            now.unwrap_or_else(|| known.clone())
+        };
         let settings = postmark::Settings {
             url: self.url.clone(),
-            token: self.token.clone(),
+            token: Box::new(token),
             templates: config.templates.clone(),
             source: config.source.clone(),
             clock: system_clock(),

@@ -12,6 +12,7 @@ use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
+use crate::ops::environment::secret;
 use crate::ops::provider::duties::Provider;
 use crate::ops::provider::templates;
 use crate::pump::system_clock;
@@ -52,8 +53,16 @@ impl Provider for Smtp {
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
+        let known = self.server.login.clone();
+        let login = move || {
+            let password = secret("MAILROOM_SMTP_PASSWORD");
+            let password = password.as_ref().map(|text| text.as_str());
+            let now = secret("MAILROOM_SMTP_URL").map(|url| Server::parse(&url, password));
+            now.and_then(Result::ok).map_or_else(|| known.clone(), |server| server.login)
+        };
         let settings = smtp::Settings {
             server: self.server.clone(),
+            login: Box::new(login),
             templates: config.templates.clone(),
             directory: self.templates.clone(),
             source: config.source.clone(),
