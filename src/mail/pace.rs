@@ -35,6 +35,8 @@ pub struct Pace {
     throttle: Throttle,
     /// The moment from which the next batch may go.
     free_at: Option<Instant>,
+    /// When the last batch went, and how long it was on its way.
+    went: Option<(Instant, Duration)>,
     day: Option<Limit>,
     allowance: Allowance,
     /// It was said that the day's limit is reached.
@@ -46,6 +48,14 @@ pub struct Pace {
 const CROWDED: Duration = Duration::from_secs(1);
 /// The longest wait that a rate can ask for, in seconds.
 const LONGEST: f64 = 86_400.0;
+/// What a slow call kept from going may be made up for, at most so much.
+const CREDIT: Duration = Duration::from_secs(1);
+
+/// The time that so many recipients take; a provider may tell any rate, and no wait is endless.
+fn time_of(recipients: usize, rate: f64) -> Option<Duration> {
+    let seconds = (recipients as f64 / rate).min(LONGEST);
+    (rate.is_finite() && rate > 0.0).then(|| Duration::from_secs_f64(seconds))
+}
 
 impl Pace {
     /// No rate, no limit: for a pipe, whose reader sets the pace.
@@ -58,8 +68,9 @@ impl Pace {
         Pace {
             limit,
             rate,
-            throttle: Throttle::new(),
+            throttle: Throttle::default(),
             free_at: None,
+            went: None,
             day: daily.map(Limit::new),
             allowance: Allowance::default(),
             full: false,
@@ -126,11 +137,8 @@ impl Pace {
 
     /// Whether a batch may go now.
     pub fn permit(&mut self, now: Instant) -> Permit {
-        // No batch is more than the provider takes in a second.
-        let second = self.allowance.quota.rate.map_or(usize::MAX, |rate| rate.max(1.0) as usize);
-        // None keeps the next one waiting for longer than a minute, but for a single message.
-        let minute = (self.throttle.rate(self.top_rate()) * 60.0).max(1.0) as usize;
-        let mut limit = self.limit.min(second).min(minute);
+        let lag = now.saturating_duration_since(self.earliest(now));
+        let mut limit = self.limit.min(self.throttle.batch(self.top_rate(), lag));
         if let Some(probe_at) = self.breakers.everything() {
             if now < probe_at {
                 return Permit::Wait(probe_at);
@@ -167,12 +175,18 @@ impl Pace {
     /// Takes note that `recipients` are handed over at `now`: that takes its time, whatever becomes
     /// of them.
     pub fn spent(&mut self, recipients: usize, now: Instant) {
-        let rate = self.throttle.rate(self.top_rate());
-        if rate.is_finite() && rate > 0.0 {
-            // A provider may tell any rate; no wait is endless.
-            let cost = Duration::from_secs_f64((recipients as f64 / rate).min(LONGEST));
-            self.free_at = Some(self.free_at.map_or(now, |free_at| free_at.max(now)) + cost);
-        }
+        let free_at = self.earliest(now);
+        self.went = Some((now, Duration::ZERO));
+        let cost = time_of(recipients, self.throttle.rate(self.top_rate()));
+        self.free_at = cost.map(|cost| free_at + cost).or(self.free_at);
+    }
+
+    /// The moment from which what goes now is counted: its own, or an earlier one if it could not
+    /// go because the batch before was still on its way.
+    fn earliest(&self, now: Instant) -> Instant {
+        let took = self.went.map_or(Duration::ZERO, |(_, took)| took.min(CREDIT));
+        let credit = now.checked_sub(took).unwrap_or(now);
+        self.free_at.map_or(now, |free_at| free_at.max(credit))
     }
 
     /// Learns from the outcomes of one batch, given with the kind of each message. What was
@@ -189,8 +203,14 @@ impl Pace {
         }
         self.allowance.spend(met.taken);
         let mut changes = self.breakers.learn(&met, now);
-        let slower = self.throttle.learn(met.throttled, self.top_rate(), now);
-        changes.extend(slower.map(Change::Slowed));
+        self.went = self.went.map(|(at, _)| (at, now.saturating_duration_since(at)));
+        let news = self.throttle.learn(met.taken, met.throttled, self.top_rate(), now);
+        changes.extend(news);
+        if met.throttled
+            && let Some(wait) = time_of(1, self.throttle.asking(self.top_rate()))
+        {
+            self.pause(wait, now);
+        }
         let (pause, back) = self.breakers.outage(&met);
         changes.extend(pause.map(|(change, pause)| change(self.pause(pause, now))));
         // The quota may have been the cause, or have changed meanwhile.
@@ -258,42 +278,65 @@ mod tests {
         assert!(held.is_empty(), "the probe is let through");
     }
 
-    #[test]
-    fn throttling_halves_the_rate_and_quiet_gives_it_back() {
-        let mut now = Instant::now();
-        let mut pace = Pace::new(10, 40.0, None);
-        assert_eq!(learn(&mut pace, 1, &refused(Cause::Throttled), now), [Change::Slowed(20.0)]);
-        pace.spent(10, now);
-        assert_eq!(pace.permit(now), Permit::Wait(now + SECOND / 2));
-        let wait = |pace: &mut Pace, now: Instant| {
-            pace.spent(10, now);
-            let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
-            at - now
-        };
-        now += 9 * SECOND;
-        let _ = learn(&mut pace, 1, &accepted(), now);
-        assert_eq!(wait(&mut pace, now), SECOND / 2, "not yet");
-        now += SECOND;
-        let _ = learn(&mut pace, 1, &accepted(), now);
-        assert_eq!(wait(&mut pace, now).as_millis(), 10_000 / 38, "not all at once");
-        for _ in 0..20 {
-            now += 10 * SECOND;
-            let _ = learn(&mut pace, 1, &accepted(), now);
-        }
-        assert_eq!(wait(&mut pace, now), SECOND / 4);
+    /// The limit of the next batch, and the wait for the one behind it.
+    fn next(pace: &mut Pace, now: Instant) -> (usize, Duration) {
+        let Permit::Go(Ask { limit, .. }) = pace.permit(now) else { panic!("no permit") };
+        pace.spent(limit, now);
+        let _ = learn(pace, 1, &accepted(), now);
+        let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+        (limit, at - now)
     }
 
     #[test]
-    fn however_often_it_is_throttled_the_rate_falls_to_a_64th_and_no_further() {
-        let mut now = Instant::now();
-        let mut pace = Pace::new(10, 64.0, None);
-        let mut rates = Vec::new();
-        for _ in 0..8 {
-            rates.extend(learn(&mut pace, 1, &refused(Cause::Throttled), now));
-            now += SECOND;
+    fn where_the_rate_is_below_it_a_batch_is_spread_over_its_time() {
+        let now = Instant::now();
+        for (rate, limit) in [(0.5, 1), (5.0, 5), (14.0, 14), (50.0, 50), (80.0, 50)] {
+            assert_eq!(next(&mut Pace::new(50, rate, None), now).0, limit, "{rate}/s");
         }
-        let expected = [32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0].map(Change::Slowed);
-        assert_eq!(rates, expected);
+    }
+
+    #[test]
+    fn a_refused_rate_is_searched_for_what_goes_through() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(10, 40.0, None);
+        assert_eq!(learn(&mut pace, 1, &refused(Cause::Throttled), now), [Change::Throttled(40.0)]);
+        // Single messages ask, each after twice the wait.
+        let mut waits = Vec::new();
+        for _ in 0..13 {
+            let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+            waits.push((at - now).as_millis());
+            now = at;
+            assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 1, .. })));
+            assert_eq!(learn(&mut pace, 1, &refused(Cause::Throttled), now), []);
+        }
+        let expected =
+            [25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000];
+        assert_eq!(waits, expected);
+        // What goes through is half the rate, then the middle between that and what was refused.
+        now += 10 * SECOND;
+        let (one, wait) = next(&mut pace, now);
+        assert_eq!((one, wait.as_millis()), (1, 25));
+        let mut changes = Vec::new();
+        let mut rates = Vec::new();
+        for _ in 0..9 {
+            for _ in 0..4 {
+                now += SECOND;
+                pace.spent(1, now);
+                changes.extend(learn(&mut pace, 1, &accepted(), now));
+            }
+            now += SECOND;
+            rates.push(1000 / next(&mut pace, now).1.as_millis());
+        }
+        assert_eq!(rates[..4], [30, 35, 38, 40]);
+        assert!(rates.is_sorted() && rates[8] == 40, "{rates:?}");
+        let [Change::Takes(rate)] = changes[..] else { panic!("{changes:?}") };
+        assert!((38.0..40.0).contains(&rate), "it is told once: {rate}");
+        // After five minutes without a refusal batches are whole again.
+        for _ in 0..4 {
+            now += 301 * SECOND;
+            let _ = learn(&mut pace, 1, &accepted(), now);
+        }
+        assert!(matches!(pace.permit(now + SECOND), Permit::Go(Ask { limit: 10, .. })));
     }
 
     #[test]
@@ -374,11 +417,11 @@ mod tests {
     }
 
     #[test]
-    fn a_throttling_provider_that_asks_for_a_pause_gets_it_and_half_the_rate() {
+    fn a_throttling_provider_that_asks_for_a_pause_gets_it() {
         let now = Instant::now();
         let mut pace = Pace::new(10, 40.0, None);
         let changes = learn(&mut pace, 1, &asks(120, Cause::Throttled), now);
-        assert_eq!(changes, [Change::Slowed(20.0), Change::Asked(120 * SECOND)]);
+        assert_eq!(changes, [Change::Throttled(40.0), Change::Asked(120 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 120 * SECOND));
         // Some of the batch went before it was said.
         let throttled = asks(120, Cause::Throttled);
@@ -386,7 +429,7 @@ mod tests {
         let (one, two) = (kind(1), kind(2));
         let outcomes = [(&one, &good), (&two, &throttled)].into_iter();
         let (changes, _) = pace.learn(outcomes, now + 200 * SECOND);
-        assert_eq!(changes[1], Change::Asked(120 * SECOND));
+        assert_eq!(changes, [Change::Asked(120 * SECOND)]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum Fate {
 pub enum Speed {
     /// Nothing.
     Same,
-    /// The rate is halved; a pause that the provider asks for is kept.
+    /// The rate that goes through is searched for; a pause that the provider asks for is kept.
     Slower,
     /// Where a whole batch met nothing else, nothing goes for a while.
     Pause,

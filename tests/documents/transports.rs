@@ -86,7 +86,9 @@ fn the_table_of_causes_is_the_policy() {
         };
         let speed = match policy.speed {
             Speed::Same => "goes on",
-            Speed::Slower => "at half the rate; a pause that is asked for is kept",
+            Speed::Slower => {
+                "at the rate that is found to go through; a pause that is asked for is kept"
+            }
             Speed::Pause => "pauses",
             Speed::Probes if policy.fate == Fate::HoldKind => "goes on, but for its kind",
             Speed::Probes => "is held",

@@ -12,8 +12,11 @@ pub enum Change {
     Held(Scope, String, Duration, Duration),
     /// A hold is over; it lasted so long.
     Released(Scope, Duration),
-    /// The provider throttles: the rate is now so many recipients a second.
-    Slowed(f64),
+    /// So many recipients a second are too many for the provider: the rate that it takes is looked
+    /// for.
+    Throttled(f64),
+    /// The provider was found to take about so many recipients a second.
+    Takes(f64),
     /// The provider was not reached or cannot serve: nothing is tried for so long.
     Unreached(Duration),
     /// The provider asked for a pause: nothing is tried for so long.
@@ -40,8 +43,12 @@ impl fmt::Display for Change {
             Change::Released(scope, lasted) => {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
             }
-            Change::Slowed(rate) => {
-                write!(f, "throttled by the provider; slowing to {rate:.1} recipients/s")
+            Change::Throttled(rate) => {
+                let what = "throttled by the provider";
+                write!(f, "{what} at {rate:.1} recipients/s; looking for the rate that it takes")
+            }
+            Change::Takes(rate) => {
+                write!(f, "the provider takes about {rate:.1} recipients/s")
             }
             Change::Unreached(pause) => {
                 let wait = whole_seconds(*pause);

@@ -1,78 +1,148 @@
-//! Slower when the provider throttles, and back again.
+//! The rate that a provider takes, where nobody tells it.
 //!
-//! The rate halves at once. After each ten seconds without throttling it doubles, but stays a
-//! little below what was too much; from there it creeps up until it is well past that. So a short
-//! throttling costs half a minute, and below a lasting limit that nobody states, nearly all of it
-//! is used.
+//! A search between the highest rate that went through and the lowest that did not. After a refusal
+//! the rate goes to the middle between them, and at least a little down; while all goes through it
+//! goes up to the middle, and near the refused rate on by steps that begin small and double, so
+//! that a limit that was raised is found too. Between a refusal and the next acceptance single
+//! messages ask, each after twice the wait, so that a provider that takes nothing is asked little.
+//! Batches are small all the while: most providers count by the second, and a burst fails there.
 
+use crate::mail::pace::change::Change;
 use std::time::{Duration, Instant};
 
-const SLOWDOWN_CAP: f64 = 64.0;
-const QUIET: Duration = Duration::from_secs(10);
-/// The rate comes back to this part of what was too much,
+/// A rate went through when so many messages were accepted, for so long.
+const ENOUGH: (u64, Duration) = (4, Duration::from_secs(1));
+/// After a refusal the rate is at most this part of what it was, and from here on it goes on by
+/// steps.
 const NEAR: f64 = 0.95;
-/// goes on by this part of it at a time,
-const STEP: f64 = 0.0025;
-/// and here what was too much is forgotten.
-const BEYOND: f64 = 1.05;
+/// The first of these steps, as a part of the rate; the largest doubles it.
+const STEP: (f64, f64) = (0.001, 1.0);
+/// What a batch holds at most, in seconds: a limit that is counted by the second is then used up
+/// to this part of it.
+const GRAIN: f64 = 0.05;
+/// The longest wait between two questions, in seconds, unless the rate itself has it longer.
+const ASK: f64 = 10.0;
+/// After so long at the full rate without a refusal all this is forgotten.
+const FORGET: Duration = Duration::from_secs(300);
 
-/// How the rate is reduced now.
+/// The rate that was found, once something was refused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Throttle(Option<Search>);
+
 #[derive(Clone, Debug)]
-pub(crate) struct Throttle {
-    /// What the rate is divided by.
-    slowdown: f64,
-    /// The rate that was last too much.
-    ceiling: Option<f64>,
-    throttled_at: Option<Instant>,
-    /// A batch went through since.
-    passed: bool,
-    /// When the rate last changed, unless it is the full one.
-    changed_at: Option<Instant>,
+struct Search {
+    rate: f64,
+    /// The highest rate that went through, below the next one.
+    passed: f64,
+    /// The rate that was refused last.
+    refused: f64,
+    step: f64,
+    /// Messages accepted at this rate, and since when it is tried.
+    clean: u64,
+    since: Instant,
+    /// Refusals since the last acceptance.
+    misses: i32,
+    refused_at: Instant,
+    /// It was told what was found.
+    told: bool,
 }
 
 impl Throttle {
-    pub(crate) fn new() -> Throttle {
-        Throttle {
-            slowdown: 1.0,
-            ceiling: None,
-            throttled_at: None,
-            passed: true,
-            changed_at: None,
-        }
-    }
-
-    /// The rate now, where `top` is the full one.
+    /// Recipients a second, where `top` is what was asked for.
     pub(crate) fn rate(&self, top: f64) -> f64 {
-        top / self.slowdown
+        self.0.as_ref().map_or(top, |search| search.rate.min(top))
     }
 
-    /// Learns whether a batch was throttled; gives the new rate if it was.
-    pub(crate) fn learn(&mut self, throttled: bool, top: f64, now: Instant) -> Option<f64> {
-        let quiet = |at: Instant| now.saturating_duration_since(at) >= QUIET;
+    /// The same after a refusal, until something is accepted.
+    pub(crate) fn asking(&self, top: f64) -> f64 {
         let rate = self.rate(top);
-        if throttled {
-            // What is throttled while the rate still falls says nothing new of what is too much.
-            if self.passed && self.throttled_at.is_none_or(quiet) {
-                self.ceiling = Some(rate);
+        let misses = self.0.as_ref().map_or(0, |search| search.misses);
+        (rate / 2_f64.powi(misses.max(1) - 1)).max(rate.min(1.0 / ASK))
+    }
+
+    /// The most messages of the next batch, when the last one is over for `lag`: what a slow call
+    /// kept from going goes with it.
+    pub(crate) fn batch(&self, top: f64, lag: Duration) -> usize {
+        let rate = self.rate(top);
+        match &self.0 {
+            // A batch is spread over its time, where that is more than a second.
+            None => rate.max(1.0) as usize,
+            Some(Search { misses: 0, .. }) => {
+                let owed = 1.0 + rate * lag.as_secs_f64();
+                owed.max(rate * GRAIN) as usize
             }
-            self.slowdown = (self.slowdown * 2.0).min(SLOWDOWN_CAP);
-            (self.throttled_at, self.changed_at, self.passed) = (Some(now), Some(now), false);
-            return Some(self.rate(top));
+            Some(_) => 1,
         }
-        self.passed = true;
-        if !self.changed_at.is_some_and(quiet) {
+    }
+
+    /// Learns how many messages of a batch were accepted, and whether any came too fast.
+    pub(crate) fn learn(
+        &mut self,
+        accepted: u64,
+        throttled: bool,
+        top: f64,
+        now: Instant,
+    ) -> Option<Change> {
+        let Some(search) = &mut self.0 else {
+            self.0 = throttled.then(|| Search::begin(top, now));
+            return throttled.then_some(Change::Throttled(top));
+        };
+        search.rate = search.rate.min(top);
+        if accepted > 0 && search.misses > 0 {
+            search.down(now);
+        }
+        if throttled {
+            (search.misses, search.refused_at) = (search.misses.saturating_add(1), now);
             return None;
         }
-        let faster = match self.ceiling {
-            Some(ceiling) if rate < ceiling * NEAR => (rate * 2.0).min(ceiling * NEAR),
-            Some(ceiling) if rate < ceiling * BEYOND => rate + ceiling * STEP,
-            _ => rate * 2.0,
-        };
-        self.slowdown = (top / faster).max(1.0);
-        self.changed_at = Some(now);
-        if self.slowdown <= 1.0 {
-            *self = Throttle { throttled_at: self.throttled_at, ..Throttle::new() };
+        search.clean += accepted;
+        let tried = now.saturating_duration_since(search.since);
+        if search.misses > 0 || search.clean < ENOUGH.0 || tried < ENOUGH.1 {
+            return None;
         }
-        None
+        let found = search.up(now).filter(|_| !std::mem::replace(&mut search.told, true));
+        if search.rate >= top && now.saturating_duration_since(search.refused_at) >= FORGET {
+            self.0 = None;
+        }
+        found.map(Change::Takes)
+    }
+}
+
+impl Search {
+    fn begin(rate: f64, now: Instant) -> Search {
+        Search {
+            rate,
+            passed: 0.0,
+            refused: rate,
+            step: STEP.0,
+            clean: 0,
+            since: now,
+            misses: 1,
+            refused_at: now,
+            told: false,
+        }
+    }
+
+    /// It takes messages again, after it refused some.
+    fn down(&mut self, now: Instant) {
+        let passed = if self.passed < self.rate { self.passed } else { 0.0 };
+        self.refused = self.rate;
+        self.rate = ((passed + self.rate) / 2.0).min(self.rate * NEAR);
+        self.passed = passed.min(self.rate);
+        (self.step, self.misses) = (STEP.0, 0);
+        (self.clean, self.since) = (0, now);
+    }
+
+    /// The rate went through. Gives it if there is little to be won above it.
+    fn up(&mut self, now: Instant) -> Option<f64> {
+        self.passed = self.rate;
+        (self.clean, self.since) = (0, now);
+        if self.rate < self.refused * NEAR {
+            self.rate = (self.rate + self.refused) / 2.0;
+            return None;
+        }
+        self.rate *= 1.0 + self.step;
+        self.step = (2.0 * self.step).min(STEP.1);
+        Some(self.passed)
     }
 }
