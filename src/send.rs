@@ -2,6 +2,8 @@
 
 pub mod calls;
 pub mod dry;
+#[cfg(any(feature = "smtp", feature = "postmark"))]
+pub mod images;
 mod locale;
 #[cfg(feature = "postmark")]
 pub mod postmark;

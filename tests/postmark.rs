@@ -3,6 +3,9 @@
 use crate::support::batches::{TOKEN, accepted, cause, ids, message, why};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::postmark::API_TOKEN;
+use crate::support::tools::qr_code;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
@@ -12,10 +15,16 @@ use mailroom::mail::policy::held;
 use mailroom::pump::system_clock;
 use mailroom::send::postmark::{Postmark, Settings};
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// A transport that sends to `url` with this API token.
 pub fn postmark(url: &str, token: &str, stop: &Stop) -> Postmark {
+    postmark_from("/nowhere".as_ref(), url, token, stop)
+}
+
+/// The same, whose templates were pushed from the files in `directory`.
+fn postmark_from(directory: &Path, url: &str, token: &str, stop: &Stop) -> Postmark {
     let settings = Settings {
         url: url.to_owned(),
         token: Box::new({
@@ -23,6 +32,7 @@ pub fn postmark(url: &str, token: &str, stop: &Stop) -> Postmark {
             move || token.clone().into()
         }),
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
+        directory: directory.to_owned(),
         source: "noreply@example.com".into(),
         clock: system_clock(),
     };
@@ -135,6 +145,59 @@ fn a_batch_is_one_call_with_the_template_and_model_of_each_message() {
             "TemplateModel": { "login": "login1", "secret": TOKEN, "code": "01234" },
         })
     );
+}
+
+#[test]
+fn images_that_a_pushed_file_names_go_along_and_one_that_is_not_there_holds_its_mail_alone() {
+    let (endpoint, dir) = (Endpoint::start(), tempfile::tempdir().unwrap());
+    let html = "<img src=\"cid:logo.gif\"><img src=\"cid:qr.ticket\">";
+    std::fs::write(dir.path().join("activationv1.html"), html).unwrap();
+    std::fs::write(dir.path().join("logo.gif"), "GIF89a").unwrap();
+    let mut batch = batch(5);
+    for at in [0, 4] {
+        batch.messages[at].data = Some(r#"{"ticket": "T-1"}"#.into());
+    }
+    // A template of this language was pushed too, and it is at Postmark.
+    std::fs::write(dir.path().join("activationv1.de.html"), html).unwrap();
+    batch.messages[4].locale = Some("de".into());
+    let mut postmark = postmark_from(dir.path(), &endpoint.url(), API_TOKEN, &Stop::new());
+    let outcomes = postmark.send(&batch);
+    // The third has no ticket.
+    assert_eq!(cause(&outcomes[2]), Cause::Template);
+    assert!(
+        why(&outcomes[2]).contains("cid:qr.ticket: the data has no such value"),
+        "{outcomes:?}"
+    );
+    for at in [0, 1, 3, 4] {
+        assert!(accepted(&outcomes[at]), "{outcomes:?}");
+    }
+    let sent: Vec<_> = endpoint
+        .requests()
+        .iter()
+        .flat_map(|call| call.json()["Messages"].as_array().unwrap().clone())
+        .collect();
+    assert_eq!(sent.len(), 4);
+    for (message, to) in sent.iter().zip(["user0", "user1", "user3", "user4"]) {
+        assert_eq!(message["To"], format!("{to}@example.com"));
+        let files = message["Attachments"].as_array();
+        assert_eq!(files.map_or(0, Vec::len), if to == "user1" || to == "user3" { 0 } else { 2 });
+        for file in files.into_iter().flatten() {
+            let name = file["Name"].as_str().unwrap();
+            assert_eq!(file["ContentID"], format!("cid:{name}"));
+            let bytes = STANDARD.decode(file["Content"].as_str().unwrap()).unwrap();
+            match name {
+                "logo.gif" => assert_eq!(
+                    (&file["ContentType"], &bytes[..]),
+                    (&json!("image/gif"), &b"GIF89a"[..])
+                ),
+                _ => assert_eq!(
+                    (&file["ContentType"], qr_code(&bytes)),
+                    (&json!("image/png"), "T-1".into())
+                ),
+            }
+        }
+    }
+    assert_eq!(sent[3]["TemplateAlias"], "activationv1.de");
 }
 
 #[test]

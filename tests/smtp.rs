@@ -2,6 +2,7 @@
 //! mail, and what becomes of it when a step fails.
 
 mod faults;
+mod images;
 mod mails;
 mod real;
 #[cfg(feature = "postmark")]

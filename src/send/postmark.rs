@@ -14,11 +14,16 @@ use crate::mail::kind::{Templates, data};
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST, alike, is_without_template};
+use crate::send::images::{self, Image};
 use crate::send::locale::Missing;
 use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
 use crate::send::text::{identifier, reason_about};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::io;
+use std::path::PathBuf;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -35,6 +40,8 @@ pub struct Settings {
     pub token: Box<dyn Fn() -> Zeroizing<String>>,
     /// The alias of each action's template.
     pub templates: Templates,
+    /// Where the files are that the templates were pushed from, with their images.
+    pub directory: PathBuf,
     /// The From address.
     pub source: String,
     /// Time.
@@ -61,7 +68,17 @@ impl Postmark {
         let localized = first.message.locale.is_some();
         let template =
             self.missing.choose(first.message, first.template, '.', self.settings.clock.now);
-        let answer = self.ask(items, localized.then_some(template.as_str()));
+        let images =
+            |item: &Item| self.images(item, if localized { &template } else { item.template });
+        let images = match items.iter().map(images).collect::<Result<Vec<_>, _>>() {
+            Ok(images) => images,
+            // With each half, until the one at fault is alone.
+            Err(why) => {
+                let why = reason_about("template", &why, &messages(items));
+                return Answer::Halves(Refusal { cause: Cause::Template, why, after: None });
+            }
+        };
+        let answer = self.ask(items, localized.then_some(template.as_str()), &images);
         if localized
             && is_without_template(&answer)
             && self.missing.note(template, first.template, (self.settings.clock.now)())
@@ -72,13 +89,13 @@ impl Postmark {
     }
 
     /// Makes one call; `localized` is the template of all, if it is not the one of each.
-    fn ask(&self, items: &[Item], localized: Option<&str>) -> Answer {
+    fn ask(&self, items: &[Item], localized: Option<&str>, images: &[Vec<Image>]) -> Answer {
         let request =
             ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
                 .header("x-postmark-server-token", (self.settings.token)().as_str())
-                .body(body(&self.settings.source, localized, items));
+                .body(body(&self.settings.source, localized, items, images));
         // The error could quote the token.
         let Ok(request) = request else {
             let why = "the token cannot stand in a header".to_owned();
@@ -88,6 +105,16 @@ impl Postmark {
             Ok(reply) if reply.status.is_success() => Answer::Each(outcomes(&reply, items)),
             Ok(reply) => self.refused(&reply, items),
             Err(fault) => Answer::None(lost(&fault)),
+        }
+    }
+
+    /// The images of a mail, as far as its template was pushed from files that are here.
+    fn images(&self, item: &Item, template: &str) -> Result<Vec<Image>, String> {
+        let directory = &self.settings.directory;
+        match std::fs::read_to_string(directory.join(format!("{template}.html"))) {
+            Ok(html) => images::load(&html, directory, &data(item.message)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(format!("{template}.html: {error}")),
         }
     }
 
@@ -130,8 +157,8 @@ fn messages<'a>(items: &[Item<'a>]) -> Vec<&'a Message> {
 }
 
 /// The body of a call.
-fn body(source: &str, localized: Option<&str>, items: &[Item]) -> Vec<u8> {
-    let message = |Item { message, template, .. }: &Item| {
+fn body(source: &str, localized: Option<&str>, items: &[Item], images: &[Vec<Image>]) -> Vec<u8> {
+    let message = |(Item { message, template, .. }, images): (&Item, &Vec<Image>)| {
         let sender = message.kind.sender.as_ref().map(|sender| recipient::from(sender, false));
         let mut call = json!({
             "From": sender.as_deref().unwrap_or(source),
@@ -142,10 +169,24 @@ fn body(source: &str, localized: Option<&str>, items: &[Item]) -> Vec<u8> {
         if let Some(reply_to) = &message.reply_to {
             call["ReplyTo"] = reply_to.as_str().into();
         }
+        if !images.is_empty() {
+            call["Attachments"] = images.iter().map(attachment).collect();
+        }
         call
     };
-    let messages: Vec<Value> = items.iter().map(message).collect();
+    let messages: Vec<Value> = items.iter().zip(images).map(message).collect();
     json!({ "Messages": messages }).to_string().into_bytes()
+}
+
+/// An image that the HTML shows.
+/// <https://postmarkapp.com/developer/user-guide/send-email-with-api#attachments>
+fn attachment(image: &Image) -> Value {
+    json!({
+        "Name": image.name,
+        "Content": STANDARD.encode(&image.bytes),
+        "ContentType": image.media,
+        "ContentID": format!("cid:{}", image.name),
+    })
 }
 
 /// What Postmark says of one message, or of a whole call.

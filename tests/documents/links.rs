@@ -38,7 +38,8 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();
         for target in targets(&text) {
-            if target.contains("://") || target.contains("{{") || target.starts_with("mailto:") {
+            let is_elsewhere = ["mailto:", "cid:"].iter().any(|start| target.starts_with(start));
+            if target.contains("://") || target.contains("{{") || is_elsewhere {
                 continue;
             }
             let (file, name) = target.split_once('#').unwrap_or((&target, ""));

@@ -99,6 +99,32 @@ fn no_login_can_add_a_header_a_recipient_or_a_tag() {
 }
 
 #[test]
+fn a_subject_shows_what_was_put_in_and_folds() {
+    let rig = Rig::plain();
+    let long = "x".repeat(199);
+    let logins = [
+        "=?utf-8?q?Your_bank?=",
+        "a =?utf-8?b?WW91ciBiYW5r?= =?utf-8?b?WW91ciBiYW5r?= b",
+        &long,
+        &format!("{long}\u{e9}"),
+        &"two words ".repeat(30),
+        &"\u{1F600}".repeat(90),
+    ];
+    let mut odd = batch(logins.len());
+    for (message, login) in odd.messages.iter_mut().zip(logins) {
+        message.login = login.to_owned();
+    }
+    assert!(rig.smtp().send(&odd).iter().all(accepted));
+    for (mail, login) in rig.server.mails().iter().zip(logins) {
+        assert_eq!(mail.header("Subject").unwrap(), format!("Activate, {}", login.trim_end()));
+        let (headers, _) = mail.raw.split_once("\r\n\r\n").unwrap();
+        for line in headers.lines() {
+            assert!(line.len() <= 78, "{} in {line}", line.len());
+        }
+    }
+}
+
+#[test]
 fn addresses_that_could_name_somebody_else_never_reach_the_server() {
     let rig = Rig::plain();
     let mut bad = batch(4);

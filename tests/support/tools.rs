@@ -26,3 +26,16 @@ pub fn run(command: &mut Command) -> String {
 pub fn assert_silent(command: &mut Command) {
     assert_eq!(run(command), "", "{command:?}");
 }
+
+/// What the QR code says that is in a PNG; its checksums must be right.
+pub fn qr_code(png: &[u8]) -> String {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    reader.finish().unwrap();
+    let (width, line) = (info.width as usize, info.line_size);
+    let bit = |x: usize, y: usize| 255 * (pixels[y * line + x / 8] >> (7 - x % 8) & 1);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, info.height as usize, bit);
+    let [code] = &image.detect_grids()[..] else { panic!("it shows no QR code, or several") };
+    code.decode().unwrap().1
+}

@@ -55,7 +55,7 @@ _mailroom() {
         check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --json --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
-        template) words='list show push check' flags='--transport --templates --log-format --log-level --data --from --help' ;;
+        template) words='list show push check' flags='--transport --templates --template-dir --log-format --log-level --data --from --help' ;;
         help) words='collect send run mail migrate status queue check health verify template help' flags=' --help' ;;
         *) return ;;
     esac

@@ -53,6 +53,7 @@ impl Provider for Postmark {
             url: self.url.clone(),
             token: Box::new(token),
             templates: config.templates.clone(),
+            directory: config.template_dir.clone(),
             source: config.source.clone(),
             clock: system_clock(),
         };

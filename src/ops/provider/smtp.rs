@@ -20,13 +20,11 @@ use crate::send::dry;
 use crate::send::smtp;
 use crate::send::smtp::mail;
 use crate::send::smtp::{refusal, trust};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A server, and where the templates are that are rendered for it.
+/// A server.
 struct Smtp {
     server: Server,
-    templates: PathBuf,
 }
 
 /// Reads them.
@@ -34,13 +32,8 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let password = reader.text("MAILROOM_SMTP_PASSWORD");
     let password = password.as_ref().map(|text| text.as_str());
     let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, password)?));
-    let path = |text: &str| match text {
-        "" => Err("must not be empty".to_owned()),
-        _ => Ok(PathBuf::from(text)),
-    };
-    let templates = reader.value("MAILROOM_TEMPLATE_DIR", path);
     let known = !reader.is_wrong("MAILROOM_SMTP_PASSWORD");
-    Some(Box::new(Smtp { server: server.filter(|_| known)?, templates }))
+    Some(Box::new(Smtp { server: server.filter(|_| known)? }))
 }
 
 impl Provider for Smtp {
@@ -49,7 +42,7 @@ impl Provider for Smtp {
     }
 
     fn describe(&self) -> String {
-        format!("{} template_dir={}", self.server, self.templates.display())
+        self.server.to_string()
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
@@ -64,18 +57,18 @@ impl Provider for Smtp {
             server: self.server.clone(),
             login: Box::new(login),
             templates: config.templates.clone(),
-            directory: self.templates.clone(),
+            directory: config.template_dir.clone(),
             source: config.source.clone(),
             clock: system_clock(),
         };
         let transport = smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?;
-        smtp::warn_of_templates(&self.templates, &config.templates);
+        smtp::warn_of_templates(&config.template_dir, &config.templates);
         Ok(Box::new(transport))
     }
 
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
         // It prints no mail, but the templates are read as when it sends.
-        smtp::warn_of_templates(&self.templates, &config.templates);
+        smtp::warn_of_templates(&config.template_dir, &config.templates);
         Ok(dry::Settings {
             to: format!("SMTP {}:{}", self.server.host, self.server.port),
             templates: config.templates.clone(),
@@ -133,7 +126,8 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
         }
     }
-    templates::check(round, |_, template| match mail::check(&smtp.templates, template) {
+    let directory = &round.config.template_dir;
+    templates::check(round, |_, template| match mail::check(directory, template) {
         Ok(()) => (Status::Ok, "renders".to_owned(), ""),
         Err(why) => {
             let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and NAME.html, with \

@@ -6,20 +6,25 @@
 use crate::mail::kind::{data, example};
 use crate::mail::model::Message;
 use crate::mail::recipient::{split, unquote};
+use crate::send::images::{self, Image};
+use email_encoding::headers::rfc2047;
+use email_encoding::headers::writer::EmailWriter;
 use lettre::Address;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use ring::digest;
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The files of one template, as they are.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     name: String,
+    /// Where its images are.
+    dir: PathBuf,
     subject: String,
     text: String,
     html: String,
@@ -36,28 +41,34 @@ impl Template {
             std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
         };
         let (subject, text, html) = (read("subject")?, read("txt")?, read("html")?);
-        Ok(Template { name: name.to_owned(), subject, text, html })
+        Ok(Template { name: name.to_owned(), dir: dir.to_owned(), subject, text, html })
     }
 
     /// Fills the template; a variable that the data has not is found here.
+    ///
+    /// # Errors
+    /// Which file, and what is wrong with it.
     pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, String> {
-        let data = minijinja::Value::from(Serde(data));
+        let values = minijinja::Value::from(Serde(data));
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         let one = |ending: &str, source: &str| {
             let name = format!("{}.{ending}", self.name);
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            engine.render_named_str(&name, source, &data).map_err(|error| match error.line() {
+            engine.render_named_str(&name, source, &values).map_err(|error| match error.line() {
                 Some(line) => format!("{name}, line {line}: {}", error.kind()),
                 None => format!("{name}: {}", error.kind()),
             })
         };
         let subject = one("subject", &self.subject)?;
+        let html = lines(&one("html", &self.html)?);
         Ok(Rendered {
             // A header is one line, whatever a login holds.
             subject: subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into(),
             text: lines(&one("txt", &self.text)?),
-            html: lines(&one("html", &self.html)?),
+            images: images::load(&html, &self.dir, data)
+                .map_err(|why| format!("{}.html: {why}", self.name))?,
+            html,
         })
     }
 }
@@ -70,10 +81,14 @@ pub(crate) fn check(dir: &Path, name: &str) -> Result<(), String> {
     Template::load(dir, name)?.render(&data(&example(1))).map(drop)
 }
 
+/// A mail's parts.
+#[derive(Debug)]
 pub(crate) struct Rendered {
-    subject: String,
-    text: String,
-    html: String,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: String,
+    /// What the HTML names.
+    pub(crate) images: Vec<Image>,
 }
 
 /// Who mails come from.
@@ -127,7 +142,19 @@ pub(crate) fn make(
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
     let rendered = template.render(&data(message))?;
-    let body = MultiPart::alternative_plain_html(rendered.text, rendered.html);
+    let text = MultiPart::alternative().singlepart(SinglePart::plain(rendered.text));
+    let html = SinglePart::html(rendered.html);
+    let body = match rendered.images.is_empty() {
+        true => text.singlepart(html),
+        false => text.multipart(
+            rendered
+                .images
+                .into_iter()
+                .try_fold(MultiPart::related().singlepart(html), |related, image| {
+                    inline(image).map(|part| related.singlepart(part))
+                })?,
+        ),
+    };
     let mail = lettre::Message::builder();
     let mail = match &message.reply_to {
         Some(reply_to) => mail.reply_to(Mailbox::new(None, address(reply_to))),
@@ -135,7 +162,7 @@ pub(crate) fn make(
     };
     mail.from(from.mailbox.clone())
         .to(Mailbox::new(None, address(&message.email)))
-        .subject(rendered.subject)
+        .raw_header(subject(rendered.subject))
         .message_id(Some(format!("<{id}>")))
         .date(now)
         .raw_header(HeaderValue::new(
@@ -145,6 +172,34 @@ pub(crate) fn make(
         .multipart(body)
         .map(|mail| mail.formatted())
         .map_err(|error| error.to_string())
+}
+
+/// An image as a part of a mail, which its HTML shows.
+fn inline(image: Image) -> Result<SinglePart, String> {
+    let media = ContentType::parse(image.media).map_err(|error| error.to_string())?;
+    let name = image.name;
+    Ok(Attachment::new_inline_with_name(name.clone(), name).body(image.bytes, media))
+}
+
+/// The longest word that is left as it is in a subject: a line should have 78 characters at most.
+/// <https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1>
+const WORD: usize = 60;
+
+/// The header of a subject. What reads like an encoded word is encoded itself, or its reader would see
+/// something else; and so is a word that no line takes.
+fn subject(text: String) -> HeaderValue {
+    const NAME: &str = "Subject";
+    let name = HeaderName::new_from_ascii_str(NAME);
+    if !text.contains("=?") && text.split(' ').all(|word| word.len() <= WORD) {
+        return HeaderValue::new(name, text);
+    }
+    let mut encoded = String::new();
+    {
+        let mut writer = EmailWriter::new(&mut encoded, NAME.len() + ": ".len(), 0, false);
+        // A text takes all that is written to it.
+        let _ = rfc2047::encode(&text, &mut writer);
+    }
+    HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
 }
 
 /// A body with line feeds alone, which become line ends on the way: some servers take a carriage
