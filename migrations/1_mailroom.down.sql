@@ -44,11 +44,15 @@ FROM (
 ) fresh
 WHERE t.id = fresh.was;
 
-DROP TABLE deliveries, tallies;
+DROP TABLE deliveries, tallies, issues, subscribers, lists;
+DROP FUNCTION
+    subscribe(text, text, jsonb, text, text), confirm(text), unsubscribe(text),
+    publish(text, text, text, jsonb, timestamptz, jsonb), enqueue_issue(text, integer, bigint),
+    publish_test(text, text, text, jsonb), fits(jsonb, jsonb), trg_before_list_inserted();
 DROP FUNCTION send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text);
 DROP FUNCTION limit_mail(kinds, text), limit_lock(text);
 DROP TABLE kinds;
-DROP TYPE delivery_state, delivery_cause;
+DROP TYPE delivery_state, delivery_cause, subscriber_state, issue_state;
 DROP FUNCTION
     trg_after_account_insert(), trg_after_account_status_change(), trg_after_token_consumed(),
     trg_after_token_inserted(), trg_after_token_deleted(), trg_after_kind_fits(), notify_mailroom();

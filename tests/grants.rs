@@ -4,7 +4,7 @@ use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Program, wait_until};
 use mailroom::queue::grants;
-use mailroom::queue::grants::{APPLICATION, COLLECTOR, OPERATOR};
+use mailroom::queue::grants::{APPLICATION, COLLECTOR, LISTS, OPERATOR};
 use postgres::error::SqlState;
 
 use std::time::Duration;
@@ -198,7 +198,8 @@ fn each_right_that_is_missing_is_named_and_the_list_is_as_short_as_it_can_be() {
             [] => String::new(),
             columns => format!("({})", columns.join(", ")),
         };
-        let give = format!("{privilege} {columns} ON {table}");
+        let what = if privilege == "EXECUTE" { "FUNCTION " } else { "" };
+        let give = format!("{privilege} {columns} ON {what}{table}");
         database.run(&format!("REVOKE {give} FROM \"{name}\""));
         assert_eq!(missing(), [format!("{privilege} on {table}")]);
         database.run(&format!("GRANT {give} TO \"{name}\""));
@@ -238,7 +239,7 @@ fn a_role_that_is_not_there_and_a_stranger_who_gives_are_told() {
 #[test]
 fn the_document_gives_the_same_rights() {
     let document = include_str!("../docs/SCHEMA.md");
-    for grant in COLLECTOR.iter().chain(OPERATOR).chain(APPLICATION) {
+    for grant in COLLECTOR.iter().chain(OPERATOR).chain(APPLICATION).chain(LISTS) {
         let columns = match grant.columns {
             [] => String::new(),
             columns => format!(" ({})", columns.join(", ")),

@@ -25,6 +25,7 @@ mod generated;
 mod grants;
 mod handover;
 mod health;
+mod lists;
 mod logs;
 mod mail;
 mod metrics;

@@ -106,6 +106,8 @@ pub struct Waiting {
     pub next: Option<Duration>,
     /// The queue is paused, for this reason: then nothing is due, and nothing comes.
     pub paused: Option<String>,
+    /// There is an issue of a list to make deliveries of.
+    pub issue: bool,
 }
 
 /// What to do next.
@@ -311,7 +313,7 @@ impl Batcher {
     }
 
     fn looked(&mut self, begun: Instant, waiting: Waiting, now: Instant) {
-        let Waiting { due, age, expires, next, paused } = waiting;
+        let Waiting { due, age, expires, next, paused, .. } = waiting;
         let Since { heard, drained, empty } = std::mem::take(&mut self.since);
         if std::mem::replace(&mut self.paused, paused.is_some()) && !self.paused {
             // What the pause left lying is put back, and looked at then.
@@ -865,6 +867,7 @@ mod tests {
                 expires: rows().filter_map(|row| row.expires).min().map(|at| at - begun.min(at)),
                 next: next.filter(|_| !self.paused).map(|at| at - begun),
                 paused: self.paused.then(String::new),
+                issue: false,
             };
             Event::Looked(begun, waiting)
         }

@@ -15,6 +15,8 @@ pub struct Ask {
     pub held: Vec<Arc<str>>,
     /// Return by then, with or without a batch; `None`: no limit.
     pub until: Option<Instant>,
+    /// The most recipients in any 24 hours; `None`: no limit.
+    pub daily: Option<u64>,
 }
 
 /// What the source gives.

@@ -67,7 +67,7 @@ fn template(text: &str) -> Result<String, String> {
 }
 
 /// The data that fills the template of a message: its own, `login`, and, if it has a token,
-/// `secret` (the signed token) and `code`.
+/// `secret` (the signed token) and `code`; an issue of a list has the link `unsubscribe`.
 pub fn data(message: &Message) -> Map<String, Value> {
     // The database holds nothing but objects there.
     let own = message.data.as_deref().and_then(|text| serde_json::from_str(text).ok());
@@ -76,6 +76,9 @@ pub fn data(message: &Message) -> Map<String, Value> {
     if !message.token.is_empty() {
         data.insert("secret".to_owned(), message.token.as_str().into());
         data.insert("code".to_owned(), message.code.as_str().into());
+    }
+    if let Some(list) = &message.list {
+        data.insert("unsubscribe".to_owned(), list.unsubscribe.as_str().into());
     }
     data
 }

@@ -26,6 +26,27 @@ pub struct Kind {
     pub sender: Option<String>,
 }
 
+/// What a mail of a list says of it in its headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Which list, as [RFC 2919](https://www.rfc-editor.org/rfc/rfc2919) has it: `news.example.com`.
+    pub id: String,
+    /// An HTTPS link: a POST to it, without more, takes the recipient off the list.
+    pub unsubscribe: String,
+}
+
+impl List {
+    /// The headers by which a mailbox offers to unsubscribe. Signed by DKIM, or they count for nothing:
+    /// <https://www.rfc-editor.org/rfc/rfc8058#section-4>
+    pub fn headers(&self) -> [(&'static str, String); 3] {
+        [
+            ("List-Id", format!("<{}>", self.id)),
+            ("List-Unsubscribe", format!("<{}>", self.unsubscribe)),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+        ]
+    }
+}
+
 /// The template of a kind that names none: its own name, but no provider's names have dots.
 pub fn template_of(kind: &str) -> String {
     kind.replace('.', "-")
@@ -71,6 +92,8 @@ pub struct Claim {
     pub data: Option<String>,
     /// `deliveries.reply_to`, or `kinds.reply_to`.
     pub reply_to: Option<String>,
+    /// The list that it is an issue of.
+    pub list: Option<List>,
 }
 
 /// One mail to one recipient, signed.
@@ -93,6 +116,8 @@ pub struct Message {
     pub data: Option<String>,
     /// Where answers go, if not to the sender.
     pub reply_to: Option<String>,
+    /// The list that it is an issue of.
+    pub list: Option<List>,
     /// Where the message came from, if that was a database.
     pub ticket: Option<Ticket>,
 }
@@ -174,6 +199,8 @@ causes! {
     Format = "format",
     /// The process that had it stopped.
     Stopped = "stopped",
+    /// The recipient left the list.
+    Unsubscribed = "unsubscribed",
 }
 
 impl Cause {

@@ -153,7 +153,9 @@ impl Pace {
             Err(free_at) => return Permit::Wait(free_at),
         }
         let (held, until) = self.breakers.kinds(now);
-        Permit::Go(Ask { limit, held, until })
+        let limits = [self.day.as_ref().map(|day| day.most), self.allowance.quota.daily];
+        let daily = limits.into_iter().flatten().min();
+        Permit::Go(Ask { limit, held, until, daily })
     }
 
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:

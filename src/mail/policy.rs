@@ -58,7 +58,7 @@ pub fn of(cause: Cause) -> Policy {
     use Cause::{
         Account, Away, Busy, Credentials, Dropped, Expired, Fault, Format, Gateway, Ineligible,
         Limited, Output, Quota, Rejected, Sender, Setup, Stopped, Superseded, Template, Throttled,
-        Unknown, Unsigned,
+        Unknown, Unsigned, Unsubscribed,
     };
     let row = |fate, rest, speed| Policy { fate, rest, speed, least: 0, ambiguous: false };
     match cause {
@@ -77,7 +77,7 @@ pub fn of(cause: Cause) -> Policy {
         // short fault.
         Fault => Policy { least: 30, ..row(Fate::Retry, None, Speed::Same) },
         Busy => row(Fate::Retry, None, Speed::Same),
-        Rejected | Unsigned | Expired | Dropped | Superseded | Format => {
+        Rejected | Unsigned | Expired | Dropped | Superseded | Unsubscribed | Format => {
             row(Fate::Fail, None, Speed::Same)
         }
         // No message is at fault: a person must change something, or a day must pass.

@@ -34,6 +34,7 @@ pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
         max_attempts: config.max_attempts,
         settles: true,
         daily_limit: None,
+        bulk_share: config.bulk_share,
         carries: "mail",
         holder,
     }

@@ -38,25 +38,48 @@ pub const COLLECTOR: &[Grant] = &[
     grant("INSERT", "tallies", &[]),
     grant("UPDATE", "tallies", &["sent"]),
     grant("DELETE", "tallies", &[]),
+    grant("SELECT", "lists", &[]),
+    grant("SELECT", "subscribers", &["id", "list", "state", "data", "secret"]),
+    grant("SELECT", "issues", &[]),
+    grant("EXECUTE", "enqueue_issue", &[]),
     DELETE,
 ];
 
 /// Needed only where settled deliveries are removed, which `MAILROOM_RETENTION=forever` turns off.
 const DELETE: Grant = grant("DELETE", "deliveries", &[]);
 
-/// What `mailroom queue pause` and `resume` need besides.
-pub const OPERATOR: &[Grant] = &[grant("UPDATE", "jobs", &["paused_at", "paused_reason"])];
+/// What `mailroom queue pause` and `resume`, `list` and `publish` need besides.
+#[rustfmt::skip]
+pub const OPERATOR: &[Grant] = &[
+    grant("UPDATE", "jobs", &["paused_at", "paused_reason"]),
+    grant("SELECT", "subscribers", &[]),
+    grant("INSERT", "subscribers", &[]),
+    grant("UPDATE", "subscribers", &["address", "state", "subject", "data", "locale", "confirmed_at", "changed_at", "how"]),
+    grant("UPDATE", "issues", &["state"]),
+    grant("EXECUTE", "fits", &[]),
+    grant("EXECUTE", "publish", &[]),
+    grant("EXECUTE", "publish_test", &[]),
+];
 
 /// What a role needs that asks for mails, and for nothing else.
 pub const APPLICATION: &[Grant] = &[grant("EXECUTE", "send_mail", &[])];
+
+/// What a role needs through which people come to a list and leave it.
+pub const LISTS: &[Grant] = &[
+    grant("EXECUTE", "subscribe", &[]),
+    grant("EXECUTE", "confirm", &[]),
+    grant("EXECUTE", "unsubscribe", &[]),
+];
 
 /// What a role is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The daemons, `status` and `health`.
     Daemon,
-    /// The same, and `queue pause` and `resume`.
+    /// The same, and `queue pause` and `resume`, `list` and `publish`.
     Operator,
+    /// Coming to a list, and leaving it.
+    Lists,
     /// Asking for mails.
     Application,
 }
@@ -67,6 +90,7 @@ impl Purpose {
             Purpose::Daemon => COLLECTOR.to_vec(),
             Purpose::Operator => [COLLECTOR, OPERATOR].concat(),
             Purpose::Application => APPLICATION.to_vec(),
+            Purpose::Lists => LISTS.to_vec(),
         }
     }
 }

@@ -105,8 +105,9 @@ impl QueueSource {
         Ok(())
     }
 
-    fn look(&mut self, limit: usize) -> Result<Event, Error> {
-        let (begun, watermark) = (self.now(), &self.watermark);
+    /// Looks at what waits; if that is little, an issue of a list goes on.
+    fn look(&mut self, ask: &Ask) -> Result<Event, Error> {
+        let (begun, limit, watermark) = (self.now(), ask.limit, &self.watermark);
         let found = self
             .link
             .run("looking", |statements, client| statements.look(client, limit, watermark))?;
@@ -128,7 +129,17 @@ impl QueueSource {
         if found.due == 0 {
             self.upkeep.lull(&mut self.link);
         }
-        Ok(Event::Looked(begun, found))
+        let issue = found.issue && found.due < ask.limit && self.settings.carries != "csv";
+        let event = Event::Looked(begun, found);
+        if !issue {
+            return Ok(event);
+        }
+        self.report(event);
+        // Part of the day is kept for mails that nobody can plan.
+        let share = ask.daily.map(|daily| daily * u64::from(self.settings.bulk_share) / 100);
+        let enqueued =
+            self.link.run("enqueueing", |statements, client| statements.enqueue(client, share))?;
+        Ok(if enqueued == Some(true) { Event::Changed } else { Event::Time })
     }
 
     fn find_watermark(&mut self) -> Result<Event, Error> {
@@ -211,7 +222,7 @@ impl Source for QueueSource {
                 self.catch_up()?;
             }
             let event = match self.report(Event::Time) {
-                Action::Look => self.look(ask.limit)?,
+                Action::Look => self.look(ask)?,
                 Action::FindWatermark => self.find_watermark()?,
                 Action::Rescue => {
                     self.rescue()?;

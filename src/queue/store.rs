@@ -26,6 +26,10 @@ const TEXT: usize = 1000;
 /// How far the rows of one state are counted.
 const COUNTED: i64 = 100_000;
 
+/// Deliveries of issues that wait at most: enough for any rate, and made in some hundredths of a second,
+/// in which other mail waits.
+const ISSUE: i32 = 1000;
+
 /// Slots of ten minutes in a day.
 const SLOTS: usize = 144;
 
@@ -120,7 +124,21 @@ impl Statements {
                 true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
                 false => None,
             },
+            issue: row.try_get("issue")?,
         })
+    }
+
+    /// Makes deliveries of an issue, of which there may be so many in any 24 hours. Gives whether there
+    /// is anything new, or more to be made.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn enqueue(&mut self, client: &mut Client, share: Option<u64>) -> Result<bool, Error> {
+        let share = share.map(|share| i64::try_from(share).unwrap_or(i64::MAX));
+        let values: [&(dyn ToSql + Sync); 3] = [&self.queue, &ISSUE, &share];
+        let rows = self.prepared.query(client, include_str!("sql/enqueue.sql"), &values)?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
     }
 
     /// Counts what waits, each state up to a bound.

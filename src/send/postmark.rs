@@ -28,6 +28,9 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 const TAG: &str = "POSTMARK";
+/// The stream of what is sent to many, as each server has it at first.
+/// <https://postmarkapp.com/developer/user-guide/send-email-with-api#message-stream>
+const BROADCAST: &str = "broadcast";
 /// The most messages in a call.
 const MESSAGES: usize = 500;
 const _: () = assert!(BUDGET.as_secs() + http::WHOLE.as_secs() <= WORST.as_secs());
@@ -171,6 +174,12 @@ fn body(source: &str, localized: Option<&str>, items: &[Item], images: &[Vec<Ima
         }
         if !images.is_empty() {
             call["Attachments"] = images.iter().map(attachment).collect();
+        }
+        if let Some(list) = &message.list {
+            let headers =
+                list.headers().map(|(name, value)| json!({ "Name": name, "Value": value }));
+            call["Headers"] = headers.to_vec().into();
+            call["MessageStream"] = BROADCAST.into();
         }
         call
     };

@@ -25,7 +25,8 @@ CREATE TYPE public.delivery_cause AS ENUM (
     'superseded',
     'limited',
     'format',
-    'stopped'
+    'stopped',
+    'unsubscribed'
 );
 CREATE TYPE public.delivery_state AS ENUM (
     'pending',
@@ -35,13 +36,131 @@ CREATE TYPE public.delivery_state AS ENUM (
     'expired',
     'superseded'
 );
+CREATE TYPE public.issue_state AS ENUM (
+    'publishing',
+    'paused',
+    'cancelled',
+    'published'
+);
 CREATE TYPE public.job_type AS ENUM (
     'mailroom'
+);
+CREATE TYPE public.subscriber_state AS ENUM (
+    'pending',
+    'confirmed',
+    'unsubscribed',
+    'suppressed'
 );
 CREATE TYPE public.token_action AS ENUM (
     'activation',
     'password_recovery'
 );
+CREATE FUNCTION public.confirm(token text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    one   tokens;
+    found text;
+BEGIN
+    IF token IS NULL OR token !~ '^[A-Za-z0-9_-]{86}$' THEN
+        RETURN NULL;
+    END IF;
+    SELECT t.* INTO one
+    FROM tokens t
+    WHERE t.secret = substring(decode(translate(token, '-_', '+/') || '==', 'base64') FOR 32)
+        AND t.kind IN (SELECT l.list || '.confirm' FROM lists l)
+    FOR UPDATE;
+    IF one.consumed_at IS NULL AND one.expires_at > extract(epoch FROM now()) THEN
+        UPDATE subscribers s
+        SET state = 'confirmed', confirmed_at = now(), changed_at = now(), how = 'confirm'
+        WHERE s.id = one.subject::bigint AND s.state IN ('pending', 'unsubscribed');
+        UPDATE tokens t SET consumed_at = extract(epoch FROM now()) WHERE t.id = one.id;
+    END IF;
+    SELECT s.list INTO found
+    FROM subscribers s
+    WHERE s.id = one.subject::bigint AND s.list || '.confirm' = one.kind AND s.state = 'confirmed';
+    RETURN found;
+END;
+$_$;
+CREATE FUNCTION public.enqueue_issue(of_queue text, most integer, share_of bigint, OUT made integer, OUT more boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    one    issues;
+    k      kinds;
+    room   bigint;
+    looked bigint;
+    last   bigint;
+BEGIN
+    made := 0;
+    more := false;
+    -- One at a time: whoever comes second leaves it to the first.
+    SELECT i.* INTO one
+    FROM issues i
+    WHERE i.state = 'publishing' AND i.id = (
+        SELECT min(n.id)
+        FROM issues n
+        JOIN kinds ON kinds.kind = n.list
+        WHERE n.state = 'publishing' AND n.not_before <= now() AND kinds.queue = of_queue::job_type
+    )
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT kinds.* INTO STRICT k FROM kinds WHERE kinds.kind = one.list;
+    -- Those that are tried again wait for long, and must not keep the others waiting.
+    SELECT least(
+        most - count(*) FILTER (WHERE d.attempts = 0),
+        share_of - count(*) - (
+            SELECT coalesce(sum(t.sent), 0)
+            FROM tallies t
+            WHERE t.issue <> 0 AND t.minute > now() - interval '24 hours 1 minute'
+        )
+    )
+    INTO room
+    FROM deliveries d
+    WHERE d.issue IS NOT NULL AND d.state IN ('pending', 'leased');
+    IF room <= 0 THEN
+        RETURN;
+    END IF;
+    WITH next AS MATERIALIZED (
+        SELECT s.id, s.address, s.locale, s.data
+        FROM subscribers s
+        WHERE s.list = one.list AND s.state = 'confirmed' AND s.id > one.cursor AND s.id <= one.upto
+        ORDER BY s.id
+        LIMIT room
+    ),
+    inserted AS (
+        INSERT INTO deliveries
+            (queue, kind, priority, recipient, locale, reply_to, issue, subscriber)
+        SELECT k.queue, k.kind, k.priority, next.address, next.locale, k.reply_to, one.id, next.id
+        FROM next
+        WHERE one.filter IS NULL OR fits(next.data, one.filter)
+        ORDER BY next.id
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM next), (SELECT max(next.id) FROM next),
+        (SELECT count(*) FROM inserted)
+    INTO looked, last, made;
+    more := looked = room;
+    UPDATE issues i
+    SET cursor = CASE WHEN more THEN last ELSE i.upto END, enqueued = i.enqueued + made,
+        state = CASE WHEN more THEN i.state ELSE 'published' END
+    WHERE i.id = one.id;
+    IF made > 0 THEN
+        PERFORM notify_mailroom();
+    END IF;
+END;
+$$;
+CREATE FUNCTION public.fits(data jsonb, filter jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT filter IS NULL OR NOT EXISTS (
+        SELECT FROM jsonb_each_text(filter) f WHERE data ->> f.key IS DISTINCT FROM f.value
+    )
+$$;
 CREATE FUNCTION public.limit_lock(address text) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -112,6 +231,81 @@ CREATE FUNCTION public.notify_mailroom() RETURNS void
         coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name::text,
         ''
     )
+$$;
+CREATE FUNCTION public.publish(list text, template text, key text, data jsonb DEFAULT NULL::jsonb, not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, filter jsonb DEFAULT NULL::jsonb) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    one  issues;
+    made boolean;
+BEGIN
+    IF NOT EXISTS (SELECT FROM lists l WHERE l.list = publish.list) THEN
+        RAISE EXCEPTION 'there is no list %', coalesce(quote_literal(publish.list), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A list is a row of the table lists.';
+    END IF;
+    INSERT INTO issues (list, template, key, data, not_before, filter, upto, total)
+    VALUES (
+        publish.list, publish.template, publish.key, publish.data,
+        coalesce(publish.not_before, now()), publish.filter, 0, 0
+    )
+    ON CONFLICT (key) DO NOTHING
+    RETURNING * INTO one;
+    made := FOUND;
+    IF NOT made THEN
+        SELECT i.* INTO STRICT one FROM issues i WHERE i.key = publish.key;
+        IF one.list <> publish.list OR one.template <> publish.template THEN
+            RAISE EXCEPTION 'the key % is that of an issue of %, from the template %',
+                quote_literal(one.key), one.list, one.template
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        RETURN one.id;
+    END IF;
+    UPDATE issues i
+    SET (total, upto) = (
+        SELECT count(*) FILTER (WHERE publish.filter IS NULL OR fits(s.data, publish.filter)),
+            coalesce(max(s.id), 0)
+        FROM subscribers s
+        WHERE s.list = publish.list AND s.state = 'confirmed'
+    )
+    WHERE i.id = one.id;
+    PERFORM notify_mailroom();
+    RETURN one.id;
+END;
+$$;
+CREATE FUNCTION public.publish_test(list text, template text, address text, data jsonb DEFAULT NULL::jsonb) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    k    kinds;
+    test bigint;
+    mail bigint;
+BEGIN
+    SELECT kinds.* INTO k
+    FROM lists l JOIN kinds ON kinds.kind = l.list
+    WHERE l.list = publish_test.list;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no list %', coalesce(quote_literal(publish_test.list), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A list is a row of the table lists.';
+    END IF;
+    INSERT INTO issues (list, template, key, data, state, upto, total, enqueued)
+    VALUES (
+        k.kind, publish_test.template, 'test ' || gen_random_uuid(), publish_test.data, 'published',
+        0, 1, 1
+    )
+    RETURNING id INTO test;
+    mail := send_mail(k.kind, publish_test.address);
+    UPDATE deliveries d
+    SET issue = test, priority = 50, locale = s.locale, subscriber = s.id
+    FROM (SELECT) one
+    LEFT JOIN subscribers s ON s.list = k.kind AND lower(s.address) = lower(publish_test.address)
+        AND s.state = 'confirmed'
+    WHERE d.id = mail;
+    RETURN mail;
+END;
 $$;
 CREATE FUNCTION public.send_mail(kind text, recipient text, data jsonb DEFAULT NULL::jsonb, locale text DEFAULT NULL::text, key text DEFAULT NULL::text, not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, subject text DEFAULT NULL::text, reply_to text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -201,6 +395,39 @@ BEGIN
     RETURN mail;
 END;
 $_$;
+CREATE FUNCTION public.subscribe(list text, address text, data jsonb DEFAULT NULL::jsonb, locale text DEFAULT NULL::text, subject text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    one subscribers;
+BEGIN
+    IF NOT EXISTS (SELECT FROM lists l WHERE l.list = subscribe.list) THEN
+        RAISE EXCEPTION 'there is no list %', coalesce(quote_literal(subscribe.list), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A list is a row of the table lists.';
+    END IF;
+    IF subscribe.address IS NULL THEN
+        RAISE EXCEPTION 'address is NULL' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO subscribers AS s (list, address, data, locale, subject, how)
+    VALUES (
+        subscribe.list, subscribe.address, subscribe.data, subscribe.locale, subscribe.subject,
+        'subscribe'
+    )
+    ON CONFLICT (list, lower(address)) DO UPDATE
+    SET address = excluded.address, data = excluded.data, locale = excluded.locale,
+        subject = excluded.subject
+    WHERE s.state IN ('pending', 'unsubscribed')
+    RETURNING s.* INTO one;
+    IF FOUND THEN
+        PERFORM send_mail(
+            kind => one.list || '.confirm', recipient => one.address, locale => one.locale,
+            data => jsonb_build_object('list', one.list), subject => one.id::text
+        );
+    END IF;
+END;
+$$;
 CREATE FUNCTION public.trg_after_account_insert() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -353,6 +580,45 @@ BEGIN
     RETURN NEW;
 END;
 $$;
+CREATE FUNCTION public.trg_before_list_inserted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.list_id := coalesce(
+        NEW.list_id, NEW.list || '.' || substring(NEW.unsubscribe FROM '^https?://([^/:]+)')
+    );
+    INSERT INTO kinds (kind, priority) VALUES (NEW.list, 1000) ON CONFLICT DO NOTHING;
+    INSERT INTO kinds (kind, path, lifetime, priority, cooldown, hourly)
+    VALUES (NEW.list || '.confirm', '/confirm', '7 days', 50, '5 min', 3)
+    ON CONFLICT DO NOTHING;
+    RETURN NEW;
+END;
+$$;
+CREATE FUNCTION public.unsubscribe(token text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    raw bytea;
+    one subscribers;
+BEGIN
+    IF token IS NULL OR token !~ '^[A-Za-z0-9_-]{32}$' THEN
+        RETURN NULL;
+    END IF;
+    raw := decode(translate(token, '-_', '+/'), 'base64');
+    SELECT s.* INTO one
+    FROM subscribers s
+    WHERE s.id = ('x' || encode(substring(raw FOR 8), 'hex'))::bit(64)::bigint
+        AND s.secret = encode(substring(raw FROM 9), 'hex')::uuid
+    FOR UPDATE;
+    -- What waits of an issue is stopped by the claim, which looks at this.
+    UPDATE subscribers s
+    SET state = 'unsubscribed', changed_at = now(), how = 'unsubscribe'
+    WHERE s.id = one.id AND s.state IN ('pending', 'confirmed');
+    RETURN one.list;
+END;
+$_$;
 CREATE TABLE public.accounts (
     id bigint NOT NULL,
     email character varying(254) NOT NULL,
@@ -413,6 +679,8 @@ CREATE TABLE public.deliveries (
     data jsonb,
     key text,
     limit_key text,
+    issue bigint,
+    subscriber bigint,
     CONSTRAINT deliveries_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT deliveries_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT deliveries_due_at_check CHECK (isfinite(due_at)),
@@ -422,12 +690,49 @@ CREATE TABLE public.deliveries (
     CONSTRAINT deliveries_settled_check CHECK (((state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state])) = (settled_at IS NULL)))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
+CREATE TABLE public.issues (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    list text NOT NULL,
+    template text NOT NULL,
+    data jsonb,
+    filter jsonb,
+    state public.issue_state DEFAULT 'publishing'::public.issue_state NOT NULL,
+    not_before timestamp with time zone DEFAULT now() NOT NULL,
+    published_at timestamp with time zone DEFAULT now() NOT NULL,
+    cursor bigint DEFAULT 0 NOT NULL,
+    upto bigint NOT NULL,
+    total bigint NOT NULL,
+    enqueued bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT issues_data_check CHECK (((jsonb_typeof(data) = 'object'::text) AND (octet_length((data)::text) <= 65536) AND (NOT (data ?| '{login,secret,code,unsubscribe}'::text[])))),
+    CONSTRAINT issues_filter_check CHECK ((jsonb_typeof(filter) = 'object'::text)),
+    CONSTRAINT issues_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200))),
+    CONSTRAINT issues_not_before_check CHECK (isfinite(not_before)),
+    CONSTRAINT issues_template_check CHECK ((template ~ '^[A-Za-z0-9_-]{1,64}$'::text))
+)
+WITH (fillfactor='50');
+ALTER TABLE public.issues ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.issues_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.jobs (
     job_type public.job_type NOT NULL,
     last_seq bigint,
     paused_at timestamp with time zone,
     paused_reason text,
     CONSTRAINT jobs_paused_check CHECK (((paused_at IS NOT NULL) OR (paused_reason IS NULL)))
+);
+CREATE TABLE public.lists (
+    list text NOT NULL,
+    list_id text NOT NULL,
+    unsubscribe text NOT NULL,
+    CONSTRAINT lists_list_check CHECK ((list ~ '^[a-z0-9][a-z0-9_-]{0,54}$'::text)),
+    CONSTRAINT lists_list_id_check CHECK (((list_id ~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+$'::text) AND (length(list_id) <= 255))),
+    CONSTRAINT lists_unsubscribe_check CHECK (((unsubscribe ~ '^https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-;=?-~]*$'::text) AND (length(unsubscribe) <= 500)))
 );
 CREATE VIEW public.mails AS
  SELECT d.id,
@@ -452,11 +757,38 @@ CREATE TABLE public.schema_migrations (
     version bigint NOT NULL,
     dirty boolean NOT NULL
 );
+CREATE TABLE public.subscribers (
+    id bigint NOT NULL,
+    list text NOT NULL,
+    address text NOT NULL,
+    state public.subscriber_state DEFAULT 'pending'::public.subscriber_state NOT NULL,
+    subject text,
+    data jsonb,
+    locale text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmed_at timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    how text NOT NULL,
+    secret uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT subscribers_address_check CHECK (((address ~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$'::text) AND (octet_length(address) <= 320))),
+    CONSTRAINT subscribers_data_check CHECK (((jsonb_typeof(data) = 'object'::text) AND (octet_length((data)::text) <= 65536) AND (NOT (data ?| '{login,secret,code,unsubscribe}'::text[])))),
+    CONSTRAINT subscribers_locale_check CHECK ((locale ~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'::text)),
+    CONSTRAINT subscribers_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
+);
+ALTER TABLE public.subscribers ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.subscribers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.tallies (
     queue public.job_type NOT NULL,
     minute timestamp with time zone NOT NULL,
     writer smallint NOT NULL,
-    sent bigint NOT NULL
+    sent bigint NOT NULL,
+    issue bigint DEFAULT 0 NOT NULL
 );
 ALTER TABLE ONLY public.accounts ALTER COLUMN id SET DEFAULT nextval('public.accounts_id_seq'::regclass);
 ALTER TABLE ONLY public.tokens ALTER COLUMN id SET DEFAULT nextval('public.tokens_id_seq'::regclass);
@@ -468,26 +800,38 @@ ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.issues
+    ADD CONSTRAINT issues_key_key UNIQUE (key);
+ALTER TABLE ONLY public.issues
+    ADD CONSTRAINT issues_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_type);
 ALTER TABLE ONLY public.kinds
     ADD CONSTRAINT kinds_number_key UNIQUE (number);
 ALTER TABLE ONLY public.kinds
     ADD CONSTRAINT kinds_pkey PRIMARY KEY (kind);
+ALTER TABLE ONLY public.lists
+    ADD CONSTRAINT lists_pkey PRIMARY KEY (list);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY public.subscribers
+    ADD CONSTRAINT subscribers_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tallies
-    ADD CONSTRAINT tallies_pkey PRIMARY KEY (queue, minute, writer);
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (queue, minute, writer, issue);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_secret_key UNIQUE (secret);
 CREATE INDEX deliveries_claim_idx ON public.deliveries USING btree (queue, priority, due_at, id) WHERE (state = 'pending'::public.delivery_state);
 CREATE INDEX deliveries_ended_idx ON public.deliveries USING btree (queue, state, settled_at) WHERE (state = ANY (ARRAY['failed'::public.delivery_state, 'expired'::public.delivery_state, 'superseded'::public.delivery_state]));
+CREATE INDEX deliveries_issue_idx ON public.deliveries USING btree (issue) WHERE ((issue IS NOT NULL) AND (state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state])));
 CREATE UNIQUE INDEX deliveries_key_idx ON public.deliveries USING btree (queue, key) WHERE (key IS NOT NULL);
 CREATE INDEX deliveries_lease_idx ON public.deliveries USING btree (queue, due_at) WHERE (state = 'leased'::public.delivery_state);
 CREATE INDEX deliveries_limit_idx ON public.deliveries USING btree (limit_key, kind) WHERE (limit_key IS NOT NULL);
 CREATE INDEX deliveries_settled_idx ON public.deliveries USING btree (queue, settled_at) WHERE (state <> ALL (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state]));
+CREATE INDEX issues_publishing_idx ON public.issues USING btree (not_before) WHERE (state = 'publishing'::public.issue_state);
+CREATE UNIQUE INDEX subscribers_address_idx ON public.subscribers USING btree (list, lower(address));
+CREATE INDEX subscribers_confirmed_idx ON public.subscribers USING btree (list, id) WHERE (state = 'confirmed'::public.subscriber_state);
 CREATE INDEX tokens_account_fkey ON public.tokens USING btree (account);
 CREATE INDEX tokens_subject_idx ON public.tokens USING btree (subject) WHERE (subject IS NOT NULL);
 CREATE TRIGGER after_account_insert AFTER INSERT ON public.accounts REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_account_insert();
@@ -498,14 +842,27 @@ CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON public.tokens
 CREATE TRIGGER after_token_deleted AFTER DELETE ON public.tokens REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_token_deleted();
 CREATE TRIGGER after_token_inserted AFTER INSERT ON public.tokens REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_token_inserted();
 CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON public.accounts FOR EACH ROW EXECUTE FUNCTION public.trg_before_account_status_change();
+CREATE TRIGGER before_list_inserted BEFORE INSERT ON public.lists FOR EACH ROW EXECUTE FUNCTION public.trg_before_list_inserted();
+ALTER TABLE ONLY public.issues
+    ADD CONSTRAINT issues_list_fkey FOREIGN KEY (list) REFERENCES public.lists(list);
+ALTER TABLE ONLY public.subscribers
+    ADD CONSTRAINT subscribers_list_fkey FOREIGN KEY (list) REFERENCES public.lists(list);
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_account_fkey FOREIGN KEY (account) REFERENCES public.accounts(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+REVOKE ALL ON FUNCTION public.confirm(token text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.enqueue_issue(of_queue text, most integer, share_of bigint, OUT made integer, OUT more boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.fits(data jsonb, filter jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.limit_lock(address text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.limit_mail(k public.kinds, address text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.publish(list text, template text, key text, data jsonb, not_before timestamp with time zone, filter jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.publish_test(list text, template text, address text, data jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.send_mail(kind text, recipient text, data jsonb, locale text, key text, not_before timestamp with time zone, expires_at timestamp with time zone, subject text, reply_to text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.subscribe(list text, address text, data jsonb, locale text, subject text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_kind_fits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_consumed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_deleted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_inserted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_before_list_inserted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.unsubscribe(token text) FROM PUBLIC;

@@ -5,7 +5,7 @@
 //! are none here, and brokers.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use crate::mail::model::{Kind, Message, Ticket, template_of};
+use crate::mail::model::{Kind, List, Message, Ticket, template_of};
 use crate::mail::wire::fields;
 use crate::mail::wire::fields::encode_fields;
 use crate::mail::wire::{CUT, Decode, RECORD_LIMIT, Record, checked};
@@ -75,6 +75,9 @@ fn mail(message: &Message) -> Value {
     if let Some(own) = own_data(message) {
         data["data"] = own;
     }
+    if let Some(List { id, unsubscribe }) = &message.list {
+        data["list"] = json!({ "id": id, "unsubscribe": unsubscribe });
+    }
     data
 }
 
@@ -141,8 +144,9 @@ pub(crate) fn read(number: u64, line: &[u8]) -> Record {
 /// Writes a message for a person to keep, as a record of CSV at the end of `out`: the five fields,
 /// or, if it has more than these, its event in one.
 pub fn kept(message: &Message, out: &mut Vec<u8>) {
-    let Message { kind, locale, data, reply_to, .. } = message;
-    let more = [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
+    let Message { kind, locale, data, reply_to, list, .. } = message;
+    let more =
+        list.is_some() || [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
     if kind.number.is_some() && !message.token.is_empty() && !more {
         return fields::encode(std::slice::from_ref(message), out);
     }
@@ -215,6 +219,10 @@ fn message(line: &[u8]) -> Result<Message, String> {
         Some(_) => return Err("the data of its data is not an object".to_owned()),
         None => None,
     };
+    let list = match data.get("list") {
+        Some(list) => Some(list_of(list).ok_or("the list is not an id and a link to unsubscribe")?),
+        None => None,
+    };
     Ok(Message {
         kind: kind.into(),
         email: text("email")?,
@@ -224,8 +232,17 @@ fn message(line: &[u8]) -> Result<Message, String> {
         locale: optional("locale")?,
         data: own,
         reply_to: optional("reply_to")?,
+        list,
         ticket: delivery(event.get("id")),
     })
+}
+
+/// Both end up in headers: one line each, and nothing that ends a link.
+fn list_of(value: &Value) -> Option<List> {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>');
+    let text = |name: &str| value.get(name)?.as_str().filter(|text| text.chars().all(fits));
+    let unsubscribe = text("unsubscribe").filter(|link| link.starts_with("https://"))?;
+    Some(List { id: text("id")?.to_owned(), unsubscribe: unsubscribe.to_owned() })
 }
 
 /// The delivery that an event's `id` names, under no lease of ours; `None`: it is from elsewhere.

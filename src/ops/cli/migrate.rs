@@ -54,11 +54,13 @@ pub fn parse(args: &mut Arguments) -> Result<Migrate, Error> {
             None => Err(wrong("a version")),
         },
         "grants" => {
-            let purpose = match (args.contains("--operator"), args.contains("--application")) {
-                (false, false) => Purpose::Daemon,
-                (true, false) => Purpose::Operator,
-                (false, true) => Purpose::Application,
-                (true, true) => return Err(wrong("--operator or --application, not both")),
+            let given = ["--operator", "--application", "--lists"].map(|flag| args.contains(flag));
+            let purpose = match given {
+                [false, false, false] => Purpose::Daemon,
+                [true, false, false] => Purpose::Operator,
+                [false, true, false] => Purpose::Application,
+                [false, false, true] => Purpose::Lists,
+                _ => return Err(wrong("one of --operator, --application and --lists at a time")),
             };
             let role: Option<String> = args.opt_free_from_str().map_err(usage)?;
             Ok(Migrate::Grants { role: role.ok_or_else(|| wrong("a role"))?, purpose })

@@ -20,6 +20,8 @@ pub struct Settings {
     pub settles: bool,
     /// The most recipients in any 24 hours.
     pub daily_limit: Option<u64>,
+    /// The part of these that issues of lists may be, in hundredths.
+    pub bulk_share: u8,
     /// What the other end can carry: `csv`, `mail` or `events`.
     pub carries: &'static str,
     /// First word of the text of our leases, which says to people who holds a delivery.

@@ -23,6 +23,7 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settle
                 locale: claim.locale,
                 data: claim.data,
                 reply_to: claim.reply_to,
+                list: claim.list,
                 ticket: Some(claim.ticket),
             }),
             Err(why) => {

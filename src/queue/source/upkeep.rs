@@ -226,6 +226,7 @@ mod tests {
             max_attempts: 5,
             settles: true,
             daily_limit: None,
+            bulk_share: 80,
             carries: "mail",
             holder: "run",
         };

@@ -34,7 +34,7 @@ named AS MATERIALIZED (
                               ELSE ($4::text[])[array_position($1::bytea[], t.secret)]
                          END
                    AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
-                        OR d.state IN ('pending', 'leased') AND d.due_at <= now()
+                        OR d.state IN ('pending', 'leased') AND d.due_at <= now() AND d.issue IS NULL
                            AND (t.account IS NULL OR a.status = ANY (k.account_status))
                            AND j.paused_at IS NULL)) AS free
       FROM deliveries d

@@ -1,11 +1,11 @@
 -- mailroom:look
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
--- been; in how many seconds the first of those expires; in how many the next one comes due; and
--- whether the queue is paused: then nothing is due, and nothing comes.
+-- been; in how many seconds the first of those expires; in how many the next one, or an issue, comes
+-- due; whether there is an issue to make deliveries of; and whether the queue is paused: then nothing is due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
--- of each priority on for what is due, from now on for what comes next.
+-- of each priority on for what is due, from now on for what comes next; issues_publishing_idx.
 WITH pause AS MATERIALIZED (
     SELECT coalesce(bool_or(paused_at IS NOT NULL), false) AS paused, max(paused_reason) AS reason
       FROM jobs
@@ -17,7 +17,11 @@ SELECT count(*) AS due,
            expires_at,
            to_timestamp((SELECT expires_at FROM tokens WHERE id = waiting.id))
        )) - now())::float8 AS expires,
-       (SELECT extract(epoch FROM min(d.due_at) - now())
+       (SELECT extract(epoch FROM least(
+                   min(d.due_at),
+                   (SELECT min(not_before) FROM issues
+                     WHERE state = 'publishing' AND not_before > now()
+                       AND NOT (SELECT paused FROM pause))) - now())
           FROM unnest($3::text::smallint[]) AS level (priority)
          CROSS JOIN LATERAL
                (SELECT due_at
@@ -27,6 +31,9 @@ SELECT count(*) AS due,
                    AND NOT (SELECT paused FROM pause)
                  ORDER BY due_at
                  LIMIT 1) AS d)::float8 AS next,
+       EXISTS (SELECT FROM issues
+                WHERE state = 'publishing' AND not_before <= now()
+                  AND NOT (SELECT paused FROM pause)) AS issue,
        (SELECT paused FROM pause) AS paused,
        (SELECT reason FROM pause) AS reason
   FROM (SELECT d.id, d.due_at, d.expires_at

@@ -11,6 +11,7 @@ SELECT nullif(concat_ws(', ',
               FROM tokens
              WHERE account IS NULL
             HAVING count(*) > 0),
+           (SELECT format('lists (%s), with their subscribers', count(*)) FROM lists HAVING count(*) > 0),
            (SELECT 'the kinds ' || string_agg(kind, ', ' ORDER BY kind)
               FROM kinds
              WHERE kind NOT IN ('activation', 'password_recovery'))), '') AS loss

@@ -34,15 +34,15 @@ done AS (
      WHERE d.id = o.id
        AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
        AND (NOT $9 OR d.id = ANY (ARRAY(SELECT id FROM free)))
-    RETURNING d.id, d.queue, d.state
+    RETURNING d.id, d.queue, d.state, d.issue
 ),
 tallied AS (
-    INSERT INTO tallies AS t (queue, minute, writer, sent)
-    SELECT queue, date_trunc('minute', now()), pg_backend_pid() % 8, count(*)
+    INSERT INTO tallies AS t (queue, minute, writer, sent, issue)
+    SELECT queue, date_trunc('minute', now()), pg_backend_pid() % 8, count(*), coalesce(issue, 0)
       FROM done
      WHERE state = 'sent'
-     GROUP BY queue
-    ON CONFLICT (queue, minute, writer) DO UPDATE SET sent = t.sent + excluded.sent
+     GROUP BY queue, issue
+    ON CONFLICT (queue, minute, writer, issue) DO UPDATE SET sent = t.sent + excluded.sent
 )
 SELECT coalesce(array_agg(id), '{}') AS written,
        ARRAY(SELECT id

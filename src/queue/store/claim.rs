@@ -1,6 +1,6 @@
 //! Claiming: what is asked for, what was got, and the limit of the day.
 
-use crate::mail::model::{Claim, Kind, Ticket, template_of};
+use crate::mail::model::{Claim, Kind, List, Ticket};
 use crate::queue::store::values::{Claimed, Want, count, seconds};
 use crate::queue::store::{CLAIM, Statements};
 use postgres::types::ToSql;
@@ -61,10 +61,14 @@ impl Statements {
             let attempts: i32 = row.try_get(3)?;
             let name: &str = row.try_get(4)?;
             let last = claimed.claims.last().map(|claim| &claim.kind);
-            let kind = match last.filter(|kind| *kind.name == *name) {
+            let template: Option<&str> = row.try_get(6)?;
+            let same =
+                |kind: &&Arc<Kind>| *kind.name == *name && kind.template.as_deref() == template;
+            let kind = match last.filter(same) {
                 Some(kind) => Arc::clone(kind),
                 None => Arc::new(kind(&row, name)?),
             };
+            let list = row.try_get::<_, Option<String>>(18)?;
             claimed.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
@@ -80,6 +84,10 @@ impl Statements {
                 code: row.try_get(14)?,
                 locale: row.try_get(15)?,
                 data: row.try_get(16)?,
+                list: match (list, row.try_get(19)?) {
+                    (Some(id), Some(unsubscribe)) => Some(List { id, unsubscribe }),
+                    _ => None,
+                },
             });
         }
         Ok(claimed)
@@ -91,7 +99,7 @@ fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
     Ok(Kind {
         name: name.into(),
         number: row.try_get::<_, Option<i16>>(5)?.and_then(|number| u16::try_from(number).ok()),
-        template: Some(row.try_get::<_, Option<String>>(6)?.unwrap_or_else(|| template_of(name))),
+        template: row.try_get(6)?,
         path: row.try_get(7)?,
         signs_code: row.try_get(8)?,
         sender: row.try_get(9)?,

@@ -9,12 +9,18 @@ use serde_json::{Value, json};
 /// The body of a call.
 pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Message]) -> Vec<u8> {
     let entry = |message: &&Message| {
-        json!({
+        let mut entry = json!({
             "Destination": { "ToAddresses": [message.email] },
             "ReplacementEmailContent": {
                 "ReplacementTemplate": { "ReplacementTemplateData": data_text(message) },
             },
-        })
+        });
+        if let Some(list) = &message.list {
+            let headers =
+                list.headers().map(|(name, value)| json!({ "Name": name, "Value": value }));
+            entry["ReplacementHeaders"] = headers.to_vec().into();
+        }
+        entry
     };
     let mut call = json!({
         "BulkEmailEntries": messages.iter().map(entry).collect::<Vec<Value>>(),

@@ -4,7 +4,7 @@
 //! of a header or a body, never in their structure.
 
 use crate::mail::kind::{data, example};
-use crate::mail::model::Message;
+use crate::mail::model::{List, Message};
 use crate::mail::recipient::{split, unquote};
 use crate::send::images::{self, Image};
 use email_encoding::headers::rfc2047;
@@ -160,6 +160,11 @@ pub(crate) fn make(
         Some(reply_to) => mail.reply_to(Mailbox::new(None, address(reply_to))),
         None => mail,
     };
+    let headers = message.list.iter().flat_map(List::headers);
+    let mail = headers.fold(mail, |mail, (name, value)| {
+        let name = HeaderName::new_from_ascii_str(name);
+        mail.raw_header(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value))
+    });
     mail.from(from.mailbox.clone())
         .to(Mailbox::new(None, address(&message.email)))
         .raw_header(subject(rendered.subject))
