@@ -2,6 +2,7 @@
 //! mail, and what becomes of it when a step fails.
 
 mod faults;
+mod groups;
 mod images;
 mod mails;
 mod real;
@@ -44,11 +45,25 @@ pub fn smtp(url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
 
 /// The same, by another clock.
 fn smtp_by(clock: Clock, url: &str, dir: &Path, stop: &Stop) -> Result<Smtp, String> {
+    smtp_on(1, usize::MAX, clock, url, dir, stop)
+}
+
+/// The same, on so many connections with so many mails each.
+fn smtp_on(
+    connections: usize,
+    mails: usize,
+    clock: Clock,
+    url: &str,
+    dir: &Path,
+    stop: &Stop,
+) -> Result<Smtp, String> {
     let server = Server::parse(url, None).unwrap();
     let login = server.login.clone();
     let settings = Settings {
         server,
         login: Box::new(move || login.clone()),
+        connections,
+        mails,
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
         directory: dir.to_owned(),
         source: "Mail Room <noreply@example.com>".into(),

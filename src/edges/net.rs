@@ -5,6 +5,7 @@
 
 use crate::edges::stop::{GRACE, SLICE, Stop};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -85,6 +86,20 @@ impl Watch {
         Ok(slice.max(SHORTEST))
     }
 
+    /// Waits until something can be done with one of the connections, `until` or a slice of time
+    /// is over, or a signal came.
+    ///
+    /// # Errors
+    /// `ConnectionAborted`: the grace after a request to stop is over.
+    pub fn poll(&self, waits: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
+        let left = until.saturating_duration_since(self.now()).max(SHORTEST);
+        let slice = self.slice(None)?.min(left);
+        match poll(waits, PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Connects to the first of the addresses that answers, until `until`, which is also when what
     /// follows must be done.
     ///
@@ -131,6 +146,15 @@ impl Wire {
     pub fn begin(&mut self, time: Duration) -> io::Result<()> {
         self.until = Some(self.watch.now() + time);
         self.watch.begin()
+    }
+
+    /// The connection, whose reads and writes do not wait any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn unwaited(self) -> io::Result<TcpStream> {
+        self.stream.set_nonblocking(true)?;
+        Ok(self.stream)
     }
 
     /// Whether a connection with nothing under way can be used again: there is nothing to read

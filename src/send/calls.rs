@@ -35,6 +35,11 @@ impl Budget {
         (self.now)().saturating_duration_since(self.start) > BUDGET
     }
 
+    /// When all that began has to be over.
+    pub fn end(&self) -> Instant {
+        self.start + WORST
+    }
+
     /// What becomes of a message that did not begin.
     pub fn refusal() -> Refusal {
         let why = "not sent: what came before it took too long".to_owned();
@@ -202,7 +207,7 @@ fn unfit(item: &Item) -> Option<Outcome> {
 
 /// The outcome of a message whose kind has a sender of its own: if that may not be used, the other
 /// kinds go on.
-fn of_kind(item: &Item, outcome: Outcome) -> Outcome {
+pub fn of_kind(item: &Item, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Refused(refusal)
             if refusal.cause == Cause::Sender && item.message.kind.sender.is_some() =>
@@ -233,7 +238,7 @@ pub fn alike(one: &Message, other: &Message) -> bool {
 }
 
 /// What an outcome of one message means for those that were not tried yet, if they need not be.
-fn for_the_rest(outcome: &Outcome) -> Option<Refusal> {
+pub fn for_the_rest(outcome: &Outcome) -> Option<Refusal> {
     let Outcome::Refused(refusal) = outcome else { return None };
     let cause = policy::of(refusal.cause).rest?;
     Some(Refusal { cause, ..refusal.clone() })

@@ -1,6 +1,6 @@
 //! An SMTP server: each message of a batch is rendered here and handed over by itself.
 //!
-//! In scope: templates from a directory, one connection kept for as long as it works. Out of
+//! In scope: templates from a directory, connections that are kept for so many mails. Out of
 //! scope: what an answer means (`causes.rs`), when to try again, the speed.
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
@@ -11,39 +11,36 @@ use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::net::Watch;
 use crate::edges::smtp::server::{Login, Server};
-use crate::edges::smtp::session::{Fault, Session, Stage};
+use crate::edges::smtp::session::{Done, Fault, Session, Stage};
 use crate::edges::stop::Stop;
 use crate::edges::tls;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
-use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST};
+use crate::send::calls::{Answer, Budget, Calls, Item, for_the_rest, of_kind};
 use crate::send::locale;
 use crate::send::text::reason_about;
-use lettre::Address;
 use mail::{Sender, Template, address};
 use rustls::ClientConfig;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TAG: &str = "SMTP";
+
+/// Another connection is opened where more mails than this wait: opening one takes as long as some
+/// mails do.
+const WORTH: usize = 4;
+/// How long commands go one by one after a group of them was lost.
+const CAREFUL: Duration = Duration::from_secs(3600);
 
 /// The shortest wait after a mail was put off, once more with each attempt: servers that greylist
 /// want some minutes, and the attempts must last until then.
 /// <https://www.rfc-editor.org/rfc/rfc6647#section-2>
 const GREYLISTED: Duration = Duration::from_secs(90);
-// A message may have to wait for a new connection first.
-const _: () = assert!(
-    BUDGET.as_secs()
-        + crate::edges::smtp::session::OPEN.as_secs()
-        + crate::edges::smtp::session::MAIL.as_secs()
-        <= WORST.as_secs()
-);
-
 /// What the transport needs to know.
 pub struct Settings {
     /// The server.
@@ -56,6 +53,10 @@ pub struct Settings {
     pub directory: PathBuf,
     /// The From address.
     pub source: String,
+    /// The most connections at a time.
+    pub connections: usize,
+    /// The most mails on a connection.
+    pub mails: usize,
     /// Time.
     pub clock: Clock,
 }
@@ -67,9 +68,48 @@ pub struct Smtp {
     tls: Arc<ClientConfig>,
     stop: Stop,
     watch: Watch,
-    session: Option<Session>,
+    sessions: Vec<Session>,
+    /// Until when commands go one by one, because the server lost a group of them.
+    careful: Option<Instant>,
     /// By name. One that failed is taken out, and read again at the next try.
     loaded: BTreeMap<String, Template>,
+}
+
+/// What is left of a batch.
+struct Course<'a> {
+    items: &'a [Item<'a>],
+    budget: Budget,
+    /// The places of those that no server has heard of.
+    waiting: VecDeque<usize>,
+    /// Whether the next one is taken from the end: many bad recipients may stand together, each of
+    /// which costs a while, and the good ones behind them must not wait for all of these.
+    backwards: bool,
+    /// The Message-ID of those under way.
+    ids: Vec<String>,
+    outcomes: Vec<Option<Outcome>>,
+    /// What becomes of those that need not be tried.
+    rest: Option<Refusal>,
+    /// Whether another connection may be opened beside those that are.
+    more: bool,
+}
+
+impl Course<'_> {
+    fn next(&mut self) -> Option<usize> {
+        if self.backwards { self.waiting.pop_back() } else { self.waiting.pop_front() }
+    }
+
+    fn put_back(&mut self, index: usize) {
+        match self.backwards {
+            true => self.waiting.push_back(index),
+            false => self.waiting.push_front(index),
+        }
+    }
+
+    fn end(&mut self, index: usize, outcome: Outcome) {
+        let outcome = of_kind(&self.items[index], outcome);
+        self.rest = self.rest.take().or_else(|| for_the_rest(&outcome));
+        self.outcomes[index] = Some(outcome);
+    }
 }
 
 /// Warns of the templates in `directory` that cannot be read, or not be filled with what each mail has:
@@ -98,30 +138,165 @@ impl Smtp {
         let tls = trust(&settings.server)?;
         let from = Sender::new(&settings.source);
         let watch = Watch::new(stop.clone(), settings.clock.now);
-        let loaded = BTreeMap::new();
-        Ok(Smtp { settings, from, tls, stop, watch, session: None, loaded })
+        Ok(Smtp {
+            settings,
+            from,
+            tls,
+            stop,
+            watch,
+            sessions: Vec::new(),
+            careful: None,
+            loaded: BTreeMap::new(),
+        })
     }
 
-    /// Hands one message over.
-    fn one(&mut self, message: &Message, template: &str, budget: Budget) -> Outcome {
-        let of_kind = message.kind.sender.as_deref().map(Sender::new);
-        let from = of_kind.as_ref().unwrap_or(&self.from).clone();
-        let id = mail::id(message, &from);
-        let template = self.best(message, template);
-        let mail = match self.render(message, &template, &from, &id) {
-            Ok(mail) => mail,
-            Err(why) => {
-                self.loaded.remove(&template);
-                let why = reason_about("template", &why, &[message]);
-                return Outcome::refused(Cause::Template, why);
+    /// Hands messages over, on several connections.
+    fn all(&mut self, items: &[Item], budget: Budget) -> Vec<Outcome> {
+        let mut sessions = std::mem::take(&mut self.sessions);
+        sessions.retain_mut(Session::is_open);
+        let mut course = Course {
+            items,
+            budget,
+            waiting: (0..items.len()).collect(),
+            backwards: false,
+            ids: vec![String::new(); items.len()],
+            outcomes: vec![None; items.len()],
+            rest: None,
+            more: true,
+        };
+        loop {
+            self.part(&mut course, &mut sessions);
+            self.feed(&mut course, &mut sessions);
+            self.open_another(&mut course, &mut sessions);
+            if sessions.iter().any(Session::is_busy) {
+                for done in Session::wait(&mut sessions, &self.watch, budget.end()) {
+                    self.judge(&mut course, done);
+                }
+            } else if course.waiting.is_empty() {
+                break;
+            }
+        }
+        self.sessions = sessions;
+        let left_out = || Outcome::refused(Cause::Away, "not sent: it was left out");
+        course.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
+    }
+
+    /// Gives messages to the connections that can take one.
+    fn feed(&mut self, course: &mut Course<'_>, sessions: &mut [Session]) {
+        if course.rest.is_none() && course.budget.is_over() {
+            course.rest = Some(Budget::refusal());
+        }
+        if let Some(rest) = &course.rest {
+            for index in std::mem::take(&mut course.waiting) {
+                course.outcomes[index] = Some(Outcome::Refused(rest.clone()));
+            }
+        }
+        let most = self.settings.mails;
+        let free = |session: &&mut Session| session.is_free() && session.tried() < most;
+        while let Some(session) = sessions.iter_mut().find(free) {
+            let Some(index) = course.next() else { return };
+            let Item { message, template, .. } = course.items[index];
+            let of_kind = message.kind.sender.as_deref().map(Sender::new);
+            let from = of_kind.as_ref().unwrap_or(&self.from).clone();
+            let id = mail::id(message, &from);
+            let template = self.best(message, template);
+            match self.render(message, &template, &from, &id) {
+                Ok(mail) => {
+                    let to = address(&message.email);
+                    session.give(index, from.address(), to, mail, self.watch.now());
+                    course.ids[index] = id;
+                }
+                Err(why) => {
+                    self.loaded.remove(&template);
+                    let why = reason_about("template", &why, &[message]);
+                    course.end(index, Outcome::refused(Cause::Template, why));
+                }
+            }
+        }
+    }
+
+    /// Opens a connection, if that is worth it. Where none is open yet, one is tried first.
+    fn open_another(&mut self, course: &mut Course<'_>, sessions: &mut Vec<Session>) {
+        let worth = match sessions.as_slice() {
+            [] => !course.waiting.is_empty(),
+            some => {
+                course.more
+                    && course.waiting.len() > WORTH
+                    && some.len() < self.settings.connections
+                    && some.iter().any(Session::is_ready)
             }
         };
-        let Err(fault) = self.deliver(message, from.address(), &mail, budget) else {
-            return Outcome::Accepted { provider_id: id };
+        if !worth {
+            return;
+        }
+        self.settings.server.login = (self.settings.login)();
+        let server = Arc::new(self.settings.server.clone());
+        let careful = self.careful.is_some_and(|until| self.watch.now() < until);
+        match Session::open(&server, &self.tls, &self.watch, !careful) {
+            Ok(session) => sessions.push(session),
+            Err(fault) => self.not_opened(course, sessions, &fault),
+        }
+    }
+
+    /// What it means that a connection was not opened: nothing, as long as there is another one.
+    fn not_opened(&self, course: &mut Course<'_>, others: &[Session], fault: &Fault) {
+        if others.is_empty() {
+            if let Some(index) = course.next() {
+                course.end(index, self.refused(course.items[index].message, fault));
+            }
+        } else {
+            course.more = false;
+            log::debug(TAG, format_args!("no other connection: {fault:?}"));
+        }
+    }
+
+    /// What came of a message.
+    fn judge(&self, course: &mut Course<'_>, done: Done) {
+        let Done { id: index, result, again } = done;
+        let message = course.items[index].message;
+        let outcome = match result {
+            Ok(()) => Outcome::Accepted { provider_id: std::mem::take(&mut course.ids[index]) },
+            Err(_) if again && !course.budget.is_over() && !self.stop.requested() => {
+                log::debug(TAG, "the connection takes no more mail: another one is tried");
+                course.put_back(index);
+                return;
+            }
+            // Without the server's text, which may quote the mail before.
+            Err(_) if again => {
+                let why = "the connection takes no more mail; it is too late for another";
+                self.refused(message, &Fault::NotReached(why.to_owned()))
+            }
+            Err(fault) => {
+                course.backwards ^= matches!(fault, Fault::Refused(Stage::Recipient, ..));
+                self.refused(message, &fault)
+            }
         };
+        course.end(index, outcome);
+    }
+
+    fn refused(&self, message: &Message, fault: &Fault) -> Outcome {
         let source = message.kind.sender.as_ref().unwrap_or(&self.settings.source);
-        let (_, from) = recipient::split(source);
-        Outcome::Refused(refusal(&fault, from, Some(message)))
+        Outcome::Refused(refusal(fault, recipient::split(source).1, Some(message)))
+    }
+
+    /// Parts with connections that ended, or had all the mails that one may have.
+    fn part(&mut self, course: &mut Course<'_>, sessions: &mut Vec<Session>) {
+        let most = self.settings.mails;
+        let is_left = |session: &mut Session| {
+            session.is_over() || session.tried() >= most && !session.is_busy()
+        };
+        let left: Vec<Session> = sessions.extract_if(.., is_left).collect();
+        for session in left {
+            if let Some(fault) = session.unopened() {
+                self.not_opened(course, sessions, fault);
+            } else if session.is_broken() && self.careful.is_none_or(|it| it < self.watch.now()) {
+                let why = "a group of commands had no answers: for an hour they go one by one";
+                log::warn(TAG, why);
+                self.careful = Some(self.watch.now() + CAREFUL);
+            } else if !session.is_over() {
+                session.quit();
+            }
+        }
     }
 
     /// The name of the best template that is there.
@@ -147,83 +322,22 @@ impl Smtp {
         };
         mail::make(template, message, from, id, (self.settings.clock.wall)())
     }
-
-    /// Sends a mail on the connection that is open, or a new one. A connection that was used and
-    /// has gone, or that the server ends before it hears of a recipient, gets one more try within
-    /// the budget: no mail was handed over on it, and this one is not at fault. Some servers take
-    /// only so many mails on each, and answer the next MAIL with 421.
-    /// <https://www.rfc-editor.org/rfc/rfc5321#section-3.8>
-    fn deliver(
-        &mut self,
-        message: &Message,
-        from: Address,
-        mail: &[u8],
-        budget: Budget,
-    ) -> Result<(), Fault> {
-        loop {
-            let mut session = match self.session.take().filter(Session::is_open) {
-                Some(session) => session,
-                None => self.open()?,
-            };
-            let stale = session.is_used();
-            let result = session.send(from.clone(), address(&message.email), mail);
-            if let Err(fault) = &result
-                && stale
-                && ended_before_mail(fault)
-            {
-                // Without the server's text, which may quote the mail before.
-                let why = "the connection takes no more mail".to_owned();
-                if budget.is_over() || self.stop.requested() {
-                    return Err(Fault::NotReached(format!("{why}; it is too late for another")));
-                }
-                log::debug(TAG, format_args!("{why}: connecting again"));
-                continue;
-            }
-            match &result {
-                Ok(()) => self.session = Some(session),
-                // 421: the server closes the connection. What is no refusal fits no question.
-                Err(Fault::Refused(_, code, _)) if (400..600).contains(code) && *code != 421 => {
-                    self.session = Some(session);
-                }
-                Err(_) => {}
-            }
-            return result;
-        }
-    }
-
-    fn open(&mut self) -> Result<Session, Fault> {
-        self.settings.server.login = (self.settings.login)();
-        let server = &self.settings.server;
-        let session = Session::open(server, &self.tls, self.watch.clone())?;
-        log::debug(TAG, format_args!("connected to {}:{}", server.host, server.port));
-        Ok(session)
-    }
 }
 
 impl Transport for Smtp {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
         let now = self.settings.clock.now;
-        let calls = Calls { tag: TAG, most: 1, together: |_, _| false, now };
-        calls.deliver(batch, &templates, |items, budget| {
-            let one = |item: &Item| self.one(item.message, item.template, budget);
-            Answer::Each(items.iter().map(one).collect())
-        })
+        // Each is handed over by itself, but they share the connections.
+        let calls = Calls { tag: TAG, most: usize::MAX, together: |_, _| true, now };
+        calls.deliver(batch, &templates, |items, budget| Answer::Each(self.all(items, budget)))
     }
 }
 
 impl Drop for Smtp {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take().filter(Session::is_open) {
-            session.quit();
-        }
+        self.sessions.drain(..).filter(|session| !session.is_over()).for_each(Session::quit);
     }
-}
-
-/// Whether the server ended it, or refused, before it heard of a recipient. On a connection that
-/// was used before, no mail is at fault: it had gone, or its server takes no more mails on it.
-fn ended_before_mail(fault: &Fault) -> bool {
-    matches!(fault, Fault::Lost(Stage::Sender, _) | Fault::Refused(Stage::Sender, 400..=599, _))
 }
 
 /// Why a message, or a connection, was not taken.

@@ -2,7 +2,7 @@
 
 use super::{Rig, smtp_by};
 use crate::support::batches::{TOKEN, accepted, batch, why};
-use crate::support::mailserver::{Act, MailServer, Step, Tls};
+use crate::support::mailserver::{Act, Groups, MailServer, Step, Tls};
 use crate::support::program::wait_until;
 use mailroom::edges::clock::Clock;
 use mailroom::mail::ends::Transport;
@@ -102,13 +102,14 @@ const DROPS: &[(Step, Act, Said, Said)] = &[
 
 const LOGIN: Option<(&str, &str)> = Some(("user", "hunter2"));
 
-fn check(step: Step, act: Act, first: Said, second: Said) {
+fn check(step: Step, act: &Act, expected: [Said; 2], groups: Option<Groups>) {
     let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+    groups.into_iter().for_each(|groups| rig.server.offer_groups(groups));
     let mut smtp = rig.smtp_at(&rig.url("user:hunter2@"));
     rig.server.push(step, act.clone());
     let outcomes = smtp.send(&batch(2));
     let got: Vec<Said> = outcomes.iter().map(said).collect();
-    assert_eq!(got, [first, second], "{step:?} {act:?}: {outcomes:?}");
+    assert_eq!(got, expected, "{step:?} {act:?} {groups:?}: {outcomes:?}");
     for outcome in &outcomes {
         let text = format!("{outcome:?}");
         assert!(!text.contains(TOKEN) && !text.contains("hunter2"), "{text}");
@@ -117,17 +118,40 @@ fn check(step: Step, act: Act, first: Said, second: Said) {
     assert!(smtp.send(&batch(2)).iter().all(accepted), "{step:?} {act:?}");
 }
 
+/// The same against a server that takes groups of commands.
+fn check_groups(step: Step, act: &Act, [first, second]: [Said; 2]) {
+    let expected = match (step, act) {
+        // It is tried once more, one command at a time.
+        (Step::Rcpt, Act::Say("999 what")) => [Said::Accept, Said::Accept],
+        (Step::Mail | Step::Rcpt, Act::Drop) => [Said::Accept, Said::Accept],
+        // The second one was under way.
+        (Step::Dot, _) if second == Said::Unsent => [first, Said::Accept],
+        _ => [first, second],
+    };
+    for groups in [Groups::Good, Groups::Lax] {
+        check(step, act, expected, Some(groups));
+    }
+}
+
 #[test]
 fn each_answer_at_each_step_has_the_outcome_of_the_table() {
     for (step, answer, first, second) in ANSWERS {
-        check(*step, Act::Say(answer), *first, *second);
+        check(*step, &Act::Say(answer), [*first, *second], None);
+    }
+}
+
+#[test]
+fn each_answer_in_a_group_has_the_outcome_of_the_table() {
+    for (step, answer, first, second) in ANSWERS {
+        check_groups(*step, &Act::Say(answer), [*first, *second]);
     }
 }
 
 #[test]
 fn a_connection_that_ends_is_ambiguous_after_the_final_dot_only() {
     for (step, act, first, second) in DROPS {
-        check(*step, act.clone(), *first, *second);
+        check(*step, act, [*first, *second], None);
+        check_groups(*step, act, [*first, *second]);
     }
 }
 

@@ -5,10 +5,10 @@ use super::tls::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mailparse::MailHeaderMap as _;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -97,6 +97,23 @@ struct State {
     lines: Vec<String>,
     connections: usize,
     most: Option<usize>,
+    groups: Option<Groups>,
+    insist: usize,
+    last: Option<(String, usize)>,
+    tarpit: Option<&'static AtomicU64>,
+}
+
+/// How a server that offers PIPELINING deals with groups of commands.
+#[derive(Clone, Copy, Debug)]
+pub enum Groups {
+    /// As it should; DATA without a recipient is refused.
+    Good,
+    /// As it should; DATA without a recipient is taken, and the dot refused.
+    Lax,
+    /// It closes the connection when it finds more than one command.
+    Close,
+    /// It forgets what came with a command, and a counter goes up.
+    Forget(&'static AtomicU64),
 }
 
 /// The server; it ends when this is dropped.
@@ -187,6 +204,26 @@ impl MailServer {
         self.state.lock().unwrap().most = Some(most);
     }
 
+    /// Offers PIPELINING.
+    pub fn offer_groups(&self, groups: Groups) {
+        self.state.lock().unwrap().groups = Some(groups);
+    }
+
+    /// Answers the next so many final dots only when the next mail's DATA has come.
+    pub fn insist(&self, dots: usize) {
+        self.state.lock().unwrap().insist = dots;
+    }
+
+    /// Answers this recipient only when so many mails have been taken.
+    pub fn wait_with(&self, recipient: &str, mails: usize) {
+        self.state.lock().unwrap().last = Some((recipient.to_owned(), mails));
+    }
+
+    /// Counts refused recipients there.
+    pub fn tarpit(&self, refused: &'static AtomicU64) {
+        self.state.lock().unwrap().tarpit = Some(refused);
+    }
+
     /// Forgets the script, not the mails.
     pub fn behave(&self) {
         let mut state = self.state.lock().unwrap();
@@ -246,6 +283,10 @@ struct Talk<'a> {
     to: String,
     /// MAILs that came.
     begun: usize,
+    /// Whether a recipient was taken.
+    valid: bool,
+    /// Commands that were read ahead.
+    ahead: VecDeque<String>,
 }
 
 fn secure(raw: TcpStream, shared: &Shared) -> Box<dyn Both> {
@@ -265,6 +306,8 @@ fn talk(raw: TcpStream, shared: &Shared) {
         from: String::new(),
         to: String::new(),
         begun: 0,
+        valid: false,
+        ahead: VecDeque::new(),
     };
     if talk.step(Step::Greeting, "220 mail.mailroom.test ESMTP") {
         while talk.command(&spare) {}
@@ -318,6 +361,9 @@ impl Talk<'_> {
     }
 
     fn line(&mut self) -> Option<String> {
+        if let Some(line) = self.ahead.pop_front() {
+            return Some(line);
+        }
         let mut line = String::new();
         self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
         Some(line.trim_end_matches(['\r', '\n']).to_owned())
@@ -327,6 +373,16 @@ impl Talk<'_> {
         let Some(line) = self.line() else { return false };
         if self.shared.stop.load(Ordering::SeqCst) {
             return false;
+        }
+        let groups = self.shared.state.lock().unwrap().groups;
+        let more = self.stream.buffer().len();
+        match groups {
+            Some(Groups::Close) if more > 0 => return false,
+            Some(Groups::Forget(counter)) if more > 0 => {
+                self.stream.consume(more);
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
         }
         let upper = line.to_ascii_uppercase();
         let word = upper.split([' ', ':']).next().unwrap().to_owned();
@@ -353,6 +409,7 @@ impl Talk<'_> {
             "MAIL" => {
                 self.from = address(&line);
                 self.begun += 1;
+                self.valid = false;
                 let most = self.shared.state.lock().unwrap().most;
                 if most.is_some_and(|most| self.begun > most) {
                     self.say("421 4.7.0 Too many messages in this connection");
@@ -362,11 +419,38 @@ impl Talk<'_> {
             }
             "RCPT" => {
                 self.to = address(&line);
-                let refused = self.shared.state.lock().unwrap().refused.get(&self.to).copied();
-                match refused {
-                    Some(answer) => self.say(answer),
-                    None => self.step(Step::Rcpt, "250 2.1.5 Ok"),
+                let (refused, tarpit) = {
+                    let state = self.shared.state.lock().unwrap();
+                    (state.refused.get(&self.to).copied(), state.tarpit)
+                };
+                let waits = || {
+                    let state = self.shared.state.lock().unwrap();
+                    let stop = self.shared.stop.load(Ordering::SeqCst);
+                    !stop
+                        && state
+                            .last
+                            .as_ref()
+                            .is_some_and(|(to, mails)| *to == self.to && state.mails.len() < *mails)
+                };
+                while waits() {
+                    std::thread::sleep(Duration::from_millis(1));
                 }
+                if let Some(answer) = refused {
+                    if let Some(counter) = tarpit {
+                        counter.fetch_add(1, Ordering::SeqCst);
+                    }
+                    return self.say(answer);
+                }
+                match self.allowed(Step::Rcpt) {
+                    Ok(()) => {
+                        self.valid = true;
+                        self.say("250 2.1.5 Ok")
+                    }
+                    Err(goes_on) => goes_on,
+                }
+            }
+            "DATA" if !self.valid && !matches!(groups, Some(Groups::Lax)) => {
+                self.say("503 5.5.1 No valid recipients")
             }
             "DATA" => match self.allowed(Step::Data) {
                 Ok(()) => self.say("354 End data with <CR><LF>.<CR><LF>") && self.data(),
@@ -388,6 +472,9 @@ impl Talk<'_> {
         }
         if self.shared.login.is_some() {
             text.push_str("250-AUTH LOGIN PLAIN\n");
+        }
+        if self.shared.state.lock().unwrap().groups.is_some() {
+            text.push_str("250-PIPELINING\n");
         }
         text.push_str("250 8BITMIME");
         self.step(Step::Ehlo, &text)
@@ -432,13 +519,32 @@ impl Talk<'_> {
             }
             raw.push_str(line.strip_prefix('.').unwrap_or(&line));
         }
+        if !self.valid && raw.is_empty() {
+            return self.say("554 5.5.1 No valid recipients");
+        }
+        // What follows finds out if it was content without a recipient.
+        let insists = {
+            let mut state = self.shared.state.lock().unwrap();
+            state.insist = state.insist.saturating_sub(1);
+            state.insist > 0
+        };
+        while insists && self.ahead.back().is_none_or(|line| line != "DATA") {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
+                return false;
+            }
+            self.ahead.push_back(line.trim_end_matches(['\r', '\n']).to_owned());
+        }
         let script = self.script(Step::Dot);
         if let Some(Act::Say(text)) = script {
+            self.valid = false;
             return self.say(text) && !text.starts_with("421");
         }
         if matches!(script, Some(Act::Drop)) {
             return false;
         }
+        assert!(self.valid, "content went to nobody");
+        self.valid = false;
         let (from, to, user) = (self.from.clone(), self.to.clone(), self.user.clone());
         let mail = Mail { from, to, raw, user, encrypted: self.encrypted };
         self.shared.state.lock().unwrap().mails.push(mail);

@@ -26,6 +26,11 @@ impl Offers {
         self.parameters("STARTTLS").next().is_some()
     }
 
+    /// Whether commands may be sent in groups.
+    pub(crate) fn groups(&self) -> bool {
+        self.parameters("PIPELINING").next().is_some()
+    }
+
     /// The first of PLAIN and LOGIN that is offered.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
+use crate::ops::config::values::number;
 use crate::ops::environment::secret;
 use crate::ops::provider::duties::Provider;
 use crate::ops::provider::templates;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 /// A server.
 struct Smtp {
     server: Server,
+    connections: usize,
+    mails: usize,
 }
 
 /// Reads them.
@@ -32,8 +35,10 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let password = reader.text("MAILROOM_SMTP_PASSWORD");
     let password = password.as_ref().map(|text| text.as_str());
     let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, password)?));
+    let connections = reader.value("MAILROOM_SMTP_CONNECTIONS", number(1, 50));
+    let mails = reader.value("MAILROOM_SMTP_CONNECTION_MAILS", number(1, 100_000));
     let known = !reader.is_wrong("MAILROOM_SMTP_PASSWORD");
-    Some(Box::new(Smtp { server: server.filter(|_| known)? }))
+    Some(Box::new(Smtp { server: server.filter(|_| known)?, connections, mails }))
 }
 
 impl Provider for Smtp {
@@ -59,6 +64,8 @@ impl Provider for Smtp {
             templates: config.templates.clone(),
             directory: config.template_dir.clone(),
             source: config.source.clone(),
+            connections: self.connections,
+            mails: self.mails,
             clock: system_clock(),
         };
         let transport = smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?;
@@ -89,7 +96,8 @@ impl Provider for Smtp {
 /// What would become of mails: held until a person changes something, or to be tried later.
 fn reach(server: &Server, stop: &Stop) -> Result<bool, Refusal> {
     let tls = trust(server).map_err(|why| Refusal { cause: Cause::Setup, why, after: None })?;
-    let session = Session::open(server, &tls, Watch::new(stop.clone(), system_clock().now))
+    let watch = Watch::new(stop.clone(), system_clock().now);
+    let session = Session::open_now(&Arc::new(server.clone()), &tls, &watch)
         .map_err(|fault| refusal(&fault, "", None))?;
     let encrypted = session.is_encrypted();
     session.quit();
