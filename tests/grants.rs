@@ -249,3 +249,19 @@ fn the_document_gives_the_same_rights() {
         assert!(document.contains(&line), "docs/SCHEMA.md does not have: {line}");
     }
 }
+
+#[test]
+fn a_role_that_may_not_look_into_the_schema_is_told_what_to_grant() {
+    let database = Database::migrated();
+    let (name, url) = role(&database, &[]);
+    database.run("REVOKE USAGE ON SCHEMA public FROM PUBLIC");
+    database.run(&format!("REVOKE USAGE ON SCHEMA public FROM \"{name}\""));
+    let status = Program::new(&["status"]).env("MAILROOM_DATABASE_URL", &url).output();
+    assert_eq!(status.code, Some(78));
+    let grant = format!("GRANT USAGE ON SCHEMA public TO \"{name}\"");
+    assert!(status.log.contains(&grant), "{}", status.log);
+    database.run(&grant);
+    let status = Program::new(&["status"]).env("MAILROOM_DATABASE_URL", &url).output();
+    assert_eq!(status.code, Some(0), "{}", status.log);
+    gone(&database, &name);
+}

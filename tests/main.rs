@@ -52,6 +52,7 @@ mod signature;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod status;
+mod swallowed;
 mod template;
 mod verify;
 mod watermark;

@@ -181,6 +181,21 @@ fn a_server_that_is_away_is_asked_ever_more_rarely_and_drained_by_the_same_proce
     assert_each_once(collect.stop_in_time().written(), 15);
 }
 
+#[test]
+fn asked_to_stop_with_an_outcome_to_write_down_it_tries_a_few_times_to_connect() {
+    let cluster = Cluster::start(&[]);
+    let (database, endpoint) = (cluster.migrated("mail"), Endpoint::start());
+    endpoint.push(Reply::Slow(Duration::from_secs(2), Box::new(Reply::Statuses(vec![]))));
+    let run = Program::run(&database, &endpoint.url()).start();
+    database.accounts("user", 1);
+    wait_until("the call is under way", || endpoint.requests().len() == 1);
+    cluster.control(&["stop", "-m", "fast"]);
+    let log = run.stop_in_time().log;
+    let tries = log.matches("connection failed").count();
+    assert!((2..=6).contains(&tries) && !log.contains("failed: asked to stop"), "{tries}: {log}");
+    assert!(log.contains("it was accepted, but that could not be written down"), "{log}");
+}
+
 /// The server's processes that serve the program.
 fn backends(database: &Database) -> Vec<i32> {
     let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mailroom%'";

@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 pub const STATEMENT: Duration = Duration::from_secs(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// A line on which nothing came for so long is tried,
+const PULSE: Duration = Duration::from_secs(8);
+/// and given up if there is no answer in this time.
+const PULSE_ANSWER: Duration = Duration::from_secs(4);
 /// A connection that was lost sooner is not replaced at once.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -47,6 +51,12 @@ pub struct Link {
     /// Since when there is this connection.
     since: Option<Instant>,
     give_up_at: Option<Instant>,
+    /// When something came from the server last.
+    heard_at: Option<Instant>,
+    /// The highest number of a delivery at the last two pulses, the older one first.
+    pulses: [i64; 2],
+    /// Whether deliveries came of which a notification may have been lost.
+    missed: bool,
 }
 
 impl Link {
@@ -74,6 +84,9 @@ impl Link {
             fresh: false,
             since: None,
             give_up_at: None,
+            heard_at: None,
+            pulses: [0; 2],
+            missed: false,
         }
     }
 
@@ -86,6 +99,12 @@ impl Link {
     /// there was none must be looked for.
     pub fn is_fresh(&mut self) -> bool {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Whether deliveries have come, since this was last asked, of which a notification may have been
+    /// lost.
+    pub fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.missed)
     }
 
     /// Connects, if that is not done, however long it takes.
@@ -157,7 +176,12 @@ impl Link {
         if self.purpose.channel.is_some() {
             session.call(STATEMENT, |client| store::announce(client, &queue))?;
         }
-        let statements = session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        let mut statements =
+            session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+        if self.purpose.channel.is_some() {
+            // What comes from now on is not in the look that follows.
+            self.pulses = [session.call(STATEMENT, |client| statements.pulse(client))?; 2];
+        }
         Ok((session, statements))
     }
 
@@ -189,6 +213,7 @@ impl Link {
             match done {
                 Ok(value) => {
                     self.backoff = BACKOFF_FIRST;
+                    self.heard_at = Some((self.clock.now)());
                     return Ok(Some(value));
                 }
                 Err(fault) => {
@@ -226,15 +251,45 @@ impl Link {
         loop {
             let now = (self.clock.now)();
             notify::progress(now);
-            let end = notify::before(until, now);
+            let listens = self.purpose.channel.is_some();
+            let pulse = listens.then(|| *self.heard_at.get_or_insert(now) + PULSE);
+            if pulse.is_some_and(|at| at <= now) && !self.pulse() {
+                return 0;
+            }
+            let end = notify::before(pulse.map_or(until, |at| at.min(until)), now);
             let Some((session, _)) = &mut self.live else { return 0 };
             match session.wait(end) {
                 Ok(0) if end < until && !self.stop.requested() => {}
-                Ok(heard) => return heard,
+                Ok(heard) => {
+                    if heard > 0 {
+                        self.heard_at = Some((self.clock.now)());
+                    }
+                    return heard;
+                }
                 Err(fault) => {
                     self.failed("waiting for notifications", &fault);
                     return 0;
                 }
+            }
+        }
+    }
+
+    /// Tries a line on which nothing came: what is between may have swallowed a notification, with the
+    /// connection or without it. Gives whether there is nothing to do about it.
+    fn pulse(&mut self) -> bool {
+        let Some((session, statements)) = &mut self.live else { return false };
+        match session.call(PULSE_ANSWER, |client| statements.pulse(client)) {
+            Ok(pulse) => {
+                self.heard_at = Some((self.clock.now)());
+                // Twice, for the transaction that moved it may not have ended the first time.
+                let [before, last] = self.pulses;
+                self.pulses = [last, pulse];
+                self.missed = before != last || last != pulse;
+                !self.missed
+            }
+            Err(fault) => {
+                self.failed("a sign of life", &fault);
+                false
             }
         }
     }
@@ -301,7 +356,7 @@ impl Link {
     /// Waits between tries; shortly once the process was asked to stop.
     fn pause(&self, wait: Duration) {
         if self.stop.requested() {
-            std::thread::sleep(wait.min(Duration::from_millis(200)));
+            std::thread::sleep(wait.min(Duration::from_secs(1)));
         } else {
             let end = (self.clock.now)() + wait;
             while let now = (self.clock.now)()

@@ -197,7 +197,7 @@ impl QueueSource {
         let end = ends.into_iter().flatten().fold(self.upkeep.due(), Instant::min);
         let heard = if end > self.now() { self.link.wait(end) } else { 0 };
         if heard == 0 {
-            return Event::Time;
+            return if self.link.has_missed() { Event::Changed } else { Event::Time };
         }
         if self.batcher.is_idle(self.now()) {
             log::info("PG", "NOTIFY called; waking up");

@@ -46,6 +46,7 @@ const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enabl
 const LEVELS: &str = include_str!("sql/levels.sql");
 const CLAIM: &str = include_str!("sql/claim.sql");
 const LOOK: &str = include_str!("sql/look.sql");
+const PULSE: &str = include_str!("sql/pulse.sql");
 const SETTLE: &str = include_str!("sql/settle.sql");
 const RESCUE: &str = include_str!("sql/rescue.sql");
 
@@ -100,6 +101,15 @@ impl Statements {
             due: row.try_get("due")?,
             lease: row.try_get::<_, Option<f64>>("lease")?.map(seconds),
         })
+    }
+
+    /// The highest number that was given to a delivery.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn pulse(&mut self, client: &mut Client) -> Result<i64, Error> {
+        let pulse = self.prepared.on(client, PULSE)?;
+        client.query_one(&pulse, &[])?.try_get(0)
     }
 
     /// Looks at what waits, without taking it; counts up to `limit`.

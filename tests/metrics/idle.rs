@@ -1,7 +1,7 @@
 //! What the numbers cost: nothing while nothing happens, little while the queue is long.
 
 use super::Numbers;
-use crate::support::cluster::{Database, tag};
+use crate::support::cluster::{Database, logged, tag, telling};
 use crate::support::program::{Program, wait_until};
 use mailroom::queue::store::Statements;
 use std::time::Instant;
@@ -10,25 +10,17 @@ use std::time::Instant;
 fn an_idle_collector_writes_its_numbers_without_a_query_and_without_waking_up_more() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mailroom.prom");
-    let database = Database::migrated();
+    let database = telling().migrated("numbers");
     let statsd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let place = statsd.local_addr().unwrap().to_string();
     let collect = Program::collect(&database)
         .env("MAILROOM_METRICS_FILE", &path)
         .env("MAILROOM_STATSD", place)
         .start();
-    let asked = || {
-        let row = database.client().query_one(
-            "SELECT max(query_start)::text, \
-                    count(*) FILTER (WHERE starts_with(query, $1)) \
-               FROM pg_stat_activity \
-              WHERE datname = current_database() AND application_name = 'mailroom collect'",
-            &[&tag("depth")],
-        );
-        let row = row.unwrap();
-        (row.get::<_, Option<String>>(0), row.get::<_, i64>(1))
-    };
-    wait_until("it has counted", || asked().1 == 1);
+    let asked = || logged(&database);
+    wait_until("it has counted", || {
+        asked().iter().filter(|line| line.contains(tag("depth").trim_end())).count() == 1
+    });
     let modified = || std::fs::metadata(&path).unwrap().modified().unwrap();
     let (before, first, begun) = (asked(), modified(), Instant::now());
     let wakes = collect.status("voluntary_ctxt_switches");

@@ -33,12 +33,19 @@ pub fn telling() -> &'static Cluster {
     TELLING.get_or_init(|| Cluster::start(&["log_statement = 'all'", "log_line_prefix = '%a@%d|'"]))
 }
 
-/// First lines of the statements that the program has sent to a database of [`telling`].
+/// First lines of the statements that the program has sent to a database of [`telling`], without its
+/// tries of a line that is quiet and the looks that follow from these.
 pub fn logged(database: &Database) -> Vec<String> {
     let log = std::fs::read_to_string(telling().dir.join("log")).unwrap();
     let from = format!("@{}|LOG:", database.name);
     let ours = log.lines().filter(|line| line.starts_with("mailroom") && line.contains(&from));
-    ours.map(str::to_owned).collect()
+    let mut tried = false;
+    let is_own = |line: &&str| {
+        tried = line.contains("mailroom:pulse")
+            || tried && ["mailroom:look", "mailroom:levels"].iter().any(|tag| line.contains(tag));
+        !tried
+    };
+    ours.filter(is_own).map(str::to_owned).collect()
 }
 
 /// The tags of the statements: the first line of each file of SQL, with its end.

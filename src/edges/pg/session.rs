@@ -69,7 +69,7 @@ impl Session {
     ) -> Result<Session, Fault> {
         let mut failures: Vec<String> = Vec::new();
         for config in configs {
-            if stop.requested() {
+            if stop.requested() && !failures.is_empty() {
                 failures.push("asked to stop".to_owned());
                 break;
             }

@@ -39,6 +39,14 @@ pub(crate) struct State {
     pub(crate) recorded: bool,
 }
 
+/// What would open the schemas of the search path that are there.
+const CLOSED: &str = "
+    SELECT string_agg(format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user), '; ')
+      FROM pg_namespace
+     WHERE NOT has_schema_privilege(oid, 'USAGE') AND nspname::text = ANY (
+        SELECT replace(btrim(part, ' \"'), '$user', current_user)
+          FROM regexp_split_to_table(current_setting('search_path'), ',') part)";
+
 /// The schema is the one in which the search path finds `$1`, if everything of `$2` is beside it (each
 /// table is a type too); else the one where new tables go. `$3`: what else is looked for there.
 const FIND: &str = "
@@ -67,6 +75,21 @@ const FIND: &str = "
         (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))
     LEFT JOIN pg_class m ON m.relnamespace = n.oid AND m.relname = 'schema_migrations'";
 
+/// What to do where the search path leads to no schema: there is none, or it is closed to us.
+fn nowhere(client: &mut Client) -> Fault {
+    let closed = client.query_one(CLOSED, &[]).and_then(|row| row.try_get::<_, Option<String>>(0));
+    Fault::Denied(match closed {
+        Ok(Some(grant)) => format!(
+            "the database role may not look into the schema of the search path: let its owner run \
+             {grant}, or the owner of the tables mailroom migrate grants ROLE"
+        ),
+        Ok(None) => "no schema of the search path exists, so there is nowhere to look for tables: \
+                     create the schema, or change search_path"
+            .to_owned(),
+        Err(error) => return Fault::failed("cannot look for the mailroom schema", &error),
+    })
+}
+
 impl State {
     /// Reads it; `signs` are the tables and types by which each version is known, from 0 on.
     pub(crate) fn read(client: &mut Client, signs: &[&[&str]]) -> Result<State, Fault> {
@@ -74,13 +97,7 @@ impl State {
         let row = client
             .query_opt(FIND, &[&first.first(), &first, &signs.concat()])
             .map_err(|error| Fault::failed("cannot look for the mailroom schema", &error))?
-            .ok_or_else(|| {
-                Fault::Denied(
-                    "no schema of the search path exists, so there is nowhere to look for tables: \
-                     create the schema, or change search_path"
-                        .to_owned(),
-                )
-            })?;
+            .map_or_else(|| Err(nowhere(client)), Ok)?;
         let (server, encoding): (i32, String) = (row.get(6), row.get(7));
         if server < 130_000 {
             return Err(Fault::Denied(format!(
