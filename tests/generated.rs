@@ -9,6 +9,8 @@ mod shells;
 mod words;
 
 use crate::support::tools::{assert_silent, tool};
+use mailroom::ops::cli;
+use mailroom::ops::cli::help::COMMANDS;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "mailroom.1";
@@ -51,4 +53,35 @@ fn no_reader_of_manual_pages_complains_about_ours() {
         let page = groff.args(["-man", "-Tutf8", "-ww", "-z"]).arg(path(PAGE));
         assert_silent(page);
     }
+}
+
+#[test]
+fn help_is_grouped_and_the_example_of_each_command_is_one_that_the_program_reads() {
+    let help = cli::help::help(None);
+    let places =
+        ["The database:", "Sending:", "The provider:", "Operating:"].map(|group| help.find(group));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{help}");
+    for command in COMMANDS {
+        assert!(help.contains(&format!("$ {}\n", command.example())), "{}: {help}", command.name);
+        let mut mine = false;
+        for part in command.example().split(" | ") {
+            let part = part.split(" < ").next().unwrap();
+            let words: Vec<_> = tokens(part).into_iter().map(Into::into).collect();
+            let parsed =
+                cli::parse(words).unwrap_or_else(|error| panic!("{part}: {}", error.message));
+            mine |= parsed.name == command.name;
+        }
+        assert!(mine, "{}: {}", command.name, command.example());
+        assert!(!command.details().contains("mailroom --") && !command.details().contains("$ "));
+    }
+}
+
+/// The words behind the program's name; quotes hold words together.
+fn tokens(line: &str) -> Vec<String> {
+    let script = r#"for word; do printf '%s\n' "$word"; done"#;
+    let script =
+        format!("words() {{ {script}; }}; TOKEN=x; {}", line.replacen("mailroom", "words", 1));
+    let out =
+        crate::support::tools::run(std::process::Command::new("sh").args(["-eu", "-c", &script]));
+    out.lines().map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@ use mailroom::ops::config::VARS;
 use std::fmt::Write as _;
 
 /// When the words below were last changed.
-const DATE: &str = "2026-11-22";
+const DATE: &str = "2026-11-28";
 
 /// mailroom(1).
 pub fn page() -> String {
@@ -38,6 +38,7 @@ pub fn page() -> String {
         if !command.details().is_empty() {
             let _ = writeln!(out, ".PP\n{}", text(command.details()));
         }
+        let _ = writeln!(out, ".PP\n.nf\n{}\n.fi", text(command.example()));
         let own: Vec<String> = flags(command)
             .iter()
             .filter(|flag| VARS.iter().any(|var| var.flag == Some(flag.name)))

@@ -11,7 +11,7 @@ _mailroom() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'collect send run mail migrate status queue check health verify template help --help --version --env-file' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'migrate run collect send mail check template status queue health verify help --help --version --env-file' -- "$cur")
         return
     fi
     case $prev in
@@ -45,18 +45,18 @@ _mailroom() {
             return ;;
     esac
     case ${COMP_WORDS[1]} in
+        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
+        run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --help' ;;
         collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
-        run) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --help' ;;
         mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
-        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
+        check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
+        template) words='list show push check' flags='--transport --templates --template-dir --log-format --log-level --data --from --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --html --watch --exit-code --help' ;;
         queue) words='list find show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --to --limit --json --reveal --all --reason --cause --yes --help' ;;
-        check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
-        template) words='list show push check' flags='--transport --templates --template-dir --log-format --log-level --data --from --help' ;;
-        help) words='collect send run mail migrate status queue check health verify template help' flags=' --help' ;;
+        help) words='migrate run collect send mail check template status queue health verify help' flags=' --help' ;;
         *) return ;;
     esac
     for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do

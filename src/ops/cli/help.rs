@@ -4,47 +4,55 @@ use crate::ops::config::VARS;
 use crate::ops::config::reader::Var;
 use std::fmt::Write as _;
 
-/// One command, for help: a file in `help/`, with its words, a line on what it does, and more, if that
-/// needs saying; blank lines between them.
+/// One command, for help: a file in `help/`, with its words, a line on what it does, more, if that needs
+/// saying, and an example, which is indented; blank lines between them.
 pub struct CommandHelp {
+    /// What it is about.
+    pub group: &'static str,
     /// Its name.
     pub name: &'static str,
     text: &'static str,
 }
 
 impl CommandHelp {
-    fn part(&self, number: usize) -> &'static str {
-        self.text.trim_end().splitn(3, "\n\n").nth(number).unwrap_or_default()
-    }
-
     /// Its words.
     pub fn usage(&self) -> &'static str {
-        self.part(0)
+        self.text.split("\n\n").next().unwrap_or_default()
     }
 
     /// What it does, in one line.
     pub fn summary(&self) -> &'static str {
-        self.part(1)
+        self.text.split("\n\n").nth(1).unwrap_or_default().trim_end()
     }
 
     /// More; may be empty.
     pub fn details(&self) -> &'static str {
-        self.part(2)
+        let rest = self.text.splitn(3, "\n\n").nth(2).unwrap_or_default();
+        rest.rsplit_once("  mailroom ").map_or(rest, |(before, _)| before).trim_end()
+    }
+
+    /// One that works.
+    pub fn example(&self) -> &'static str {
+        self.text.trim_end().rsplit_once("\n\n  ").map_or("", |(_, example)| example)
     }
 }
 
 macro_rules! commands {
-    ($($name:literal)*) => {
-        &[$(CommandHelp {
+    ($($group:literal: $($name:literal)*;)*) => {
+        &[$($(CommandHelp {
+            group: $group,
             name: $name,
             text: include_str!(concat!("help/", $name, ".txt")),
-        }),*]
+        }),*),*]
     };
 }
 
 /// All commands, in the order of the documents.
 pub const COMMANDS: &[CommandHelp] = commands! {
-    "collect" "send" "run" "mail" "migrate" "status" "queue" "check" "health" "verify" "template" "help"
+    "The database": "migrate";
+    "Sending": "run" "collect" "send" "mail";
+    "The provider": "check" "template";
+    "Operating": "status" "queue" "health" "verify" "help";
 };
 
 /// The help text, on one command or all.
@@ -52,9 +60,15 @@ pub fn help(command: Option<&str>) -> String {
     let mut out = String::new();
     match command.and_then(|name| COMMANDS.iter().find(|command| command.name == name)) {
         None => {
-            out.push_str("mailroom sends the mails that a PostgreSQL database asks for.\n\n");
-            for command in COMMANDS {
-                let _ = writeln!(out, "  mailroom {:<10} {}", command.name, command.summary());
+            out.push_str("mailroom sends the mails that a PostgreSQL database asks for: mailroom COMMAND\n\n");
+            let mut group = "";
+            for one in COMMANDS {
+                if group != one.group {
+                    group = one.group;
+                    let _ = writeln!(out, "{group}:");
+                }
+                let _ = writeln!(out, "  {:<10} {}", one.name, one.summary());
+                let _ = writeln!(out, "  {:<10} $ {}", "", one.example());
             }
             out.push_str(
                 "\n`mailroom help COMMAND` shows its settings. Every setting is an environment \
