@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod command;
 pub mod http;
 pub mod log;
 pub mod metrics;
@@ -13,3 +14,4 @@ pub mod smtp;
 pub mod stop;
 pub mod systemd;
 pub mod tls;
+mod words;

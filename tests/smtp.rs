@@ -8,6 +8,7 @@ mod mails;
 mod real;
 #[cfg(feature = "postmark")]
 mod settings;
+mod tokens;
 
 use crate::support::batches::{accepted, batch};
 use crate::support::mailserver::{MailServer, Tls};
@@ -61,7 +62,7 @@ fn smtp_on(
     let login = server.login.clone();
     let settings = Settings {
         server,
-        login: Box::new(move || login.clone()),
+        login: Box::new(move || Ok(login.clone())),
         connections,
         mails,
         templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),

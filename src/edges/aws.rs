@@ -5,4 +5,3 @@ pub mod endpoint;
 mod ini;
 pub mod shared;
 pub mod sign;
-mod words;

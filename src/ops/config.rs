@@ -100,6 +100,8 @@ settings! {
     setting("MAILROOM_TEMPLATES", "--templates", "1=activationv1,2=passwordrecoveryv1", &["send", "run", "template", "check"], "templates of kinds, by their numbers: a name at SES, an alias at Postmark, or a name of files; kinds that are not listed have the one that the table kinds says") => templates: Templates = Templates::parse;
     secret("MAILROOM_SMTP_URL", SENDERS, "`smtps://user:password@host:465` or `smtp://host:587?tls=required`, `opportunistic` or `none`; `ca=FILE` and `helo=NAME` are taken too; required with `smtp`");
     secret("MAILROOM_SMTP_PASSWORD", SENDERS, "password of the user in MAILROOM_SMTP_URL, if that has none");
+    secret("MAILROOM_SMTP_TOKEN", SENDERS, "OAuth 2.0 access token of the user in MAILROOM_SMTP_URL, for XOAUTH2 in place of a password");
+    optional("MAILROOM_SMTP_TOKEN_COMMAND", "--smtp-token-command", SENDERS, "command that prints such a token; it is run without a shell at each connection");
     setting("MAILROOM_SMTP_CONNECTIONS", "--smtp-connections", "2", SENDERS, "the most connections to the SMTP server at a time, 1 to 50");
     setting("MAILROOM_SMTP_CONNECTION_MAILS", "--smtp-connection-mails", "10", SENDERS, "the most mails on one connection to the SMTP server, 1 to 100000; then another one is opened");
     setting("MAILROOM_TEMPLATE_DIR", "--template-dir", "./templates", &["send", "run", "template", "check"], "directory of NAME.subject, NAME.txt and NAME.html for each template, and of the images that the HTML names: `smtp` makes its mails from them, `postmark` takes the images, and `mailroom template` pushes them") => template_dir: PathBuf = path;

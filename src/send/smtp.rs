@@ -45,8 +45,8 @@ const GREYLISTED: Duration = Duration::from_secs(90);
 pub struct Settings {
     /// The server.
     pub server: Server,
-    /// Its login, as it is at the time of a connection.
-    pub login: Box<dyn Fn() -> Option<Login>>,
+    /// Its login, as it is at the time of a connection, or why there is none.
+    pub login: Box<dyn Fn() -> Result<Option<Login>, Fault>>,
     /// The template of each action.
     pub templates: Templates,
     /// The directory of their files: `NAME.subject`, `NAME.txt`, `NAME.html`.
@@ -69,6 +69,8 @@ pub struct Smtp {
     stop: Stop,
     watch: Watch,
     sessions: Vec<Session>,
+    /// Whether the last login was good.
+    logged_in: bool,
     /// Until when commands go one by one, because the server lost a group of them.
     careful: Option<Instant>,
     /// By name. One that failed is taken out, and read again at the next try.
@@ -145,6 +147,7 @@ impl Smtp {
             stop,
             watch,
             sessions: Vec::new(),
+            logged_in: false,
             careful: None,
             loaded: BTreeMap::new(),
         })
@@ -204,6 +207,7 @@ impl Smtp {
                 Ok(mail) => {
                     let to = address(&message.email);
                     session.give(index, from.address(), to, mail, self.watch.now());
+                    self.logged_in = true;
                     course.ids[index] = id;
                 }
                 Err(why) => {
@@ -229,20 +233,32 @@ impl Smtp {
         if !worth {
             return;
         }
-        self.settings.server.login = (self.settings.login)();
-        let server = Arc::new(self.settings.server.clone());
-        let careful = self.careful.is_some_and(|until| self.watch.now() < until);
-        match Session::open(&server, &self.tls, &self.watch, !careful) {
+        match self.open() {
             Ok(session) => sessions.push(session),
             Err(fault) => self.not_opened(course, sessions, &fault),
         }
     }
 
-    /// What it means that a connection was not opened: nothing, as long as there is another one.
-    fn not_opened(&self, course: &mut Course<'_>, others: &[Session], fault: &Fault) {
+    fn open(&mut self) -> Result<Session, Fault> {
+        self.settings.server.login = (self.settings.login)()?;
+        let server = Arc::new(self.settings.server.clone());
+        let careful = self.careful.is_some_and(|until| self.watch.now() < until);
+        Session::open(&server, &self.tls, &self.watch, !careful)
+    }
+
+    /// What it means that a connection was not opened: nothing, as long as there is another one. A
+    /// login that is refused after one was good may be about to change: it is asked for once more.
+    fn not_opened(&mut self, course: &mut Course<'_>, others: &[Session], fault: &Fault) {
         if others.is_empty() {
             if let Some(index) = course.next() {
-                course.end(index, self.refused(course.items[index].message, fault));
+                let mut outcome = self.refused(course.items[index].message, fault);
+                if let (Fault::Refused(Stage::Login, ..), Outcome::Refused(refusal)) =
+                    (fault, &mut outcome)
+                    && std::mem::take(&mut self.logged_in)
+                {
+                    refusal.cause = Cause::Away;
+                }
+                course.end(index, outcome);
             }
         } else {
             course.more = false;

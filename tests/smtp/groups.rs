@@ -120,7 +120,7 @@ fn a_second_connection_that_is_refused_costs_nothing() {
     let rig = Rig::plain();
     rig.server.push(Step::Greeting, Act::Say("220 mail.mailroom.test"));
     rig.server.set(Step::Greeting, Some(Act::Say("421 4.3.2 Concurrent connections limit")));
-    let outcomes = on(&rig, 5, 100, system_clock()).send(&batch(20));
+    let outcomes = on(&rig, 2, 100, system_clock()).send(&batch(20));
     assert!(outcomes.iter().all(accepted), "{outcomes:?}");
     assert_eq!(rig.server.connections(), 2, "it is not asked for another in this batch");
 }

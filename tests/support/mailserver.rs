@@ -101,6 +101,7 @@ struct State {
     insist: usize,
     last: Option<(String, usize)>,
     tarpit: Option<&'static AtomicU64>,
+    renewed: Option<String>,
 }
 
 /// How a server that offers PIPELINING deals with groups of commands.
@@ -217,6 +218,11 @@ impl MailServer {
     /// Answers this recipient only when so many mails have been taken.
     pub fn wait_with(&self, recipient: &str, mails: usize) {
         self.state.lock().unwrap().last = Some((recipient.to_owned(), mails));
+    }
+
+    /// Takes this password or token from now on.
+    pub fn renew(&self, secret: &str) {
+        self.state.lock().unwrap().renewed = Some(secret.to_owned());
     }
 
     /// Counts refused recipients there.
@@ -471,7 +477,7 @@ impl Talk<'_> {
             text.push_str("250-STARTTLS\n");
         }
         if self.shared.login.is_some() {
-            text.push_str("250-AUTH LOGIN PLAIN\n");
+            text.push_str("250-AUTH LOGIN PLAIN XOAUTH2\n");
         }
         if self.shared.state.lock().unwrap().groups.is_some() {
             text.push_str("250-PIPELINING\n");
@@ -497,9 +503,25 @@ impl Talk<'_> {
                 };
                 (ask("Username:"), ask("Password:"))
             }
+            [_, "XOAUTH2", text] => {
+                let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+                let text = text.strip_prefix("user=").unwrap().strip_suffix("\x01\x01").unwrap();
+                let (user, token) = text.split_once("\x01auth=Bearer ").unwrap();
+                (user.to_owned(), token.to_owned())
+            }
             _ => return self.say("504 5.5.4 Unrecognized authentication type"),
         };
-        if self.shared.login != Some((given.0.as_str(), given.1.as_str())) {
+        let renewed = self.shared.state.lock().unwrap().renewed.clone();
+        let good = self.shared.login.is_some_and(|(user, secret)| {
+            given.0 == user && given.1 == renewed.unwrap_or(secret.to_owned())
+        });
+        if !good && line.contains("XOAUTH2") {
+            // As Google and Microsoft do.
+            let why = STANDARD.encode(r#"{"status":"401","schemes":"bearer"}"#);
+            self.say(&format!("334 {why}"));
+            assert_eq!(self.line().as_deref(), Some(""), "the client answers with nothing");
+        }
+        if !good {
             return self.say("535 5.7.8 Authentication credentials invalid");
         }
         self.user = Some(given.0);

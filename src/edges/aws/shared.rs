@@ -6,7 +6,7 @@
 
 use crate::edges::aws::ini;
 use crate::edges::aws::ini::Section;
-use crate::edges::aws::words::split;
+use crate::edges::words::split;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};

@@ -31,17 +31,20 @@ impl Offers {
         self.parameters("PIPELINING").next().is_some()
     }
 
-    /// The first of PLAIN and LOGIN that is offered.
+    /// XOAUTH2 for a token, and for a password the first of PLAIN and LOGIN, if it is offered.
     ///
     /// # Errors
-    /// Neither is: the names of those that are, for people.
-    pub(crate) fn login(&self) -> Result<Mechanism, String> {
+    /// None is: the names of those that are, for people.
+    pub(crate) fn login(&self, is_token: bool) -> Result<Mechanism, String> {
         let words = self.parameters("AUTH").flat_map(str::split_ascii_whitespace);
         let mut offered: Vec<&str> = words.filter(|word| is_name(word)).collect();
         offered.sort_unstable();
         offered.dedup();
-        let known = [Mechanism::Plain, Mechanism::Login];
-        let found = known.into_iter().find(|one| offered.contains(&one.to_string().as_str()));
+        let known: &[Mechanism] = match is_token {
+            true => &[Mechanism::Xoauth2],
+            false => &[Mechanism::Plain, Mechanism::Login],
+        };
+        let found = known.iter().copied().find(|one| offered.contains(&one.to_string().as_str()));
         offered.truncate(NAMED);
         found.ok_or_else(|| match offered.is_empty() {
             true => "no AUTH".to_owned(),
@@ -90,13 +93,18 @@ mod tests {
     #[test]
     fn auth_is_known_in_whatever_case_and_in_its_old_form() {
         for line in ["AUTH LOGIN PLAIN", "auth LOGIN PLAIN", "Auth Plain", "AUTH=LOGIN PLAIN"] {
-            assert_eq!(offers(&[line]).login(), Ok(Mechanism::Plain), "{line}");
+            assert_eq!(offers(&[line]).login(false), Ok(Mechanism::Plain), "{line}");
         }
         for line in ["AUTH LOGIN", "auth login", "AUTH=LOGIN", "Auth=login CRAM-MD5", "AUTH\tLogin"]
         {
-            assert_eq!(offers(&[line]).login(), Ok(Mechanism::Login), "{line}");
+            assert_eq!(offers(&[line]).login(false), Ok(Mechanism::Login), "{line}");
         }
-        assert_eq!(offers(&["AUTH=LOGIN", "AUTH CRAM-MD5 PLAIN"]).login(), Ok(Mechanism::Plain));
+        assert_eq!(
+            offers(&["AUTH=LOGIN", "AUTH CRAM-MD5 PLAIN"]).login(false),
+            Ok(Mechanism::Plain)
+        );
+        assert_eq!(offers(&["auth Login xOAuth2"]).login(true), Ok(Mechanism::Xoauth2));
+        assert_eq!(offers(&["AUTH LOGIN"]).login(true), Err("AUTH LOGIN".to_owned()));
     }
 
     #[test]
@@ -108,7 +116,7 @@ mod tests {
             (&["auth Cram-MD5 GSSAPI", "AUTH=CRAM-MD5"], "AUTH CRAM-MD5 GSSAPI"),
             (&["AUTH PLAINLY john@example.com XOAUTH2"], "AUTH PLAINLY XOAUTH2"),
         ] {
-            assert_eq!(offers(lines).login(), Err(offered.to_owned()), "{lines:?}");
+            assert_eq!(offers(lines).login(false), Err(offered.to_owned()), "{lines:?}");
         }
     }
 }

@@ -19,8 +19,25 @@ pub enum Encryption {
     Never,
 }
 
-/// User and password.
-pub type Login = (String, Zeroizing<String>);
+/// Who we are to the server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password, or the token.
+    pub secret: Zeroizing<String>,
+    /// Whether it is an OAuth 2.0 access token, for XOAUTH2.
+    pub is_token: bool,
+}
+
+/// What logs in, where it does not stand in the URL.
+#[derive(Clone, Copy)]
+pub enum Secret<'a> {
+    /// A password.
+    Password(&'a str),
+    /// An access token.
+    Token(&'a str),
+}
 
 /// A server, and who we are to it. `Debug` and `Display` show no password.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +52,7 @@ pub struct Server {
     pub ca: Option<PathBuf>,
     /// The name to give in EHLO; `None`: this machine's.
     pub helo: Option<String>,
-    /// User and password; both or neither.
+    /// User, and password or token; both or neither.
     pub login: Option<Login>,
 }
 
@@ -61,11 +78,11 @@ impl fmt::Display for Server {
 impl Server {
     /// Reads `smtps://user:password@host:465` or
     /// `smtp://host:587?tls=required|opportunistic|none`; also `ca=FILE` and `helo=NAME`. What
-    /// stands in it may be percent-encoded. `password` is the one that came by itself.
+    /// stands in it may be percent-encoded. `secret` is the one that came by itself.
     ///
     /// # Errors
     /// What is wrong with it, without showing it.
-    pub fn parse(url: &str, password: Option<&str>) -> Result<Server, &'static str> {
+    pub fn parse(url: &str, secret: Option<Secret<'_>>) -> Result<Server, &'static str> {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or("must be a URL, such as smtps://user@mail.example.com or smtp://localhost:25")?;
@@ -81,7 +98,7 @@ impl Server {
             None => (None, place),
         };
         let (host, port) = host_and_port(place, usual)?;
-        let login = login(who, password)?;
+        let login = login(who, secret)?;
         let mut server = Server { host, port, encryption, ca: None, helo: None, login };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -131,28 +148,35 @@ fn tls(usual: Encryption, value: &str) -> Result<Encryption, &'static str> {
     }
 }
 
-fn login(who: Option<&str>, password: Option<&str>) -> Result<Option<Login>, &'static str> {
+fn login(who: Option<&str>, secret: Option<Secret<'_>>) -> Result<Option<Login>, &'static str> {
     let Some(who) = who else {
-        return match password {
+        return match secret {
             None => Ok(None),
-            Some(_) => Err("has no user for the password of MAILROOM_SMTP_PASSWORD"),
+            Some(_) => Err("has no user for MAILROOM_SMTP_PASSWORD or MAILROOM_SMTP_TOKEN"),
         };
     };
     let (user, inside) = match who.split_once(':') {
         Some((user, inside)) => (user, Some(inside)),
         None => (who, None),
     };
-    let user = decode(user)?;
-    let password = match (inside, password) {
-        (Some(_), Some(_)) => Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one"),
+    let user = decode(user)?.to_string();
+    let (secret, is_token) = match (inside, secret) {
+        (Some(_), Some(Secret::Password(_))) => {
+            Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one")
+        }
+        (Some(_), Some(Secret::Token(_))) => {
+            Err("has a password, and there is a token in its place: set one")
+        }
         (None, None) => Err("has a user and no password: set MAILROOM_SMTP_PASSWORD"),
-        (Some(inside), None) => decode(inside),
-        (None, Some(password)) => Ok(Zeroizing::new(password.to_owned())),
+        (Some(inside), None) => Ok((decode(inside)?, false)),
+        (None, Some(Secret::Password(text))) => Ok((Zeroizing::new(text.to_owned()), false)),
+        (None, Some(Secret::Token(text))) => Ok((Zeroizing::new(text.to_owned()), true)),
     }?;
-    if user.is_empty() || user.contains('\0') || password.contains('\0') {
+    let odd = |text: &str| text.contains('\0') || is_token && text.contains(char::is_control);
+    if user.is_empty() || odd(&user) || odd(&secret) {
         return Err("has a user or password that cannot be used");
     }
-    Ok(Some((user.to_string(), password)))
+    Ok(Some(Login { user, secret, is_token }))
 }
 
 fn decode(text: &str) -> Result<Zeroizing<String>, &'static str> {
@@ -186,13 +210,15 @@ mod tests {
         let server = Server::parse("smtps://user:p%40ss@mail.example.com", None).unwrap();
         assert_eq!((server.host.as_str(), server.port), ("mail.example.com", 465));
         assert_eq!(server.encryption, Encryption::Immediate);
-        let (user, password) = server.login.clone().unwrap();
-        assert_eq!((user.as_str(), password.as_str()), ("user", "p@ss"));
+        let login = server.login.clone().unwrap();
+        assert_eq!((login.user.as_str(), login.secret.as_str()), ("user", "p@ss"));
         assert!(!format!("{server:?} {server}").contains("p@ss"));
 
-        let server = Server::parse("smtp://me%40x.org@[::1]:25?tls=none", Some("pw")).unwrap();
+        let server =
+            Server::parse("smtp://me%40x.org@[::1]:25?tls=none", Some(Secret::Password("pw")))
+                .unwrap();
         assert_eq!((server.host.as_str(), server.port), ("::1", 25));
-        assert_eq!(server.login.unwrap().0, "me@x.org");
+        assert_eq!(server.login.unwrap().user, "me@x.org");
         for (query, encryption) in [
             ("", Encryption::Required),
             ("?tls=required", Encryption::Required),
@@ -228,9 +254,11 @@ mod tests {
             ("smtp://u:hunter2%ff@h", None, "UTF-8"),
             ("smtp://u:hunter2%00@h", None, "cannot be used"),
         ] {
-            let error = Server::parse(url, password).unwrap_err();
-            assert!(error.contains(fault), "{url}: {error}");
-            assert!(!error.contains("hunter2"), "{error}");
+            for secret in [password.map(Secret::Password), password.map(Secret::Token)] {
+                let error = Server::parse(url, secret).unwrap_err();
+                assert!(error.contains(fault), "{url}: {error}");
+                assert!(!error.contains("hunter2"), "{error}");
+            }
         }
         assert!(Server::parse("smtp://u:p@localhost?tls=none", None).is_ok());
     }

@@ -11,7 +11,7 @@
 
 use crate::edges::net::Watch;
 use crate::edges::smtp::offers::Offers;
-use crate::edges::smtp::server::{Encryption, Server};
+use crate::edges::smtp::server::{Encryption, Login, Server};
 use crate::edges::smtp::socket::Socket;
 use crate::edges::tls::advice;
 use lettre::Address;
@@ -475,21 +475,28 @@ impl Session {
             Stage::Login if reply.has_code(334) => {
                 opening.challenges += 1;
                 let answer = opening.login.as_ref().filter(|_| opening.challenges < CHALLENGES);
-                let (mechanism, credentials) = answer.ok_or_else(|| {
-                    let why = "the server asks for more than a user and a password";
-                    Fault::Insecure(why.to_owned())
-                })?;
-                let answer = Auth::new_from_response(*mechanism, credentials.clone(), reply);
-                let answer = answer.map_err(|error| Fault::Insecure(error.to_string()))?;
-                self.ask(Stage::Login, &answer);
+                match answer {
+                    // What is wrong with the token. The empty answer makes the server say no.
+                    // <https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>
+                    Some((Mechanism::Xoauth2, _)) => self.ask(Stage::Login, &"\r\n"),
+                    Some((mechanism, credentials)) => {
+                        let answer =
+                            Auth::new_from_response(*mechanism, credentials.clone(), reply);
+                        let answer = answer.map_err(|error| Fault::Insecure(error.to_string()))?;
+                        self.ask(Stage::Login, &answer);
+                    }
+                    None => {
+                        let why = "the server asks for more than a user and a password";
+                        return Err(Fault::Insecure(why.to_owned()));
+                    }
+                }
             }
             Stage::Hello => {
                 self.offers = Offers::read(reply);
                 if self.begins_encryption(&server)? {
                     self.ask(Stage::Encryption, &Starttls);
-                } else if let Some((user, password)) = &server.login {
-                    let credentials = Credentials::new(user.clone(), password.to_string());
-                    self.log_in(credentials)?;
+                } else if let Some(login) = &server.login {
+                    self.log_in(login)?;
                 } else {
                     self.ready();
                 }
@@ -510,12 +517,16 @@ impl Session {
         }
     }
 
-    fn log_in(&mut self, credentials: Credentials) -> Result<(), Fault> {
-        let mechanism = self.offers.login().map_err(|offered| {
+    fn log_in(&mut self, login: &Login) -> Result<(), Fault> {
+        let mechanism = self.offers.login(login.is_token).map_err(|offered| {
             let how = if self.is_encrypted() { "" } else { " without encryption" };
-            let neither = "the server offers neither AUTH PLAIN nor AUTH LOGIN";
-            Fault::Insecure(format!("{neither}{how}: it offers {offered}"))
+            let none = match login.is_token {
+                true => "the server offers no AUTH XOAUTH2",
+                false => "the server offers neither AUTH PLAIN nor AUTH LOGIN",
+            };
+            Fault::Insecure(format!("{none}{how}: it offers {offered}"))
         })?;
+        let credentials = Credentials::new(login.user.clone(), login.secret.to_string());
         let command = Auth::new(mechanism, credentials.clone(), None)
             .map_err(|error| Fault::Insecure(error.to_string()))?;
         self.ask(Stage::Login, &command);

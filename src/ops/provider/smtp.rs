@@ -1,8 +1,9 @@
 //! Any SMTP server.
 
+use crate::edges::command;
 use crate::edges::net::Watch;
-use crate::edges::smtp::server::Server;
-use crate::edges::smtp::session::Session;
+use crate::edges::smtp::server::{Login, Secret, Server};
+use crate::edges::smtp::session::{Fault, Session};
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
@@ -22,10 +23,13 @@ use crate::send::smtp;
 use crate::send::smtp::mail;
 use crate::send::smtp::{refusal, trust};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A server.
 struct Smtp {
     server: Server,
+    /// What prints the token for it.
+    command: Option<String>,
     connections: usize,
     mails: usize,
 }
@@ -33,12 +37,52 @@ struct Smtp {
 /// Reads them.
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let password = reader.text("MAILROOM_SMTP_PASSWORD");
-    let password = password.as_ref().map(|text| text.as_str());
-    let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, password)?));
+    let token = reader.text("MAILROOM_SMTP_TOKEN");
+    let command = reader.text("MAILROOM_SMTP_TOKEN_COMMAND").map(|line| line.to_string());
+    let given = [password.is_some(), token.is_some(), command.is_some()];
+    if given.into_iter().filter(|is| *is).count() > 1 {
+        let why = "one of MAILROOM_SMTP_PASSWORD, MAILROOM_SMTP_TOKEN and \
+                   MAILROOM_SMTP_TOKEN_COMMAND is enough: set one";
+        reader.problem("MAILROOM_SMTP_TOKEN", why);
+    }
+    let token = token.as_ref().map(|text| text.as_str());
+    // The command is run when a connection is opened.
+    let secret = token.or_else(|| command.as_ref().map(|_| "")).map(Secret::Token);
+    let secret = secret.or_else(|| password.as_ref().map(|text| Secret::Password(text)));
+    let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, secret)?));
     let connections = reader.value("MAILROOM_SMTP_CONNECTIONS", number(1, 50));
     let mails = reader.value("MAILROOM_SMTP_CONNECTION_MAILS", number(1, 100_000));
-    let known = !reader.is_wrong("MAILROOM_SMTP_PASSWORD");
-    Some(Box::new(Smtp { server: server.filter(|_| known)?, connections, mails }))
+    let wrong = ["MAILROOM_SMTP_PASSWORD", "MAILROOM_SMTP_TOKEN"].map(|name| reader.is_wrong(name));
+    let server = server.filter(|_| !wrong.contains(&true))?;
+    Some(Box::new(Smtp { server, command, connections, mails }))
+}
+
+/// The login as it is now: what stands in a file is read again, and a command is run.
+fn login(known: &Server, command: Option<&str>, stop: &Stop) -> Result<Option<Login>, Fault> {
+    let url = secret("MAILROOM_SMTP_URL");
+    let password = secret("MAILROOM_SMTP_PASSWORD");
+    let token = match command {
+        Some(line) => Some(printed(line, stop)?),
+        None => secret("MAILROOM_SMTP_TOKEN"),
+    };
+    let given = token.as_ref().map(|text| Secret::Token(text));
+    let given = given.or_else(|| password.as_ref().map(|text| Secret::Password(text)));
+    let now = url.map(|url| Server::parse(&url, given));
+    Ok(now.and_then(Result::ok).map_or_else(|| known.login.clone(), |server| server.login))
+}
+
+/// The token that a command prints.
+fn printed(line: &str, stop: &Stop) -> Result<Zeroizing<String>, Fault> {
+    let of = |why: String| format!("MAILROOM_SMTP_TOKEN_COMMAND: {why}");
+    let output = command::output(line, stop).map_err(|failure| match failure {
+        command::Failure::Setup(why) => Fault::Insecure(of(why)),
+        command::Failure::Passing(why) => Fault::NotReached(of(why)),
+    })?;
+    let text = str::from_utf8(&output).unwrap_or_default().trim();
+    if text.is_empty() || text.contains(char::is_whitespace) {
+        return Err(Fault::Insecure(of("it must print a token and nothing else".to_owned())));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 impl Provider for Smtp {
@@ -51,13 +95,8 @@ impl Provider for Smtp {
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-        let known = self.server.login.clone();
-        let login = move || {
-            let password = secret("MAILROOM_SMTP_PASSWORD");
-            let password = password.as_ref().map(|text| text.as_str());
-            let now = secret("MAILROOM_SMTP_URL").map(|url| Server::parse(&url, password));
-            now.and_then(Result::ok).map_or_else(|| known.clone(), |server| server.login)
-        };
+        let (known, command, flag) = (self.server.clone(), self.command.clone(), stop.clone());
+        let login = move || login(&known, command.as_deref(), &flag);
         let settings = smtp::Settings {
             server: self.server.clone(),
             login: Box::new(login),
@@ -94,10 +133,13 @@ impl Provider for Smtp {
 ///
 /// # Errors
 /// What would become of mails: held until a person changes something, or to be tried later.
-fn reach(server: &Server, stop: &Stop) -> Result<bool, Refusal> {
+fn reach(smtp: &Smtp, stop: &Stop) -> Result<bool, Refusal> {
+    let server = &smtp.server;
     let tls = trust(server).map_err(|why| Refusal { cause: Cause::Setup, why, after: None })?;
     let watch = Watch::new(stop.clone(), system_clock().now);
-    let session = Session::open_now(&Arc::new(server.clone()), &tls, &watch)
+    let session = login(server, smtp.command.as_deref(), stop)
+        .map(|login| Arc::new(Server { login, ..server.clone() }))
+        .and_then(|server| Session::open_now(&server, &tls, &watch))
         .map_err(|fault| refusal(&fault, "", None))?;
     let encrypted = session.is_encrypted();
     session.quit();
@@ -112,7 +154,7 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
         Some(_) => "the login is accepted",
         None => "no login is set",
     };
-    match reach(server, round.stop) {
+    match reach(smtp, round.stop) {
         Ok(true) => {
             let detail = format!("{place} answers, encrypted and verified; {login}");
             round.checks.ok(NAME, detail);
