@@ -523,6 +523,29 @@ CREATE TRIGGER after_token_deleted
     REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION trg_after_token_deleted();
 
+-- A token that is used or expired goes with its delivery, once somebody enables this: then tokens grow no
+-- longer than deliveries are kept.
+CREATE FUNCTION trg_after_delivery_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+BEGIN
+    -- The tokens' own trigger deletes deliveries in turn.
+    IF EXISTS (SELECT FROM deleted) THEN
+        DELETE FROM tokens t USING deleted
+        WHERE t.id = deleted.id
+            AND (t.consumed_at IS NOT NULL OR t.expires_at <= extract(epoch FROM now()));
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER after_delivery_deleted
+    AFTER DELETE ON deliveries
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION trg_after_delivery_deleted();
+
+ALTER TABLE deliveries DISABLE TRIGGER after_delivery_deleted;
+
 -- What waits for a row of kinds is served when that comes, not when it is looked at next. All pending
 -- rows of the kind are written, also those that are due: a claim that does not see the new row yet may
 -- be about to put them off.
@@ -948,7 +971,7 @@ $$;
 REVOKE ALL ON FUNCTION
     limit_lock(text), limit_mail(kinds, text), trg_after_account_insert(), trg_after_account_status_change(),
     trg_after_token_consumed(), trg_after_token_inserted(), trg_after_token_deleted(),
-    trg_after_kind_fits(), trg_before_list_inserted(),
+    trg_after_delivery_deleted(), trg_after_kind_fits(), trg_before_list_inserted(),
     fits(jsonb, jsonb), subscribe(text, text, jsonb, text, text), confirm(text), unsubscribe(text),
     publish(text, text, text, jsonb, timestamptz, jsonb), enqueue_issue(text, integer, bigint),
     publish_test(text, text, text, jsonb),
@@ -969,6 +992,7 @@ BEGIN
         FUNCTION send_mail, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,
+        FUNCTION trg_after_delivery_deleted,
         FUNCTION trg_after_kind_fits, TABLE lists, TABLE subscribers, TABLE issues,
         TYPE subscriber_state, TYPE issue_state, FUNCTION trg_before_list_inserted,
         FUNCTION fits, FUNCTION subscribe, FUNCTION confirm,

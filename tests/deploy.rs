@@ -3,7 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::endpoint::Endpoint;
 use crate::support::manager::Manager;
-use crate::support::program::{KEY, Program};
+use crate::support::program::{KEY, PATIENCE, Program, Text, wait_until};
 use crate::support::python::python;
 use crate::support::tools::{assert_silent, run, tool};
 use mailroom::mail::error::Kind;
@@ -11,10 +11,12 @@ use mailroom::ops::cli;
 use mailroom::ops::config::VARS;
 use mailroom::ops::config::reader::{Inputs, Var};
 use mailroom::ops::settings::Settings;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -256,4 +258,86 @@ fn the_package_holds_files_that_are_there() {
         assert!(names.into_iter().any(|file| fits(&file)), "there is no {source}");
     }
     assert_eq!(programs, 1);
+}
+
+#[test]
+fn supervisord_starts_it_again_unless_a_setting_is_wrong_and_stops_it_in_time() {
+    let Some(mut supervisord) = tool("supervisord") else { return };
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().display().to_string();
+    let settings = format!(
+        "MAILROOM_DATABASE_URL={}\nMAILROOM_SECRET_KEY={KEY}\nMAILROOM_SES_SOURCE=Mail <a@b.c>\n\
+         MAILROOM_BATCH_TIMEOUT=100\nAWS_ENDPOINT_URL={}\nAWS_REGION=eu-central-1\n\
+         AWS_ACCESS_KEY_ID=AKIDEXAMPLE\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI\n",
+        database.url,
+        endpoint.url()
+    );
+    let env_file = dir.path().join("mailroom.env");
+    std::fs::write(&env_file, &settings).unwrap();
+    let text = std::fs::read_to_string(path("supervisord.conf")).unwrap();
+    // The same, but where this test may write, and as its user.
+    let text = text
+        .replace("/usr/local/bin/mailroom", env!("CARGO_BIN_EXE_mailroom"))
+        .replace("/etc/mailroom", &home)
+        .replace("/var/lib/mailroom", &home)
+        .replace("/var/log", &home)
+        .replace("user = mailroom\n", "");
+    let own = format!(
+        "[supervisord]\nnodaemon = true\nlogfile = /dev/null\nlogfile_maxbytes = 0\npidfile = {home}/pid\n"
+    );
+    let config = dir.path().join("supervisord.conf");
+    std::fs::write(&config, own + &text).unwrap();
+    supervisord.arg("-c").arg(&config).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut daemon = supervisord.spawn().unwrap();
+    let said = Text::follow(daemon.stdout.take().unwrap());
+    let log = || std::fs::read_to_string(dir.path().join("mailroom.log")).unwrap_or_default();
+    let connected = |times| log().matches("[PG] connected").count() >= times;
+    wait_until("it listens", || connected(1));
+    database.accounts("user", 1);
+    endpoint.wait_for(1, PATIENCE);
+    // A process that dies is started again.
+    let child = || -> Option<i32> {
+        let text = said.get();
+        text.rsplit_once("with pid ")?.1.split_whitespace().next()?.parse().ok()
+    };
+    kill(Pid::from_raw(child().unwrap()), Signal::SIGKILL).unwrap();
+    wait_until("it listens again", || connected(2));
+    database.accounts("more", 1);
+    endpoint.wait_for(2, PATIENCE);
+    // One whose setting is wrong is not.
+    std::fs::write(&env_file, settings.replace(KEY, "short")).unwrap();
+    kill(Pid::from_raw(child().unwrap()), Signal::SIGKILL).unwrap();
+    wait_until("it has ended", || said.get().contains("(exit status 78; expected)"));
+    let starts = said.get().matches("spawned: 'mailroom'").count();
+    assert_eq!(starts, 3, "{}", said.get());
+    assert!(log().contains("MAILROOM_SECRET_KEY"), "{}", log());
+    // It is asked to stop, and then so is what runs.
+    kill(Pid::from_raw(daemon.id() as i32), Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(!said.get().contains("SIGKILL') "), "{}", said.get());
+    std::fs::write(&env_file, &settings).unwrap();
+    let mut daemon = supervisord.spawn().unwrap();
+    let said = Text::follow(daemon.stdout.take().unwrap());
+    wait_until("it listens", || connected(3));
+    kill(Pid::from_raw(daemon.id() as i32), Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(said.get().contains("stopped: mailroom (exit status 0)"), "{}", said.get());
+}
+
+#[test]
+fn openrc_reads_its_script() {
+    if let Some(mut shellcheck) = tool("shellcheck") {
+        // Variables and functions are read by openrc-run, and some of its own are used.
+        let script = shellcheck.args(["--shell=sh", "--exclude=SC2034,SC2154,SC2317"]);
+        assert_silent(script.arg(path("mailroom.openrc")));
+    }
+    let Some(mut openrc) = tool("openrc-run") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("mailroom");
+    std::fs::copy(path("mailroom.openrc"), &script).unwrap();
+    let output = openrc.arg(&script).arg("describe").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("mailroom, which sends the mails"), "{said} {output:?}");
 }

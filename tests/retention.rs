@@ -24,6 +24,33 @@ fn without_retention_settled_rows_are_deleted_at_once() {
 }
 
 #[test]
+fn tokens_that_are_of_no_more_use_go_with_their_deliveries_once_that_is_asked_for() {
+    let database = Database::migrated();
+    database.accounts("user", 4);
+    let document = include_str!("../docs/SCHEMA.md");
+    let enable = "ALTER TABLE deliveries ENABLE TRIGGER after_delivery_deleted;";
+    assert!(document.contains(enable), "it says how");
+    database.run(enable);
+    // Used, expired, still good, and one whose delivery is kept.
+    database.run(
+        "UPDATE tokens SET consumed_at = extract(epoch FROM now()) WHERE id = 1;
+         UPDATE tokens SET expires_at = 1 WHERE id = 2;
+         UPDATE deliveries SET state = 'sent', settled_at = now() - interval '2 days' WHERE id < 4;
+         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id = 4",
+    );
+    let collect = Program::collect(&database)
+        .env("MAILROOM_RETENTION", "1d")
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "300")
+        .start();
+    wait_until("they are pruned", || database.number("SELECT count(*) FROM deliveries") == 1);
+    assert_eq!(database.number("SELECT sum(id)::bigint FROM tokens"), 3 + 4);
+    assert_eq!(collect.stop().code, Some(0));
+    // The rest goes with its accounts, whichever trigger comes first.
+    database.run("DELETE FROM accounts");
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 0);
+}
+
+#[test]
 fn what_another_queue_keeps_is_not_passed_over() {
     let database = Database::migrated();
     let mut client = database.client();

@@ -54,6 +54,7 @@ fn busy() -> Snapshot {
         failed: 7,
         dropped: 2,
         expired: 81,
+        ineligible: 0,
         superseded: 4,
         oldest_pending: Some(4000.0),
         oldest_due: Some(3.2),
@@ -470,6 +471,42 @@ fn the_file_is_written_at_once_or_again_and_again_and_never_seen_half() {
     assert_eq!(status(&database, &["--html", "/nowhere/x.html"]).code, Some(74));
     assert_eq!(status(&database, &["--html", html, "--json"]).code, Some(64));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no other file is left");
+}
+
+#[test]
+fn a_recovery_of_a_suspended_account_is_no_mail_that_came_too_late() {
+    let database = Database::migrated();
+    database.run(
+        "INSERT INTO accounts (email, login, status) SELECT n || '@b.c', n, 'suspended'
+           FROM generate_series(1, 2) n;
+         INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM accounts",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = dir.path().join("mailroom.prom");
+    let collect = Program::collect(&database)
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "300")
+        .env("MAILROOM_BATCH_TIMEOUT", "100")
+        .env("MAILROOM_METRICS_FILE", metrics.display().to_string())
+        .start();
+    let waits = "SELECT count(*) FROM deliveries WHERE cause = 'ineligible' AND state = 'pending'";
+    wait_until("both wait", || database.number(waits) == 2);
+    // One is found by the claim, one at the healthcheck; another was late.
+    database.run(
+        "UPDATE tokens SET expires_at = 1;
+         UPDATE deliveries SET due_at = now();
+         INSERT INTO accounts (email, login) VALUES ('late@b.c', 'late');
+         UPDATE tokens SET expires_at = 1",
+    );
+    wait_until("all expired", || database.in_state("expired") == 3);
+    let found = json(&database);
+    assert_eq!((&found["expired"], &found["ineligible"]), (&1.into(), &2.into()));
+    let screen = status(&database, &[]).out;
+    assert!(screen.contains("         1  expired   and 2 not eligible\n"), "{screen}");
+    wait_until("it is counted", || {
+        let text = std::fs::read_to_string(&metrics).unwrap_or_default();
+        text.lines().any(|line| line.starts_with("mailroom_expired_total") && line.ends_with(" 1"))
+    });
+    assert_eq!(collect.stop().code, Some(0));
 }
 
 #[test]

@@ -113,8 +113,10 @@ pub struct Snapshot {
     pub failed: i64,
     /// Deliveries in state `failed` that a person gave up with `queue drop`.
     pub dropped: i64,
-    /// Deliveries in state `expired`.
+    /// Deliveries in state `expired` that could have been sent.
     pub expired: i64,
+    /// Deliveries in that state that were not to be sent until then.
+    pub ineligible: i64,
     /// Deliveries in state `superseded`.
     pub superseded: i64,
     /// How long ago the oldest pending delivery was made.

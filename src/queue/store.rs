@@ -270,15 +270,15 @@ impl Statements {
         Ok(rescued)
     }
 
-    /// Ends deliveries whose token expired. Gives how many there were, at most [`CHUNK`].
+    /// Ends deliveries whose token expired. Gives how many there were, at most
+    /// [`CHUNK`], and how many of these could have been sent.
     ///
     /// # Errors
     /// As the statement.
-    pub fn expire(&mut self, client: &mut Client) -> Result<usize, Error> {
-        Ok(self
-            .prepared
-            .query(client, include_str!("sql/expire.sql"), &[&self.queue, &CHUNK])?
-            .len())
+    pub fn expire(&mut self, client: &mut Client) -> Result<(usize, usize), Error> {
+        let values: [&(dyn ToSql + Sync); 2] = [&self.queue, &CHUNK];
+        let rows = self.prepared.query(client, include_str!("sql/expire.sql"), &values)?;
+        Ok((rows.len(), rows.iter().filter(|row| row.try_get("late").unwrap_or(true)).count()))
     }
 
     /// Deletes deliveries that were settled `retention` ago or earlier. Gives how many there

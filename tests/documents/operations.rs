@@ -79,8 +79,16 @@ fn the_checklist_leads_from_an_empty_database_to_a_daemon_that_may_send() {
     let cluster = Cluster::start(&[]);
     let url = cluster.url("postgres");
     let peer = Peer::start();
-    let shell = Shell::new(&url).set("AWS_ENDPOINT_URL", peer.url());
-    let [database, key, templates, check] = commands("Checklist").try_into().unwrap();
+    // The owner is nobody else's equal.
+    let mut admin = crate::support::cluster::connect(&url).unwrap();
+    admin.batch_execute("CREATE ROLE owner LOGIN; GRANT CREATE ON SCHEMA public TO owner").unwrap();
+    let shell = Shell::new(&url.replace("user=postgres", "user=owner"))
+        .set("AWS_ENDPOINT_URL", peer.url())
+        .set("ADMIN_DATABASE_URL", url.as_str());
+    let [role, database, key, templates, check] = commands("Checklist").try_into().unwrap();
+    let (code, ..) = shell.attempt(&role.replace("ADMIN_", "MAILROOM_"));
+    assert_ne!(code, Some(0), "it is no step of the owner's");
+    shell.run(&role);
     let out = shell.run(&database);
     assert!(out.contains("GRANT SELECT ON public.deliveries TO mailroom_collector;"), "{out}");
     assert_eq!(shell.run(&key).trim().len(), 64);

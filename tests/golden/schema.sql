@@ -462,6 +462,20 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+CREATE FUNCTION public.trg_after_delivery_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    -- The tokens' own trigger deletes deliveries in turn.
+    IF EXISTS (SELECT FROM deleted) THEN
+        DELETE FROM tokens t USING deleted
+        WHERE t.id = deleted.id
+            AND (t.consumed_at IS NOT NULL OR t.expires_at <= extract(epoch FROM now()));
+    END IF;
+    RETURN NULL;
+END;
+$$;
 CREATE FUNCTION public.trg_after_kind_fits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -836,6 +850,8 @@ CREATE INDEX tokens_account_fkey ON public.tokens USING btree (account);
 CREATE INDEX tokens_subject_idx ON public.tokens USING btree (subject) WHERE (subject IS NOT NULL);
 CREATE TRIGGER after_account_insert AFTER INSERT ON public.accounts REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_account_insert();
 CREATE TRIGGER after_account_status_change AFTER UPDATE OF status ON public.accounts FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.trg_after_account_status_change();
+CREATE TRIGGER after_delivery_deleted AFTER DELETE ON public.deliveries REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION public.trg_after_delivery_deleted();
+ALTER TABLE public.deliveries DISABLE TRIGGER after_delivery_deleted;
 CREATE TRIGGER after_kind_fits AFTER UPDATE OF account_status ON public.kinds FOR EACH ROW WHEN ((old.account_status IS DISTINCT FROM new.account_status)) EXECUTE FUNCTION public.trg_after_kind_fits();
 CREATE TRIGGER after_kind_inserted AFTER INSERT ON public.kinds FOR EACH ROW EXECUTE FUNCTION public.trg_after_kind_fits();
 CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON public.tokens FOR EACH ROW WHEN (((old.consumed_at IS NULL) AND (new.consumed_at IS NOT NULL))) EXECUTE FUNCTION public.trg_after_token_consumed();
@@ -860,6 +876,7 @@ REVOKE ALL ON FUNCTION public.send_mail(kind text, recipient text, data jsonb, l
 REVOKE ALL ON FUNCTION public.subscribe(list text, address text, data jsonb, locale text, subject text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_change() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.trg_after_delivery_deleted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_kind_fits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_consumed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_deleted() FROM PUBLIC;

@@ -32,6 +32,7 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "failed": found.failed,
         "dropped": found.dropped,
         "expired": found.expired,
+        "ineligible": found.ineligible,
         "superseded": found.superseded,
         "oldest_pending_seconds": found.oldest_pending.map(round),
         "oldest_due_seconds": found.oldest_due.map(round),

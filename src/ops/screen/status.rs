@@ -85,12 +85,13 @@ fn counts(found: &Snapshot) -> Section {
     };
     let sent =
         format!("{} in the last hour, {} in a day", found.sent_last_hour(), found.sent_last_24h);
+    let ended = [some(found.superseded, "superseded"), some(found.ineligible, "not eligible")];
     let rows = [
         (found.pending, "pending", format!("{} due, {} tried before", found.due, found.retrying)),
         (found.leased, "leased", "on their way".to_owned()),
         (found.sent, "sent", sent),
         (found.failed, "failed", some(found.dropped, "dropped")),
-        (found.expired, "expired", some(found.superseded, "superseded")),
+        (found.expired, "expired", ended.join(" ")),
     ];
     let rows = rows.into_iter().map(|(count, state, more)| (count, format!("{state:<8} {more}")));
     let mut section = Section::new("", rows);

@@ -82,8 +82,8 @@ impl Upkeep {
         link.probe();
         self.rescue(link, settling, false)?;
         let mut expired = 0;
-        while let Some(n) = link.ask("expiring", |statements, client| statements.expire(client)) {
-            expired += n;
+        while let Some((n, late)) = link.ask("expiring", |store, client| store.expire(client)) {
+            expired += late;
             if n < CHUNK as usize || self.stop.requested() {
                 break;
             }

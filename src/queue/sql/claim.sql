@@ -126,10 +126,11 @@ passed AS (
       FROM seen s
      WHERE d.id = s.id AND d.ctid = s.version
        AND (s.expired OR s.ended IS NOT NULL OR s.held OR s.waits IS NOT NULL OR s.misfit)
-    RETURNING s.expired
+    -- What was not to be sent did not wait for us.
+    RETURNING s.expired AND d.cause NOT IN ('ineligible', 'limited') AS late
 )
 SELECT (SELECT count(*) FROM passed) AS passed,
-       (SELECT count(*) FROM passed WHERE expired) AS expired,
+       (SELECT count(*) FROM passed WHERE late) AS expired,
        c.id, c.attempts, c.kind, c.number, c.template, c.path, c.signs_code, c.sender, c.reply_to,
        c.recipient, c.login, c.secret, c.code, c.locale, c.data, c.age, c.list_id, c.unsubscribe
   FROM (SELECT set_config('synchronous_commit', 'off', true)) AS one

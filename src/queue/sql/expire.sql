@@ -1,5 +1,6 @@
 -- mailroom:expire
--- Ends deliveries of queue $1 whose time was over while they waited, at most $2 rows. None is ever due
+-- Ends deliveries of queue $1 whose time was over while they waited, at most $2 rows, and says of each
+-- whether it was late: what was not to be sent did not wait for us. None is ever due
 -- later than it expires, so only due rows need a look.
 -- Index: deliveries_claim_idx, and the primary key of tokens.
 WITH late AS MATERIALIZED (
@@ -16,4 +17,4 @@ UPDATE deliveries d
        error = coalesce(d.error, 'its time was over')
   FROM late
  WHERE d.id = late.id
-RETURNING d.id
+RETURNING d.cause NOT IN ('ineligible', 'limited') AS late
