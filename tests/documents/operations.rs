@@ -256,18 +256,20 @@ fn a_program_goes_on_while_the_schema_is_newer_and_is_refused_when_it_connects_a
     database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
-/// A dump of three deliveries, one of them under way, that were all sent afterwards; the provider
+/// A dump of three deliveries, one of them under way, and of what `more` makes, that were all sent afterwards; the provider
 /// that has them, and what to do after a restore.
-fn dumped() -> (Shell, Endpoint, [String; 3]) {
+fn dumped(more: &str) -> (Shell, Endpoint, [String; 3]) {
     let database = Database::migrated();
     let provider = Endpoint::start();
     database.accounts("user", 3);
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'run:1:00', due_at = now() WHERE id = 1",
     );
-    let [dump, restore, give_up] = commands("Backups and restores").try_into().unwrap();
+    database.run(more);
+    let [dump, restore, give_up, _] = commands("Backups and restores").try_into().unwrap();
     let shell = Shell::new(&database.url);
     shell.run(&dump);
+    database.run("UPDATE jobs SET paused_at = NULL, paused_reason = NULL");
     send_all(&database, &provider);
     assert_eq!(provider.accepted().len(), 3);
     (shell, provider, [dump, restore, give_up])
@@ -291,7 +293,7 @@ fn elsewhere(old: &Shell) -> (Database, Shell) {
 
 #[test]
 fn after_a_restore_mails_go_again_unless_they_are_given_up() {
-    let (old, provider, [_, restore, give_up]) = dumped();
+    let (old, provider, [_, restore, give_up]) = dumped("");
     // As it stands, nothing is lost, and what was sent since is sent again.
     let (database, shell) = elsewhere(&old);
     shell.run(line(&restore, "pg_restore"));
@@ -317,13 +319,74 @@ fn after_a_restore_mails_go_again_unless_they_are_given_up() {
 
 #[test]
 fn a_restore_of_an_old_backup_sends_nothing() {
-    let (old, provider, [_, restore, _]) = dumped();
+    let (old, provider, [_, restore, _]) = dumped("");
     let (database, shell) = elsewhere(&old);
     shell.run(line(&restore, "pg_restore"));
     // Time has passed since the dump.
     database.run("UPDATE tokens SET expires_at = expires_at - 1000");
     send_all(&database, &provider);
     assert_eq!((provider.accepted().len(), database.in_state("expired")), (3, 3));
+}
+
+#[test]
+fn data_alone_is_restored_by_the_owner_with_kinds_and_pause_and_without_a_second_mail() {
+    let (old, provider, [_, _, give_up]) = dumped(
+        "INSERT INTO lists (list, list_id, unsubscribe)
+         VALUES ('weekly', 'weekly.example.com', 'https://example.com/leave?t=');
+         INSERT INTO subscribers (list, address, how) VALUES ('weekly', 'ann@example.com', 'import');
+         INSERT INTO issues (key, list, template, upto, total, state)
+         VALUES ('1', 'weekly', 'weekly', 1, 1, 'published');
+         INSERT INTO tallies VALUES ('mailroom', now(), 0, 1);
+         UPDATE jobs SET paused_at = now(), paused_reason = 'a pause'",
+    );
+    let [data] = commands("Data alone").try_into().unwrap();
+    // A database that belongs to a role without any rights besides.
+    let database = Database::empty();
+    let owner = format!("owner_{}", database.name);
+    database.run(&format!(
+        "CREATE ROLE {owner} LOGIN; ALTER DATABASE {} OWNER TO {owner}; GRANT ALL ON SCHEMA public TO {owner}",
+        database.name
+    ));
+    let shell = Shell::new(&database.url.replace("user=postgres", &format!("user={owner}")));
+    let dump = "mailroom.dump";
+    std::fs::copy(old.dir.path().join(dump), shell.dir.path().join(dump)).unwrap();
+    shell.run(&data);
+    // All tables and sequences are as they were, but for the pause, whose reason is new.
+    let (before, other) = elsewhere(&old);
+    other.run("pg_restore --dbname=\"$MAILROOM_DATABASE_URL\" mailroom.dump");
+    let content = |database: &Database| {
+        let relations = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'S')
+             AND relnamespace = 'public'::regnamespace ORDER BY 1";
+        let mut client = database.client();
+        let relations = client.query(relations, &[]).unwrap();
+        let one = |row: &postgres::Row| {
+            let name: String = row.get(0);
+            let sql = format!(
+                "SELECT '{name}: ' || coalesce(string_agg(x, E'\\n' ORDER BY x), '') FROM (
+                    SELECT (to_jsonb(t) - 'paused_at' - 'log_cnt')::text FROM (SELECT * FROM {name}) t) t (x)"
+            );
+            client.query_one(&sql, &[]).unwrap().get::<_, String>(0)
+        };
+        relations.iter().map(one).collect::<Vec<String>>()
+    };
+    assert_eq!(content(&database), content(&before));
+    assert_eq!(database.number("SELECT count(*) FROM kinds WHERE kind = 'weekly'"), 1);
+    assert_eq!(database.number("SELECT count(*) FROM jobs WHERE paused_reason = 'a pause'"), 1);
+    // Once more keeps nothing and changes nothing.
+    let (code, _, log) = shell.attempt(&data);
+    assert!(code == Some(3) && log.contains("duplicate key"), "{code:?} {log}");
+    assert_eq!(content(&database), content(&before));
+    shell.run(&give_up);
+    let run = Program::run(&database, &provider.url()).start();
+    database.accounts("new", 1);
+    wait_until("what is new is sent", || database.in_state("sent") == 1);
+    assert_eq!(run.stop().code, Some(0));
+    assert_eq!(provider.accepted().len(), 4);
+    drop(shell);
+    database.run(&format!("ALTER DATABASE {} OWNER TO postgres", database.name));
+    database.run(&format!(
+        "REASSIGN OWNED BY {owner} TO postgres; DROP OWNED BY {owner}; DROP ROLE {owner}"
+    ));
 }
 
 #[test]
