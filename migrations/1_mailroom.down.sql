@@ -55,7 +55,8 @@ DROP TABLE kinds;
 DROP TYPE delivery_state, delivery_cause, subscriber_state, issue_state;
 DROP FUNCTION
     trg_after_account_insert(), trg_after_account_status_change(), trg_after_token_consumed(),
-    trg_after_token_inserted(), trg_after_token_deleted(), trg_after_delivery_deleted(), trg_after_kind_fits(), notify_mailroom();
+    trg_after_token_inserted(), trg_after_token_deleted(), trg_after_delivery_deleted(), trg_after_kind_fits(), wake_mailroom(job_type),
+    notify_mailroom();
 
 ALTER TABLE jobs
     DROP CONSTRAINT jobs_paused_check,

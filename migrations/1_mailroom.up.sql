@@ -301,12 +301,34 @@ ORDER BY t.id;
 
 -- Wakes whoever listens. A notification says nothing: it may be lost or forged, and one stands for
 -- any number of rows. Its channel is ALTER DATABASE … SET mailroom.channel = '…', cut as LISTEN cuts
--- a name.
+-- a name. With mailroom.notify = 'never' there is none.
 CREATE FUNCTION notify_mailroom() RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify(
+    SELECT CASE WHEN current_setting('mailroom.notify', true) IS DISTINCT FROM 'never' THEN pg_notify(
         coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name::text,
         ''
-    )
+    ) END
+$$;
+
+-- Wakes those who work a queue, if any of them sleeps: commits of transactions that notified go one
+-- after the other, in the whole cluster. A sleeper holds the second lock, shared; a transaction that
+-- did not notify holds the first one, shared, until it has ended, and nobody falls asleep before that.
+-- Both are in memory, so the isolation level does not matter. Others try the second lock too, each for
+-- a moment: so not just once.
+CREATE FUNCTION wake_mailroom(queue job_type) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    key CONSTANT integer := hashenum(queue);
+BEGIN
+    IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
+        FOR i IN 1..5 LOOP
+            IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
+                     THEN pg_advisory_unlock(1835100527, key) END)
+            THEN
+                RETURN;
+            END IF;
+        END LOOP;
+    END IF;
+    PERFORM notify_mailroom();
+END;
 $$;
 
 -- Which of 1024 locks those take who send to an address of a limited kind: so few that a transaction
@@ -460,31 +482,41 @@ CREATE TRIGGER after_token_consumed
     EXECUTE FUNCTION trg_after_token_consumed();
 
 -- One delivery a token, and one notification a statement. What send_mail makes has its delivery
--- from there.
+-- from there. A single token is by far the most frequent case, and costs half as much by itself.
 CREATE FUNCTION trg_after_token_inserted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
 DECLARE
-    made boolean;
-    one record;
-    due timestamptz;
+    k     kinds;
+    one   record;
+    due   timestamptz;
+    woken job_type;
 BEGIN
-    IF NOT EXISTS (SELECT FROM inserted WHERE action IS NOT NULL) THEN
+    SELECT count(*), min(id) AS id, min(action)::text AS action INTO one
+    FROM inserted WHERE action IS NOT NULL;
+    IF one.count = 0 THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO k FROM kinds WHERE kind = one.action;
+    IF one.count = 1 AND k.cooldown IS NULL AND k.hourly IS NULL THEN
+        woken := coalesce(k.queue, 'mailroom');
+        INSERT INTO deliveries (id, queue, kind, priority)
+        VALUES (one.id, woken, one.action, coalesce(k.priority, 50));
+        PERFORM wake_mailroom(woken);
         RETURN NULL;
     END IF;
     INSERT INTO deliveries (id, queue, kind, priority)
-    SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
+    SELECT i.id, coalesce(n.queue, 'mailroom'), i.action::text, coalesce(n.priority, 50)
     FROM inserted i
-    LEFT JOIN kinds k ON k.kind = i.action::text
-    WHERE i.action IS NOT NULL AND k.cooldown IS NULL AND k.hourly IS NULL
+    LEFT JOIN kinds n ON n.kind = i.action::text
+    WHERE i.action IS NOT NULL AND n.cooldown IS NULL AND n.hourly IS NULL
     ORDER BY i.id;
-    made := FOUND;
     FOR one IN
-        SELECT i.id, k AS kind, lower(a.email) AS address
+        SELECT i.id, n AS kind, lower(a.email) AS address
         FROM inserted i
-        JOIN kinds k ON k.kind = i.action::text
+        JOIN kinds n ON n.kind = i.action::text
         LEFT JOIN accounts a ON a.id = i.account
-        WHERE k.cooldown IS NOT NULL OR k.hourly IS NOT NULL
+        WHERE n.cooldown IS NOT NULL OR n.hourly IS NOT NULL
         ORDER BY limit_lock(lower(a.email)), i.id
     LOOP
         -- The account may come later in the same transaction.
@@ -494,11 +526,14 @@ BEGIN
             one.id, (one.kind).queue, (one.kind).kind, (one.kind).priority, due,
             CASE WHEN due > now() THEN 'limited'::delivery_cause END, one.address
         );
-        made := true;
     END LOOP;
-    IF made THEN
-        PERFORM notify_mailroom();
-    END IF;
+    FOR woken IN
+        SELECT DISTINCT coalesce(n.queue, 'mailroom')
+        FROM unnest(enum_range(NULL::token_action)) action
+        LEFT JOIN kinds n ON n.kind = action::text
+    LOOP
+        PERFORM wake_mailroom(woken);
+    END LOOP;
     RETURN NULL;
 END;
 $$;
@@ -671,7 +706,7 @@ BEGIN
             extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
         );
     END IF;
-    PERFORM notify_mailroom();
+    PERFORM wake_mailroom(k.queue);
     RETURN mail;
 END;
 $$;
@@ -969,7 +1004,7 @@ $$;
 
 -- Firing a trigger needs no right on its function; making another trigger of it does.
 REVOKE ALL ON FUNCTION
-    limit_lock(text), limit_mail(kinds, text), trg_after_account_insert(), trg_after_account_status_change(),
+    wake_mailroom(job_type), limit_lock(text), limit_mail(kinds, text), trg_after_account_insert(), trg_after_account_status_change(),
     trg_after_token_consumed(), trg_after_token_inserted(), trg_after_token_deleted(),
     trg_after_delivery_deleted(), trg_after_kind_fits(), trg_before_list_inserted(),
     fits(jsonb, jsonb), subscribe(text, text, jsonb, text, text), confirm(text), unsubscribe(text),
@@ -988,7 +1023,7 @@ BEGIN
         RETURN;
     END IF;
     FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
-        TYPE delivery_state, TYPE delivery_cause, FUNCTION notify_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
+        TYPE delivery_state, TYPE delivery_cause, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
         FUNCTION send_mail, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,

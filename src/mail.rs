@@ -10,5 +10,6 @@ pub mod model;
 pub mod pace;
 pub mod policy;
 pub mod recipient;
+pub mod sleep;
 pub mod token;
 pub mod wire;

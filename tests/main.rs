@@ -49,6 +49,7 @@ mod send;
 mod service;
 mod ses;
 mod signature;
+mod sleep;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod status;

@@ -16,6 +16,15 @@ fn role(database: &Database, grants: &str) -> (String, Client) {
     (name, crate::support::cluster::connect(&url).unwrap())
 }
 
+/// Somebody who sleeps: else nobody is notified. Not a connection that inserts, for nobody is in their
+/// own way.
+fn sleeper(database: &Database) -> Client {
+    let mut client = database.client();
+    let sql = "SELECT pg_advisory_lock_shared(1835100527, hashenum('mailroom'::job_type))";
+    client.execute(sql, &[]).unwrap();
+    client
+}
+
 /// The channels of the notifications that `client` got, up to now.
 fn notifications(client: &mut Client) -> Vec<String> {
     client.batch_execute("LISTEN sentinel; NOTIFY sentinel").unwrap();
@@ -89,6 +98,7 @@ fn secrets_are_32_bytes_and_never_twice_the_same() {
 #[test]
 fn on_conflict_do_nothing_makes_a_token_only_for_a_new_account() {
     let database = Database::migrated();
+    let _sleeper = sleeper(&database);
     let mut client = database.client();
     client.batch_execute("LISTEN token_insert").unwrap();
     let insert = format!("{ACCOUNT} ON CONFLICT DO NOTHING");
@@ -103,6 +113,7 @@ fn on_conflict_do_nothing_makes_a_token_only_for_a_new_account() {
 #[test]
 fn a_statement_makes_one_delivery_a_token_and_one_notification() {
     let database = Database::migrated();
+    let _sleeper = sleeper(&database);
     let mut client = database.client();
     client.batch_execute("LISTEN token_insert; SET track_functions = 'pl'; BEGIN").unwrap();
     client
@@ -132,6 +143,7 @@ fn a_statement_makes_one_delivery_a_token_and_one_notification() {
 #[test]
 fn the_channel_is_a_setting_of_the_database() {
     let database = Database::migrated();
+    let _sleeper = sleeper(&database);
     let long = "é".repeat(40);
     let name = &database.name;
     for (channel, listen) in

@@ -10,13 +10,13 @@
 //! - On a new connection all that waits goes at once, the partial batch included.
 //! - A notification is a hint: what is due is found by a look, or by a claim of a full batch if as many
 //!   were heard as it still lacks.
+//! - While there is much to do nobody notifies it, and it looks by itself (`mail/sleep.rs`).
 
+use crate::mail::sleep::{Sleep, Stage};
 use std::time::{Duration, Instant};
 
-/// Wake-ups that bring nothing are looked into ever more rarely, from so long to [`QUIET`] after one
-/// another: a flood of notifications is not a flood of queries.
-const QUIET_FIRST: Duration = Duration::from_millis(2);
-const QUIET: Duration = Duration::from_millis(50);
+/// A lease that ran out, but whose row may be locked, is not put back sooner than this.
+const SOON: Duration = Duration::from_millis(50);
 
 /// What is due but locked, perhaps by another collector that is about to take it, is tried again
 /// after so long.
@@ -40,8 +40,6 @@ pub enum Phase {
     Claim,
     /// Wait for the window to end, or for something to happen.
     Wait,
-    /// Look at this moment and do not listen before: wake-ups bring nothing.
-    Rest(Instant),
 }
 
 /// What fewer messages than a batch wait for.
@@ -91,6 +89,11 @@ pub enum Event {
     Changed,
     /// The table was put in order, so deliveries may begin elsewhere.
     Swept,
+    /// The queue knows that this collector sleeps; whether no transaction is under way that does not,
+    /// or `None` if that could not be said.
+    Slept(Option<bool>),
+    /// The queue knows that this collector is awake.
+    Woken,
 }
 
 /// What a look found.
@@ -126,6 +129,10 @@ pub enum Action {
     FindWatermark,
     /// Put back what has a lease that ran out: [`Event::Rescued`].
     Rescue,
+    /// Say that this collector sleeps: [`Event::Slept`].
+    Sleep,
+    /// Say that it is awake: [`Event::Woken`].
+    Wake,
     /// Wait for notifications, until then at the latest: [`Event::Notified`] or [`Event::Time`].
     Wait(Option<Instant>),
     /// Sleep until then; what comes meanwhile may be heard afterwards: [`Event::Time`].
@@ -174,8 +181,11 @@ pub struct Batcher {
     phase: Phase,
     window: Window,
     watermark: Watermark,
+    sleep: Sleep,
     since: Since,
-    /// What the last look counted.
+    /// When the last look was made,
+    looked_at: Option<Instant>,
+    /// and what it counted.
     due: usize,
     paused: bool,
     /// When the next delivery comes due.
@@ -186,10 +196,6 @@ pub struct Batcher {
     locked: Option<Instant>,
     /// When the first lease runs out.
     lapse: Option<Instant>,
-    /// How long wake-ups are not looked into after the last one, which brought nothing,
-    quiet: Duration,
-    /// and until when.
-    quiet_until: Option<Instant>,
 }
 
 fn has_passed(at: Option<Instant>, now: Instant) -> bool {
@@ -199,7 +205,7 @@ fn has_passed(at: Option<Instant>, now: Instant) -> bool {
 impl Batcher {
     /// Nothing is known, and there is no connection; `timeout` is how long a window lasts.
     pub fn new(timeout: Duration) -> Batcher {
-        Batcher { timeout, ..Batcher::default() }
+        Batcher { timeout, sleep: Sleep::new(None), ..Batcher::default() }
     }
 
     /// Takes in what happened and says what to do next.
@@ -214,12 +220,13 @@ impl Batcher {
             }
             Event::Connected => {
                 let (limit, paused) = (self.limit, self.paused);
-                *self = Batcher { limit, paused, ..Batcher::new(self.timeout) };
+                let sleep = Sleep::new(None);
+                *self = Batcher { limit, paused, sleep, ..Batcher::new(self.timeout) };
                 self.watermark.at = Some(now);
             }
             Event::Notified(count) => self.notified(count, now),
             Event::Looked(begun, waiting) => self.looked(begun, waiting, now),
-            Event::Claimed { least, taken } => self.claimed(least, taken),
+            Event::Claimed { least, taken } => self.claimed(least, taken, now),
             Event::WatermarkFound { begun, due, lapse } => self.marked(begun, due, lapse, now),
             Event::Rescued => {
                 self.lapse = None;
@@ -227,6 +234,13 @@ impl Batcher {
             }
             Event::Changed => self.changed(),
             Event::Swept => self.watermark.at = Some(now),
+            Event::Slept(clear) => {
+                self.sleep.lay_down(clear, now);
+                // What came before, unheard, may lie below the watermark.
+                self.watermark.used();
+                self.changed();
+            }
+            Event::Woken => self.sleep.woken(now),
         }
         self.action(now)
     }
@@ -236,10 +250,15 @@ impl Batcher {
         self.paused
     }
 
+    /// Who tells this collector of what is inserted.
+    pub fn stage(&self) -> Stage {
+        self.sleep.stage()
+    }
+
     /// Whether nothing waits, so that a notification would be news.
-    pub fn is_idle(&self, now: Instant) -> bool {
-        let quiet = self.quiet_until.is_some_and(|until| until > now);
-        self.phase == Phase::Wait && self.window == Window::Closed && !self.paused && !quiet
+    pub fn is_idle(&self) -> bool {
+        let asleep = self.sleep.stage() != Stage::Awake;
+        self.phase == Phase::Wait && self.window == Window::Closed && !self.paused && asleep
     }
 
     /// Whether nothing was looked at since the connection was made.
@@ -248,6 +267,12 @@ impl Batcher {
     }
 
     fn action(&self, now: Instant) -> Action {
+        if self.sleep.is_disturbed() {
+            return Action::Wake;
+        }
+        if matches!(self.phase, Phase::Look | Phase::Wait) && self.sleep.is_tired(now) {
+            return Action::Sleep;
+        }
         // The first batch of many does not wait for these.
         if self.phase != Phase::Claim || self.since.drained {
             if has_passed(self.lapse, now) {
@@ -261,8 +286,7 @@ impl Batcher {
         let claim = |least| Action::Claim { least, catching_up };
         let ends = self.ends();
         match self.phase {
-            Phase::Rest(until) if until > now => Action::Rest(until),
-            Phase::Look | Phase::Rest(_) => Action::Look,
+            Phase::Look => Action::Look,
             Phase::Claim if catching_up => claim(1),
             // What a full batch left behind has a window that is not known before the next look.
             Phase::Claim if has_passed(ends, now) && !self.since.drained => claim(1),
@@ -273,11 +297,17 @@ impl Batcher {
                     claim(1)
                 } else if has_passed(full, now) {
                     claim(self.limit)
-                } else if has_passed(self.next_due, now) {
+                } else if has_passed(self.next_due, now) || self.sleep.is_due(now) {
                     Action::Look
                 } else {
-                    let all = [ends, full, self.next_due, self.lapse, self.watermark.at];
-                    Action::Wait(all.into_iter().flatten().min())
+                    let next = [self.next_due, self.sleep.next()];
+                    let all = [ends, full, next[0], next[1], self.lapse, self.watermark.at];
+                    let until = all.into_iter().flatten().min();
+                    // Awake, it has no use for what others are told.
+                    match until.filter(|_| self.sleep.is_deaf()) {
+                        Some(until) => Action::Rest(until),
+                        None => Action::Wait(until),
+                    }
                 }
             }
         }
@@ -300,21 +330,18 @@ impl Batcher {
 
     fn notified(&mut self, count: usize, now: Instant) {
         self.since.heard = self.since.heard.saturating_add(count);
+        self.sleep.notified(count, now);
         if self.phase != Phase::Wait {
             return;
         }
         // If each stands for a row, a batch is full: a claim that finds it is not takes nothing.
         let full = self.due.saturating_add(self.since.heard) >= self.limit;
-        self.phase = match self.quiet_until {
-            Some(until) if until > now => Phase::Rest(until),
-            None if full && !self.paused => Phase::Claim,
-            _ => Phase::Look,
-        };
+        self.phase = if full && !self.paused { Phase::Claim } else { Phase::Look };
     }
 
     fn looked(&mut self, begun: Instant, waiting: Waiting, now: Instant) {
         let Waiting { due, age, expires, next, paused, .. } = waiting;
-        let Since { heard, drained, empty } = std::mem::take(&mut self.since);
+        let Since { drained, empty, .. } = std::mem::take(&mut self.since);
         if std::mem::replace(&mut self.paused, paused.is_some()) && !self.paused {
             // What the pause left lying is put back, and looked at then.
             self.lapse = Some(now);
@@ -345,19 +372,24 @@ impl Batcher {
         let full = due >= self.limit && self.locked.is_none();
         let at_once = full || self.window == Window::CatchingUp;
         self.phase = if at_once { Phase::Claim } else { Phase::Wait };
-        if heard > 0 && due == self.due && !at_once {
-            self.quiet = (2 * self.quiet).clamp(QUIET_FIRST, QUIET);
-            self.quiet_until = Some(now + self.quiet);
-        } else if self.locked.is_none() {
-            (self.quiet, self.quiet_until) = (Duration::ZERO, None);
-        }
-        self.due = due;
+        let new = due.saturating_sub(self.due);
+        let gone_by = self.looked_at.map(|at| now.saturating_duration_since(at));
+        let fills =
+            gone_by.map(|time| time * self.limit.saturating_sub(due) as u32 / new.max(1) as u32);
+        self.sleep.found(new > 0, fills, now);
+        (self.due, self.looked_at) = (due, Some(now));
     }
 
-    fn claimed(&mut self, least: usize, taken: usize) {
+    fn claimed(&mut self, least: usize, taken: usize, now: Instant) {
         self.watermark.used();
         let whole = least >= self.limit;
+        if taken > 0 {
+            self.sleep.found(true, None, now);
+        }
         if taken > 0 && (whole || taken >= self.limit) {
+            if self.since.drained {
+                self.sleep.disturb(now);
+            }
             (self.since.drained, self.since.heard) = (true, 0);
             self.phase = Phase::Claim;
             return;
@@ -376,7 +408,7 @@ impl Batcher {
         let after = Some(now + WATERMARK_EVERY.max(usual * WATERMARK_SHARE));
         self.watermark = Watermark { at: None, after, took, fresh: Some(due) };
         // Not at once: a row whose lease ran out may be locked.
-        self.lapse = lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + QUIET));
+        self.lapse = lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + SOON));
         self.changed();
     }
 }
@@ -396,13 +428,16 @@ mod tests {
         let now = Instant::now();
         let mut batcher = Batcher::new(TIMEOUT);
         batcher.step(Event::Asked(3), now);
-        assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
+        assert_eq!(batcher.step(Event::Connected, now), Action::Sleep);
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
         assert!(batcher.is_new());
         assert_eq!(batcher.step(marked(now), now), Action::Look);
         assert_eq!(batcher.step(saw(0, now), now), Action::Wait(None));
-        assert!(batcher.is_idle(now) && !batcher.is_new());
+        assert!(batcher.is_idle() && !batcher.is_new());
         (batcher, now)
     }
+
+    const ASLEEP: Event = Event::Slept(Some(true));
 
     fn marked(begun: Instant) -> Event {
         Event::WatermarkFound { begun, due: false, lapse: None }
@@ -451,7 +486,7 @@ mod tests {
         let (mut batcher, start) = idle();
         batcher.step(Event::Notified(1), start);
         batcher.step(saw(1, start), start);
-        assert!(!batcher.is_idle(start));
+        assert!(!batcher.is_idle());
         let ends = start + TIMEOUT;
         assert_eq!(wait(&mut batcher, start), Some(ends));
         let late = start + 4 * SECOND;
@@ -480,6 +515,10 @@ mod tests {
         let (mut batcher, now) = idle();
         batcher.step(Event::Notified(1), now);
         assert_eq!(batcher.step(saw(3, now), now), claim(3));
+        assert_eq!(batcher.step(claimed(3, 3), now), claim(3));
+        // Who has so much to do needs not be told of more.
+        assert_eq!(batcher.step(claimed(3, 3), now), Action::Wake);
+        assert_eq!(batcher.step(Event::Woken, now), claim(3));
         for _ in 0..10 {
             assert_eq!(batcher.step(claimed(3, 3), now), claim(3));
         }
@@ -532,7 +571,8 @@ mod tests {
     #[test]
     fn on_a_new_connection_what_waits_goes_at_once() {
         let (mut batcher, now) = idle();
-        assert_eq!(batcher.step(Event::Connected, now), Action::FindWatermark);
+        assert_eq!(batcher.step(Event::Connected, now), Action::Sleep);
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
         assert_eq!(batcher.step(marked(now), now), Action::Look);
         assert_eq!(batcher.step(saw(3, now), now), CATCH_UP);
         assert_eq!(batcher.step(claimed(1, 3), now), CATCH_UP);
@@ -582,26 +622,56 @@ mod tests {
     }
 
     #[test]
-    fn wake_ups_that_bring_nothing_are_looked_into_ever_more_rarely() {
+    fn a_flood_of_notifications_wakes_it_up_and_it_looks_ever_more_rarely_until_it_sleeps_again() {
         let (mut batcher, mut now) = idle();
+        for _ in 0..7 {
+            assert_eq!(batcher.step(Event::Notified(1), now), Action::Look);
+            batcher.step(saw(0, now), now);
+        }
+        assert_eq!(batcher.step(Event::Notified(1), now), Action::Wake);
+        assert_eq!(batcher.step(Event::Woken, now), Action::Look);
+        let woken = now;
         let mut rests = Vec::new();
-        for _ in 0..8 {
-            match batcher.step(Event::Notified(1), now) {
+        batcher.step(saw(0, now), now);
+        loop {
+            batcher.watermark.at = None;
+            match batcher.step(Event::Time, now) {
                 Action::Rest(until) => {
                     rests.push((until - now).as_millis());
                     now = until;
-                    assert_eq!(batcher.step(Event::Time, now), Action::Look);
                 }
-                action => assert_eq!(action, Action::Look),
+                Action::Look => drop(batcher.step(saw(0, now), now)),
+                action => break assert_eq!(action, Action::Sleep),
             }
-            batcher.step(saw(0, now), now);
-            wait(&mut batcher, now);
         }
-        assert_eq!(rests, [2, 4, 8, 16, 32, 50, 50]);
-        // One that brings something ends that.
-        now += SECOND;
-        assert_eq!(batcher.step(Event::Notified(9), now), Action::Look);
-        assert_eq!(batcher.step(saw(3, now), now), claim(3));
+        assert_eq!(rests[..7], [4, 8, 16, 32, 50, 50, 50]);
+        // Twice as long as usual, for it had hardly slept.
+        assert!(now >= woken + SECOND / 2 && now < woken + SECOND);
+        assert_eq!(batcher.step(ASLEEP, now), Action::Look);
+        batcher.step(saw(0, now), now);
+        assert_eq!(wait(&mut batcher, now), None);
+    }
+
+    #[test]
+    fn a_collector_that_cannot_sleep_yet_is_notified_and_looks_for_what_it_is_not_told_of() {
+        let (mut batcher, start) = (Batcher::new(TIMEOUT), Instant::now());
+        batcher.step(Event::Asked(3), start);
+        batcher.step(Event::Connected, start);
+        let mut now = start;
+        while now < start + 10 * SECOND {
+            let action = batcher.step(Event::Slept(Some(false)), now);
+            assert!(matches!(action, Action::FindWatermark | Action::Look));
+            batcher.step(marked(now), now);
+            batcher.step(saw(0, now), now);
+            let until = wait(&mut batcher, now).unwrap();
+            assert!(until <= now + SECOND);
+            now = until;
+            assert_eq!(batcher.step(Event::Time, now), Action::Sleep);
+        }
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
+        batcher.step(marked(now), now);
+        batcher.step(saw(0, now), now);
+        assert_eq!(wait(&mut batcher, now), None);
     }
 
     #[test]
@@ -613,7 +683,7 @@ mod tests {
         assert!(batcher.is_paused());
         assert_eq!(wait(&mut batcher, now), None);
         let later = now + SECOND;
-        assert_eq!(batcher.step(Event::Notified(9), later), Action::Look);
+        assert_eq!(batcher.step(Event::Notified(3), later), Action::Look);
         assert_eq!(batcher.step(saw(0, later), later), Action::Rescue);
         assert_eq!(batcher.step(Event::Rescued, later), Action::Look);
         assert!(!batcher.is_paused());
@@ -635,7 +705,7 @@ mod tests {
         let lapse = Some(Duration::ZERO);
         batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
         batcher.step(saw(0, now), now);
-        assert_eq!(wait(&mut batcher, now), Some(now + QUIET));
+        assert_eq!(wait(&mut batcher, now), Some(now + SOON));
     }
 
     #[test]
@@ -722,8 +792,10 @@ mod tests {
         /// When its transaction committed.
         visible: Instant,
         expires: Option<Instant>,
-        /// Its notification was heard, or will be.
+        /// Its notification was heard, or will be; or whoever did not notify saw us awake.
         heard: bool,
+        /// Its transaction began when we were awake, and may have ended when we were not.
+        late: bool,
     }
 
     /// A queue without a database, and the one collector that works it.
@@ -737,6 +809,8 @@ mod tests {
         rows: Vec<Row>,
         events: BTreeMap<(Instant, usize), Happens>,
         notifications: Vec<Instant>,
+        /// From when to when the queue was told that we sleep.
+        slept: Vec<(Instant, Option<Instant>)>,
         floor: Option<Instant>,
         locked_until: Instant,
         paused: bool,
@@ -775,6 +849,7 @@ mod tests {
                 rows: Vec::new(),
                 events: events.iter().enumerate().map(place).collect(),
                 notifications: Vec::new(),
+                slept: Vec::new(),
                 floor: None,
                 locked_until: start,
                 paused: false,
@@ -796,21 +871,23 @@ mod tests {
                 let (at, what) = (entry.key().0, entry.remove());
                 self.reasons.push(at);
                 let ms = Duration::from_millis;
-                let row = |due| Row { due, visible: at, expires: None, heard: true };
+                let row = |due| Row { due, visible: at, expires: None, heard: true, late: false };
                 match what {
                     Happens::Rows { count, before, heard } => {
-                        let one = Row { heard, ..row(at) };
+                        let began = at - ms(before);
+                        let asleep = self.slept_at(began);
+                        let one = Row { heard: heard || !asleep, late: !asleep, ..row(at) };
                         self.rows.extend((1..count).map(|_| one));
-                        self.rows.push(Row { due: at - ms(before), ..one });
-                        self.notifications.extend(heard.then_some(at));
+                        self.rows.push(Row { due: began, ..one });
+                        self.notifications.extend((heard && asleep).then_some(at));
                     }
                     Happens::Retry(later) => {
                         self.rows.push(row(at + ms(later)));
-                        self.notifications.push(at);
+                        self.notifications.extend(self.slept_at(at).then_some(at));
                     }
                     Happens::Expiring(later) => {
                         self.rows.push(Row { expires: Some(at + ms(later)), ..row(at) });
-                        self.notifications.push(at);
+                        self.notifications.extend(self.slept_at(at).then_some(at));
                     }
                     Happens::Forged(count) => {
                         self.notifications.extend((0..count as u32).map(|n| at + n * MS));
@@ -834,11 +911,38 @@ mod tests {
                     Happens::Lost(long) => {
                         self.now = self.now.max(at + ms(long));
                         self.hindered_until = self.hindered_until.max(self.now);
+                        self.wake();
                         self.batcher.step(Event::Connected, self.now);
                     }
                     Happens::Asked(limit) => self.wanted = limit,
                 }
             }
+        }
+
+        fn slept_at(&self, at: Instant) -> bool {
+            self.slept.iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
+        }
+
+        fn wake(&mut self) {
+            if let Some((_, to @ None)) = self.slept.last_mut() {
+                *to = Some(self.now);
+            }
+        }
+
+        fn sleep(&mut self) -> Event {
+            self.now += LATENCY;
+            self.catch_up();
+            if self.slept.last().is_none_or(|(_, to)| to.is_some()) {
+                self.slept.push((self.now, None));
+            }
+            let under_way = |((at, _), what): (&(Instant, usize), &Happens)| match what {
+                Happens::Rows { before, .. } => {
+                    let began = *at - Duration::from_millis(*before);
+                    began <= self.now && !self.slept_at(began)
+                }
+                _ => false,
+            };
+            Event::Slept(Some(!self.events.iter().any(under_way)))
         }
 
         /// What a look or a claim can see now, in the order in which it comes due.
@@ -928,10 +1032,11 @@ mod tests {
         /// Nobody waits while a full batch is due that was heard of.
         fn check_no_full_batch(&mut self) {
             let unheard = self.notifications.iter().any(|at| *at <= self.now);
-            let heard = self.seen().iter().filter(|n| self.rows[**n].heard).count();
+            let heard = |row: &Row| row.heard && !row.late;
+            let heard = self.seen().iter().filter(|n| heard(&self.rows[**n])).count();
             let full = heard >= self.limit && !unheard && self.now >= self.locked_until;
             let since = full.then(|| self.full_since.unwrap_or(self.now));
-            let long = since.is_some_and(|since| self.now > since + LOCKED + QUIET + 10 * MS);
+            let long = since.is_some_and(|since| self.now > since + LOCKED + 60 * MS);
             assert!(!long, "a full batch waits");
             self.full_since = since;
         }
@@ -992,8 +1097,17 @@ mod tests {
                         self.asked.push(self.now);
                         Event::Rescued
                     }
+                    Action::Sleep => {
+                        self.asked.push(self.now);
+                        self.sleep()
+                    }
+                    Action::Wake => {
+                        self.now += LATENCY;
+                        self.wake();
+                        Event::Woken
+                    }
                     Action::Rest(until) => {
-                        assert!(until > self.now && until <= self.now + QUIET);
+                        assert!(until > self.now && until <= self.now + SOON);
                         self.now = until;
                         Event::Time
                     }

@@ -15,6 +15,7 @@ use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Outcome, Settlement, Ticket};
+use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
@@ -151,6 +152,22 @@ impl QueueSource {
         Ok(Event::WatermarkFound { begun, due: found.due, lapse: found.lease })
     }
 
+    /// Says that we sleep: whoever inserts notifies us from now on.
+    fn sleep(&mut self) -> Event {
+        let again = self.batcher.stage() == Stage::Restless;
+        let clear =
+            self.link.ask("falling asleep", |statements, client| statements.sleep(client, again));
+        // What was heard so far is found by the look that follows.
+        self.link.wait(self.now());
+        Event::Slept(clear.flatten())
+    }
+
+    /// Says that we are awake: nobody needs to notify us. (If it cannot be said, they do.)
+    fn wake(&mut self) -> Event {
+        self.link.ask("waking up", |statements, client| statements.awake(client));
+        Event::Woken
+    }
+
     /// Claims deliveries if at least `least` can be had; asks again as long as only ineligible rows are
     /// met. `None`: the process must end.
     fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Claimed>, Error> {
@@ -199,7 +216,7 @@ impl QueueSource {
         if heard == 0 {
             return if self.link.has_missed() { Event::Changed } else { Event::Time };
         }
-        if self.batcher.is_idle(self.now()) {
+        if self.batcher.is_idle() {
             log::info("PG", "NOTIFY called; waking up");
         }
         Event::Notified(heard)
@@ -218,7 +235,8 @@ impl Source for QueueSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         self.report(Event::Asked(ask.limit));
         while self.keep_up()? {
-            if self.link.is_fresh() {
+            // A lock belongs to one connection, and what it says to the batcher of that one.
+            while self.link.is_fresh() {
                 self.catch_up()?;
             }
             let event = match self.report(Event::Time) {
@@ -254,6 +272,8 @@ impl Source for QueueSource {
                     self.given_at = self.now();
                     return Ok(Next::Batch(batch));
                 }
+                Action::Sleep => self.sleep(),
+                Action::Wake => self.wake(),
                 Action::Rest(until) => {
                     self.stop.sleep(until.saturating_duration_since(self.now()));
                     Event::Time
@@ -271,7 +291,11 @@ impl Source for QueueSource {
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
         while self.now() < until && self.keep_up()? {
             let end = self.settling.due().map_or(until, |due| due.min(until));
-            self.link.wait(end.min(self.upkeep.due()));
+            let heard = self.link.wait(end.min(self.upkeep.due()));
+            if self.report(Event::Notified(heard)) == Action::Wake {
+                let event = self.wake();
+                self.report(event);
+            }
             // Whatever was heard meanwhile is found by the look afterwards.
             self.report(Event::Changed);
         }

@@ -86,6 +86,24 @@ impl Statements {
         Ok(Statements { queue: queue.to_owned(), prepared })
     }
 
+    /// Says that this connection sleeps, if that is not said (`again`), and whether no transaction is
+    /// under way that does not know; `None`: it could not be said.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn sleep(&mut self, client: &mut Client, again: bool) -> Result<Option<bool>, Error> {
+        let sleep = self.prepared.on(client, include_str!("sql/sleep.sql"))?;
+        client.query_one(&sleep, &[&self.queue, &again])?.try_get(0)
+    }
+
+    /// Says that this connection does not sleep any more.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn awake(&mut self, client: &mut Client) -> Result<(), Error> {
+        self.prepared.query(client, include_str!("sql/awake.sql"), &[&self.queue]).map(drop)
+    }
+
     /// Finds where the deliveries of each priority begin, and when the first lease runs out.
     ///
     /// # Errors

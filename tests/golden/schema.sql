@@ -227,10 +227,10 @@ $$;
 CREATE FUNCTION public.notify_mailroom() RETURNS void
     LANGUAGE sql
     AS $$
-    SELECT pg_notify(
+    SELECT CASE WHEN current_setting('mailroom.notify', true) IS DISTINCT FROM 'never' THEN pg_notify(
         coalesce(nullif(current_setting('mailroom.channel', true), ''), 'token_insert')::name::text,
         ''
-    )
+    ) END
 $$;
 CREATE FUNCTION public.publish(list text, template text, key text, data jsonb DEFAULT NULL::jsonb, not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, filter jsonb DEFAULT NULL::jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -391,7 +391,7 @@ BEGIN
             extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
         );
     END IF;
-    PERFORM notify_mailroom();
+    PERFORM wake_mailroom(k.queue);
     RETURN mail;
 END;
 $_$;
@@ -530,26 +530,36 @@ CREATE FUNCTION public.trg_after_token_inserted() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
-    made boolean;
-    one record;
-    due timestamptz;
+    k     kinds;
+    one   record;
+    due   timestamptz;
+    woken job_type;
 BEGIN
-    IF NOT EXISTS (SELECT FROM inserted WHERE action IS NOT NULL) THEN
+    SELECT count(*), min(id) AS id, min(action)::text AS action INTO one
+    FROM inserted WHERE action IS NOT NULL;
+    IF one.count = 0 THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO k FROM kinds WHERE kind = one.action;
+    IF one.count = 1 AND k.cooldown IS NULL AND k.hourly IS NULL THEN
+        woken := coalesce(k.queue, 'mailroom');
+        INSERT INTO deliveries (id, queue, kind, priority)
+        VALUES (one.id, woken, one.action, coalesce(k.priority, 50));
+        PERFORM wake_mailroom(woken);
         RETURN NULL;
     END IF;
     INSERT INTO deliveries (id, queue, kind, priority)
-    SELECT i.id, coalesce(k.queue, 'mailroom'), i.action::text, coalesce(k.priority, 50)
+    SELECT i.id, coalesce(n.queue, 'mailroom'), i.action::text, coalesce(n.priority, 50)
     FROM inserted i
-    LEFT JOIN kinds k ON k.kind = i.action::text
-    WHERE i.action IS NOT NULL AND k.cooldown IS NULL AND k.hourly IS NULL
+    LEFT JOIN kinds n ON n.kind = i.action::text
+    WHERE i.action IS NOT NULL AND n.cooldown IS NULL AND n.hourly IS NULL
     ORDER BY i.id;
-    made := FOUND;
     FOR one IN
-        SELECT i.id, k AS kind, lower(a.email) AS address
+        SELECT i.id, n AS kind, lower(a.email) AS address
         FROM inserted i
-        JOIN kinds k ON k.kind = i.action::text
+        JOIN kinds n ON n.kind = i.action::text
         LEFT JOIN accounts a ON a.id = i.account
-        WHERE k.cooldown IS NOT NULL OR k.hourly IS NOT NULL
+        WHERE n.cooldown IS NOT NULL OR n.hourly IS NOT NULL
         ORDER BY limit_lock(lower(a.email)), i.id
     LOOP
         -- The account may come later in the same transaction.
@@ -559,11 +569,14 @@ BEGIN
             one.id, (one.kind).queue, (one.kind).kind, (one.kind).priority, due,
             CASE WHEN due > now() THEN 'limited'::delivery_cause END, one.address
         );
-        made := true;
     END LOOP;
-    IF made THEN
-        PERFORM notify_mailroom();
-    END IF;
+    FOR woken IN
+        SELECT DISTINCT coalesce(n.queue, 'mailroom')
+        FROM unnest(enum_range(NULL::token_action)) action
+        LEFT JOIN kinds n ON n.kind = action::text
+    LOOP
+        PERFORM wake_mailroom(woken);
+    END LOOP;
     RETURN NULL;
 END;
 $$;
@@ -633,6 +646,24 @@ BEGIN
     RETURN one.list;
 END;
 $_$;
+CREATE FUNCTION public.wake_mailroom(queue public.job_type) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    key CONSTANT integer := hashenum(queue);
+BEGIN
+    IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
+        FOR i IN 1..5 LOOP
+            IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
+                     THEN pg_advisory_unlock(1835100527, key) END)
+            THEN
+                RETURN;
+            END IF;
+        END LOOP;
+    END IF;
+    PERFORM notify_mailroom();
+END;
+$$;
 CREATE TABLE public.accounts (
     id bigint NOT NULL,
     email character varying(254) NOT NULL,
@@ -883,3 +914,4 @@ REVOKE ALL ON FUNCTION public.trg_after_token_deleted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_token_inserted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_before_list_inserted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.unsubscribe(token text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.wake_mailroom(queue public.job_type) FROM PUBLIC;
