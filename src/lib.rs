@@ -12,6 +12,7 @@
 //! | `queue` | the database as a source of mails | `mail`, `edges` |
 //! | `pipe` | standard output as a transport, standard input as a source | `mail`, `edges` |
 //! | `send` | providers as transports | `mail`, `edges` |
+//! | `lists` | subscribers, and issues to all of them, for people | `mail`, `edges` |
 //! | `pump` | the only loop | `mail`, `edges` |
 //! | `ops` | settings, commands, what people see | all |
 //! | `edges` | the outside world; knows nothing of mail | lower edges |
@@ -19,6 +20,7 @@
 //! A test reads the imports and fails on a breach.
 
 pub mod edges;
+pub mod lists;
 pub mod mail;
 pub mod ops;
 pub mod pipe;

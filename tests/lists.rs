@@ -2,6 +2,7 @@
 
 mod members;
 mod publish;
+mod shell;
 
 use crate::support::cluster::Database;
 use postgres::Client;

@@ -1,8 +1,10 @@
 //! The command line: words to a [`Command`]. The help texts are in `cli/help.rs`.
 
 pub mod help;
+pub mod list;
 pub mod mail;
 pub mod migrate;
+pub mod publish;
 pub mod queue;
 pub mod status;
 pub mod template;
@@ -12,9 +14,11 @@ use crate::mail::error::Error;
 use crate::ops::config::VARS;
 use crate::ops::config::reader::Var;
 use help::COMMANDS;
+use list::List;
 use mail::Mail;
 use migrate::Migrate;
 use pico_args::Arguments;
+use publish::Publish;
 use queue::Queue;
 use status::Status;
 use std::ffi::OsString;
@@ -41,6 +45,10 @@ pub enum Command {
     Status(Status),
     /// Deliveries, one by one or all.
     Queue(Queue),
+    /// Subscribers.
+    List(List),
+    /// Issues to them.
+    Publish(Publish),
     /// Whether mail moves, for a machine.
     Health,
     /// Whether all that sending needs is there.
@@ -117,6 +125,8 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
         "template" => Command::Template(template::parse(&mut args)?),
         "status" => Command::Status(status::parse(&mut args)?),
         "queue" => Command::Queue(queue::parse(&mut args)?),
+        "list" => Command::List(list::parse(&mut args)?),
+        "publish" => Command::Publish(publish::parse(&mut args)?),
         "health" => Command::Health,
         "check" => Command::Check { json: args.contains("--json") },
         "verify" => Command::Verify {

@@ -3,8 +3,10 @@
 mod check;
 mod collect;
 mod health;
+mod list;
 mod mail;
 mod migrate;
+mod publish;
 mod queue;
 mod run;
 mod send;
@@ -59,6 +61,8 @@ fn run(command: Command, settings: &Settings, stop: &Stop) -> Result<(), Error> 
         Command::Template(what) => template::run(settings, &what, stop),
         Command::Status(what) => status::run(config, &what, stop),
         Command::Queue(what) => queue::run(config, what, stop),
+        Command::List(what) => list::run(config, &what, stop),
+        Command::Publish(what) => publish::run(config, &what, stop),
         Command::Health => health::run(config, stop),
         Command::Verify { token, code, paths } => verify::run(config, token, code, &paths),
         Command::Check { .. } | Command::Help(_) | Command::Version => Ok(()),

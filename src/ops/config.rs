@@ -46,8 +46,8 @@ pub enum Format {
 
 /// The commands with settings.
 const ALL: &[&str] = &[
-    "collect", "send", "run", "mail", "migrate", "verify", "template", "status", "queue", "health",
-    "check",
+    "collect", "send", "run", "mail", "migrate", "verify", "template", "status", "queue", "list",
+    "publish", "health", "check",
 ];
 /// The commands that read the queue, and the one that checks what they need.
 const QUEUE: &[&str] = &["collect", "run", "check"];
@@ -79,7 +79,7 @@ macro_rules! settings {
 }
 
 settings! {
-    secret("MAILROOM_DATABASE_URL", &["collect", "run", "mail", "migrate", "status", "queue", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
+    secret("MAILROOM_DATABASE_URL", &["collect", "run", "mail", "migrate", "status", "queue", "list", "publish", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
     secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
     secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
     setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;
@@ -107,9 +107,9 @@ settings! {
     setting("MAILROOM_TEMPLATE_DIR", "--template-dir", "./templates", &["send", "run", "template", "check"], "directory of NAME.subject, NAME.txt and NAME.html for each template, and of the images that the HTML names: `smtp` makes its mails from them, `postmark` takes the images, and `mailroom template` pushes them") => template_dir: PathBuf = path;
     secret("MAILROOM_POSTMARK_TOKEN", SENDERS, "API token of the Postmark server; required with `postmark`");
     setting("MAILROOM_POSTMARK_URL", "--postmark-url", "https://api.postmarkapp.com", SENDERS, "where Postmark's API is");
-    setting("MAILROOM_SEND_RATE", "--send-rate", "50", SENDERS, "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower") => send_rate: f64 = rate;
-    optional("MAILROOM_DAILY_LIMIT", "--daily-limit", SENDERS, "recipients in any 24 hours. `run`: all processes on this database together; `send`: this process alone, with MAILROOM_ACK=sent also what the database has recorded. The provider's own quota counts where it is lower") => daily_limit: Option<u64> = some(at_least_one);
-    setting("MAILROOM_BULK_SHARE", "--bulk-share", "80", &["run", "check"], "the part of the day's limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail") => bulk_share: u8 = number(1, 100);
+    setting("MAILROOM_SEND_RATE", "--send-rate", "50", &["send", "run", "publish", "check"], "recipients a second, sustained; burst of one batch; the provider's own quota counts where it is lower") => send_rate: f64 = rate;
+    optional("MAILROOM_DAILY_LIMIT", "--daily-limit", &["send", "run", "publish", "check"], "recipients in any 24 hours. `run`: all processes on this database together; `send`: this process alone, with MAILROOM_ACK=sent also what the database has recorded. The provider's own quota counts where it is lower") => daily_limit: Option<u64> = some(at_least_one);
+    setting("MAILROOM_BULK_SHARE", "--bulk-share", "80", &["run", "publish", "check"], "the part of the day's limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail") => bulk_share: u8 = number(1, 100);
     optional("MAILROOM_STATSD", "--statsd", &["collect", "send", "run", "check"], "DogStatsD for metrics: `host:port` or `unix:///path`; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags") => statsd: Option<Place> = some(Place::parse);
     optional("MAILROOM_METRICS_FILE", "--metrics-file", &["collect", "send", "run", "check"], "file for metrics in the text format of Prometheus, one for each process: `/var/lib/node_exporter/mailroom.prom`") => metrics_file: Option<PathBuf> = some(file_path);
     setting("MAILROOM_HEALTH_MAX_AGE", "--max-age", "10m", &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live") => max_age: Duration = duration;

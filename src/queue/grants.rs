@@ -60,6 +60,7 @@ pub const OPERATOR: &[Grant] = &[
     grant("EXECUTE", "fits", &[]),
     grant("EXECUTE", "publish", &[]),
     grant("EXECUTE", "publish_test", &[]),
+    grant("EXECUTE", "subscribe", &[]),
 ];
 
 /// What a role needs that asks for mails, and for nothing else.

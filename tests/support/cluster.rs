@@ -50,7 +50,8 @@ pub fn logged(database: &Database) -> Vec<String> {
 
 /// The tags of the statements: the first line of each file of SQL, with its end.
 pub fn tags() -> Vec<String> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/queue/sql")];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![source.join("queue/sql"), source.join("lists/sql")];
     let mut tags = Vec::new();
     while let Some(folder) = folders.pop() {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

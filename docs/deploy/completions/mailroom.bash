@@ -11,11 +11,11 @@ _mailroom() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'migrate run collect send mail check template status queue health verify help --help --version --env-file' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'migrate run collect send mail list publish check template status queue health verify help --help --version --env-file' -- "$cur")
         return
     fi
     case $prev in
-        --at | --batch-limit | --batch-timeout | --bulk-share | --cause | --channel-name | --code | --daily-limit | --data | --healthcheck-interval | --html | --key | --lease | --limit | --locale | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --smtp-connection-mails | --smtp-connections | --smtp-token-command | --statsd | --templates | --to)
+        --at | --batch-limit | --batch-timeout | --bulk-share | --cause | --channel-name | --code | --daily-limit | --data | --healthcheck-interval | --html | --key | --lease | --limit | --locale | --max-age | --max-attempts | --metrics-file | --path | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --smtp-connection-mails | --smtp-connections | --smtp-token-command | --statsd | --template | --templates | --test | --to | --where)
             :
             return ;;
         --format)
@@ -50,13 +50,15 @@ _mailroom() {
         collect) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
+        list) words='import export show' flags='--log-format --log-level --confirmed --help' ;;
+        publish) words='status pause resume cancel' flags='--send-rate --daily-limit --bulk-share --log-format --log-level --template --key --data --at --where --yes --dry-run --test --help' ;;
         check) words='' flags='--channel-name --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
         template) words='list show push check' flags='--transport --templates --template-dir --log-format --log-level --data --from --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --html --watch --exit-code --help' ;;
         queue) words='list find show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --to --limit --json --reveal --all --reason --cause --yes --help' ;;
         health) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --help' ;;
         verify) words='' flags='--log-format --log-level --code --path --help' ;;
-        help) words='migrate run collect send mail check template status queue health verify help' flags=' --help' ;;
+        help) words='migrate run collect send mail list publish check template status queue health verify help' flags=' --help' ;;
         *) return ;;
     esac
     for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do

@@ -1,20 +1,22 @@
 # fish completion of mailroom. Made by tests/generated.rs from the tables of commands and settings.
 
 complete -c mailroom -f
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a migrate -d 'apply, take back or show the database schema'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a run -d 'database -> the mail provider, in one process'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a collect -d 'database -> signed CSV batches on stdout'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a send -d 'CSV batches on stdin -> the mail provider'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a mail -d 'ask for one mail, as send_mail does, and print its id'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a check -d 'preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a template -d 'the mail templates at the provider (SES)'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who is flooded, who listens'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a queue -d 'look at deliveries, retry or drop them; pause and resume'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a health -d '0 or 1 for a health check: does mail move?'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a verify -d 'is this token ours, and for what?'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -a help -d 'this text, or that of a command with its settings'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -l version -d 'the version'
-complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail check template status queue health verify help' -l env-file -r -F -d 'a file of variables'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a migrate -d 'apply, take back or show the database schema'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a run -d 'database -> the mail provider, in one process'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a collect -d 'database -> signed CSV batches on stdout'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a send -d 'CSV batches on stdin -> the mail provider'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a mail -d 'ask for one mail, as send_mail does, and print its id'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a list -d 'take subscribers from a file, write them out, count them'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a publish -d 'send an issue to all who are confirmed on a list, once; follow it, stop it'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a check -d 'preflight of run: settings, database, grants, NOTIFY, clocks, provider, templates'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a template -d 'the mail templates at the provider (SES)'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a status -d 'whether mail moves: depth, ages, throughput, failures, who is flooded, who listens'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a queue -d 'look at deliveries, retry or drop them; pause and resume'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a health -d '0 or 1 for a health check: does mail move?'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a verify -d 'is this token ours, and for what?'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -a help -d 'this text, or that of a command with its settings'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -l version -d 'the version'
+complete -c mailroom -n 'not __fish_seen_subcommand_from migrate run collect send mail list publish check template status queue health verify help' -l env-file -r -F -d 'a file of variables'
 complete -c mailroom -l help -d 'show help'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate; and not __fish_seen_subcommand_from up down status force grants' -a 'up down status force grants'
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-format -x -a 'text json' -d 'text or json'
@@ -90,6 +92,24 @@ complete -c mailroom -n '__fish_seen_subcommand_from mail' -l locale -x
 complete -c mailroom -n '__fish_seen_subcommand_from mail' -l key -x
 complete -c mailroom -n '__fish_seen_subcommand_from mail' -l at -x
 complete -c mailroom -n '__fish_seen_subcommand_from mail' -l wait
+complete -c mailroom -n '__fish_seen_subcommand_from list; and not __fish_seen_subcommand_from import export show' -a 'import export show'
+complete -c mailroom -n '__fish_seen_subcommand_from list' -l log-format -x -a 'text json' -d 'text or json'
+complete -c mailroom -n '__fish_seen_subcommand_from list' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
+complete -c mailroom -n '__fish_seen_subcommand_from list' -l confirmed
+complete -c mailroom -n '__fish_seen_subcommand_from publish; and not __fish_seen_subcommand_from status pause resume cancel' -a 'status pause resume cancel'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l send-rate -x -d 'recipients a second, sustained; burst of one batch; the provider\'s own quota counts where it is lower'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l daily-limit -x -d 'recipients in any 24 hours. run: all processes on this database together; send: this process alone, with MAILROOM_ACK=sent also what the database has recorded. The provider\'s own quota counts where it is lower'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l bulk-share -x -d 'the part of the day\'s limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l log-format -x -a 'text json' -d 'text or json'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l template -x
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l key -x
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l data -x
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l at -x
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l where -x
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l yes
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l dry-run
+complete -c mailroom -n '__fish_seen_subcommand_from publish' -l test -x
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l healthcheck-interval -x -d 'ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for'
@@ -159,4 +179,4 @@ complete -c mailroom -n '__fish_seen_subcommand_from verify' -l log-format -x -a
 complete -c mailroom -n '__fish_seen_subcommand_from verify' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from verify' -l code -x
 complete -c mailroom -n '__fish_seen_subcommand_from verify' -l path -x
-complete -c mailroom -n '__fish_seen_subcommand_from help' -a 'migrate run collect send mail check template status queue health verify help'
+complete -c mailroom -n '__fish_seen_subcommand_from help' -a 'migrate run collect send mail list publish check template status queue health verify help'

@@ -51,6 +51,7 @@ macro_rules! commands {
 pub const COMMANDS: &[CommandHelp] = commands! {
     "The database": "migrate";
     "Sending": "run" "collect" "send" "mail";
+    "Lists": "list" "publish";
     "The provider": "check" "template";
     "Operating": "status" "queue" "health" "verify" "help";
 };

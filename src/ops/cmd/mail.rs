@@ -45,7 +45,7 @@ pub fn run(config: &Config, mail: &Mail, stop: &Stop) -> Result<(), Error> {
 }
 
 /// The text, or that of the file which is named after `@`.
-fn read(data: &str) -> Result<String, Error> {
+pub fn read(data: &str) -> Result<String, Error> {
     let Some(path) = data.strip_prefix('@') else { return Ok(data.to_owned()) };
     std::fs::read_to_string(path)
         .map_err(|error| Error::io(format_args!("--data: {path} cannot be read"), error))

@@ -111,6 +111,16 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// How much of something is done, in so many columns and a percentage.
+pub fn bar(done: u64, of: u64, width: u64) -> String {
+    let done = done.min(of);
+    let part = |whole: u64| {
+        if of == 0 { whole } else { (u128::from(done) * u128::from(whole) / u128::from(of)) as u64 }
+    };
+    let full = part(width) as usize;
+    format!("[{}{}] {} %", "#".repeat(full), "-".repeat(width as usize - full), part(100))
+}
+
 /// Text from outside, on one line and without what a terminal would obey.
 pub fn clean(text: &str) -> String {
     let harmless = |c: char| {

@@ -1,0 +1,128 @@
+//! Who is on a list: taken from elsewhere, given out, counted.
+//!
+//! Out of scope: files (`file.rs`).
+
+use crate::lists::file::Subscriber;
+use postgres::{Client, Error, Row};
+use std::collections::VecDeque;
+
+/// Subscribers that one statement takes or gives.
+pub const CHUNK: usize = 1000;
+
+/// Whether there is such a list.
+///
+/// # Errors
+/// As the statement.
+pub fn exists(client: &mut Client, list: &str) -> Result<bool, Error> {
+    client.query_one("SELECT EXISTS (SELECT FROM lists WHERE list = $1)", &[&list])?.try_get(0)
+}
+
+/// Takes subscribers: confirmed ones as they are, others are asked by mail. Gives the places of those
+/// that were not taken, and why.
+///
+/// # Errors
+/// As the statement, in all that is no fault of a single subscriber.
+pub fn import(
+    client: &mut Client,
+    list: &str,
+    confirmed: bool,
+    given: &[Subscriber],
+) -> Result<Vec<(usize, String)>, Error> {
+    let mut refused = Vec::new();
+    // What the database refuses is found by halves.
+    let mut parts = VecDeque::from([(0, given)]);
+    while let Some((first, part)) = parts.pop_front() {
+        match take(client, list, confirmed, part) {
+            Ok(left) => refused.extend(left.into_iter().map(|(place, why)| (first + place, why))),
+            Err(error) => {
+                let why = error.as_db_error().filter(|found| {
+                    // Data exception; a constraint.
+                    ["22", "23"].contains(&found.code().code().get(..2).unwrap_or_default())
+                });
+                match why {
+                    None => return Err(error),
+                    Some(why) if part.len() < 2 => {
+                        let of = why.column().or(why.constraint()).unwrap_or(why.message());
+                        let of = of.trim_start_matches("subscribers_").trim_end_matches("_check");
+                        refused.push((first, format!("its {of} is not allowed")));
+                    }
+                    Some(_) => {
+                        let (left, right) = part.split_at(part.len() / 2);
+                        parts.extend([(first, left), (first + left.len(), right)]);
+                    }
+                }
+            }
+        }
+    }
+    refused.sort_unstable();
+    Ok(refused)
+}
+
+fn take(
+    client: &mut Client,
+    list: &str,
+    confirmed: bool,
+    given: &[Subscriber],
+) -> Result<Vec<(usize, String)>, Error> {
+    let addresses: Vec<&str> = given.iter().map(|one| one.address.as_str()).collect();
+    let locales: Vec<Option<&str>> = given.iter().map(|one| one.locale.as_deref()).collect();
+    let subjects: Vec<Option<&str>> = given.iter().map(|one| one.subject.as_deref()).collect();
+    let data: Vec<Option<&str>> = given.iter().map(|one| one.data.as_deref()).collect();
+    let sql = match confirmed {
+        true => include_str!("sql/import.sql"),
+        false => include_str!("sql/ask.sql"),
+    };
+    let rows = client.query(sql, &[&list, &addresses, &locales, &subjects, &data])?;
+    let left = |row: &Row| {
+        let place = usize::try_from(row.try_get::<_, i64>("place")?).unwrap_or(0);
+        Ok((place, row.try_get("why")?))
+    };
+    rows.iter().map(left).collect()
+}
+
+/// The subscribers of a list behind `after`, by their id, at most [`CHUNK`]: the id, and the columns
+/// of [`crate::lists::file::COLUMNS`].
+///
+/// # Errors
+/// As the statement.
+pub fn export(
+    client: &mut Client,
+    list: &str,
+    after: i64,
+) -> Result<Vec<(i64, Vec<String>)>, Error> {
+    let rows = client.query(include_str!("sql/export.sql"), &[&list, &after, &(CHUNK as i64)])?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// How many subscribers a list has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// The list.
+    pub list: String,
+    /// Those who get its issues.
+    pub confirmed: i64,
+    /// Those who were asked and did not answer.
+    pub pending: i64,
+    /// Those who left.
+    pub unsubscribed: i64,
+    /// Those who are not written to.
+    pub suppressed: i64,
+}
+
+/// The sizes of a list, or of all.
+///
+/// # Errors
+/// As the statement, which reads all subscribers.
+pub fn sizes(client: &mut Client, list: Option<&str>) -> Result<Vec<Size>, Error> {
+    let rows = client.query(include_str!("sql/sizes.sql"), &[&list])?;
+    let size = |row: &Row| {
+        Ok(Size {
+            list: row.try_get("list")?,
+            confirmed: row.try_get("confirmed")?,
+            pending: row.try_get("pending")?,
+            unsubscribed: row.try_get("unsubscribed")?,
+            suppressed: row.try_get("suppressed")?,
+        })
+    };
+    rows.iter().map(size).collect()
+}
