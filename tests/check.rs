@@ -3,7 +3,7 @@
 
 use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
-use crate::support::program::{Finished, Program};
+use crate::support::program::{Finished, Program, wait_until};
 use crate::support::tls::{Authority, Secured};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -186,6 +186,8 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
         "pause",
         "row level security",
         "triggers",
+        "replication",
+        "two-phase commit",
         "channel",
         "actions",
         "database clock",
@@ -200,6 +202,7 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
     assert_eq!(at("host=x gibberish").code, 78);
     let found = at(&format!("{} options='-c default_transaction_read_only=on'", database.url));
     found.says("database", "failed", "nothing can be written there");
+    found.says("NOTIFY", "failed", "`run` would not connect");
     assert_eq!(found.code, 78);
 }
 
@@ -214,6 +217,8 @@ fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
         "pause",
         "row level security",
         "triggers",
+        "replication",
+        "two-phase commit",
         "channel",
         "actions",
     ]);
@@ -266,19 +271,41 @@ fn triggers_that_notify_another_channel_are_found() {
 #[test]
 fn a_trigger_that_is_missing_or_disabled_is_found() {
     let (database, endpoint) = (Database::migrated(), ses());
-    let sql = "SELECT tgname || ' ON ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal";
+    // All that are enabled: one is not, before somebody wants it.
+    let sql = "SELECT tgname::text, tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger
+                WHERE NOT tgisinternal AND tgenabled <> 'D'";
     let rows = database.client().query(sql, &[]).unwrap();
-    let triggers: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert!(triggers.len() >= 5, "{triggers:?}");
-    for trigger in &triggers {
-        let (name, table) = trigger.split_once(" ON ").unwrap();
-        database.run(&format!("ALTER TABLE {table} DISABLE TRIGGER {name}"));
+    assert!(rows.len() >= 5);
+    let found = |text: &str| {
         let found = Found::of(program(&database, &endpoint.url()).output());
-        let text = format!("{name} on {table} is disabled");
-        found.only(&["triggers"]).says("triggers", "failed", &text);
+        found.only(&["triggers"]).says("triggers", "failed", text);
         assert_eq!(found.code, 78);
+    };
+    for row in &rows {
+        let [name, table, definition]: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+        database.run(&format!("ALTER TABLE {table} DISABLE TRIGGER {name}"));
+        found(&format!("{name} on {table} is disabled"));
+        let other = format!(
+            "CREATE TRIGGER {name} AFTER TRUNCATE ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        );
+        database.run(&format!("DROP TRIGGER {name} ON {table}; {other}"));
+        found(&format!("{name} on {table} is not the one of mailroom"));
+        database.run(&format!("DROP TRIGGER {name} ON {table}; {definition}"));
+    }
+    // Whose triggers fire in no session of theirs, or in no session at all.
+    let role = format!("loader_{}", database.name);
+    database.run(&format!(
+        "CREATE ROLE {role}; ALTER ROLE {role} IN DATABASE {} SET session_replication_role = replica",
+        database.name
+    ));
+    found(&format!("session_replication_role is replica for {role} in {}", database.name));
+    database.run(&format!("DROP ROLE {role}"));
+    for row in &rows {
+        let [name, table]: [String; 2] = [row.get(0), row.get(1)];
         database.run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
     }
+    let fine = Found::of(program(&database, &endpoint.url()).output());
+    assert_eq!(fine.only(&[]).code, 0);
     database.run("DROP TRIGGER after_token_inserted ON tokens");
     let found = Found::of(program(&database, &endpoint.url()).output());
     found.only(&["triggers"]).says("triggers", "failed", "after_token_inserted on tokens is miss");
@@ -287,6 +314,31 @@ fn a_trigger_that_is_missing_or_disabled_is_found() {
     collect.wait_log("[PG] WARN: after_token_inserted on tokens is missing; ALTER TABLE");
     collect.wait_log("connected");
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn what_keeps_mail_from_arising_on_a_server_of_another_kind_is_a_warning() {
+    use crate::support::cluster::Cluster;
+    let there = Cluster::start(&["wal_level = logical"]);
+    let here = Cluster::start(&["max_prepared_transactions = 5"]);
+    let (source, database) = (there.migrated("mail"), here.migrated("mail"));
+    let endpoint = ses();
+    let check = || Found::of(program(&database, &endpoint.url()).output());
+    let found = check();
+    found.only(&["two-phase commit"]).says("two-phase commit", "warning", "PREPARE TRANSACTION");
+    source.run("CREATE PUBLICATION people FOR TABLE accounts");
+    database.run(&format!(
+        "CREATE SUBSCRIPTION people CONNECTION '{}' PUBLICATION people WITH (copy_data = false)",
+        source.url
+    ));
+    source.accounts("applied", 1);
+    wait_until("the row is applied", || database.number("SELECT count(*) FROM accounts") == 1);
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 0, "statement triggers do not fire");
+    let found = check();
+    found.only(&["replication", "two-phase commit"]);
+    found.says("replication", "warning", "accounts gets rows of a subscription");
+    assert_eq!(found.code, 0);
+    database.run("DROP SUBSCRIPTION people");
 }
 
 #[test]

@@ -56,6 +56,8 @@ const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
     ("pause", Severity::Warning, "nobody paused it", "mailroom queue resume"),
     ("row level security", Severity::Warning, "hides nothing", "let a policy show the daemon all rows, or give its role BYPASSRLS"),
     ("triggers", Severity::Wrong, "all are there and enabled", "ALTER TABLE … ENABLE TRIGGER …, or restore it: without it mails are not asked for"),
+    ("replication", Severity::Warning, "no rows come by a subscription", "add rows on this side, or find accounts without a token: docs/OPERATIONS.md"),
+    ("two-phase commit", Severity::Warning, "is off", "let no transaction that is prepared add accounts or tokens, or call send_mail"),
     ("channel", Severity::Wrong, "the one that the triggers notify", "set MAILROOM_CHANNEL_NAME, or ALTER DATABASE … SET mailroom.channel"),
     ("database", Severity::Wrong, "can be written to", "connect to the primary, not to a standby, without default_transaction_read_only"),
 ];

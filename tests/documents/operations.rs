@@ -401,6 +401,39 @@ fn the_commands_that_ask_whether_it_is_well_can_be_run() {
 }
 
 #[test]
+fn accounts_without_a_token_or_without_a_mail_are_found_and_get_both_once() {
+    let database = Database::migrated();
+    let provider = Endpoint::start();
+    database.accounts("asked", 2);
+    database.run(
+        "ALTER TABLE accounts DISABLE TRIGGER after_account_insert;
+         INSERT INTO accounts (email, login) VALUES ('ann@example.com', 'ann');
+         INSERT INTO accounts (email, login, status) VALUES ('old@example.com', 'old', 'active');
+         INSERT INTO accounts (email, login, created_at) VALUES ('long@example.com', 'long', 1);
+         ALTER TABLE accounts ENABLE TRIGGER after_account_insert;
+         ALTER TABLE tokens DISABLE TRIGGER after_token_inserted;
+         INSERT INTO accounts (email, login) VALUES ('bob@example.com', 'bob')",
+    );
+    database.run("ALTER TABLE tokens ENABLE TRIGGER after_token_inserted");
+    let shell = Shell::new(&database.url);
+    let [look, ask] = commands("Accounts that were never asked").try_into().unwrap();
+    let rows = shell.run(&look);
+    assert!(
+        rows.contains(" ann ") && rows.contains(" bob ") && rows.contains("(2 rows)"),
+        "{rows}"
+    );
+    assert_eq!(shell.run(&ask), "INSERT 0 2\n");
+    assert_eq!(shell.run(&ask), "INSERT 0 0\n");
+    send_all(&database, &provider);
+    let mut sent: Vec<String> = provider.accepted().into_iter().map(|mail| mail.to).collect();
+    sent.sort();
+    assert_eq!(
+        sent,
+        ["ann@example.com", "asked1@example.com", "asked2@example.com", "bob@example.com"]
+    );
+}
+
+#[test]
 fn whoever_got_no_mail_is_found_and_a_flood_is_seen_and_limited() {
     let database = Database::migrated();
     database.run("INSERT INTO kinds (kind) VALUES ('invoice')");

@@ -17,6 +17,9 @@ pub const UNPOOLED: &str = "connect to the server itself, or let the pooler keep
     for each client (pool_mode = session): mailroom listens, prepares statements and holds a lock \
     on its own";
 
+/// What the client says of a server that answered `SHOW transaction_read_only` with `on`.
+pub const READ_ONLY: &str = "database does not allow writes";
+
 /// What went wrong with the database. The text holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -1,7 +1,7 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg;
-use crate::edges::pg::fault::{Fault, UNPOOLED};
+use crate::edges::pg::fault::{Fault, READ_ONLY, UNPOOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Place, Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
@@ -18,13 +18,15 @@ use std::time::{Duration, SystemTime};
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
 /// What is found in the database, in this order, and the setting that says what to look for.
-const FINDINGS: [(&str, &str); 7] = [
+const FINDINGS: [(&str, &str); 9] = [
     ("schema", ""),
     ("grants", ""),
     ("queue", "MAILROOM_QUEUE_NAME"),
     ("pause", "MAILROOM_QUEUE_NAME"),
     ("row level security", ""),
     ("triggers", ""),
+    ("replication", ""),
+    ("two-phase commit", ""),
     ("channel", "MAILROOM_CHANNEL_NAME"),
 ];
 
@@ -223,7 +225,10 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
     let channel = format!("mailroom_check_{}_{}", std::process::id(), facts.pid);
     let now = system_clock().now;
     let tried = (|| {
-        let mut mouth = pg::connect(target, round.stop)?;
+        // As the daemons connect.
+        let mut target = target.clone();
+        target.write();
+        let mut mouth = pg::connect(&target, round.stop)?;
         let pooled = fit::pooled(&mut ear, &mut mouth)?;
         if let Some(pooled) = pooled.filter(|one| one.severity == Severity::Fatal) {
             return Ok(Err(pooled));
@@ -244,6 +249,12 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
             round.checks.misconfigured(NAME, detail, UNPOOLED);
         }
         Ok(Err(pooled)) => round.checks.misconfigured(NAME, pooled.detail, pooled.advice),
+        Err(Fault::Lost(text)) if text.contains(READ_ONLY) => {
+            let advice = "connect to the primary; a pool must ask that one alone (Pgpool-II: \
+                          app_name_redirect_preference_list = 'mailroom.*:primary')";
+            let detail = format!("`run` would not connect: {text}");
+            round.checks.misconfigured(NAME, detail, advice);
+        }
         Err(fault) => {
             let detail = format!("it could not be tried: {fault}");
             round.checks.warning(NAME, detail, "a second connection is needed for a moment");

@@ -20,19 +20,52 @@ SELECT 'row level security',
  UNION ALL
 SELECT 'triggers',
        (SELECT string_agg(wrong, ', ' ORDER BY wrong)
-          FROM (SELECT format('%s on %s is missing', name, relation)
-                  FROM (VALUES ('accounts', 'after_account_insert'),
-                               ('accounts', 'before_account_status_change'),
-                               ('tokens', 'after_token_inserted'),
-                               ('tokens', 'after_token_consumed')) AS needed (relation, name)
-                 WHERE NOT EXISTS (SELECT FROM pg_trigger
-                                    WHERE tgrelid = relation::regclass AND tgname = name)
+          FROM (SELECT format(CASE WHEN tgname IS NULL THEN '%s on %s is missing'
+                                   WHEN tgenabled NOT IN ('O', 'A') THEN '%s on %s is disabled'
+                                   WHEN tgtype <> type OR tgfoid <> to_regproc(function)
+                                   THEN '%s on %s is not the one of mailroom'
+                              END, name, relation)
+                  FROM (VALUES ('accounts', 'after_account_insert', 4, ''),
+                               ('accounts', 'after_account_status_change', 17, ''),
+                               ('accounts', 'before_account_status_change', 19, ''),
+                               ('tokens', 'after_token_consumed', 17, ''),
+                               ('tokens', 'after_token_deleted', 8, ''),
+                               ('tokens', 'after_token_inserted', 4, ''),
+                               ('kinds', 'after_kind_fits', 17, ''),
+                               ('kinds', 'after_kind_inserted', 5, 'trg_after_kind_fits'),
+                               ('lists', 'before_list_inserted', 7, ''))
+                       AS needed (relation, name, type, named)
+                 CROSS JOIN LATERAL coalesce(nullif(named, ''), 'trg_' || name) AS function
+                  LEFT JOIN pg_trigger ON tgrelid = relation::regclass AND tgname = name
                  UNION ALL
-                SELECT format('%s on %s is disabled', tgname, tgrelid::regclass)
-                  FROM pg_trigger
-                  JOIN pg_proc ON pg_proc.oid = tgfoid AND proname LIKE 'trg\_%'
-                 WHERE tgrelid IN ('accounts'::regclass, 'tokens'::regclass, 'kinds'::regclass)
-                   AND tgenabled NOT IN ('O', 'A')) AS found (wrong))
+                SELECT format('session_replication_role is %s for %s: no trigger fires', role, who)
+                  FROM (SELECT current_setting('session_replication_role'), 'this session'
+                         UNION ALL
+                        SELECT split_part(setting, '=', 2),
+                               concat_ws(' in ', nullif(setrole::regrole::text, '-'), datname)
+                          FROM pg_db_role_setting
+                          LEFT JOIN pg_database ON pg_database.oid = setdatabase
+                         CROSS JOIN unnest(setconfig) AS setting
+                         WHERE setting LIKE 'session_replication_role=%'
+                           AND coalesce(datname, current_database()) = current_database())
+                       AS set (role, who)
+                 WHERE role = 'replica'
+                   AND EXISTS (SELECT FROM pg_trigger
+                                WHERE tgenabled = 'O' AND NOT tgisinternal
+                                  AND tgrelid IN ('accounts'::regclass, 'tokens'::regclass)))
+               AS found (wrong))
+ UNION ALL
+SELECT 'replication',
+       (SELECT string_agg(srrelid::regclass::text, ', ') || ' gets rows of a subscription, for which '
+               || 'triggers of statements do not fire, even if they are enabled always'
+          FROM pg_subscription_rel
+         WHERE srrelid IN ('accounts'::regclass, 'tokens'::regclass))
+ UNION ALL
+SELECT 'two-phase commit',
+       CASE WHEN current_setting('max_prepared_transactions') <> '0'
+            THEN 'max_prepared_transactions is not 0, and what asks for a mail notifies, which '
+                 'PREPARE TRANSACTION refuses'
+       END
  UNION ALL
 SELECT 'channel',
        CASE WHEN notified <> $2::text
