@@ -147,6 +147,8 @@ impl Pump<'_> {
             return Ok(());
         }
         if self.pace.wants_quota(self.now()) {
+            // What became of the last batch does not wait for the provider.
+            self.source.idle(self.now())?;
             let quota = self.transport.quota();
             let change = self.pace.allow(quota, self.now());
             self.say(change.as_slice());

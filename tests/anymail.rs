@@ -128,7 +128,7 @@ fn a_scheduled_mail_is_found_when_its_time_comes_and_no_query_before_that_looks_
     wait_until("it is sent", || is_sent(&database, id));
     assert_eq!(run.stop().code, Some(0));
     let first = logged(&database)[quiet..].first().cloned().unwrap();
-    assert!(first.contains("mailroom:look") || first.contains("mailroom:claim"), "{first}");
+    assert!(first.contains("mailroom:look") || first.contains("mailroom:turn"), "{first}");
     assert_eq!(endpoint.accepted().len(), 2);
 }
 

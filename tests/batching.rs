@@ -181,7 +181,7 @@ fn a_batch_that_was_heard_to_be_full_is_claimed_without_a_look() {
         database.accounts(&format!("user{n}-"), 1);
         assert_eq!(sizes(&collect.wait_lines(n)), vec![1; n]);
         let first = logged(&database).swap_remove(before);
-        assert!(first.contains(tag("claim").trim_end()), "{first}");
+        assert!(first.contains(tag("turn").trim_end()), "{first}");
     }
     assert_eq!(collect.stop().code, Some(0));
 }

@@ -57,7 +57,7 @@ fn killed_in_the_look_nothing_is_lost() {
 
 #[test]
 fn killed_in_the_claim_nothing_is_lost() {
-    kill_in("claim", "accounts");
+    kill_in("turn", "accounts");
 }
 
 #[test]
@@ -103,14 +103,14 @@ fn kill_in_settle(told: bool) -> Vec<String> {
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
     let out = reader.read();
     let lines = out.wait_lines(1);
-    wait_until("the statement waits", || database.blocked("settle") == 1);
+    wait_until("the statement waits", || database.blocked("turn") == 1);
     killed.kill();
     if told {
         database.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
               WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
         );
-        wait_until("the statement has ended", || database.blocked("settle") == 0);
+        wait_until("the statement has ended", || database.blocked("turn") == 0);
     }
     lock.rollback().unwrap();
     let mut written = addresses(&lines);
@@ -127,8 +127,9 @@ fn killed_after_the_write_and_before_it_is_settled_one_batch_is_repeated() {
 }
 
 #[test]
-fn killed_while_the_server_settles_nothing_is_repeated() {
-    assert_written(&kill_in_settle(false), 120, 0);
+fn killed_while_the_server_settles_at_most_that_batch_is_repeated() {
+    // The server gives up if it cannot answer: the next batch is a part of the answer.
+    assert_written(&kill_in_settle(false), 120, 50);
 }
 
 #[test]

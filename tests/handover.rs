@@ -233,7 +233,7 @@ fn asked_to_stop_while_a_claim_waits_for_a_lock_it_ends_in_time_and_takes_nothin
     let mut client = database.client();
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("LOCK accounts IN ACCESS EXCLUSIVE MODE").unwrap();
-    wait_until("the claim waits", || database.blocked("claim") == 1);
+    wait_until("the claim waits", || database.blocked("turn") == 1);
     let finished = collect.stop_in_time();
     assert_eq!(finished.out, "");
     lock.rollback().unwrap();
@@ -256,7 +256,7 @@ fn asked_to_stop_while_settling_waits_for_a_lock_it_ends_in_time_and_says_what_i
     lock.batch_execute("SELECT FROM deliveries FOR UPDATE").unwrap();
     let out = reader.read();
     assert_eq!(addresses(&out.wait_lines(1)).len(), 50);
-    wait_until("settling waits", || database.blocked("settle") >= 1);
+    wait_until("settling waits", || database.blocked("turn") >= 1);
     let finished = collect.stop_in_time();
     assert!(finished.log.contains("is ambiguous"), "{}", finished.log);
     lock.rollback().unwrap();

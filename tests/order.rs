@@ -100,23 +100,30 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
     database.accounts("user", 2000);
     let mut client = database.client();
     Statements::prepare(&mut client, "mailroom").unwrap();
-    let types = "text, bigint, bigint, text, float8, text[], float8, bigint, text, text, text";
-    let claim = include_str!("../src/queue/sql/claim.sql");
+    let types = "text, bigint, bigint, text, float8, text[], float8, bigint, text, text, text,
+        bigint[], text[], text[], text[], text[], float8[], bool[], bool, bool";
+    let turn = include_str!("../src/queue/sql/turn.sql");
     for rows in [0, 1, 2000, 1_000_000_000] {
         client
             .batch_execute(&format!(
                 "UPDATE pg_class SET reltuples = {rows}, relpages = greatest(1, {rows} / 50)
                   WHERE relname IN ('tokens', 'accounts', 'deliveries');
-                 PREPARE claim ({types}) AS {claim}"
+                 PREPARE turn ({types}) AS {turn}"
             ))
             .unwrap();
-        let sql = "EXPLAIN EXECUTE claim ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail')";
+        let sql = "EXPLAIN EXECUTE turn ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail',
+            '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, false)";
         let plan = client.query(sql, &[]).unwrap();
         let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
-        for by in ["Index Cond: (id = due.id)", "Index Cond: (id = tokens.account)"] {
+        for by in [
+            "(id >= ($12)[1]) AND (id <= ($12)[cardinality($12)])",
+            "Index Cond: (id = due.id)",
+            "Index Cond: (id = tokens",
+            "TID Cond: (ctid = fit",
+        ] {
             assert!(plan.contains(by), "no {by:?} with {rows} rows:\n{plan}");
         }
-        client.batch_execute("DEALLOCATE claim").unwrap();
+        client.batch_execute("DEALLOCATE turn").unwrap();
     }
 }
 

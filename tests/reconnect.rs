@@ -75,7 +75,7 @@ impl Mute {
         let waits = format!(
             "application_name LIKE 'mailroom%' AND wait_event = 'SyncRep' \
              AND starts_with(query, '{}')",
-            tag("settle")
+            tag("turn")
         );
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {waits}");
         wait_until("an answer is due", || self.database.number(&count) == 1);
@@ -108,7 +108,7 @@ fn outcomes_that_were_settled_without_an_answer_are_not_called_ambiguous() {
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("SELECT FROM deliveries WHERE state = 'leased' FOR UPDATE").unwrap();
     mute.mute();
-    wait_until("it settles", || mute.database.blocked("settle") == 1);
+    wait_until("it settles", || mute.database.blocked("turn") == 1);
     lock.rollback().unwrap();
     mute.lose_an_answer();
     run.wait_log_times("] connected", 2);
@@ -443,24 +443,38 @@ fn too_few_file_descriptors_are_a_fault_that_can_pass() {
 }
 
 #[test]
-fn a_standby_that_is_away_keeps_no_claim_waiting() {
+fn beside_a_standby_that_is_away_mail_goes_on_and_no_backend_is_left_behind() {
     let cluster = Cluster::start(&["synchronous_standby_names = 'nobody'"]);
     let database = cluster.migrated("alone");
-    database.accounts("user", 3);
+    database.accounts("user", 9);
     database.run("ALTER DATABASE alone SET synchronous_commit = on");
     let collect = Program::collect(&database).limit(3).start();
     // A batch is claimed and written; that it was is to outlast the server, so this waits.
     assert_eq!(collect.wait_lines(1).len(), 1);
+    let ours = "FROM pg_stat_activity WHERE application_name LIKE 'mailroom%'";
     let waits = format!(
-        "SELECT count(*) FROM pg_stat_activity
-          WHERE wait_event = 'SyncRep' AND starts_with(query, '{}')",
-        tag("settle")
+        "SELECT coalesce(min(pid), 0)::bigint {ours} AND wait_event = 'SyncRep'
+            AND starts_with(query, '{}')",
+        tag("turn")
     );
-    wait_until("the settlement waits", || database.number(&waits) == 1);
+    let waiting = || database.number(&waits);
+    wait_until("the settlement waits", || waiting() > 0);
+    let first = waiting();
+    collect.wait_log("settling failed");
+    wait_until("it was given up, and the server has it", || waiting() != first);
+    assert_eq!(collect.wait_lines(2).len(), 2);
+    wait_until("the next settlement waits", || waiting() > 0);
+    assert_eq!(database.number(&format!("SELECT count(*) {ours}")), 1);
+    assert_eq!(database.in_state("sent"), 3, "none went twice");
+    // What was claimed with the first settlement is lost with its answer, once: it waits for its lease.
+    assert_eq!(database.in_state("leased"), 6);
+    // It has ended, and nobody was told: nothing would end what it began.
+    collect.kill();
+    let health = || Program::new(&["health"]).on(&database).output();
+    wait_until("nobody listens", || health().log.contains("nobody listens"));
     database.run("ALTER SYSTEM SET synchronous_standby_names = ''");
     database.run("SELECT pg_reload_conf()");
-    wait_until("it is settled", || database.in_state("sent") == 3);
-    assert_eq!(collect.stop().code, Some(0));
+    wait_until("it is settled", || database.in_state("sent") == 6);
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
     change.batch_execute("BEGIN").unwrap();
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     // As it stands, but its snapshot is taken a while before its locks.
-    let sql = include_str!("../src/queue/sql/claim.sql");
+    let sql = include_str!("../src/queue/sql/turn.sql");
     let held = sql.replace(
         "SELECT paused_at FROM jobs",
         "SELECT paused_at FROM pg_advisory_xact_lock(1), jobs",
@@ -252,7 +252,8 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
     assert_ne!(held, sql);
     let claim = std::thread::spawn(move || {
         let statement = client.prepare(&held).unwrap();
-        let none: &[&str] = &[];
+        let (none, ids): (&[&str], &[i64]) = (&[], &[]);
+        let (delays, counted): (&[f64], &[bool]) = (&[], &[]);
         let rows = client.query(
             &statement,
             &[
@@ -267,6 +268,15 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
                 &"{20}",
                 &"{-infinity}",
                 &"mail",
+                &ids,
+                &none,
+                &none,
+                &none,
+                &none,
+                &delays,
+                &counted,
+                &false,
+                &false,
             ],
         );
         rows.unwrap()[0].get::<_, i64>("passed")

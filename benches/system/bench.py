@@ -180,13 +180,13 @@ class Bench:
             log.seek(mark)
             yield from log
 
-    def took(self, mark, statement="claim"):
+    def took(self, mark, statement="turn"):
         """Milliseconds that the server logged since, of each run of a statement in src/queue/sql."""
         line = re.compile(r"duration: ([0-9.]+) ms  execute \w+: " + re.escape(tag(statement)) + "$")
         return self.any(statement, [float(match.group(1)) for match in
                                     map(line.search, self.logged(mark)) if match])
 
-    def used(self, mark, statement="claim"):
+    def used(self, mark, statement="turn"):
         """As `took`, of processor time, with log_executor_stats: what else the machine does is not in
         it."""
         found, words, cpu = [], tag(statement), None

@@ -126,7 +126,8 @@ class Cluster:
                  f"FROM generate_series(1, {count}) i", "VACUUM ANALYZE", "CHECKPOINT")
 
     def statements(self, limit):
-        """The claim and the settlement as a pgbench script: rows come in the order of tokens."""
+        """The settlement of a batch and the claim of the next, one statement, as a pgbench script: rows
+        come in the order of tokens."""
         def text(name):
             lines = (ROOT / "src/queue/sql" / name).read_text().splitlines()
             return "\n".join(line for line in lines if not line.startswith("--"))
@@ -138,18 +139,17 @@ class Cluster:
             return re.sub(r"\$\d+", lambda found: values[found.group()], sql)
 
         def array(what):
-            return f"ARRAY(SELECT {what} FROM generate_series(:first::bigint, :first + {limit - 1}) g)"
+            return f"ARRAY(SELECT {what} FROM generate_series(:first::bigint - {limit}, :first - 1) g)"
 
-        claim = put(text("claim.sql"), {
+        turn = put(text("turn.sql"), {
             "$1": "'mailroom'", "$2": str(limit), "$3": str(limit), "$4": ":lease::text",
             "$5": "120::float8", "$6": "'{}'", "$7": "30::float8", "$8": str(limit),
-            "$9": "'{20}'", "$10": "'{-infinity}'", "$11": "'csv'"})
-        settle = put(text("settle.sql"), {
-            "$1": array("g"), "$2": array(":lease::text"), "$3": array("'sent'::text"),
-            "$4": array("''::text"), "$5": array("''::text"), "$6": array("0::float8"),
-            "$7": array("true"), "$8": "false", "$9": "false"})
-        path = self.dir / f"claim{limit}.sql"
-        path.write_text(f"\\set lease :lease + 1\n{claim};\n{settle};\n\\set first :first + {limit}\n")
+            "$9": "'{20}'", "$10": "'{-infinity}'", "$11": "'csv'",
+            "$12": array("g"), "$13": array("(:lease - 1)::text"), "$14": array("'sent'::text"),
+            "$15": array("''::text"), "$16": array("''::text"), "$17": array("0::float8"),
+            "$18": array("true"), "$19": "false", "$20": "false"})
+        path = self.dir / f"turn{limit}.sql"
+        path.write_text(f"\\set lease :lease + 1\n{turn};\n\\set first :first + {limit}\n")
         return path
 
     def bare(self, limit):

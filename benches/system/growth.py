@@ -58,8 +58,8 @@ def settled(bench, database, made, size):
     bench.cluster.sql(database, "SET session_replication_role = replica;" + first +
                       "INSERT INTO tokens (id, account, action, secret, code) SELECT i, 0, 'activation', "
                       f"decode(lpad(to_hex(i), 64, '0'), 'hex'), '01234' {series};"
-                      "INSERT INTO deliveries (token, state, settled_at, attempts) "
-                      f"SELECT i, 'sent', now() - interval '1 minute', 1 {series}",
+                      "INSERT INTO deliveries (id, kind, state, settled_at, attempts) "
+                      f"SELECT i, 'activation', 'sent', now() - interval '1 minute', 1 {series}",
                       "VACUUM ANALYZE")
 
 
@@ -69,7 +69,7 @@ def beside_settled(bench, database, start):
                       "INSERT INTO accounts (id, email, login, status) SELECT i, "
                       f"'g' || i || '@example.com', 'g' || i, 'provisioned' {series};"
                       f"INSERT INTO tokens (id, account, action) SELECT i, i, 'activation' {series};"
-                      f"INSERT INTO deliveries (token, priority) SELECT i, 20 {series}",
+                      f"INSERT INTO deliveries (id, kind, priority) SELECT i, 'activation', 20 {series}",
                       "VACUUM ANALYZE", "CHECKPOINT")
     return claims(bench, database, TIMED)
 
@@ -147,8 +147,7 @@ def horizon(bench):
     mark, made = steady.work()
     holder.close()
     rows = []
-    for name, statement in (("claim", "claim"), ("look", "look"), ("watermark", "levels"),
-                            ("settlement", "settle")):
+    for name, statement in (("turn", "turn"), ("look", "look"), ("watermark", "levels")):
         wall, cpu = bench.took(mark, statement), bench.used(mark, statement)
         for when, i in (("first", 0), ("last", 1)):
             rows.append([f"{name}, {when} tenth", f"{len(tenths(cpu)[i]):,}",
@@ -156,9 +155,8 @@ def horizon(bench):
                          f"{percentile(tenths(wall)[i], 0.99):.2f}"])
     bench.table(f"Statements beside a transaction that stands for {seconds:,} s, {rate} mails/s",
                 ["statement", "runs", "processor time, ms", "time, ms", "p99 of that, ms"], rows,
-                f"Medians, {made:,} mails, 50 in a transaction. A look counts what is due, a claim takes "
-                "it, a search for watermarks finds where both begin, a settlement writes down what "
-                "was sent. Goal: the same in the last tenth as in the first.")
+                f"Medians, {made:,} mails, 50 in a transaction. A look counts what is due, a turn writes "
+                "down what was sent and takes the next, a search for watermarks finds where both begin. Goal: the same in the last tenth as in the first.")
 
 
 def churn(bench):

@@ -37,7 +37,7 @@ def drain(bench):
             if limit == 50:
                 runs["mailroom collect"] = drain_once(
                     bench, lambda d, l: bench.ours("collect", d, l), "ours_template", count, limit)
-            for name, script in (("pgbench, the same statements", bench.cluster.statements(limit)),
+            for name, script in (("pgbench, the same statement", bench.cluster.statements(limit)),
                                  ("pgbench, two bare updates", bench.cluster.bare(limit))):
                 database = bench.cluster.database()
                 bench.cluster.fill(database, count)
@@ -54,11 +54,11 @@ def drain(bench):
     rows = [[name, limit, f"{count / seconds:,.0f}", f"{peer[0] / seconds:.1f}" if peer else "",
              f"{cpu / count * 1e6:.1f}" if cpu else "", mega(peak) if peak else ""]
             for (name, limit), (seconds, cpu, peak) in sorted(best.items(), key=lambda each: each[0])]
-    ours, plain = best["mailroom collect", 50][0], best["pgbench, the same statements", 50][0]
+    ours, plain = best["mailroom collect", 50][0], best["pgbench, the same statement", 50][0]
     bench.table(f"Draining {count:,} messages (best of {bench.repeat})",
                 ["who", "limit", "messages/s", "times the peer", "CPU a message, µs", "memory"], rows,
                 f"mailroom reaches {plain / ours:.0%} of what pgbench gets from PostgreSQL with the "
-                "same two statements of 50 on one connection. Goals: 20 times the peer and 70% of pgbench "
+                "same statement for 50 on one connection. Goals: 20 times the peer and 70% of pgbench "
                 "with 50, and no more CPU a message than the peer. CPU and memory are those of the best "
                 "run.")
 

@@ -1,7 +1,7 @@
 //! Deliveries that `send` takes over from the collector that wrote them into the pipe.
 //!
 //! In scope: which messages are ours, putting back what is held, settling. Out of scope: the
-//! statements (`sql/adopt.sql`, `sql/settle.sql`), reading the pipe. What is not taken over is the
+//! statements (`sql/adopt.sql`, `sql/turn.sql`), reading the pipe. What is not taken over is the
 //! collector's: its lease runs out, and the delivery is claimed again.
 
 use crate::edges::clock::Clock;
@@ -164,9 +164,8 @@ impl Ledger for DatabaseLedger {
                 }
             }
         }
-        if !back.is_empty() {
-            self.settling.write(&mut self.link, "putting back", back)?;
-        }
+        self.settling.owe(back);
+        self.settling.write(&mut self.link)?;
         Ok(taken)
     }
 
@@ -176,13 +175,13 @@ impl Ledger for DatabaseLedger {
         outcomes: Vec<Outcome>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error> {
-        let settled = batch.messages.into_iter().zip(outcomes).filter_map(|(message, outcome)| {
-            let ticket = message.ticket?;
-            let settlement = self.settling.of(outcome, ticket.attempts, probe);
-            Some((ticket, settlement))
-        });
-        let settled = settled.collect();
-        self.settling.write(&mut self.link, "settling", settled)?;
+        for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
+            if let Some(ticket) = message.ticket {
+                let settlement = self.settling.of(outcome, ticket.attempts, probe);
+                self.settling.owe([(ticket, settlement)]);
+            }
+        }
+        self.settling.write(&mut self.link)?;
         Ok(Vec::new())
     }
 

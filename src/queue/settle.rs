@@ -1,7 +1,7 @@
 //! Writing down what became of deliveries, and of those whose rows somebody else has locked, later.
 //!
 //! In scope: trying again, and what is said of settlements that the database did not take. Out of
-//! scope: the statement (`sql/settle.sql`), faults of the connection (`link.rs`).
+//! scope: the statement (`sql/turn.sql`), faults of the connection (`link.rs`).
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
@@ -11,24 +11,30 @@ use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
 use crate::mail::policy;
 use crate::queue::link::Link;
+use crate::queue::store::values::{Claimed, Want};
 use std::time::{Duration, Instant};
 
 /// How often rows that are locked are tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Settlements, and those of them that are still to be written.
+/// Settlements that are still to be written.
 pub struct Settling {
     clock: Clock,
     max_attempts: u32,
+    /// They go with the next claim, or before anything else is done.
+    owed: Vec<(Ticket, Settlement)>,
     /// Their rows are locked by another transaction.
     locked: Vec<(Ticket, Settlement)>,
     again_at: Option<Instant>,
+    /// The last ones got no answer at first: what was claimed with them would have been lost with it.
+    unanswered: bool,
 }
 
 impl Settling {
     /// Nothing is to be written. A delivery fails after so many attempts.
     pub fn new(max_attempts: u32, clock: Clock) -> Settling {
-        Settling { clock, max_attempts, locked: Vec::new(), again_at: None }
+        let (owed, locked) = (Vec::new(), Vec::new());
+        Settling { clock, max_attempts, owed, locked, again_at: None, unanswered: false }
     }
 
     /// What is written of a message that was tried `attempts` times before; `probe` is how long what is
@@ -38,29 +44,49 @@ impl Settling {
         policy::settlement(outcome, attempts, self.max_attempts, backoff, probe)
     }
 
+    /// Takes settlements, which are written with the next claim or by [`Settling::write`].
+    pub fn owe(&mut self, settled: impl IntoIterator<Item = (Ticket, Settlement)>) {
+        self.owed.extend(settled);
+    }
+
     /// When [`Settling::retry`] has something to do.
     pub fn due(&self) -> Option<Instant> {
         self.again_at
     }
 
-    /// The deliveries whose rows are locked. What became of them is known: they are not to be put back
-    /// when their leases run out.
-    pub fn locked(&self) -> Vec<i64> {
-        self.locked.iter().map(|(ticket, _)| ticket.delivery).collect()
+    /// The deliveries that are still to be written. What became of them is known: they are not to be
+    /// put back when their leases run out.
+    pub fn unwritten(&self) -> Vec<i64> {
+        self.owed.iter().chain(&self.locked).map(|(ticket, _)| ticket.delivery).collect()
     }
 
-    /// Writes settlements down, however often that must be tried; a row that is locked for longer
-    /// than the connection waits is left for later. Gives whether any was written.
+    /// Writes down what is owed, however often that must be tried. Gives whether anything was written.
     ///
     /// # Errors
     /// As [`Link::run`].
-    pub fn write(
+    pub fn write(&mut self, link: &mut Link) -> Result<bool, Error> {
+        if self.owed.is_empty() {
+            return Ok(false);
+        }
+        let owed = std::mem::take(&mut self.owed);
+        let done = self.put(link, owed, false, None)?;
+        Ok(done.is_some_and(|(wrote, _)| wrote))
+    }
+
+    /// Writes down what is owed and claims. Gives whether anything was written, and what was claimed;
+    /// `None`: the process must give up.
+    ///
+    /// # Errors
+    /// As [`Link::run`].
+    pub fn claim(
         &mut self,
         link: &mut Link,
-        what: &str,
-        settled: Vec<(Ticket, Settlement)>,
-    ) -> Result<bool, Error> {
-        self.put(link, what, settled, false)
+        want: Want<'_>,
+    ) -> Result<Option<(bool, Claimed)>, Error> {
+        let wrote = self.unanswered && self.write(link)?;
+        let owed = std::mem::take(&mut self.owed);
+        let done = self.put(link, owed, false, Some(want))?;
+        Ok(done.map(|(written, claimed)| (written || wrote, claimed)))
     }
 
     /// Tries those again whose rows were locked, if it is time.
@@ -70,7 +96,7 @@ impl Settling {
     pub fn retry(&mut self, link: &mut Link) -> Result<(), Error> {
         if self.again_at.take_if(|at| *at <= (self.clock.now)()).is_some() {
             let locked = std::mem::take(&mut self.locked);
-            self.put(link, "settling", locked, true)?;
+            self.put(link, locked, true, None)?;
         }
         Ok(())
     }
@@ -80,36 +106,44 @@ impl Settling {
     /// # Errors
     /// As [`Link::run`].
     pub fn close(&mut self, link: &mut Link) -> Result<(), Error> {
+        self.write(link)?;
         self.again_at = self.again_at.map(|_| (self.clock.now)());
         self.retry(link)?;
         report(&std::mem::take(&mut self.locked), None, link.metrics());
         Ok(())
     }
 
+    /// What has no answer is tried again without the claim: what that took would be lost too.
     fn put(
         &mut self,
         link: &mut Link,
-        what: &str,
-        settled: Vec<(Ticket, Settlement)>,
-        retry: bool,
-    ) -> Result<bool, Error> {
-        let (mut again, mut pass_over) = (retry, retry);
+        mut settled: Vec<(Ticket, Settlement)>,
+        again: bool,
+        want: Option<Want<'_>>,
+    ) -> Result<Option<(bool, Claimed)>, Error> {
+        settled.sort_unstable_by_key(|(ticket, _)| ticket.delivery);
+        let what = if settled.is_empty() { "claiming" } else { "settling" };
+        let mut tries = 0;
+        let mut pass_over = again;
         let done = link.run(what, |statements, client| {
-            let before = std::mem::replace(&mut again, true);
-            match statements.settle(client, &settled, before, pass_over) {
+            tries += 1;
+            let want = want.filter(|_| tries == 1 || settled.is_empty());
+            let again = again || tries > 1;
+            match statements.turn(client, &settled, (again, pass_over), want) {
                 Err(error) if is_locked_out(&error) && !pass_over => {
                     pass_over = true;
-                    statements.settle(client, &settled, before, pass_over)
+                    statements.turn(client, &settled, (again, pass_over), want)
                 }
                 other => other,
             }
         })?;
-        let Some(done) = done else {
+        self.unanswered = tries > 1 && !settled.is_empty();
+        let Some((done, claimed)) = done else {
             report(&settled, None, link.metrics());
-            return Ok(false);
+            return Ok(None);
         };
         let settled = self.keep(settled, &done.locked);
-        if !retry && !done.locked.is_empty() {
+        if !again && !done.locked.is_empty() {
             let text = format!(
                 "deliveries that another transaction has locked: {}; they are written down when it \
                  ends",
@@ -118,7 +152,7 @@ impl Settling {
             log::warn("PG", text);
         }
         report(&settled, Some(&done.written), link.metrics());
-        Ok(!done.written.is_empty())
+        Ok(Some((!done.written.is_empty(), claimed)))
     }
 
     /// Keeps what is locked for later; gives the rest.
@@ -200,7 +234,7 @@ mod tests {
         assert_eq!(settling.due(), None);
         let done = settling.keep(settled(&[1, 2, 3]), &[2]);
         let done: Vec<i64> = done.iter().map(|(ticket, _)| ticket.delivery).collect();
-        assert_eq!((done, settling.locked()), (vec![1, 3], vec![2]));
+        assert_eq!((done, settling.unwritten()), (vec![1, 3], vec![2]));
     }
 
     #[test]
@@ -210,7 +244,7 @@ mod tests {
         let due = settling.due();
         assert!(due.is_some());
         settling.keep(settled(&[2, 3]), &[2]);
-        assert_eq!((settling.due(), settling.locked()), (due, vec![1, 2]));
+        assert_eq!((settling.due(), settling.unwritten()), (due, vec![1, 2]));
         settling.keep(settled(&[4]), &[]);
         assert_eq!(settling.due(), due);
     }

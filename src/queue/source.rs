@@ -14,7 +14,7 @@ use crate::edges::stop::Stop;
 use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Outcome, Settlement, Ticket};
+use crate::mail::model::{Batch, Outcome, Settlement};
 use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
@@ -85,7 +85,10 @@ impl QueueSource {
         if self.stop.requested() || !self.link.connect()? {
             return Ok(false);
         }
-        if self.upkeep.run(&mut self.link, &self.settling.locked())? {
+        if self.upkeep.due() <= self.now() {
+            self.write_down()?;
+        }
+        if self.upkeep.run(&mut self.link, &self.settling.unwritten())? {
             self.report(Event::Swept);
         }
         self.settling.retry(&mut self.link)?;
@@ -94,13 +97,14 @@ impl QueueSource {
 
     /// Puts back what others left lying; on a new connection, [`Event::Connected`] follows.
     fn rescue(&mut self) -> Result<(), Error> {
-        self.upkeep.rescue(&mut self.link, &self.settling.locked(), false)
+        self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), false)
     }
 
     fn catch_up(&mut self) -> Result<(), Error> {
+        self.write_down()?;
         self.rescue()?;
         if !std::mem::replace(&mut self.was_connected, true) {
-            self.upkeep.rescue(&mut self.link, &self.settling.locked(), true)?;
+            self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), true)?;
         }
         self.report(Event::Connected);
         Ok(())
@@ -168,8 +172,8 @@ impl QueueSource {
         Event::Woken
     }
 
-    /// Claims deliveries if at least `least` can be had; asks again as long as only ineligible rows are
-    /// met. `None`: the process must end.
+    /// Claims deliveries if at least `least` can be had, and writes down with that what became of the
+    /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end.
     fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Claimed>, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(HELD_FOR, |until| {
@@ -188,10 +192,13 @@ impl QueueSource {
                 levels: &self.watermark,
                 carries: self.settings.carries,
             };
-            let claimed =
-                self.link.run("claiming", |statements, client| statements.claim(client, want))?;
-            let Some(claimed) = claimed else { return Ok(None) };
+            let Some((wrote, claimed)) = self.settling.claim(&mut self.link, want)? else {
+                return Ok(None);
+            };
             self.upkeep.answered(&self.link);
+            if wrote {
+                self.upkeep.prune_at_once(&mut self.link);
+            }
             if claimed.full {
                 // A lease that ran out counts as sent as long as it is not put back.
                 self.rescue()?;
@@ -222,9 +229,9 @@ impl QueueSource {
         Event::Notified(heard)
     }
 
-    /// Writes settlements into the database, however long that takes.
-    fn write_down(&mut self, settled: Vec<(Ticket, Settlement)>) -> Result<(), Error> {
-        if !settled.is_empty() && self.settling.write(&mut self.link, "settling", settled)? {
+    /// Writes down what became of the last batch, which a claim would have done.
+    fn write_down(&mut self) -> Result<(), Error> {
+        if self.settling.write(&mut self.link)? {
             self.upkeep.prune_at_once(&mut self.link);
         }
         Ok(())
@@ -239,7 +246,11 @@ impl Source for QueueSource {
             while self.link.is_fresh() {
                 self.catch_up()?;
             }
-            let event = match self.report(Event::Time) {
+            let action = self.report(Event::Time);
+            if !matches!(action, Action::Claim { .. }) {
+                self.write_down()?;
+            }
+            let event = match action {
                 Action::Look => self.look(ask)?,
                 Action::FindWatermark => self.find_watermark()?,
                 Action::Rescue => {
@@ -258,7 +269,7 @@ impl Source for QueueSource {
                     let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
                     self.upkeep.handed_out(highest.unwrap_or_default());
                     let (batch, failed) = sign(&self.key, claims);
-                    self.write_down(failed)?;
+                    self.settling.owe(failed);
                     let count = batch.messages.len();
                     if count == 0 {
                         continue;
@@ -289,6 +300,7 @@ impl Source for QueueSource {
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        self.write_down()?;
         while self.now() < until && self.keep_up()? {
             let end = self.settling.due().map_or(until, |due| due.min(until));
             let heard = self.link.wait(end.min(self.upkeep.due()));
@@ -313,24 +325,26 @@ impl Source for QueueSource {
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }
-        let mut settled = Vec::with_capacity(outcomes.len());
+        let mut changed = false;
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let Some(ticket) = message.ticket else { continue };
             // Nobody settles an event but us: `send` takes mails alone.
             let is_event = message.email.is_empty();
             if self.settings.settles || is_event || !outcome.is_accepted() {
                 let settlement = self.settling.of(outcome, ticket.attempts, probe);
-                settled.push((ticket, settlement));
+                // Its next try may be the next thing that is due.
+                changed |= matches!(settlement, Settlement::Again { .. });
+                self.settling.owe([(ticket, settlement)]);
             }
         }
-        if settled.iter().any(|(_, settlement)| matches!(settlement, Settlement::Again { .. })) {
-            // Their next try may be the next thing that is due.
+        if changed {
             self.report(Event::Changed);
         }
-        self.write_down(settled)
+        Ok(())
     }
 
     fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+        self.write_down()?;
         self.link.run("counting what was sent", |statements, client| statements.sent(client))
     }
 

@@ -3,25 +3,20 @@
 //! In scope: running them and turning rows into values. Out of scope: deciding when, deadlines,
 //! reconnecting. Every function can fail with the error of the statement.
 
-mod claim;
 mod prepared;
+mod turn;
 pub mod values;
 
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
-use crate::mail::model::{Cause, Settlement, Ticket};
+use crate::mail::model::{Cause, Ticket};
 use crate::mail::policy::{self, Wait};
 use crate::queue::store::prepared::Prepared;
-use crate::queue::store::values::{
-    Adopted, CHUNK, Found, Levels, Rescued, Settled, count, seconds,
-};
+use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
 use postgres::types::ToSql;
 use postgres::{Client, Error};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Characters of a provider's id or of a reason that are kept.
-const TEXT: usize = 1000;
 
 /// How far the rows of one state are counted.
 const COUNTED: i64 = 100_000;
@@ -44,22 +39,15 @@ const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enabl
 
 /// What starting and sending need.
 const LEVELS: &str = include_str!("sql/levels.sql");
-const CLAIM: &str = include_str!("sql/claim.sql");
 const LOOK: &str = include_str!("sql/look.sql");
 const PULSE: &str = include_str!("sql/pulse.sql");
-const SETTLE: &str = include_str!("sql/settle.sql");
+const TURN: &str = include_str!("sql/turn.sql");
 const RESCUE: &str = include_str!("sql/rescue.sql");
 
 /// The statements of one connection, for one queue.
 pub struct Statements {
     queue: String,
     prepared: Prepared,
-}
-
-/// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
-/// <https://www.postgresql.org/docs/current/datatype-character.html>
-fn storable(text: &str) -> String {
-    text.chars().filter(|&c| c != '\0').take(TEXT).collect()
 }
 
 /// Lets others see that this connection listens for `queue`, as long as it stands.
@@ -80,7 +68,7 @@ impl Statements {
     pub fn prepare(client: &mut Client, queue: &str) -> Result<Statements, Error> {
         client.batch_execute(SETTINGS)?;
         let mut prepared = Prepared::default();
-        for sql in [LEVELS, CLAIM, LOOK, SETTLE, RESCUE] {
+        for sql in [LEVELS, LOOK, TURN, RESCUE] {
             prepared.on(client, sql)?;
         }
         Ok(Statements { queue: queue.to_owned(), prepared })
@@ -184,51 +172,9 @@ impl Statements {
         })
     }
 
-    /// Settles deliveries: all whose lease still stands. `again`: this was tried before without an
-    /// answer; what was written then counts too. `pass_over`: rows that others have locked are not
-    /// waited for.
-    ///
-    /// # Errors
-    /// As the statement.
-    pub fn settle(
-        &mut self,
-        client: &mut Client,
-        settled: &[(Ticket, Settlement)],
-        again: bool,
-        pass_over: bool,
-    ) -> Result<Settled, Error> {
-        let (mut ids, mut leases, mut states) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut causes, mut texts) = (Vec::new(), Vec::new());
-        let (mut delays, mut counted) = (Vec::new(), Vec::new());
-        for (ticket, settlement) in settled {
-            let (state, cause, text, delay, counts) = match settlement {
-                Settlement::Sent { provider_id } => ("sent", "", provider_id, 0.0, true),
-                Settlement::Failed { cause, why } => ("failed", cause.name(), why, 0.0, true),
-                Settlement::Again { delay, cause, why, counts } => {
-                    ("pending", cause.name(), why, delay.as_secs_f64(), *counts)
-                }
-            };
-            ids.push(ticket.delivery);
-            leases.push(ticket.lease.as_ref());
-            states.push(state);
-            causes.push(cause);
-            texts.push(storable(text));
-            delays.push(delay);
-            counted.push(counts);
-        }
-        let settle = self.prepared.on(client, SETTLE)?;
-        let row = client.query_one(
-            &settle,
-            &[&ids, &leases, &states, &causes, &texts, &delays, &counted, &again, &pass_over],
-        )?;
-        let mut written: Vec<i64> = row.try_get(0)?;
-        written.sort_unstable();
-        Ok(Settled { written, locked: row.try_get(1)? })
-    }
-
     /// Takes over deliveries, named by the secrets of their tokens, or by their ids where they have no
     /// token, each with the address that it is to go to; tells of each that exists what it found.
-    /// `pass_over`: as with [`Statements::settle`].
+    /// `pass_over`: rows that others have locked are left alone.
     ///
     /// # Errors
     /// As the statement.

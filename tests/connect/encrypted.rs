@@ -2,9 +2,11 @@
 
 use super::{ask, denied, open, open_with};
 use crate::support::cluster::shared;
+use crate::support::program::wait_until;
 use crate::support::tls::{Authority, NAME, Secured, self_signed};
 use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::pg::session::Session;
+use std::time::Duration;
 
 /// What `pg_stat_ssl` says of this session: `off`, or the version of TLS.
 fn encryption(session: &mut Session) -> String {
@@ -165,4 +167,27 @@ fn a_server_that_ends_the_handshake_is_a_fault_that_can_pass() {
     let fault = open(&format!("host=127.0.0.1 port={port} user=u sslmode=require")).err().unwrap();
     assert!(matches!(fault, Fault::Lost(_)), "{fault:?}");
     server.join().unwrap();
+}
+
+#[test]
+fn a_statement_that_is_given_up_is_cancelled_with_and_without_tls() {
+    let authority = Authority::new("Private authority");
+    let server = Secured::start(authority.issue(&[NAME]));
+    let secured = server.url(NAME, "postgres", "require", None);
+    let plain = [shared().url("postgres"), shared().tcp_url("postgres")];
+    for (url, protocol) in
+        [(secured, "TLSv1.3"), (plain[0].clone(), "off"), (plain[1].clone(), "off")]
+    {
+        let mut session = open(&url).unwrap();
+        assert_eq!(encryption(&mut session), protocol);
+        let pid = ask(&mut session, "SELECT pg_backend_pid()::text");
+        let fault = session.call(Duration::from_millis(300), |client| {
+            client.batch_execute("SET statement_timeout = 0; SELECT pg_sleep(1000)")
+        });
+        assert!(matches!(fault, Err(Fault::Lost(_))), "{fault:?}");
+        // Nothing else ends it: the server does not look whether we are there.
+        let mut other = open(&url).unwrap();
+        let stands = format!("SELECT count(*)::text FROM pg_stat_activity WHERE pid = {pid}");
+        wait_until("it is given up", || ask(&mut other, &stands) == "0");
+    }
 }

@@ -47,6 +47,7 @@ pub struct Session {
     // Dropped first, while the watchdog still watches.
     client: Client,
     watchdog: Watchdog,
+    tls: MakeRustlsConnect,
     stop: Stop,
     label: String,
     /// Notifications that arrived during calls and that no wait has given yet.
@@ -82,7 +83,8 @@ impl Session {
     }
 
     /// Runs statements; together they get `limit`, or about three seconds once the process was
-    /// asked to stop. After that the connection is closed.
+    /// asked to stop. After that the connection is closed, and the server is asked to give up too:
+    /// it does not notice by itself while it waits for a standby that is away.
     ///
     /// # Errors
     /// `Lost` if there is no answer in time or the connection is gone: what was asked for may or
@@ -97,7 +99,23 @@ impl Session {
         let done = run(&mut self.client);
         self.watchdog.disarm();
         self.take_buffered();
-        done.map_err(|error| self.fault(&error, begun))
+        done.map_err(|error| {
+            let fault = self.fault(&error, begun);
+            if self.watchdog.has_bitten() {
+                self.cancel();
+            }
+            fault
+        })
+    }
+
+    /// Asks the server to give up what it does, on a connection of its own, with TLS as this one.
+    /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS>
+    fn cancel(&self) {
+        let (_watchdog, tls) = Watchdog::of_request(&self.tls, GOODBYE, &self.stop);
+        if enough_descriptors().is_ok() {
+            // A server that does not hear this may not hear anything.
+            let _ = self.client.cancel_token().cancel_query(tls);
+        }
     }
 
     /// Waits for a notification, the stop flag or `until`, whichever is first. Gives how many
@@ -277,10 +295,11 @@ fn open_one(
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
-        let (watchdog, tls) = Watchdog::new(tls, left, stop);
-        match config.connect(tls) {
+        let (watchdog, watched) = Watchdog::new(tls, left, stop);
+        match config.connect(watched) {
             Ok(client) => {
-                let mut session = Session { client, watchdog, stop: stop.clone(), label, heard: 0 };
+                let (tls, stop) = (tls.clone(), stop.clone());
+                let mut session = Session { client, watchdog, tls, stop, label, heard: 0 };
                 session.introduce().map_err(|fault| (fault, false))?;
                 return Ok(session);
             }

@@ -47,7 +47,17 @@ impl Watchdog {
         let (deadline, seen) = watch::channel(Instant::now().checked_add(limit));
         let bitten = Arc::new(AtomicBool::new(false));
         let watch = Watch { deadline: seen, bitten: Arc::clone(&bitten), stop: stop.clone() };
-        (Watchdog { deadline, bitten }, Watched { tls: tls.clone(), watch })
+        (Watchdog { deadline, bitten }, Watched { tls: tls.clone(), watch, asks_first: false })
+    }
+
+    /// The same for a request to cancel, for which the client asks for TLS before it connects.
+    pub(crate) fn of_request(
+        tls: &MakeRustlsConnect,
+        limit: Duration,
+        stop: &Stop,
+    ) -> (Watchdog, Watched) {
+        let (watchdog, watched) = Watchdog::new(tls, limit, stop);
+        (watchdog, Watched { asks_first: true, ..watched })
     }
 
     /// Lets the connection live until `limit` from now.
@@ -70,6 +80,8 @@ impl Watchdog {
 pub(crate) struct Watched {
     tls: MakeRustlsConnect,
     watch: Watch,
+    /// There is no socket yet when this is asked.
+    asks_first: bool,
 }
 
 impl MakeTlsConnect<Socket> for Watched {
@@ -78,7 +90,8 @@ impl MakeTlsConnect<Socket> for Watched {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Self::TlsConnect> {
-        tokio::spawn(self.watch.clone().run(own_socket()?));
+        let socket = if self.asks_first { None } else { Some(own_socket()?) };
+        tokio::spawn(self.watch.clone().run(socket));
         let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.tls, host);
         tls.map_err(io::Error::other)
     }
@@ -109,8 +122,8 @@ struct Watch {
 
 impl Watch {
     /// Runs until the session is dropped or its time is over. The socket is open as long: it and
-    /// the runtime belong to the same client.
-    async fn run(mut self, socket: RawFd) {
+    /// the runtime belong to the same client. `None`: there was none yet.
+    async fn run(mut self, socket: Option<RawFd>) {
         let mut stopping: Option<Instant> = None;
         loop {
             let Some(mut end) = *self.deadline.borrow_and_update() else {
@@ -126,8 +139,10 @@ impl Watch {
             }
             if now >= end {
                 self.bitten.store(true, Ordering::Relaxed);
-                // It fails if the other end was sooner.
-                let _ = shutdown(socket, Shutdown::Both);
+                if let Some(socket) = socket.or_else(|| own_socket().ok()) {
+                    // It fails if the other end was sooner.
+                    let _ = shutdown(socket, Shutdown::Both);
+                }
                 return;
             }
             match tokio::time::timeout(LOOK.min(end - now), self.deadline.changed()).await {

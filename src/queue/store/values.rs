@@ -91,7 +91,7 @@ pub struct Adopted {
 }
 
 /// What became of settlements.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Settled {
     /// The deliveries that were written, in ascending order.
     pub written: Vec<i64>,

@@ -1,7 +1,8 @@
 -- mailroom:listeners
 -- Who listens for queue $2: the connections that hold its shared advisory lock, whose first key
 -- is $1. Locks, names and roles may be read by everybody; addresses and times only by the same
--- role and by pg_read_all_stats.
+-- role and by pg_read_all_stats. Who is not done with a statement after half a minute, which no
+-- process waits for, listens no more: such a connection may outlive its process.
 SELECT a.pid, a.usename::text AS role, a.application_name AS name,
        coalesce(host(a.client_addr), '') AS address,
        extract(epoch FROM now() - a.backend_start)::float8 AS since
@@ -12,4 +13,5 @@ SELECT a.pid, a.usename::text AS role, a.application_name AS name,
    AND l.classid = $1::int4::oid
    AND l.objid = (SELECT oid FROM pg_enum
                    WHERE enumtypid = 'job_type'::regtype AND enumlabel = $2)
+   AND (a.state = 'active' AND a.query_start < now() - interval '30 seconds') IS NOT TRUE
  ORDER BY a.pid

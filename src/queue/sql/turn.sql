@@ -1,9 +1,25 @@
--- mailroom:claim
+-- mailroom:turn
+-- Writes down what became of deliveries, then takes the next ones: one round trip and one flush a
+-- batch. Either may be nothing.
+--
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
---   $7 how long those wait, seconds                 $8 how many due rows to look at
+--   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
 --   $11 what can be carried: csv, mail or events
+-- What became of deliveries: arrays of equal length, by ascending id.
+--   $12 id  $13 lease  $14 new state  $15 cause, or nothing  $16 provider's id or reason
+--   $17 delay, seconds  $18 whether an attempt was used
+--   $19 whether this was tried before, and no answer came
+--   $20 whether to pass over rows that others have locked, and tell which
+--
+-- The first row tells what was done: the rows after it are what was taken, in order.
+--
+-- Only the holder of a lease may write, except that a success always counts. What was sent is tallied
+-- by the minute, in a row that few other connections write to. What was tried before may have been
+-- written then: what stands as it should counts as written. Somebody else's claim may hold locks on
+-- rows that it then does not take, for as long as it runs. Index: the primary keys. (Where the statistics say that there are no
+-- deliveries, reading all from the first id to the last costs the same, so there is an end to that.)
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
 -- of each priority on. Rows below come with the next levels.
@@ -16,9 +32,47 @@
 -- OFFSET 0 keeps the order of the joins: where the statistics say that there is one token or account,
 -- others that read all of them cost the same. The account is found within the token: beside it,
 -- PostgreSQL would remember accounts that never come again.
--- Its commit is not waited for: a lease that a crash of the server forgets is a batch that may go
--- twice, as after any crash. What settles it is flushed, and what came before with it.
-WITH due AS MATERIALIZED (
+-- A row that is locked here is written by its place (ctid): nobody can move it meanwhile.
+-- The commit of what takes alone is not waited for: a lease that a crash of the server forgets is a
+-- batch that may go twice, as after any crash. What settles it is flushed, and what came before with
+-- it.
+WITH free AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE $20::bool AND id = ANY ($12::bigint[])
+       FOR UPDATE SKIP LOCKED
+),
+done AS (
+    UPDATE deliveries d
+       SET state = o.state::delivery_state,
+           cause = nullif(o.cause, '')::delivery_cause,
+           attempts = least(d.attempts::bigint + o.counts::int, 2147483647)::int,
+           lease = NULL,
+           due_at = CASE WHEN o.state = 'pending'
+                         THEN greatest(now(), least(now() + make_interval(secs => o.delay),
+                                  d.expires_at - interval '1 second',
+                                  (SELECT to_timestamp(expires_at) - interval '1 second'
+                                     FROM tokens WHERE id = d.id)))
+                         ELSE d.due_at END,
+           provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
+           error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END,
+           settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE now() END
+      FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[], $17::float8[],
+                  $18::bool[])
+           AS o (id, lease, state, cause, text, delay, counts)
+     WHERE d.id = o.id AND d.id BETWEEN ($12::bigint[])[1] AND ($12::bigint[])[cardinality($12)]
+       AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
+       AND (NOT $20 OR d.id = ANY (ARRAY(SELECT id FROM free)))
+    RETURNING d.id, d.queue, d.state, d.issue
+),
+tallied AS (
+    INSERT INTO tallies AS t (queue, minute, writer, sent, issue)
+    SELECT queue, date_trunc('minute', now()), pg_backend_pid() % 8, count(*), coalesce(issue, 0)
+      FROM done
+     WHERE state = 'sent'
+     GROUP BY queue, issue
+    ON CONFLICT (queue, minute, writer, issue) DO UPDATE SET sent = t.sent + excluded.sent
+),
+-- Not before what is known of it is written: `done` is read here.
+due AS MATERIALIZED (
     SELECT d.*, row_number() OVER () AS place
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
      CROSS JOIN LATERAL
@@ -28,6 +82,7 @@ WITH due AS MATERIALIZED (
              WHERE queue = $1::text::job_type AND state = 'pending'
                AND priority = level.priority AND due_at BETWEEN level.floor AND now()
                AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
+               AND (SELECT count(*) FROM done) >= 0
              ORDER BY due_at, id
                FOR UPDATE SKIP LOCKED) d
      LIMIT $8::bigint
@@ -93,11 +148,11 @@ claimed AS (
     UPDATE deliveries d
        SET state = 'leased', cause = NULL, lease = $4, due_at = now() + make_interval(secs => $5)
       FROM fit
-     WHERE d.id = fit.id AND (SELECT count(*) FROM fit) >= $3::bigint
-    RETURNING d.id, d.attempts, fit.place, fit.kind, fit.number, fit.template, fit.path,
-              fit.signs_code, fit.sender, fit.reply_to, fit.recipient, fit.login, fit.secret,
-              fit.code, fit.locale, fit.data, fit.list_id, fit.unsubscribe,
-              extract(epoch FROM now() - fit.created_at)::float8 AS age
+     WHERE d.ctid = fit.version AND (SELECT count(*) FROM fit) >= $3::bigint
+    RETURNING d.id, d.attempts, fit.kind, fit.number, fit.template, fit.path, fit.signs_code,
+              fit.sender, fit.reply_to, fit.recipient, fit.login, fit.secret, fit.code, fit.locale,
+              fit.data, fit.list_id, fit.unsubscribe,
+              extract(epoch FROM now() - fit.created_at)::float8 AS age, fit.place
 ),
 passed AS (
     UPDATE deliveries d
@@ -128,11 +183,27 @@ passed AS (
        AND (s.expired OR s.ended IS NOT NULL OR s.held OR s.waits IS NOT NULL OR s.misfit)
     -- What was not to be sent did not wait for us.
     RETURNING s.expired AND d.cause NOT IN ('ineligible', 'limited') AS late
+),
+written AS (
+    SELECT id FROM done
+     UNION ALL
+    SELECT d.id
+      FROM unnest($12::bigint[], $14::text[], $15::text[], $16::text[]) AS o (id, state, cause, text)
+      JOIN deliveries d ON d.id = o.id
+     WHERE $19::bool AND d.lease IS NULL AND d.state = o.state::delivery_state
+       AND d.cause IS NOT DISTINCT FROM nullif(o.cause, '')::delivery_cause
+       AND (o.state <> 'sent' OR d.provider_id IS NOT DISTINCT FROM nullif(o.text, ''))
+),
+told AS (
+    SELECT (SELECT count(*) FROM passed) AS passed,
+           (SELECT count(*) FROM passed WHERE late) AS expired,
+           ARRAY(SELECT id FROM written) AS written,
+           ARRAY(SELECT id
+                   FROM deliveries
+                  WHERE $20 AND id = ANY ($12) AND id <> ALL (ARRAY(SELECT id FROM free))) AS locked
+     WHERE cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'
 )
-SELECT (SELECT count(*) FROM passed) AS passed,
-       (SELECT count(*) FROM passed WHERE late) AS expired,
-       c.id, c.attempts, c.kind, c.number, c.template, c.path, c.signs_code, c.sender, c.reply_to,
-       c.recipient, c.login, c.secret, c.code, c.locale, c.data, c.age, c.list_id, c.unsubscribe
-  FROM (SELECT set_config('synchronous_commit', 'off', true)) AS one
-  LEFT JOIN claimed c ON true
- ORDER BY c.place
+SELECT told.*, c.* FROM told LEFT JOIN claimed c ON false
+ UNION ALL
+SELECT NULL, NULL, NULL, NULL, c.* FROM claimed c
+ ORDER BY place NULLS FIRST

@@ -1,0 +1,176 @@
+//! Settling and claiming in one statement, and the limit of the day.
+
+use crate::mail::model::{Claim, Kind, List, Settlement, Ticket};
+use crate::queue::store::values::{Claimed, Settled, Want, count, seconds};
+use crate::queue::store::{Statements, TURN};
+use postgres::types::ToSql;
+use postgres::{Client, Error, GenericClient, Row};
+use std::borrow::Cow;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Who claims under a limit of the day does so alone: one row is locked, for which a role needs a
+/// right; anybody may take an advisory lock, and keep it. (A process that freezes with the lock loses
+/// it, see `SETTINGS`.)
+const ALONE: &str = "SELECT FROM jobs ORDER BY job_type LIMIT 1 FOR UPDATE";
+
+/// Characters of a provider's id or of a reason that are kept.
+const TEXT: usize = 1000;
+
+impl Statements {
+    /// Settles deliveries, all whose lease still stands, and claims the next ones, if any are wanted.
+    /// `again`: the settlements were tried before without an answer; what was written then counts too.
+    /// `pass_over`: rows of theirs that others have locked are not waited for.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn turn(
+        &mut self,
+        client: &mut Client,
+        settled: &[(Ticket, Settlement)],
+        (again, pass_over): (bool, bool),
+        want: Option<Want<'_>>,
+    ) -> Result<(Settled, Claimed), Error> {
+        let Some((want, daily)) = want.and_then(|want| Some((want, want.daily?))) else {
+            return self.exchange(client, settled, (again, pass_over), want);
+        };
+        let mut alone = client.transaction()?;
+        // A statement of its own: what the others did before must be visible to the next one.
+        alone.execute(ALONE, &[])?;
+        let daily = i64::try_from(daily).unwrap_or(i64::MAX);
+        let room = self.prepared.on(&mut alone, include_str!("../sql/room.sql"))?;
+        let room: i64 = alone.query_one(&room, &[&daily])?.try_get("room")?;
+        let room = usize::try_from(room).unwrap_or(0);
+        let (limit, least) = (want.limit.min(room), want.least.min(room));
+        let want = (room > 0).then_some(Want { limit, least, ..want });
+        let (settled, mut claimed) =
+            self.exchange(&mut alone, settled, (again, pass_over), want)?;
+        alone.commit()?;
+        claimed.full = room == 0;
+        Ok((settled, claimed))
+    }
+
+    fn exchange(
+        &mut self,
+        client: &mut impl GenericClient,
+        settled: &[(Ticket, Settlement)],
+        (again, pass_over): (bool, bool),
+        want: Option<Want<'_>>,
+    ) -> Result<(Settled, Claimed), Error> {
+        let (mut ids, mut leases, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut causes, mut texts) = (Vec::new(), Vec::new());
+        let (mut delays, mut counted) = (Vec::new(), Vec::new());
+        for (ticket, settlement) in settled {
+            let (state, cause, text, delay, counts) = match settlement {
+                Settlement::Sent { provider_id } => ("sent", "", provider_id, 0.0, true),
+                Settlement::Failed { cause, why } => ("failed", cause.name(), why, 0.0, true),
+                Settlement::Again { delay, cause, why, counts } => {
+                    ("pending", cause.name(), why, delay.as_secs_f64(), *counts)
+                }
+            };
+            ids.push(ticket.delivery);
+            leases.push(ticket.lease.as_ref());
+            states.push(state);
+            causes.push(cause);
+            texts.push(storable(text));
+            delays.push(delay);
+            counted.push(counts);
+        }
+        let held: Vec<&str> = want.iter().flat_map(|want| want.held).map(AsRef::as_ref).collect();
+        let (limit, least, look) =
+            want.map_or((0, 0, 0), |want| (count(want.limit), count(want.least), count(want.look)));
+        let (lease_for, held_for) = want
+            .map_or((0.0, 0.0), |want| (want.lease_for.as_secs_f64(), want.held_for.as_secs_f64()));
+        let none = || ("", "{}", "{}", "");
+        let (lease, priorities, floors, carries) = want.as_ref().map_or_else(none, |want| {
+            (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.floors, want.carries)
+        });
+        let values: [&(dyn ToSql + Sync); 20] = [
+            &self.queue,
+            &limit,
+            &least,
+            &lease,
+            &lease_for,
+            &held,
+            &held_for,
+            &look,
+            &priorities,
+            &floors,
+            &carries,
+            &ids,
+            &leases,
+            &states,
+            &causes,
+            &texts,
+            &delays,
+            &counted,
+            &again,
+            &pass_over,
+        ];
+        let rows = self.prepared.query(client, TURN, &values)?;
+        let (mut settled, mut claimed) = (Settled::default(), Claimed::default());
+        // Columns by their place: a name is looked for among all names, for each row.
+        for row in rows {
+            let Some(delivery) = row.try_get::<_, Option<i64>>(4)? else {
+                claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+                claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+                settled = Settled { written: row.try_get(2)?, locked: row.try_get(3)? };
+                continue;
+            };
+            let attempts: i32 = row.try_get(5)?;
+            let name: &str = row.try_get(6)?;
+            let last = claimed.claims.last().map(|claim| &claim.kind);
+            let template: Option<&str> = row.try_get(8)?;
+            let same =
+                |kind: &&Arc<Kind>| *kind.name == *name && kind.template.as_deref() == template;
+            let kind = match last.filter(same) {
+                Some(kind) => Arc::clone(kind),
+                None => Arc::new(kind(&row, name)?),
+            };
+            let list = row.try_get::<_, Option<String>>(19)?;
+            claimed.claims.push(Claim {
+                ticket: Ticket {
+                    delivery,
+                    lease: want.map_or_else(|| lease.into(), |want| Arc::clone(want.lease)),
+                    attempts: u32::try_from(attempts).unwrap_or(0),
+                    age: row.try_get::<_, Option<f64>>(21)?.map(seconds),
+                },
+                kind,
+                reply_to: row.try_get(12)?,
+                recipient: row.try_get(13)?,
+                login: row.try_get::<_, Option<String>>(14)?.unwrap_or_default(),
+                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(15)?.unwrap_or_default()),
+                code: row.try_get(16)?,
+                locale: row.try_get(17)?,
+                data: row.try_get(18)?,
+                list: match (list, row.try_get(20)?) {
+                    (Some(id), Some(unsubscribe)) => Some(List { id, unsubscribe }),
+                    _ => None,
+                },
+            });
+        }
+        settled.written.sort_unstable();
+        Ok((settled, claimed))
+    }
+}
+
+/// A text from outside as PostgreSQL can store it: without NUL, and no longer than a person reads.
+/// <https://www.postgresql.org/docs/current/datatype-character.html>
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT && !text.contains('\0') {
+        return text.into();
+    }
+    text.chars().filter(|&c| c != '\0').take(TEXT).collect::<String>().into()
+}
+
+/// The kind of a claimed row, as the row of `kinds` beside it says.
+fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
+    Ok(Kind {
+        name: name.into(),
+        number: row.try_get::<_, Option<i16>>(7)?.and_then(|number| u16::try_from(number).ok()),
+        template: row.try_get(8)?,
+        path: row.try_get(9)?,
+        signs_code: row.try_get(10)?,
+        sender: row.try_get(11)?,
+    })
+}
