@@ -7,7 +7,7 @@ use crate::support::program::{KEY, PATIENCE, Program, Text, wait_until};
 use crate::support::python::python;
 use crate::support::tools::{assert_silent, run, tool};
 use mailroom::mail::error::Kind;
-use mailroom::ops::cli;
+use mailroom::ops::cmd;
 use mailroom::ops::config::VARS;
 use mailroom::ops::config::reader::{Inputs, Var};
 use mailroom::ops::settings::Settings;
@@ -112,7 +112,7 @@ fn words(list: &Value) -> Vec<String> {
 /// that are there; they get a value that fits.
 fn assert_taken(arguments: &[String], env: &BTreeMap<String, String>, files: &[String]) {
     let dir = tempfile::tempdir().unwrap();
-    let parsed = cli::parse(arguments.iter().map(Into::into).collect()).unwrap();
+    let parsed = cmd::parse(arguments.iter().map(Into::into).collect()).unwrap();
     let mut env = env.clone();
     for (name, value) in &mut env {
         if let Some(secret) = name.strip_suffix("_FILE") {
@@ -216,7 +216,7 @@ fn the_kubernetes_example_gives_the_program_settings_that_it_takes_and_no_rights
             assert_eq!(&document["spec"]["selector"]["matchLabels"], labels);
             let words = words(&container["readinessProbe"]["exec"]["command"]);
             assert_eq!(words[0], "/mailroom", "the image has nothing else");
-            let parsed = cli::parse(words[1..].iter().map(Into::into).collect()).unwrap();
+            let parsed = cmd::parse(words[1..].iter().map(Into::into).collect()).unwrap();
             assert_eq!(parsed.name, "health");
         }
     }

@@ -9,8 +9,8 @@ mod shells;
 mod words;
 
 use crate::support::tools::{assert_silent, tool};
-use mailroom::ops::cli;
 use mailroom::ops::cli::help::COMMANDS;
+use mailroom::ops::{cli, cmd};
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "mailroom.1";
@@ -68,7 +68,7 @@ fn help_is_grouped_and_the_example_of_each_command_is_one_that_the_program_reads
             let part = part.split(" < ").next().unwrap();
             let words: Vec<_> = tokens(part).into_iter().map(Into::into).collect();
             let parsed =
-                cli::parse(words).unwrap_or_else(|error| panic!("{part}: {}", error.message));
+                cmd::parse(words).unwrap_or_else(|error| panic!("{part}: {}", error.message));
             mine |= parsed.name == command.name;
         }
         assert!(mine, "{}: {}", command.name, command.example());

@@ -430,7 +430,7 @@ fn words_that_make_no_sense_are_refused_before_anything_is_opened() {
     for (words, why) in [
         (&["queue"][..], "queue needs one of"),
         (&["queue", "burn"], "queue needs one of"),
-        (&["queue", "list", "--state", "lost"], "--state must be one of: pending"),
+        (&["queue", "list", "--state", "lost"], "--state must be one of: leased"),
         (&["queue", "list", "--limit", "0"], "--limit must be"),
         (&["queue", "list", "--yes"], "does not take \"--yes\""),
         (&["queue", "list", "--stat", "sent"], "\"--stat\"; did you mean --state?"),

@@ -1,12 +1,10 @@
-//! The command line: words to a [`Command`]. The help texts are in `cli/help.rs`.
+//! The command line: which command, and the settings that stand on it. The words of a command are read where
+//! it is; the help texts are in `cli/help.rs`.
 
 pub mod help;
 pub mod list;
-pub mod mail;
 pub mod migrate;
 pub mod publish;
-pub mod queue;
-pub mod status;
 pub mod template;
 mod words;
 
@@ -14,134 +12,62 @@ use crate::mail::error::Error;
 use crate::ops::config::VARS;
 use crate::ops::config::reader::Var;
 use help::COMMANDS;
-use list::List;
-use mail::Mail;
-use migrate::Migrate;
 use pico_args::Arguments;
-use publish::Publish;
-use queue::Queue;
-use status::Status;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use template::Templating;
-use words::{near, shown, usage};
+use words::{near, shown};
 
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Database to standard output.
-    Collect,
-    /// Standard input to the provider.
-    Send,
-    /// Database to the provider.
-    Run,
-    /// The schema.
-    Migrate(Migrate),
-    /// The templates at the provider.
-    Template(Templating),
-    /// One mail.
-    Mail(Mail),
-    /// Whether mail moves, for people.
-    Status(Status),
-    /// Deliveries, one by one or all.
-    Queue(Queue),
-    /// Subscribers.
-    List(List),
-    /// Issues to them.
-    Publish(Publish),
-    /// Whether mail moves, for a machine.
-    Health,
-    /// Whether all that sending needs is there.
-    Check {
-        /// As JSON.
-        json: bool,
-    },
-    /// Is this token ours?
-    Verify {
-        /// The token; `None`: one a line on standard input.
-        token: Option<String>,
-        /// The code that may have been signed with it.
-        code: Option<String>,
-        /// Paths to try besides the two known ones.
-        paths: Vec<String>,
-    },
-    /// Help, on one command or all.
-    Help(Option<&'static str>),
-    /// The version.
-    Version,
-}
-
-/// The command, and the values of its flags by variable name.
-#[derive(Debug)]
-pub struct Parsed {
-    /// What is to be done.
-    pub command: Command,
+/// A command line of which the command's own words are still to be read.
+pub struct Line {
     /// Name of the command, as in [`COMMANDS`].
     pub name: &'static str,
+    /// Help on it is wanted, not what it does.
+    pub help: bool,
     /// A file of variables.
     pub env_file: Option<PathBuf>,
-    /// Settings given as flags.
+    /// Settings given as flags, by variable name.
     pub flags: Vec<(&'static str, String)>,
+    /// The rest.
+    pub args: Arguments,
 }
 
-/// Reads the words after the program's name.
+/// Reads the words after the program's name; `None`: only help is wanted, on all.
 ///
 /// # Errors
 /// What is wrong with them (exit 64).
-pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
+pub fn begin(words: Vec<OsString>) -> Result<Option<Line>, Error> {
     let mut args = Arguments::from_vec(words);
-    let of_itself = |command| Parsed { command, name: "help", env_file: None, flags: Vec::new() };
-    if args.contains(["-V", "--version"]) {
-        return Ok(of_itself(Command::Version));
-    }
-    let env_file = args.opt_value_from_str("--env-file").map_err(usage)?;
-    let asked_help = args.contains(["-h", "--help"]);
-    let word = args.subcommand().map_err(usage)?;
-    let Some(word) = word else {
-        return match asked_help {
-            true => Ok(of_itself(Command::Help(None))),
-            false => match args.finish().first() {
-                Some(flag) => {
-                    Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
-                }
-                None => Err(Error::usage("which command?")),
-            },
+    let env_file = args.opt_value_from_str("--env-file")?;
+    let help = args.contains(["-h", "--help"]);
+    let Some(word) = args.subcommand()? else {
+        return match args.finish().first() {
+            _ if help => Ok(None),
+            Some(flag) => {
+                Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
+            }
+            None => Err(Error::usage("which command?")),
         };
     };
     let name = command_name(&word)?;
-    if asked_help {
-        return Ok(of_itself(Command::Help(Some(name))));
-    }
     let mut flags = Vec::new();
-    for var in VARS.iter().filter(|var| var.used_by.contains(&name)) {
+    for var in VARS.iter().filter(|var| !help && var.used_by.contains(&name)) {
         flags.extend(flag(&mut args, var)?.map(|value| (var.name, value)));
     }
-    let command = match name {
-        "collect" => Command::Collect,
-        "send" => Command::Send,
-        "run" => Command::Run,
-        "migrate" => Command::Migrate(migrate::parse(&mut args)?),
-        "mail" => Command::Mail(mail::parse(&mut args)?),
-        "template" => Command::Template(template::parse(&mut args)?),
-        "status" => Command::Status(status::parse(&mut args)?),
-        "queue" => Command::Queue(queue::parse(&mut args)?),
-        "list" => Command::List(list::parse(&mut args)?),
-        "publish" => Command::Publish(publish::parse(&mut args)?),
-        "health" => Command::Health,
-        "check" => Command::Check { json: args.contains("--json") },
-        "verify" => Command::Verify {
-            code: args.opt_value_from_str("--code").map_err(usage)?,
-            paths: args.values_from_str("--path").map_err(usage)?,
-            token: args.opt_free_from_str().map_err(usage)?,
-        },
-        _ => Command::Help(match args.opt_free_from_str::<String>().map_err(usage)? {
-            Some(word) => Some(command_name(&word)?),
-            None => None,
-        }),
-    };
-    match args.finish().first() {
-        None => Ok(Parsed { command, name, env_file, flags }),
-        Some(word) => Err(Error::usage(refused(name, &word.to_string_lossy(), &flags))),
+    Ok(Some(Line { name, help, env_file, flags, args }))
+}
+
+impl Line {
+    /// Gives its flags; all other words must have been read.
+    ///
+    /// # Errors
+    /// The first that was not.
+    pub fn end(self) -> Result<Vec<(&'static str, String)>, Error> {
+        match self.args.finish().first() {
+            None => Ok(self.flags),
+            Some(word) => {
+                Err(Error::usage(refused(self.name, &word.to_string_lossy(), &self.flags)))
+            }
+        }
     }
 }
 
@@ -182,7 +108,11 @@ fn as_flag(name: &str) -> String {
     format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
 }
 
-fn command_name(word: &str) -> Result<&'static str, Error> {
+/// The command of this name.
+///
+/// # Errors
+/// There is none; says which may be meant.
+pub fn command_name(word: &str) -> Result<&'static str, Error> {
     COMMANDS.iter().map(|command| command.name).find(|name| *name == word).ok_or_else(|| {
         let meant = near(word, COMMANDS.iter().map(|command| command.name));
         Error::usage(format!("there is no command{}{meant}", shown(word)))
@@ -199,5 +129,5 @@ fn flag(args: &mut Arguments, var: &Var) -> Result<Option<String>, Error> {
     if is_switch(var) {
         return Ok(args.contains(flag).then(|| "true".to_owned()));
     }
-    args.opt_value_from_str(flag).map_err(usage)
+    Ok(args.opt_value_from_str(flag)?)
 }

@@ -18,55 +18,99 @@ use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::ops::cli;
-use crate::ops::cli::{Command, help};
+use crate::ops::cli::help;
 use crate::ops::config::reader::{Inputs, is_about};
 use crate::ops::database::target;
 use crate::ops::environment;
 use crate::ops::environment::{env_os, unknown_settings};
-use crate::ops::settings::Settings;
+use crate::ops::settings::{Settings, Verb};
 use crate::ops::terminal::print;
 use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is to be done, and with which settings.
+pub struct Parsed {
+    /// Name of the command.
+    pub name: &'static str,
+    /// A file of variables.
+    pub env_file: Option<PathBuf>,
+    /// Settings given as flags, by variable name.
+    pub flags: Vec<(&'static str, String)>,
+    verb: Verb,
+}
 
 /// Runs the program with these words after its name.
 ///
 /// # Errors
 /// Why it ends other than well; `main` prints it and gives its exit status.
 pub fn main(words: Vec<OsString>) -> Result<(), Error> {
-    let parsed = cli::parse(words)?;
+    let parsed = parse(words)?;
     if let Some(path) = &parsed.env_file {
         environment::read(path)?;
     }
     let inputs = Inputs { command: parsed.name, flags: &parsed.flags, env: &env_os };
     let stop = Stop::new();
-    match parsed.command {
-        Command::Help(command) => print(&help::help(command)),
-        Command::Version => print(&format!("mailroom {}\n", env!("CARGO_PKG_VERSION"))),
+    let settings = match parsed.name {
         // What is wrong with the settings is what it shows.
-        Command::Check { json } => check::run(&Settings::read(&inputs), json, &stop),
-        command => {
-            let settings = sound(&inputs, &stop)?;
-            run(command, &settings, &stop)
-        }
-    }
+        "check" => Settings::read(&inputs),
+        _ => sound(&inputs, &stop)?,
+    };
+    (parsed.verb)(&settings, &stop)
 }
 
-fn run(command: Command, settings: &Settings, stop: &Stop) -> Result<(), Error> {
-    let config = &settings.config;
-    match command {
-        Command::Collect => collect::run(config, stop),
-        Command::Send => send::run(settings, stop),
-        Command::Run => run::run(settings, stop),
-        Command::Migrate(what) => migrate::run(config, what, stop),
-        Command::Mail(what) => mail::run(config, &what, stop),
-        Command::Template(what) => template::run(settings, &what, stop),
-        Command::Status(what) => status::run(config, &what, stop),
-        Command::Queue(what) => queue::run(config, what, stop),
-        Command::List(what) => list::run(config, &what, stop),
-        Command::Publish(what) => publish::run(config, &what, stop),
-        Command::Health => health::run(config, stop),
-        Command::Verify { token, code, paths } => verify::run(config, token, code, &paths),
-        Command::Check { .. } | Command::Help(_) | Command::Version => Ok(()),
+/// Reads all words.
+///
+/// # Errors
+/// What is wrong with them (exit 64).
+pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
+    let says = |text: String| Parsed {
+        name: "help",
+        env_file: None,
+        flags: Vec::new(),
+        verb: Box::new(move |_, _| print(&text)),
+    };
+    if words.iter().any(|word| word == "-V" || word == "--version") {
+        return Ok(says(format!("mailroom {}\n", env!("CARGO_PKG_VERSION"))));
     }
+    let mut line = match cli::begin(words)? {
+        Some(line) if !line.help => line,
+        about => return Ok(says(help::help(about.map(|line| line.name)))),
+    };
+    let (args, name) = (&mut line.args, line.name);
+    let verb: Verb = match name {
+        "collect" => Box::new(|given, stop| collect::run(&given.config, stop)),
+        "send" => Box::new(send::run),
+        "run" => Box::new(run::run),
+        "health" => Box::new(|given, stop| health::run(&given.config, stop)),
+        "check" => check::words(args),
+        "migrate" => {
+            let what = cli::migrate::parse(args)?;
+            Box::new(move |given, stop| migrate::run(&given.config, what, stop))
+        }
+        "mail" => mail::words(args)?,
+        "list" => {
+            let what = cli::list::parse(args)?;
+            Box::new(move |given, stop| list::run(&given.config, &what, stop))
+        }
+        "publish" => {
+            let what = cli::publish::parse(args)?;
+            Box::new(move |given, stop| publish::run(&given.config, &what, stop))
+        }
+        "template" => {
+            let what = cli::template::parse(args)?;
+            Box::new(move |given, stop| template::run(given, &what, stop))
+        }
+        "status" => status::words(args)?,
+        "queue" => queue::words(args)?,
+        "verify" => verify::words(args)?,
+        _ => {
+            let about = args.opt_free_from_str::<String>()?;
+            let about = about.map(|word| cli::command_name(&word)).transpose()?;
+            Box::new(move |_, _| print(&help::help(about)))
+        }
+    };
+    let env_file = line.env_file.take();
+    Ok(Parsed { name, env_file, flags: line.end()?, verb })
 }
 
 /// The settings, if nothing is wrong with them.
@@ -74,7 +118,7 @@ fn sound(inputs: &Inputs<'_>, stop: &Stop) -> Result<Settings, Error> {
     let settings = Settings::read(inputs);
     // First, so that what is wrong is said in the shape that is wished.
     log::configure(settings.config.log_level, settings.config.log_format);
-    if inputs.command != "verify" {
+    if !["verify", "help"].contains(&inputs.command) {
         let (tag, command) = (inputs.command.to_ascii_uppercase(), inputs.command);
         for name in unknown_settings() {
             let what = format_args!("{name} is no setting; mailroom help {command} lists them");

@@ -1,9 +1,14 @@
 //! All that a command is given: its settings, who sends, and what is wrong with either.
 
+use crate::edges::stop::Stop;
+use crate::mail::error::Error;
 use crate::ops::config::reader::{Inputs, Reader};
 use crate::ops::config::{Config, SENDERS, VARS};
 use crate::ops::provider::Known;
 use crate::ops::provider::duties::Provider;
+
+/// What a command does once its words are read.
+pub type Verb = Box<dyn FnOnce(&Settings, &Stop) -> Result<(), Error>>;
 
 /// What a command is given.
 pub struct Settings {

@@ -1,8 +1,8 @@
 //! What can stand on the command line, read from the tables of commands and settings: nothing about
 //! a command is known here.
 
-use mailroom::ops::cli;
 use mailroom::ops::cli::help::{COMMANDS, CommandHelp};
+use mailroom::ops::cmd;
 use mailroom::ops::config::VARS;
 use mailroom::ops::config::reader::{Inputs, Var, is_about};
 use mailroom::ops::settings::Settings;
@@ -75,7 +75,7 @@ pub fn arguments(command: &CommandHelp) -> Vec<&'static str> {
 /// The states of a delivery, as the program lists them to who names another.
 fn states() -> Vec<String> {
     let words = ["queue", "list", "--state", "no-such-state"].map(Into::into).to_vec();
-    let said = cli::parse(words).unwrap_err().message;
+    let said = cmd::parse(words).err().unwrap().message;
     let list = said.split(": ").nth(1).unwrap();
     list.split(", ").map(str::to_owned).collect()
 }

@@ -28,7 +28,7 @@ _mailroom() {
             mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$cur")
             return ;;
         --state)
-            mapfile -t COMPREPLY < <(compgen -W 'pending leased sent failed expired superseded all' -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W 'leased pending failed expired superseded sent all' -- "$cur")
             return ;;
         --transport)
             mapfile -t COMPREPLY < <(compgen -W 'ses smtp postmark' -- "$cur")

@@ -161,7 +161,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from queue' -l channel-name -x -
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
-complete -c mailroom -n '__fish_seen_subcommand_from queue' -l state -x -a 'pending leased sent failed expired superseded all'
+complete -c mailroom -n '__fish_seen_subcommand_from queue' -l state -x -a 'leased pending failed expired superseded sent all'
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l to -x
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l limit -x
 complete -c mailroom -n '__fish_seen_subcommand_from queue' -l json

@@ -38,8 +38,15 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 /// What the parser refused (exit 64).
+impl From<pico_args::Error> for Error {
+    fn from(error: pico_args::Error) -> Error {
+        Error::usage(error.to_string())
+    }
+}
+
+/// The same as a function.
 pub fn usage(error: pico_args::Error) -> Error {
-    Error::usage(error.to_string())
+    error.into()
 }
 
 #[cfg(test)]

@@ -8,11 +8,18 @@ use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::ops::check::{Checks, Round, Status, database, settings};
 use crate::ops::screen;
-use crate::ops::settings::Settings;
+use crate::ops::settings::{Settings, Verb};
 use crate::ops::terminal::{look, print};
+use pico_args::Arguments;
+
+/// Reads its words.
+pub fn words(args: &mut Arguments) -> Verb {
+    let json = args.contains("--json");
+    Box::new(move |given, stop| run(given, json, stop))
+}
 
 /// Makes all checks and shows them.
-pub fn run(given: &Settings, json: bool, stop: &Stop) -> Result<(), Error> {
+fn run(given: &Settings, json: bool, stop: &Stop) -> Result<(), Error> {
     let config = &given.config;
     // What is worth a line of the log here is a check.
     let level = match config.log_level {

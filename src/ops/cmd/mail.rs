@@ -3,20 +3,57 @@
 use crate::edges::pg::session::Session;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::mail::Mail;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, open, unusable};
 use crate::ops::screen::page::clean;
+use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
 use crate::queue::request;
 use crate::queue::request::{Refused, Request};
+use pico_args::Arguments;
 use std::time::Duration;
 
 /// Between two looks at a mail that is followed.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// One mail that is asked for.
+struct Mail {
+    /// Its kind.
+    kind: String,
+    /// To whom.
+    address: String,
+    /// JSON, or `@` and the name of a file that holds it.
+    data: Option<String>,
+    /// The language.
+    locale: Option<String>,
+    /// The same key is the same mail.
+    key: Option<String>,
+    /// Not before this moment, as PostgreSQL reads it.
+    at: Option<String>,
+    /// Follow it to its end.
+    wait: bool,
+}
+
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    // Flags first: what is left over are words.
+    let mut value = |flag| args.opt_value_from_str(flag);
+    let (data, locale) = (value("--data")?, value("--locale")?);
+    let (key, at) = (value("--key")?, value("--at")?);
+    let wait = args.contains("--wait");
+    let mut word = || args.opt_free_from_str();
+    let (Some(kind), Some(address)) = (word()?, word()?) else {
+        return Err(Error::usage("mail needs a kind and an address"));
+    };
+    let mail = Mail { kind, address, data, locale, key, at, wait };
+    Ok(Box::new(move |given, stop| run(&given.config, &mail, stop)))
+}
+
 /// Asks for it and prints the id of its delivery.
-pub fn run(config: &Config, mail: &Mail, stop: &Stop) -> Result<(), Error> {
+fn run(config: &Config, mail: &Mail, stop: &Stop) -> Result<(), Error> {
     let data = mail.data.as_deref().map(read).transpose()?;
     let request = Request {
         kind: &mail.kind,

@@ -5,16 +5,18 @@ mod change;
 use crate::edges::log;
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
-use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::queue::{Queue, View};
+use crate::mail::model::Cause;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen::page::clean;
 use crate::ops::screen::{deliveries, json};
+use crate::ops::settings::Verb;
 use crate::ops::terminal::{look_whole, page, print};
 use crate::queue::operate;
 use crate::queue::operate::STATES;
+use change::Chosen;
+use pico_args::Arguments;
 use std::time::Duration;
 
 /// States that `list` shows if none is named: what needs a look.
@@ -23,31 +25,146 @@ const OPEN: [&str; 3] = ["leased", "pending", "failed"];
 /// The longest that looking for deliveries may take; the server's own limit is shorter.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Does it.
-pub fn run(config: &Config, what: Queue, stop: &Stop) -> Result<(), Error> {
-    let mut session = session(config, "queue", stop)?;
-    match what {
-        Queue::List { state, to, limit, view } => {
-            let states = match state.as_deref() {
-                None if to.is_none() => OPEN.to_vec(),
-                None | Some("all") => STATES.to_vec(),
-                Some(state) => vec![state],
-            };
-            let queue = config.queue.as_str();
-            list(&mut session, limit, view, |client, most| match &to {
-                Some(to) => operate::find(client, to, Some(queue), &states, most),
-                None => operate::list(client, queue, &states, most),
+/// How deliveries are shown.
+#[derive(Clone, Copy)]
+struct View {
+    /// As JSON.
+    json: bool,
+    /// With address and login in full.
+    reveal: bool,
+}
+
+/// What is done with a connection to the queue.
+fn verb(what: impl FnOnce(&Config, &mut Session) -> Result<(), Error> + 'static) -> Verb {
+    Box::new(move |given, stop| what(&given.config, &mut session(&given.config, "queue", stop)?))
+}
+
+/// Reads the words after `queue`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let word = args.subcommand()?.unwrap_or_default();
+    Ok(match word.as_str() {
+        "list" => {
+            let state = args.opt_value_from_str("--state")?;
+            let to: Option<String> = args.opt_value_from_str("--to")?;
+            let (states, limit, view) =
+                (states(state, to.is_none())?, read_limit(args)?, view(args));
+            verb(move |config, session| {
+                let queue = config.queue.as_str();
+                list(session, limit, view, |client, most| match &to {
+                    Some(to) => operate::find(client, to, Some(queue), &states, most),
+                    None => operate::list(client, queue, &states, most),
+                })
             })
         }
-        Queue::Find { address, limit, view } => list(&mut session, limit, view, |client, most| {
-            operate::find(client, &address, None, &STATES, most)
-        }),
-        Queue::Show { id, view } => show(&mut session, id, view),
-        Queue::Retry(chosen) => change::retry(config, &mut session, &chosen),
-        Queue::Drop(chosen) => change::drop(config, &mut session, &chosen),
-        Queue::Pause { reason } => pause(config, &mut session, Some(&reason)),
-        Queue::Resume => pause(config, &mut session, None),
+        "find" => {
+            let (limit, view) = (read_limit(args)?, view(args));
+            let address: Option<String> = args.opt_free_from_str()?;
+            let address = address.ok_or_else(|| Error::usage("queue find needs an address"))?;
+            verb(move |_, session| {
+                list(session, limit, view, |client, most| {
+                    operate::find(client, &address, None, &STATES, most)
+                })
+            })
+        }
+        "show" => {
+            let view = view(args);
+            let [id] = ids(args)?[..] else {
+                return Err(Error::usage("queue show needs the id of one delivery"));
+            };
+            verb(move |_, session| show(session, id, view))
+        }
+        "retry" => {
+            let chosen = chosen(args, &word)?;
+            verb(move |config, session| change::retry(config, session, &chosen))
+        }
+        "drop" => {
+            let yes = args.contains("--yes");
+            let chosen = chosen(args, &word)?;
+            if chosen.ids.is_none() && !yes {
+                return Err(Error::usage(
+                    "queue drop --all gives up every delivery that waits or failed; if that is \
+                     meant, add --yes",
+                ));
+            }
+            verb(move |config, session| change::drop(config, session, &chosen))
+        }
+        "pause" => {
+            let reason: Option<String> = args.opt_value_from_str("--reason")?;
+            let reason = reason.unwrap_or_default();
+            verb(move |config, session| pause(config, session, Some(&reason)))
+        }
+        "resume" => verb(|config, session| pause(config, session, None)),
+        _ => {
+            return Err(Error::usage(
+                "queue needs one of: list, find ADDRESS, show ID, retry, drop, pause, resume",
+            ));
+        }
+    })
+}
+
+fn view(args: &mut Arguments) -> View {
+    View { json: args.contains("--json"), reveal: args.contains("--reveal") }
+}
+
+/// The states that a word means.
+fn states(word: Option<String>, open: bool) -> Result<Vec<&'static str>, Error> {
+    match word.as_deref() {
+        None if open => Ok(OPEN.to_vec()),
+        None | Some("all") => Ok(STATES.to_vec()),
+        Some(word) => match STATES.iter().find(|state| **state == word) {
+            Some(state) => Ok(vec![state]),
+            None => {
+                let known = STATES.join(", ");
+                Err(Error::usage(format!("--state must be one of: {known}, all")))
+            }
+        },
     }
+}
+
+fn read_limit(args: &mut Arguments) -> Result<i64, Error> {
+    let limit: Option<String> = args.opt_value_from_str("--limit")?;
+    match limit.as_deref().unwrap_or("50").parse() {
+        Ok(limit) if (1..=1_000_000).contains(&limit) => Ok(limit),
+        _ => Err(Error::usage("--limit must be a whole number from 1 to 1000000")),
+    }
+}
+
+fn chosen(args: &mut Arguments, word: &str) -> Result<Chosen, Error> {
+    // Flags first: what is left over are words.
+    let reason: Option<String> = args.opt_value_from_str("--reason")?;
+    let cause: Option<String> = args.opt_value_from_str("--cause")?;
+    let all = args.contains("--all");
+    if let Some(cause) = cause.as_deref().filter(|cause| Cause::named(cause).is_none()) {
+        let known: Vec<&str> = Cause::all().map(Cause::name).collect();
+        let known = known.join(", ");
+        return Err(Error::usage(format!("there is no cause {cause:?}; there are: {known}")));
+    }
+    let ids = ids(args)?;
+    match (ids.is_empty(), all) {
+        (true, true) => Ok(Chosen { ids: None, reason, cause }),
+        (_, false) if reason.is_some() || cause.is_some() => {
+            Err(Error::usage("--reason and --cause go with --all"))
+        }
+        (false, false) => Ok(Chosen { ids: Some(ids), reason, cause }),
+        (true, false) => {
+            Err(Error::usage(format!("queue {word} needs ids of deliveries, or --all")))
+        }
+        (false, true) => Err(Error::usage("give ids or --all, not both")),
+    }
+}
+
+fn ids(args: &mut Arguments) -> Result<Vec<i64>, Error> {
+    let mut ids = Vec::new();
+    while let Some(word) = args.opt_free_from_str::<String>()? {
+        match word.parse() {
+            Ok(id) if id > 0 => ids.push(id),
+            _ => return Err(Error::usage(format!("{word:?} is no id of a delivery"))),
+        }
+    }
+    Ok(ids)
 }
 
 /// Shows the first `limit` of those that `choose` gives, and says so if there are more.

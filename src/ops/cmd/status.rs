@@ -5,17 +5,19 @@ use crate::edges::pg::session::Session;
 use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::status::Status;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, inspect, open, unusable};
 use crate::ops::screen;
 use crate::ops::screen::page::{Tone, clean, redrawn};
 use crate::ops::screen::report::Report;
+use crate::ops::settings::Verb;
 use crate::ops::terminal::{look, page, print, size};
 use crate::queue::fit::Severity;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
+use pico_args::Arguments;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Between two screens of `--watch`.
@@ -24,8 +26,35 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How long a browser shows a page before it loads the next one, in seconds.
 const REFRESH: u64 = 5;
 
+/// How the state of the queue is shown.
+struct Wanted {
+    /// As JSON.
+    json: bool,
+    /// Into this file, as a page of HTML.
+    html: Option<PathBuf>,
+    /// Again and again.
+    watch: bool,
+    /// Say it in the exit status too.
+    exit_code: bool,
+}
+
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let html: Option<PathBuf> = args.opt_value_from_str("--html")?;
+    let [json, watch, exit_code] =
+        ["--json", "--watch", "--exit-code"].map(|flag| args.contains(flag));
+    if json && html.is_some() {
+        return Err(Error::usage("give --json or --html, not both"));
+    }
+    let wanted = Wanted { json, html, watch, exit_code };
+    Ok(Box::new(move |given, stop| run(&given.config, &wanted, stop)))
+}
+
 /// Shows how the queue is.
-pub fn run(config: &Config, wanted: &Status, stop: &Stop) -> Result<(), Error> {
+fn run(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<(), Error> {
     if wanted.watch {
         return watch(config, wanted, stop);
     }
@@ -59,7 +88,7 @@ fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snap
 
 /// Shows it again and again until the process is asked to stop. A database that is away is no reason to
 /// end.
-fn watch(config: &Config, wanted: &Status, stop: &Stop) -> Result<(), Error> {
+fn watch(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<(), Error> {
     signal::install(stop, 0).map_err(|why| Error::new(Kind::Bug, why))?;
     if in_place(wanted) {
         print("\u{1b}[2J")?;
@@ -78,18 +107,18 @@ fn watch(config: &Config, wanted: &Status, stop: &Stop) -> Result<(), Error> {
 }
 
 /// Whether a screen is drawn over the one before it.
-fn in_place(wanted: &Status) -> bool {
+fn in_place(wanted: &Wanted) -> bool {
     wanted.watch && !wanted.json && wanted.html.is_none() && std::io::stdout().is_terminal()
 }
 
-fn show(config: &Config, wanted: &Status, found: &Snapshot) -> Result<(), Error> {
+fn show(config: &Config, wanted: &Wanted, found: &Snapshot) -> Result<(), Error> {
     match wanted.json {
         true => page(&format!("{}\n", screen::json::status(found, config.max_age))),
         false => give(wanted, &screen::status::report(found, config.max_age)),
     }
 }
 
-fn show_away(config: &Config, wanted: &Status, error: &Error) -> Result<(), Error> {
+fn show_away(config: &Config, wanted: &Wanted, error: &Error) -> Result<(), Error> {
     if wanted.json {
         return page(&format!("{}\n", serde_json::json!({"error": error.message})));
     }
@@ -100,7 +129,7 @@ fn show_away(config: &Config, wanted: &Status, error: &Error) -> Result<(), Erro
 }
 
 /// To the file, or the terminal.
-fn give(wanted: &Status, report: &Report) -> Result<(), Error> {
+fn give(wanted: &Wanted, report: &Report) -> Result<(), Error> {
     if let Some(path) = &wanted.html {
         let text = screen::html::page(report, wanted.watch.then_some(REFRESH));
         return textfile::write(path, &text)

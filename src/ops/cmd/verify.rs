@@ -3,14 +3,26 @@
 use crate::mail::error::{Error, Kind};
 use crate::mail::token::{Parsed, SigningKey, is_code, verify};
 use crate::ops::config::Config;
+use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
+use pico_args::Arguments;
 use std::io::BufRead as _;
 
 /// The paths that come with the schema, and the actions they belong to.
 const PATHS: [(&str, &str); 2] = [("/activate", "activation"), ("/recover", "password_recovery")];
 
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let (code, paths) = (args.opt_value_from_str("--code")?, args.values_from_str("--path")?);
+    let token = args.opt_free_from_str()?;
+    Ok(Box::new(move |given, _| run(&given.config, token, code, &paths)))
+}
+
 /// Checks one token, or one a line from standard input.
-pub fn run(
+fn run(
     config: &Config,
     token: Option<String>,
     code: Option<String>,

@@ -4,7 +4,6 @@ use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::Cause;
-use crate::ops::cli::queue::Chosen;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, unusable};
 use crate::ops::screen::page::{clean, span};
@@ -17,6 +16,16 @@ use std::time::Duration;
 
 /// The longest a statement that changes many rows may take; the server's own limit is shorter.
 const CHANGE: Duration = Duration::from_secs(30);
+
+/// Which deliveries are meant.
+pub struct Chosen {
+    /// These; `None`: all.
+    pub ids: Option<Vec<i64>>,
+    /// Only those of which people read a text that begins so.
+    pub reason: Option<String>,
+    /// Only those of this cause.
+    pub cause: Option<String>,
+}
 
 /// Lets failed deliveries be tried again.
 pub fn retry(config: &Config, session: &mut Session, chosen: &Chosen) -> Result<(), Error> {
