@@ -313,3 +313,16 @@ fn the_wait_that_was_asked_for_is_passed_on() {
     let Outcome::Refused(refusal) = &outcomes[0] else { panic!() };
     assert_eq!((refusal.cause, refusal.after), (Cause::Throttled, Some(Duration::from_secs(7))));
 }
+
+#[test]
+fn a_domain_in_other_letters_goes_in_its_ascii_form_and_a_local_part_does_not_go() {
+    let endpoint = Endpoint::start();
+    let mut three = batch(3);
+    three.messages[0].email = "user@b\u{fc}cher.example".into();
+    three.messages[1].email = "j\u{f6}rg@example.com".into();
+    let outcomes = to(&endpoint).send(&three);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]), "{outcomes:?}");
+    assert_eq!(cause(&outcomes[1]), Cause::Rejected);
+    assert!(why(&outcomes[1]).ends_with("is not ASCII, which Postmark does not take"));
+    assert_eq!(endpoint.accepted()[0].to, "user@xn--bcher-kva.example");
+}

@@ -5,11 +5,12 @@
 //! whether anybody reads mail there.
 //! Providers parse what they are given as an RFC 5322 list, so a comma, a quote, a blank or an
 //! angle bracket could make one recipient two, or another: no such address is let through.
-//! Domains that are not ASCII must be stored in their `xn--` form: turning one into the other
-//! needs Unicode tables that are larger than mailroom.
+//! A domain in other letters stands in its `xn--` form on the wire; a part before the `@` in other
+//! letters needs a provider that takes it (SMTPUTF8).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 
 /// The longest address. <https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1>
 const LIMIT: usize = 254;
@@ -18,28 +19,71 @@ const LOCAL_LIMIT: usize = 64;
 /// The longest label of a domain.
 const LABEL_LIMIT: usize = 63;
 
-/// Checks one address.
+/// Checks one address, whose part before the `@` may have other letters than ASCII's.
 ///
 /// # Errors
 /// Says what is wrong with it without quoting it.
-pub fn check(address: &str) -> Result<(), &'static str> {
-    let (local, domain) = address.rsplit_once('@').ok_or("the address has no @")?;
-    if !domain.is_ascii() {
-        return Err("the address's domain is not ASCII: store it in its xn-- form (punycode)");
-    }
-    if !local.is_ascii() {
-        return Err("the part before the @ is not ASCII, which SES does not take");
-    }
+pub fn check_any(address: &str) -> Result<(), &'static str> {
+    let address = converted(address)?;
+    let (local, domain) = address.rsplit_once('@').unwrap_or_default();
     if address.len() > LIMIT || local.len() > LOCAL_LIMIT {
         return Err("the address is too long");
     }
-    if !local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext)) {
+    let fits = |c: char| match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii() => is_atext(byte),
+        _ => is_letter(c),
+    };
+    if !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(fits)) {
         return Err("the part before the @ is not a plain name");
     }
     if !domain.split('.').all(is_label) {
         return Err("the address's domain is not a domain name");
     }
     Ok(())
+}
+
+/// Checks one address that every provider takes.
+///
+/// # Errors
+/// As [`check_any`].
+pub fn check(address: &str) -> Result<(), &'static str> {
+    match is_ascii(address) {
+        true => check_any(address),
+        false => Err("the part before the @ is not ASCII"),
+    }
+}
+
+/// Whether the part before the `@` has no other letters than ASCII's.
+pub fn is_ascii(address: &str) -> bool {
+    address.rsplit_once('@').is_none_or(|(local, _)| local.is_ascii())
+}
+
+/// An address that was checked, as it stands on the wire: its domain in ASCII.
+pub fn wire(address: &str) -> Cow<'_, str> {
+    converted(address).unwrap_or(Cow::Borrowed(address))
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc5891#section-5>
+fn converted(address: &str) -> Result<Cow<'_, str>, &'static str> {
+    let (local, domain) = address.rsplit_once('@').ok_or("the address has no @")?;
+    if domain.is_ascii() {
+        return Ok(Cow::Borrowed(address));
+    }
+    let domain = idna::domain_to_ascii_strict(domain)
+        .map_err(|_| "the address's domain is not a domain name in any script")?;
+    Ok(Cow::Owned(format!("{local}@{domain}")))
+}
+
+/// Whether a character that is not ASCII may stand before the `@`: none that is not seen, that turns
+/// the text round, or that looks like one of the signs with a meaning.
+/// <https://www.rfc-editor.org/rfc/rfc6531#section-3.3>
+fn is_letter(c: char) -> bool {
+    let hidden = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || ('\u{2000}'..='\u{206f}').contains(&c)
+        || ('\u{fff0}'..='\u{ffff}').contains(&c)
+        || c >= '\u{e0000}';
+    let sign = ('\u{fe50}'..='\u{fe6f}').contains(&c) || ('\u{ff01}'..='\u{ff20}').contains(&c);
+    !(c.is_control() || c.is_whitespace() || hidden || sign)
 }
 
 /// What stands before the `<` of `Name <local@domain>`, if it has one, and the address.
@@ -75,11 +119,12 @@ pub fn unquote(name: &str) -> (String, bool) {
 /// <https://www.rfc-editor.org/rfc/rfc5322#section-3.4>
 pub fn from(from: &str, ascii: bool) -> String {
     let (name, address) = split(from);
+    let address = wire(address);
     let (text, words) = unquote(name);
     if ascii && !text.is_ascii() {
         format!("{} <{address}>", encoded(&text))
     } else if name.is_empty() {
-        address.to_owned()
+        address.into_owned()
     } else if words {
         format!("{name} <{address}>")
     } else {
@@ -193,6 +238,36 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_in_other_letters_stands_in_ascii_on_the_wire() {
+        for (address, on_the_wire) in [
+            ("user@b\u{fc}cher.example", "user@xn--bcher-kva.example"),
+            ("user@B\u{dc}CHER.Example", "user@xn--bcher-kva.example"),
+            // Written in two characters.
+            ("user@bu\u{308}cher.example", "user@xn--bcher-kva.example"),
+            // Kept since 2008. <https://www.rfc-editor.org/rfc/rfc5894#section-7.2>
+            ("user@fa\u{df}.example", "user@xn--fa-hia.example"),
+            ("user@\u{4f8b}\u{3048}.\u{30c6}\u{30b9}\u{30c8}", "user@xn--r8jz45g.xn--zckzah"),
+            ("user@\u{645}\u{62b}\u{627}\u{644}.example", "user@xn--mgbh0fb.example"),
+            ("user@under_score.example", "user@under_score.example"),
+        ] {
+            assert_eq!(check(address), Ok(()), "{address}");
+            assert_eq!(wire(address), on_the_wire);
+            assert_eq!(from(&format!("A <{address}>"), true), format!("A <{on_the_wire}>"));
+        }
+    }
+
+    #[test]
+    fn a_local_part_in_other_letters_is_for_those_who_take_it() {
+        for address in ["j\u{f6}rg@example.com", "\u{7528}\u{6237}@b\u{fc}cher.example"] {
+            assert_eq!(check_any(address), Ok(()), "{address}");
+            assert!(check(address).is_err() && !is_ascii(address), "{address}");
+        }
+        for local in ["a\u{a0}b", "a\u{85}", "a\u{202e}b", "a\u{200b}", "\u{ff20}", "a\u{2028}"] {
+            assert!(check_any(&format!("{local}@example.com")).is_err(), "{local:?}");
+        }
+    }
+
+    #[test]
     fn what_could_address_somebody_else_is_refused() {
         for address in [
             "",
@@ -220,7 +295,12 @@ mod tests {
             "john@-example.com",
             "john@example.com.",
             "j\u{f6}hn@example.com",
-            "john@b\u{fc}cher.example",
+            "john@b\u{fc}cher\u{2028}.example",
+            "john@\u{fc}\u{ff20}eve.example",
+            "john@-\u{fc}.example",
+            "john@\u{fc}..example",
+            "john@xn--a\u{fc}.example",
+            "john@\u{5d0}a.example",
         ] {
             assert!(check(address).is_err(), "{address:?}");
         }

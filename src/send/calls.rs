@@ -80,6 +80,8 @@ pub struct Calls {
     pub together: fn(&Message, &Message) -> bool,
     /// A clock that is never set back.
     pub now: fn() -> Instant,
+    /// The provider's name for people, if it takes addresses in ASCII alone.
+    pub ascii: Option<&'static str>,
 }
 
 impl Calls {
@@ -141,7 +143,7 @@ impl Calls {
         for (index, message) in batch.messages.iter().enumerate() {
             let template = templates.name(&message.kind).unwrap_or_default();
             let item = Item { message, template, index };
-            if let Some(outcome) = unfit(&item) {
+            if let Some(outcome) = unfit(&item, self.ascii) {
                 self.report(&[item], std::slice::from_ref(&outcome), Duration::ZERO);
                 outcomes[index] = outcome;
                 continue;
@@ -191,7 +193,7 @@ impl Calls {
 }
 
 /// What becomes of a message that no provider need be asked to send.
-fn unfit(item: &Item) -> Option<Outcome> {
+fn unfit(item: &Item, ascii: Option<&str>) -> Option<Outcome> {
     let Item { message: Message { kind, email, reply_to, .. }, template, .. } = item;
     if template.is_empty() {
         let why = format!("no template for action {} in MAILROOM_TEMPLATES", kind.name);
@@ -201,7 +203,11 @@ fn unfit(item: &Item) -> Option<Outcome> {
         return Some(Outcome::refused(Cause::Template, format!("the sender of its kind: {why}")));
     }
     let reply_to = reply_to.as_deref().map_or(Ok(()), recipient::check);
-    let why = recipient::check(email).and(reply_to).err()?;
+    if let Err(why) = recipient::check_any(email).and(reply_to) {
+        return Some(Outcome::refused(Cause::Rejected, why));
+    }
+    let name = ascii.filter(|_| !recipient::is_ascii(email))?;
+    let why = format!("the part before the @ is not ASCII, which {name} does not take");
     Some(Outcome::refused(Cause::Rejected, why))
 }
 
@@ -267,7 +273,8 @@ mod tests {
     /// What becomes of three mails, each a call by itself, where the first is answered so; and how
     /// many calls were made.
     fn three(first: Cause) -> (Vec<Outcome>, usize) {
-        let calls = Calls { tag: "", most: 1, together: |_, _| false, now: Instant::now };
+        let calls =
+            Calls { tag: "", most: 1, together: |_, _| false, now: Instant::now, ascii: None };
         let batch = Batch { messages: vec![example(1), example(1), example(1)] };
         let templates = Templates::parse("1=a").unwrap();
         let mut made = 0;

@@ -74,7 +74,8 @@ impl<W: Write> Dry<W> {
 impl<W: Write> Transport for Dry<W> {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.settings.templates.clone();
-        let calls = Calls { tag: "", most: usize::MAX, together: alike, now: self.now };
+        let calls =
+            Calls { tag: "", most: usize::MAX, together: alike, now: self.now, ascii: None };
         calls.deliver(batch, &templates, |items, _| self.call(items))
     }
 

@@ -149,7 +149,7 @@ impl Transport for Postmark {
         let together = |one: &Message, other: &Message| {
             one.locale.is_none() && other.locale.is_none() || alike(one, other)
         };
-        let calls = Calls { tag: TAG, most: MESSAGES, together, now };
+        let calls = Calls { tag: TAG, most: MESSAGES, together, now, ascii: Some("Postmark") };
         let templates = self.settings.templates.clone();
         calls.deliver(batch, &templates, |items, _| self.call(items))
     }
@@ -165,12 +165,12 @@ fn body(source: &str, localized: Option<&str>, items: &[Item], images: &[Vec<Ima
         let sender = message.kind.sender.as_ref().map(|sender| recipient::from(sender, false));
         let mut call = json!({
             "From": sender.as_deref().unwrap_or(source),
-            "To": message.email,
+            "To": recipient::wire(&message.email),
             "TemplateAlias": localized.unwrap_or(template),
             "TemplateModel": data(message),
         });
         if let Some(reply_to) = &message.reply_to {
-            call["ReplyTo"] = reply_to.as_str().into();
+            call["ReplyTo"] = recipient::wire(reply_to).into();
         }
         if !images.is_empty() {
             call["Attachments"] = images.iter().map(attachment).collect();
@@ -227,7 +227,7 @@ fn outcomes(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
         let Some(code) = entry.error_code else {
             return unreadable("the reply has a result without ErrorCode");
         };
-        if is_of_another(&entry.to.unwrap_or_default(), &message.email) {
+        if is_of_another(&entry.to.unwrap_or_default(), &recipient::wire(&message.email)) {
             return unreadable("the reply names another recipient in this place");
         }
         let text = entry.message.unwrap_or_default();

@@ -171,7 +171,8 @@ impl Ses {
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
         let templates = self.templates.clone();
-        let calls = Calls { tag: TAG, most: ENTRIES, together: alike, now: self.now };
+        let calls =
+            Calls { tag: TAG, most: ENTRIES, together: alike, now: self.now, ascii: Some("SES") };
         let mut tried = Vec::new();
         calls.deliver(batch, &templates, |items, budget| self.call(items, budget, &mut tried))
     }

@@ -199,6 +199,15 @@ impl Smtp {
         while let Some(session) = sessions.iter_mut().find(free) {
             let Some(index) = course.next() else { return };
             let Item { message, template, .. } = course.items[index];
+            if !recipient::is_ascii(&message.email) && !session.takes_utf8() {
+                let host = &self.settings.server.host;
+                let why = format!(
+                    "the part before the @ is not ASCII, which {host} does not take: it offers no \
+                     SMTPUTF8"
+                );
+                course.end(index, Outcome::refused(Cause::Rejected, why));
+                continue;
+            }
             let of_kind = message.kind.sender.as_deref().map(Sender::new);
             let from = of_kind.as_ref().unwrap_or(&self.from).clone();
             let id = mail::id(message, &from);
@@ -345,7 +354,7 @@ impl Transport for Smtp {
         let templates = self.settings.templates.clone();
         let now = self.settings.clock.now;
         // Each is handed over by itself, but they share the connections.
-        let calls = Calls { tag: TAG, most: usize::MAX, together: |_, _| true, now };
+        let calls = Calls { tag: TAG, most: usize::MAX, together: |_, _| true, now, ascii: None };
         calls.deliver(batch, &templates, |items, budget| Answer::Each(self.all(items, budget)))
     }
 }

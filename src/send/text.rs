@@ -2,6 +2,7 @@
 //! quote of a mail.
 
 use crate::mail::model::{Message, mask};
+use crate::mail::recipient;
 
 /// The longest reason that is kept, in characters; a provider's text may be of any length.
 const WHY_LIMIT: usize = 300;
@@ -21,7 +22,9 @@ pub(crate) fn look_up<T: Copy>(table: &[(T, &str)], fits: impl Fn(&str) -> bool)
 pub(crate) fn reason_about(what: &str, detail: &str, messages: &[&Message]) -> String {
     let mut text = detail.to_owned();
     for message in messages {
-        text = text.replace(&message.email, &mask(&message.email));
+        for address in [&message.email, &*recipient::wire(&message.email)] {
+            text = text.replace(address, &mask(address));
+        }
         for secret in [&message.token, &message.code] {
             if !secret.is_empty() {
                 text = text.replace(secret.as_str(), "***");

@@ -126,7 +126,7 @@ fn an_address_that_is_not_one_plain_address_is_rejected_and_the_others_go() {
         "Eve <eve@example.com>",
         "eve@example.com eve2@example.com",
         "j\u{f6}hn@example.com",
-        "john@b\u{fc}cher.example",
+        "john@-\u{fc}.example",
     ];
     let rig = Rig::new();
     let mut batch = batch(odd.len() + 2);
@@ -244,4 +244,17 @@ fn a_call_leaves_in_one_piece() {
     let (head, body) = seen.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
     assert!(body.contains("user9@example.com"), "{body}");
+}
+
+#[test]
+fn a_domain_in_other_letters_goes_in_its_ascii_form_and_a_local_part_does_not_go() {
+    let rig = Rig::new();
+    let mut three = batch(3);
+    three.messages[0].email = "user@b\u{fc}cher.example".into();
+    three.messages[1].email = "j\u{f6}rg@example.com".into();
+    let outcomes = rig.ses().send(&three);
+    assert!(accepted(&outcomes[0]) && accepted(&outcomes[2]), "{outcomes:?}");
+    assert_eq!(cause(&outcomes[1]), Cause::Rejected);
+    assert!(why(&outcomes[1]).ends_with("is not ASCII, which SES does not take"), "{outcomes:?}");
+    assert_eq!(rig.endpoint.accepted()[0].to, "user@xn--bcher-kva.example");
 }

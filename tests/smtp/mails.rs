@@ -173,3 +173,52 @@ fn a_template_that_fails_holds_its_action_until_its_file_is_right() {
     assert!(smtp.send(&three).iter().all(accepted));
     assert_eq!(rig.server.mails()[3].bodies().0, "right");
 }
+
+#[test]
+fn a_domain_in_other_letters_goes_in_its_ascii_form() {
+    let rig = Rig::plain();
+    let mut two = batch(2);
+    two.messages[0].email = "user@b\u{fc}cher.example".into();
+    two.messages[0].reply_to = Some("answers@b\u{fc}cher.example".into());
+    two.messages[1].kind =
+        Kind { sender: Some("Us <us@fa\u{df}.example>".into()), ..Kind::numbered(1) }.into();
+    assert!(rig.smtp().send(&two).iter().all(accepted));
+    let mails = rig.server.mails();
+    assert_eq!(mails[0].to, "user@xn--bcher-kva.example");
+    assert_eq!(mails[0].header("To").unwrap(), "user@xn--bcher-kva.example");
+    assert_eq!(mails[0].header("Reply-To").unwrap(), "answers@xn--bcher-kva.example");
+    assert_eq!(mails[1].from, "us@xn--fa-hia.example");
+    assert!(mails[1].header("Message-ID").unwrap().ends_with("@xn--fa-hia.example>"));
+    assert!(mails.iter().all(|mail| mail.raw.is_ascii()));
+}
+
+#[test]
+fn a_local_part_in_other_letters_goes_where_the_server_takes_it() {
+    let to = "j\u{f6}rg@b\u{fc}cher.example";
+    let mut two = batch(2);
+    two.messages[0].email = to.into();
+    let rig = Rig::plain();
+    let outcomes = rig.smtp().send(&two);
+    assert_eq!(cause(&outcomes[0]), Cause::Rejected);
+    assert!(why(&outcomes[0]).ends_with("which localhost does not take: it offers no SMTPUTF8"));
+    assert!(accepted(&outcomes[1]), "{outcomes:?}");
+    let rig = Rig::plain();
+    rig.server.offer_utf8();
+    assert!(rig.smtp().send(&two).iter().all(accepted));
+    let mails = rig.server.mails();
+    assert_eq!(mails[0].to, "j\u{f6}rg@xn--bcher-kva.example");
+    assert!(
+        mails[0].raw.contains("\r\nTo: j\u{f6}rg@xn--bcher-kva.example\r\n"),
+        "{}",
+        mails[0].raw
+    );
+    assert!(mails[1].raw.is_ascii());
+    let asked: Vec<bool> = rig
+        .server
+        .lines()
+        .iter()
+        .filter(|line| line.starts_with("MAIL"))
+        .map(|line| line.ends_with(" BODY=8BITMIME SMTPUTF8"))
+        .collect();
+    assert_eq!(asked, [true, false]);
+}

@@ -102,6 +102,7 @@ struct State {
     last: Option<(String, usize)>,
     tarpit: Option<&'static AtomicU64>,
     renewed: Option<String>,
+    utf8: bool,
 }
 
 /// How a server that offers PIPELINING deals with groups of commands.
@@ -218,6 +219,11 @@ impl MailServer {
     /// Answers this recipient only when so many mails have been taken.
     pub fn wait_with(&self, recipient: &str, mails: usize) {
         self.state.lock().unwrap().last = Some((recipient.to_owned(), mails));
+    }
+
+    /// Offers SMTPUTF8.
+    pub fn offer_utf8(&self) {
+        self.state.lock().unwrap().utf8 = true;
     }
 
     /// Takes this password or token from now on.
@@ -481,6 +487,9 @@ impl Talk<'_> {
         }
         if self.shared.state.lock().unwrap().groups.is_some() {
             text.push_str("250-PIPELINING\n");
+        }
+        if self.shared.state.lock().unwrap().utf8 {
+            text.push_str("250-smtpUTF8\n");
         }
         text.push_str("250 8BITMIME");
         self.step(Step::Ehlo, &text)

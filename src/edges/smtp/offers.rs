@@ -31,6 +31,12 @@ impl Offers {
         self.parameters("PIPELINING").next().is_some()
     }
 
+    /// Whether addresses may have other letters than ASCII's.
+    /// <https://www.rfc-editor.org/rfc/rfc6531>
+    pub(crate) fn utf8(&self) -> bool {
+        self.parameters("SMTPUTF8").next().is_some()
+    }
+
     /// XOAUTH2 for a token, and for a password the first of PLAIN and LOGIN, if it is offered.
     ///
     /// # Errors

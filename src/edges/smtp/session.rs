@@ -17,7 +17,7 @@ use crate::edges::tls::advice;
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
@@ -251,6 +251,11 @@ impl Session {
         self.todo.front().is_some_and(|(stage, _)| *stage == Stage::Dot)
     }
 
+    /// Whether addresses may have other letters than ASCII's.
+    pub(crate) fn takes_utf8(&self) -> bool {
+        self.offers.utf8()
+    }
+
     /// Begins to hand a mail over, when [`Session::is_free`] says so.
     pub(crate) fn give(
         &mut self,
@@ -264,7 +269,11 @@ impl Session {
         if self.begun && !self.ends() {
             self.ask(Stage::Reset, &Rset);
         }
-        self.ask(Stage::Sender, &Mail::new(Some(from), Vec::new()));
+        let other = !(from.as_ref() as &str).is_ascii() || !(to.as_ref() as &str).is_ascii();
+        let utf8 =
+            [MailParameter::Body(MailBodyParameter::EightBitMime), MailParameter::SmtpUtfEight];
+        let utf8 = if other { utf8.to_vec() } else { Vec::new() };
+        self.ask(Stage::Sender, &Mail::new(Some(from), utf8));
         self.ask(Stage::Recipient, &Rcpt::new(to, Vec::new()));
         self.ask(Stage::Data, &Data);
         if self.letters.is_empty() {

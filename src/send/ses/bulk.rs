@@ -3,6 +3,7 @@
 
 use crate::mail::kind::{data_text, empty_data};
 use crate::mail::model::Message;
+use crate::mail::recipient;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Message]) -> Vec<u8> {
     let entry = |message: &&Message| {
         let mut entry = json!({
-            "Destination": { "ToAddresses": [message.email] },
+            "Destination": { "ToAddresses": [recipient::wire(&message.email)] },
             "ReplacementEmailContent": {
                 "ReplacementTemplate": { "ReplacementTemplateData": data_text(message) },
             },
@@ -30,7 +31,7 @@ pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Me
         "FromEmailAddress": from,
     });
     if let Some(reply_to) = messages.first().and_then(|message| message.reply_to.as_ref()) {
-        call["ReplyToAddresses"] = json!([reply_to]);
+        call["ReplyToAddresses"] = json!([recipient::wire(reply_to)]);
     }
     if !config_set.is_empty() {
         call["ConfigurationSetName"] = config_set.into();

@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
 use crate::mail::model::Cause;
+use crate::mail::recipient;
 use crate::send::reply::{Ruling, by_status};
 use crate::send::text::look_up;
 
@@ -90,6 +91,7 @@ fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
 /// <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>
 pub fn unverified(text: &str, from: &str, to: &[&str]) -> Cause {
     let names = |address: &str| {
+        let address = &*recipient::wire(address);
         let domain = address.rsplit('@').next().unwrap_or_default();
         let mut words = text.split(|c: char| c.is_whitespace() || "<>()[],;:\"'".contains(c));
         words.any(|word| {

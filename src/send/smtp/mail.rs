@@ -5,7 +5,7 @@
 
 use crate::mail::kind::{data, example};
 use crate::mail::model::{List, Message};
-use crate::mail::recipient::{split, unquote};
+use crate::mail::recipient::{split, unquote, wire};
 use crate::send::images::{self, Image};
 use email_encoding::headers::rfc2047;
 use email_encoding::headers::writer::EmailWriter;
@@ -213,9 +213,10 @@ fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// An address that [`crate::mail::recipient::check`] has passed: it knows no quotes and no other
-/// alphabet, so there is nothing left to check.
+/// An address that [`crate::mail::recipient::check_any`] has passed: it knows no quotes, so there is
+/// nothing left to check.
 pub(crate) fn address(text: &str) -> Address {
-    let (user, domain) = text.rsplit_once('@').unwrap_or((text, "localhost"));
+    let text = wire(text);
+    let (user, domain) = text.rsplit_once('@').unwrap_or((&text, "localhost"));
     Address::new_dangerous(user, domain)
 }
