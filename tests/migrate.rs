@@ -324,6 +324,10 @@ fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
     migrate::require_current(&mut client).unwrap();
     database.run("UPDATE schema_migrations SET version = 3");
     refused(&mut client, &["version 3", "up to 1", "migrate down 2"]);
+    // An application may keep the original tables by migrations of its own.
+    database.run("UPDATE schema_migrations SET version = 20261128120000");
+    refused(&mut client, &["20261128120000", "another program's", "a schema of its own"]);
+    database.run("UPDATE schema_migrations SET version = 3");
     assert!(migrate::up(&mut client).unwrap_err().message.contains("version 3"));
     assert!(migrate::down(&mut client, None).unwrap_err().message.contains("version 3"));
     assert_eq!(migrate::force(&mut client, 2).unwrap_err().kind, Kind::Usage);
@@ -435,6 +439,36 @@ fn a_connection_lost_in_a_migration_leaves_the_dirty_flag_and_the_next_one_looks
     let steps = migrate::up(&mut client).unwrap();
     assert_eq!(versions(&steps, Change::Recorded), [0], "nothing of it had been kept");
     assert_eq!(versions(&steps, Change::Applied), [1]);
+}
+
+#[test]
+fn a_program_killed_while_it_waits_for_a_lock_leaves_nothing_for_a_person_to_guess() {
+    // The server goes on without it: it gets the lock and commits, or gives up.
+    for commits in [true, false] {
+        let database = original(false, true);
+        let mut blocker = database.client();
+        let mut transaction = blocker.transaction().unwrap();
+        transaction.batch_execute("LOCK TABLE tokens IN ACCESS SHARE MODE").unwrap();
+        let migrating = Program::new(&["migrate", "up"]).on(&database).start();
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND query LIKE '%LOCK TABLE accounts, tokens%'";
+        wait_until("the migration waits", || database.number(waiting) == 1);
+        migrating.kill();
+        assert_eq!(database.number(waiting), 1, "the server does not know");
+        if commits {
+            transaction.rollback().unwrap();
+        } else {
+            wait_until("the server gives up", || database.number(waiting) == 0);
+            transaction.rollback().unwrap();
+        }
+        let next = Program::new(&["migrate", "up"]).on(&database).output();
+        let said = match commits {
+            true => "1_mailroom found and recorded\n",
+            false => "0_init found and recorded\n1_mailroom applied\n",
+        };
+        assert_eq!((next.code, next.out.as_str()), (Some(0), said), "{}", next.log);
+        migrate::require_current(&mut database.client()).unwrap();
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::edges::pg::fault::{Fault, is_locked_out};
 use lock::alone;
 use postgres::Client;
 use postgres::error::ErrorPosition;
-use state::{NOTHING, State};
+use state::{NOTHING, OWN, State};
 
 /// One version of a schema.
 pub struct Migration {
@@ -227,7 +227,7 @@ impl Schema {
         Err(Fault::Denied(format!(
             "the schema \"{}\" has version {version}, but this mailroom knows only up to {newest}: \
              install the newer mailroom, or take the schema back with that one (mailroom migrate \
-             down {})",
+             down {}); if the number is another program's, {OWN}",
             found.schema,
             version - newest
         )))

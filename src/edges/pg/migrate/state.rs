@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 pub(crate) const NOTHING: i64 = -1;
 
 /// What to do where tables of others are in the way.
-const OWN: &str = "give mailroom a schema of its own: CREATE SCHEMA mailroom, and \
+pub(crate) const OWN: &str = "give mailroom a schema of its own: CREATE SCHEMA mailroom, and \
                    options=-csearch_path=mailroom in the connection string";
 
 /// An installation, or the place where one would be made.
