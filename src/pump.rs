@@ -109,6 +109,10 @@ impl Pump<'_> {
     fn hand_over(&mut self, batch: Batch) -> Result<(), Error> {
         let begun = self.now();
         self.pace.spent(batch.messages.len(), begun);
+        if self.source.sorts() {
+            let of_lists = batch.messages.iter().filter(|message| message.list.is_some()).count();
+            self.pace.went(of_lists, batch.messages.len() - of_lists);
+        }
         let outcomes = self.transport.send(&batch);
         let now = self.now();
         self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));

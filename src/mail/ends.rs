@@ -17,6 +17,8 @@ pub struct Ask {
     pub until: Option<Instant>,
     /// The most recipients in any 24 hours; `None`: no limit.
     pub daily: Option<u64>,
+    /// Nothing that is of a list, or goes behind those.
+    pub urgent: bool,
 }
 
 /// What the source gives.
@@ -60,6 +62,11 @@ pub trait Source {
         outcomes: Vec<Outcome>,
         probe: Duration,
     ) -> Result<(), Error>;
+
+    /// Whether [`Ask::urgent`] means anything here.
+    fn sorts(&self) -> bool {
+        false
+    }
 
     /// The recipients of the last 24 hours by slots of ten minutes, the latest first, of all
     /// processes on this database; `None` if there is no database to ask.

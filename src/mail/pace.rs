@@ -41,6 +41,8 @@ pub struct Pace {
     allowance: Allowance,
     /// It was said that the day's limit is reached.
     full: bool,
+    /// So many messages need not wait for `free_at`, if they are not of lists.
+    ahead: usize,
     breakers: Breakers,
 }
 
@@ -74,6 +76,7 @@ impl Pace {
             day: daily.map(Limit::new),
             allowance: Allowance::default(),
             full: false,
+            ahead: 0,
             breakers: Breakers::default(),
         }
     }
@@ -145,7 +148,8 @@ impl Pace {
             }
             limit = 1;
         }
-        if let Some(free_at) = self.free_at.filter(|&free_at| now < free_at) {
+        let wait = self.free_at.filter(|&free_at| now < free_at);
+        if let Some(free_at) = wait.filter(|_| self.ahead == 0) {
             return Permit::Wait(free_at);
         }
         match self.room(now) {
@@ -155,7 +159,18 @@ impl Pace {
         let (held, until) = self.breakers.kinds(now);
         let limits = [self.day.as_ref().map(|day| day.most), self.allowance.quota.daily];
         let daily = limits.into_iter().flatten().min();
-        Permit::Go(Ask { limit, held, until, daily })
+        if wait.is_some() {
+            limit = limit.min(self.ahead);
+        }
+        let until = until.into_iter().chain(wait).min();
+        Permit::Go(Ask { limit, held, until, daily, urgent: wait.is_some() })
+    }
+
+    /// Takes note of what was handed over: so many messages of lists, and so many others. As many others as
+    /// there were of lists in a batch need not wait for the time that those take: they are as fast as beside
+    /// nothing. The rate is kept all the same, for what comes next waits for all of them.
+    pub fn went(&mut self, of_lists: usize, others: usize) {
+        self.ahead = if of_lists > 0 { of_lists } else { self.ahead.saturating_sub(others) };
     }
 
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
@@ -171,6 +186,7 @@ impl Pace {
     fn pause(&mut self, pause: Duration, now: Instant) -> Duration {
         let at = self.free_at.map_or(now + pause, |free_at| free_at.max(now + pause));
         self.free_at = Some(at);
+        self.ahead = 0;
         at.saturating_duration_since(now)
     }
 
@@ -450,5 +466,36 @@ mod tests {
         let changes = learn(&mut pace, 1, &asks(5, Cause::Away), now);
         assert_eq!(changes, [Change::Unreached(20 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 20 * SECOND));
+    }
+
+    #[test]
+    fn other_mail_goes_ahead_of_what_lists_used_up_and_the_rate_is_kept() {
+        let now = Instant::now();
+        let mut pace = Pace::new(10, 10.0, None);
+        let Permit::Go(Ask { urgent: false, limit, .. }) = pace.permit(now) else { panic!("wait") };
+        pace.spent(limit, now);
+        pace.went(limit, 0);
+        let free_at = now + SECOND * limit as u32 / 10;
+        let mut gone = 0;
+        // In the time that those take: as many others, and no more.
+        while let Permit::Go(ask) = pace.permit(now) {
+            assert!(
+                ask.urgent && ask.until == Some(free_at + SECOND * gone as u32 / 10),
+                "{ask:?}"
+            );
+            assert_eq!(ask.limit, limit - gone);
+            pace.spent(1, now);
+            pace.went(0, 1);
+            gone += 1;
+        }
+        assert_eq!(gone, limit);
+        let all = free_at + SECOND * gone as u32 / 10;
+        assert_eq!(pace.permit(now), Permit::Wait(all));
+        assert!(matches!(pace.permit(all), Permit::Go(Ask { urgent: false, .. })));
+        // An outage is waited for.
+        pace.spent(1, all);
+        pace.went(1, 0);
+        pace.crowded(all);
+        assert!(matches!(pace.permit(all), Permit::Wait(_)));
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::time::SystemTime;
 
-    const ALL: Ask = Ask { limit: 50, held: Vec::new(), until: None, daily: None };
+    const ALL: Ask = Ask { limit: 50, held: Vec::new(), until: None, daily: None, urgent: false };
 
     /// A source that reads a pipe and knows action 1, and what it needs.
     struct Piped {

@@ -116,7 +116,8 @@ mod tests {
     }
 
     /// Asks for no message.
-    const NOTHING: Ask = Ask { limit: 0, held: Vec::new(), until: None, daily: None };
+    const NOTHING: Ask =
+        Ask { limit: 0, held: Vec::new(), until: None, daily: None, urgent: false };
 
     fn placed(messages: &[(u16, &str)]) -> VecDeque<(Place, Message)> {
         let placed = messages.iter().zip(1..);
@@ -125,7 +126,7 @@ mod tests {
 
     fn next(ledger: &mut MemoryLedger, limit: usize, held: &[u16]) -> Batch {
         let held = held.iter().map(|number| number.to_string().into()).collect();
-        let ask = Ask { limit, held, until: None, daily: None };
+        let ask = Ask { limit, held, until: None, daily: None, urgent: false };
         ledger.take(&mut VecDeque::new(), &ask).unwrap().batch
     }
 

@@ -46,6 +46,8 @@ pub struct QueueSource {
     watermark: Levels,
     /// The last claim met ineligible rows.
     met_ineligible: bool,
+    /// The last one asked for nothing that is of a list.
+    urgent: bool,
     /// There was a connection before this one.
     was_connected: bool,
     /// When the last batch was given out.
@@ -62,6 +64,7 @@ impl QueueSource {
             settling: Settling::new(settings.max_attempts, clock),
             watermark: Levels::default(),
             met_ineligible: false,
+            urgent: false,
             was_connected: false,
             given_at: now,
             settings,
@@ -113,9 +116,9 @@ impl QueueSource {
     /// Looks at what waits; if that is little, an issue of a list goes on.
     fn look(&mut self, ask: &Ask) -> Result<Event, Error> {
         let (begun, limit, watermark) = (self.now(), ask.limit, &self.watermark);
-        let found = self
-            .link
-            .run("looking", |statements, client| statements.look(client, limit, watermark))?;
+        let found = self.link.run("looking", |statements, client| {
+            statements.look(client, limit, watermark, ask.urgent)
+        })?;
         let Some(found) = found else { return Ok(Event::Time) };
         self.upkeep.answered(&self.link);
         if self.batcher.is_new() {
@@ -134,7 +137,8 @@ impl QueueSource {
         if found.due == 0 {
             self.upkeep.lull(&mut self.link);
         }
-        let issue = found.issue && found.due < ask.limit && self.settings.carries != "csv";
+        let few = found.due < ask.limit && !ask.urgent;
+        let issue = found.issue && few && self.settings.carries != "csv";
         let event = Event::Looked(begun, found);
         if !issue {
             return Ok(event);
@@ -191,6 +195,7 @@ impl QueueSource {
                 daily: self.settings.daily_limit,
                 levels: &self.watermark,
                 carries: self.settings.carries,
+                urgent: ask.urgent,
             };
             let Some((wrote, claimed)) = self.settling.claim(&mut self.link, want)? else {
                 return Ok(None);
@@ -241,6 +246,10 @@ impl QueueSource {
 impl Source for QueueSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         self.report(Event::Asked(ask.limit));
+        if std::mem::replace(&mut self.urgent, ask.urgent) != ask.urgent {
+            // The last look was at something else.
+            self.report(Event::Changed);
+        }
         while self.keep_up()? {
             // A lock belongs to one connection, and what it says to the batcher of that one.
             while self.link.is_fresh() {
@@ -297,6 +306,10 @@ impl Source for QueueSource {
             self.report(event);
         }
         Ok(Next::End)
+    }
+
+    fn sorts(&self) -> bool {
+        true
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {

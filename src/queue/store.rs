@@ -127,10 +127,12 @@ impl Statements {
         client: &mut Client,
         limit: usize,
         levels: &Levels,
+        urgent: bool,
     ) -> Result<Waiting, Error> {
         let Levels { priorities, floors } = levels;
         let look = self.prepared.on(client, LOOK)?;
-        let row = client.query_one(&look, &[&self.queue, &count(limit), priorities, floors])?;
+        let row =
+            client.query_one(&look, &[&self.queue, &count(limit), priorities, floors, &urgent])?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),

@@ -211,6 +211,28 @@ fn issues_use_a_share_of_the_day_and_the_rest_is_there_for_other_mail() {
 }
 
 #[test]
+fn other_mail_does_not_wait_for_the_time_that_an_issue_takes_at_the_rate() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    subscribers(&database, 3000);
+    publish(&database, "'a'");
+    // A batch takes up the rate for a minute.
+    let run = Program::run(&database, &endpoint.url())
+        .window(100)
+        .env("MAILROOM_SEND_RATE", "0.05")
+        .start();
+    let first = endpoint.wait_for(1, PATIENCE).len();
+    for n in 0..first {
+        database.recovery(&format!("r{n}"));
+        wait_until("the recovery is sent", || {
+            endpoint.accepted().iter().any(|mail| mail.to == format!("r{n}@example.com"))
+        });
+    }
+    let issue = endpoint.accepted().iter().filter(|mail| mail.template == "weekly").count();
+    assert_eq!(issue, first, "no more of the issue meanwhile");
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
 fn a_hold_of_the_template_of_an_issue_holds_nothing_else_and_makes_no_more_deliveries() {
     use crate::support::endpoint::Reply;
     let (database, endpoint) = (database(), Endpoint::start());

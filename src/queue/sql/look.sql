@@ -1,8 +1,10 @@
 -- mailroom:look
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
 -- been; in how many seconds the first of those expires; in how many the next one, or an issue, comes
--- due; whether there is an issue to make deliveries of; and whether the queue is paused: then nothing is due, and nothing comes.
+-- due; whether there is an issue to make deliveries of; and whether the queue is paused: then nothing is
+-- due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
+--   $5 whether lists, and what is behind them, do not count
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
 -- of each priority on for what is due, from now on for what comes next; issues_publishing_idx.
@@ -46,4 +48,6 @@ SELECT count(*) AS due,
                    AND NOT (SELECT paused FROM pause)
                  ORDER BY due_at, id
                  LIMIT $2::bigint) AS d
+         WHERE NOT $5::bool OR level.priority < (
+                   SELECT min(kinds.priority) FROM lists JOIN kinds ON kinds.kind = lists.list)
          LIMIT $2::bigint) AS waiting

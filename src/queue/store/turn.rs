@@ -85,7 +85,7 @@ impl Statements {
         let (lease, priorities, floors, carries) = want.as_ref().map_or_else(none, |want| {
             (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.floors, want.carries)
         });
-        let values: [&(dyn ToSql + Sync); 20] = [
+        let values: [&(dyn ToSql + Sync); 21] = [
             &self.queue,
             &limit,
             &least,
@@ -106,6 +106,7 @@ impl Statements {
             &counted,
             &again,
             &pass_over,
+            &want.is_some_and(|want| want.urgent),
         ];
         let rows = self.prepared.query(client, TURN, &values)?;
         let (mut settled, mut claimed) = (Settled::default(), Claimed::default());

@@ -30,6 +30,8 @@ pub struct Want<'a> {
     pub levels: &'a Levels,
     /// What can be carried: `csv`, `mail` or `events`.
     pub carries: &'static str,
+    /// Nothing that is of a list, or goes behind those.
+    pub urgent: bool,
 }
 
 /// What a claim got.
