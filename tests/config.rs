@@ -395,11 +395,16 @@ fn every_setting_of_a_command_has_its_own_flag_and_a_name_like_it() {
 #[test]
 fn the_table_of_settings_is_the_one_in_the_program() {
     let root = env!("CARGO_MANIFEST_DIR");
-    let document =
-        std::fs::read_to_string(format!("{root}/docs/REFERENCE.md")).expect("it is there");
-    let (_, rest) = document.split_once("<!-- settings -->\n").expect("it marks the settings");
-    let (table, _) = rest.split_once("<!-- /settings -->").expect("and their end");
-    assert_eq!(table.trim(), markdown().trim());
+    let path = format!("{root}/docs/REFERENCE.md");
+    let document = std::fs::read_to_string(&path).expect("it is there");
+    let (before, rest) = document.split_once("<!-- settings -->\n").expect("it marks them");
+    let (table, after) = rest.split_once("<!-- /settings -->").expect("and their end");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let new = format!("{before}<!-- settings -->\n{}<!-- /settings -->{after}", markdown());
+        std::fs::write(path, new).unwrap();
+        return;
+    }
+    assert_eq!(table.trim(), markdown().trim(), "UPDATE_GOLDEN=1 writes it again");
 }
 
 #[test]
