@@ -1,11 +1,13 @@
-//! The transport against Postfix.
+//! The transport against Postfix and Exim.
 
-use super::{smtp, templates};
+use super::{smtp, smtp_on, templates};
 use crate::support::batches::{TOKEN, accepted, batch, cause, message, why};
+use crate::support::exim::Exim;
 use crate::support::postfix::Postfix;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome};
+use mailroom::pump::system_clock;
 
 #[test]
 fn postfix_takes_our_mails_and_tells_recipients_apart() {
@@ -62,4 +64,45 @@ fn postfix_that_will_not_relay_for_us_fails_no_message() {
     let outcomes = smtp.send(&two);
     assert_eq!(cause(&outcomes[0]), Cause::Setup);
     assert!(why(&outcomes[0]).contains("Relay access denied"), "{outcomes:?}");
+}
+
+/// What Exim says of a mail that it leaves to its next queue run.
+const LEFT: &str = "no immediate delivery: more than 10 messages received in one connection";
+
+#[test]
+fn exim_delivers_all_mails_at_once_if_a_connection_has_ten() {
+    let Some(exim) = Exim::start() else { return };
+    let dir = templates();
+    let on = |connections, mails| {
+        let (url, stop) = (exim.url(), Stop::new());
+        smtp_on(connections, mails, system_clock(), &url, dir.path(), &stop).unwrap()
+    };
+    assert!(on(2, 10).send(&batch(35)).iter().all(accepted));
+    exim.wait("all are delivered", |exim| exim.delivered() == 35);
+    assert!(!exim.log().contains(LEFT), "{}", exim.log());
+    // Why it is ten.
+    assert!(on(1, 100).send(&batch(35)).iter().all(accepted));
+    exim.wait("ten more are delivered", |exim| exim.delivered() == 45);
+    exim.wait("the others are left", |exim| exim.log().matches(LEFT).count() == 25);
+}
+
+#[test]
+fn exim_tells_recipients_apart_in_groups() {
+    let Some(exim) = Exim::start() else { return };
+    let dir = templates();
+    let mut smtp = smtp(&exim.url(), dir.path(), &Stop::new()).unwrap();
+    let mut ten = batch(10);
+    ten.messages[0].email = "gone@example.com".into();
+    ten.messages[4].email = "later@example.com".into();
+    ten.messages[5].email = "gone@example.com".into();
+    ten.messages[7].email = "j\u{f6}rg@example.com".into();
+    let outcomes = smtp.send(&ten);
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match number {
+            0 | 5 => assert_eq!(cause(outcome), Cause::Rejected),
+            4 => assert_eq!(cause(outcome), Cause::Busy),
+            _ => assert!(accepted(outcome), "{number}: {outcome:?}"),
+        }
+    }
+    exim.wait("all others are delivered", |exim| exim.delivered() == 7);
 }
