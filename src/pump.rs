@@ -113,7 +113,8 @@ impl Pump<'_> {
             let of_lists = batch.messages.iter().filter(|message| message.list.is_some()).count();
             self.pace.went(of_lists, batch.messages.len() - of_lists);
         }
-        let outcomes = self.transport.send(&batch);
+        let mut outcomes = self.transport.send(&batch);
+        self.pace.doubt(&batch.messages, &mut outcomes);
         let now = self.now();
         self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));
         let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted()).count();

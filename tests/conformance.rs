@@ -11,11 +11,14 @@ use mailroom::edges::aws::credentials::source::Outside;
 use mailroom::edges::aws::endpoint::Endpoint as Place;
 use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
-use mailroom::mail::ends::Transport;
+use mailroom::mail::counts::Metrics;
+use mailroom::mail::ends::{Ask, Next, Source, Transport};
+use mailroom::mail::error::Error;
 use mailroom::mail::kind::Templates;
 use mailroom::mail::model::{Batch, Cause, Kind, Outcome, Scope};
+use mailroom::mail::pace::Pace;
 use mailroom::mail::policy::held;
-use mailroom::pump::system_clock;
+use mailroom::pump::{Progress, Pump, system_clock};
 use mailroom::send::ses::{Ses, Settings};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,12 +42,16 @@ enum Behave {
 type Got = (String, String, String, String);
 
 /// A provider under our control.
-trait Peer {
+trait Peer: Sync {
     fn transport(&self) -> Box<dyn Transport>;
     /// The same for an address where nobody listens.
     fn nobody(&self) -> Box<dyn Transport>;
     fn behave(&self, how: Behave);
     fn got(&self) -> Vec<Got>;
+    /// Takes no more than so many in a second from now on.
+    fn throttle(&self, most: usize);
+    /// As [`crate::support::meter::Meter::used`].
+    fn used(&self, from: usize, part: f64) -> Option<usize>;
 }
 
 /// Longer than any deadline.
@@ -141,6 +148,14 @@ impl Peer for Web {
             })
             .collect()
     }
+
+    fn throttle(&self, most: usize) {
+        self.endpoint.throttle(most);
+    }
+
+    fn used(&self, from: usize, part: f64) -> Option<usize> {
+        self.endpoint.used(from, part)
+    }
 }
 
 struct Mail {
@@ -193,6 +208,14 @@ impl Peer for Mail {
                 (mail.to, parts.next().unwrap(), secret, code)
             })
             .collect()
+    }
+
+    fn throttle(&self, most: usize) {
+        self.server.throttle(most);
+    }
+
+    fn used(&self, from: usize, part: f64) -> Option<usize> {
+        self.server.used(from, part)
     }
 }
 
@@ -357,5 +380,69 @@ fn odd_characters_in_every_field_arrive_as_they_were_or_not_at_all() {
         assert!(refused.iter().all(reject), "{name}: {refused:?}");
         odd.messages.truncate(logins.len());
         assert_eq!(peer.got(), wanted(&odd), "{name}");
+    });
+}
+
+/// Mail without an end.
+struct Endless(Stop);
+
+impl Source for Endless {
+    fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
+        Ok(if self.0.requested() { Next::End } else { Next::Batch(batch(ask.limit)) })
+    }
+
+    fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        self.0.sleep(until.saturating_duration_since(Instant::now()));
+        Ok(true)
+    }
+
+    fn settle(&mut self, _: Batch, _: Vec<Outcome>, _: Duration) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_provider_that_takes_five_a_second_gets_nearly_five_a_second() {
+    let claim = |name: &str, peer: Box<dyn Peer>| {
+        peer.throttle(5);
+        let stop = Stop::new();
+        let watch = stop.clone();
+        std::thread::scope(|scope| {
+            let peer = peer.as_ref();
+            let found = scope.spawn(move || {
+                let deadline = Instant::now() + Duration::from_secs(150);
+                loop {
+                    let found = peer.used(10, 0.9);
+                    if found.is_some() || Instant::now() > deadline {
+                        watch.request();
+                        return found;
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let mut pump = Pump {
+                source: &mut Endless(stop.clone()),
+                transport: peer.transport(),
+                pace: Pace::new(10, 50.0, None),
+                stop,
+                clock: system_clock(),
+                metrics: Metrics::default(),
+                unit: "TEST",
+                progress: Progress::default(),
+            };
+            pump.run().unwrap();
+            let found = found.join().unwrap();
+            println!("{name}: nine tenths are used from second {found:?} on");
+            assert!(found.is_some(), "{name}");
+        });
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| claim("ses", Box::new(Web::new(false))));
+        scope.spawn(|| claim("smtp", Box::new(Mail::new())));
+        scope.spawn(|| claim("postmark", Box::new(Web::new(true))));
     });
 }

@@ -7,15 +7,17 @@ mod breaker;
 pub mod change;
 mod day;
 mod rate;
+mod streak;
 
 use crate::mail::ends::Ask;
-use crate::mail::model::{Outcome, Quota, Scope};
+use crate::mail::model::{Message, Outcome, Quota, Scope};
 use breaker::{Breakers, Met};
 use change::Change;
 use day::{Allowance, Limit};
 use rate::Throttle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use streak::Streak;
 
 /// What the pump may do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub struct Pace {
     /// So many messages need not wait for `free_at`, if they are not of lists.
     ahead: usize,
     breakers: Breakers,
+    streak: Streak,
 }
 
 /// The wait for other processes to settle what they have in hand.
@@ -78,6 +81,7 @@ impl Pace {
             full: false,
             ahead: 0,
             breakers: Breakers::default(),
+            streak: Streak::new(),
         }
     }
 
@@ -205,6 +209,11 @@ impl Pace {
         let took = self.went.map_or(Duration::ZERO, |(_, took)| took.min(CREDIT));
         let credit = now.checked_sub(took).unwrap_or(now);
         self.free_at.map_or(now, |free_at| free_at.max(credit))
+    }
+
+    /// Makes refusals that only look like the recipients' fault ours, before anything is made of them.
+    pub fn doubt(&mut self, messages: &[Message], outcomes: &mut [Outcome]) {
+        self.streak.judge(messages, outcomes);
     }
 
     /// Learns from the outcomes of one batch, given with the kind of each message. What was
@@ -343,7 +352,8 @@ mod tests {
                 changes.extend(learn(&mut pace, 1, &accepted(), now));
             }
             now += SECOND;
-            rates.push(1000 / next(&mut pace, now).1.as_millis());
+            let (limit, wait) = next(&mut pace, now);
+            rates.push(limit as u128 * 1000 / wait.as_millis());
         }
         assert_eq!(rates[..4], [30, 35, 38, 40]);
         assert!(rates.is_sorted() && rates[8] == 40, "{rates:?}");

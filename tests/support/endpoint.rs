@@ -3,6 +3,7 @@
 //!
 //! It remembers every request, and every mail that it accepted.
 
+use super::meter::Meter;
 use super::postmark;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -90,6 +91,7 @@ struct State {
     connections: usize,
     account: Option<Reply>,
     quota_asked: usize,
+    meter: Option<Meter>,
 }
 
 /// The server; it ends when this is dropped.
@@ -164,6 +166,16 @@ impl Endpoint {
     pub fn allow(&self, rate: f64, daily: f64, sent: f64) {
         let quota = json!({ "MaxSendRate": rate, "Max24HourSend": daily, "SentLast24Hours": sent });
         self.account(Reply::Full(200, Vec::new(), json!({ "SendQuota": quota }).to_string()));
+    }
+
+    /// Takes no more than so many mails in a second.
+    pub fn throttle(&self, most: usize) {
+        self.state.lock().unwrap().meter = Some(Meter::new(most));
+    }
+
+    /// As [`Meter::used`].
+    pub fn used(&self, from: usize, part: f64) -> Option<usize> {
+        self.state.lock().unwrap().meter.as_ref()?.used(from, part)
     }
 
     /// Answers so when the account is asked about.
@@ -270,13 +282,24 @@ fn talk(
             } else {
                 state.requests.push(request.clone());
                 let always = state.always.clone();
-                state.once.pop_front().or(always).unwrap_or(Reply::Accept)
+                let slow = Reply::error(429, "TooManyRequestsException", "Maximum sending rate");
+                let mails = mails_in(&request);
+                let too_fast = state.meter.as_mut().is_some_and(|meter| !meter.takes(mails));
+                let next = state.once.pop_front().or(always).unwrap_or(Reply::Accept);
+                if too_fast { slow } else { next }
             }
         };
         if !answer(reader.get_mut(), &raw, &request, reply, state) {
             return;
         }
     }
+}
+
+/// How many mails a request is for, of SES or of Postmark.
+fn mails_in(request: &Request) -> usize {
+    let body = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+    let mails = ["BulkEmailEntries", "Messages"].iter().find_map(|name| body[*name].as_array());
+    mails.map_or(0, Vec::len)
 }
 
 /// Reads a request; `None` when the connection ended.

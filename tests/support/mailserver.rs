@@ -1,6 +1,7 @@
 //! An SMTP server under our control: plain, with STARTTLS or encrypted from the first byte, that
 //! takes every mail until it is told otherwise, step by step.
 
+use super::meter::Meter;
 use super::tls::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -97,6 +98,7 @@ struct State {
     lines: Vec<String>,
     connections: usize,
     most: Option<usize>,
+    meter: Option<Meter>,
     groups: Option<Groups>,
     insist: usize,
     last: Option<(String, usize)>,
@@ -234,6 +236,16 @@ impl MailServer {
     /// Counts refused recipients there.
     pub fn tarpit(&self, refused: &'static AtomicU64) {
         self.state.lock().unwrap().tarpit = Some(refused);
+    }
+
+    /// Takes no more than so many mails in a second.
+    pub fn throttle(&self, most: usize) {
+        self.state.lock().unwrap().meter = Some(Meter::new(most));
+    }
+
+    /// As [`Meter::used`].
+    pub fn used(&self, from: usize, part: f64) -> Option<usize> {
+        self.state.lock().unwrap().meter.as_ref()?.used(from, part)
     }
 
     /// Forgets the script, not the mails.
@@ -427,7 +439,15 @@ impl Talk<'_> {
                     self.say("421 4.7.0 Too many messages in this connection");
                     return false;
                 }
-                self.step(Step::Mail, "250 2.1.0 Ok")
+                let mut state = self.shared.state.lock().unwrap();
+                let slow = state.meter.as_mut().is_some_and(|meter| !meter.takes(1));
+                drop(state);
+                match slow {
+                    true => {
+                        self.say("454 4.7.0 Throttling failure: Maximum sending rate exceeded.")
+                    }
+                    false => self.step(Step::Mail, "250 2.1.0 Ok"),
+                }
             }
             "RCPT" => {
                 self.to = address(&line);

@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod exim;
 pub mod mailserver;
 pub mod manager;
+pub mod meter;
 pub mod peer;
 pub mod pgbouncer;
 pub mod pipe;
