@@ -121,7 +121,7 @@ impl Source for List {
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             let row = self.rows.get_mut(&message.ticket.unwrap().delivery).unwrap();
             let backoff = |attempt| policy::backoff(attempt, 0.5);
-            match policy::settlement(outcome, row.attempts, 5, backoff, probe) {
+            match policy::settlement(outcome, row.attempts, None, 5, backoff, probe) {
                 Settlement::Sent { .. } => row.sent_at = Some(seconds()),
                 Settlement::Failed { .. } => row.failed = true,
                 Settlement::Again { delay, counts, .. } => {

@@ -98,13 +98,20 @@ pub struct Taken {
 
 /// What becomes of messages that were read from a pipe, until they are settled.
 ///
-/// As long as some of them wait here nothing more is read: the pipe fills, and its writer waits.
+/// While it is full nothing more is read: the pipe fills, and its writer waits.
 pub trait Ledger {
     /// Whether nobody else has what is read: what will not be sent must be kept for a person.
     fn is_sole(&self) -> bool;
 
-    /// Whether no message waits here.
-    fn is_empty(&self) -> bool;
+    /// How many messages wait here.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Whether no more may be read meanwhile.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Takes messages from the front of `read`, and gives those that may go now; it may be none.
     ///

@@ -51,7 +51,16 @@ pub struct Policy {
     pub least: u64,
     /// Whether the message may have been sent all the same.
     pub ambiguous: bool,
+    /// A message that is younger does not fail, however often it was tried.
+    pub patience: Duration,
 }
+
+/// For so long a message is tried whose recipient's server says "later": servers greylist for up to
+/// a day, mailboxes are full over a weekend. One with a token ends when that expires.
+/// <https://www.rfc-editor.org/rfc/rfc5321#section-4.5.4.1>
+const PATIENCE: Duration = Duration::from_secs(4 * 24 * 3600);
+/// Beyond its attempts it waits so much longer at each try.
+const LATER: Duration = Duration::from_secs(90);
 
 /// The table.
 pub fn of(cause: Cause) -> Policy {
@@ -60,7 +69,14 @@ pub fn of(cause: Cause) -> Policy {
         Limited, Output, Quota, Rejected, Sender, Setup, Stopped, Superseded, Template, Throttled,
         Unknown, Unsigned, Unsubscribed,
     };
-    let row = |fate, rest, speed| Policy { fate, rest, speed, least: 0, ambiguous: false };
+    let row = |fate, rest, speed| Policy {
+        fate,
+        rest,
+        speed,
+        least: 0,
+        ambiguous: false,
+        patience: Duration::ZERO,
+    };
     match cause {
         // Those behind it would hear the same.
         Throttled => row(Fate::Wait, Some(Throttled), Speed::Slower),
@@ -76,7 +92,8 @@ pub fn of(cause: Cause) -> Policy {
         // It may be of this message's making, so attempts bound it, far enough apart to outlast a
         // short fault.
         Fault => Policy { least: 30, ..row(Fate::Retry, None, Speed::Same) },
-        Busy => row(Fate::Retry, None, Speed::Same),
+        // It is said that nothing was taken, and that later it may be: attempts would end it too soon.
+        Busy => Policy { patience: PATIENCE, ..row(Fate::Retry, None, Speed::Same) },
         Rejected | Unsigned | Expired | Dropped | Superseded | Unsubscribed | Format => {
             row(Fate::Fail, None, Speed::Same)
         }
@@ -153,12 +170,13 @@ pub fn backoff(attempt: u32, chance: f64) -> Duration {
 
 /// What is written down about a message.
 ///
-/// `attempts` is the number of tries before this one. The wait until the next try is the longest of
-/// what the provider asked for, what the cause wants, and `backoff(this try's number)`; what is held
-/// waits for the next `probe`.
+/// `attempts` is the number of tries before this one, `age` how long ago the message was made, as far
+/// as that is known. The wait until the next try is the longest of what the provider asked for, what
+/// the cause wants, and `backoff(this try's number)`; what is held waits for the next `probe`.
 pub fn settlement(
     outcome: Outcome,
     attempts: u32,
+    age: Option<Duration>,
     max_attempts: u32,
     backoff: impl FnOnce(u32) -> Duration,
     probe: Duration,
@@ -171,7 +189,7 @@ pub fn settlement(
     let policy = of(cause);
     let wait = || {
         let least = after.unwrap_or_default().max(Duration::from_secs(policy.least));
-        least.max(backoff(attempt))
+        least.max(backoff(attempt)).max(LATER.saturating_mul(attempt.saturating_sub(max_attempts)))
     };
     match policy.fate {
         Fate::Fail => Settlement::Failed { cause, why },
@@ -179,7 +197,7 @@ pub fn settlement(
             Settlement::Again { delay: probe, cause, why, counts: false }
         }
         Fate::Wait => Settlement::Again { delay: wait(), cause, why, counts: false },
-        Fate::Retry if attempt >= max_attempts => {
+        Fate::Retry if attempt >= max_attempts && age.is_none_or(|age| age >= policy.patience) => {
             Settlement::Failed { cause, why: format!("{why} (attempt {attempt}, the last)") }
         }
         Fate::Retry => Settlement::Again { delay: wait(), cause, why, counts: true },
@@ -194,7 +212,7 @@ mod tests {
         let after = after.map(Duration::from_secs);
         let outcome = Outcome::Refused(Refusal { cause, why: "why".to_owned(), after });
         let backoff = |attempt| Duration::from_secs(10 * u64::from(attempt));
-        settlement(outcome, attempts, 5, backoff, Duration::from_secs(99))
+        settlement(outcome, attempts, None, 5, backoff, Duration::from_secs(99))
     }
 
     #[test]
@@ -228,6 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_that_is_put_off_by_its_recipient_is_tried_ever_more_rarely_for_four_days() {
+        let after = Some(Duration::from_secs(90));
+        let (mut age, mut attempts, mut waits) = (Duration::ZERO, 0, Vec::new());
+        loop {
+            let outcome =
+                Outcome::Refused(Refusal { cause: Cause::Busy, why: "why".to_owned(), after });
+            let backoff = |_| Duration::ZERO;
+            match settlement(outcome, attempts, Some(age), 5, backoff, Duration::ZERO) {
+                Settlement::Again { delay, counts: true, .. } => {
+                    (age, attempts) = (age + delay, attempts + 1);
+                    waits.push(delay.as_secs());
+                }
+                settled => break assert!(matches!(settled, Settlement::Failed { .. })),
+            }
+        }
+        assert_eq!(waits[..9], [90, 90, 90, 90, 90, 90, 180, 270, 360]);
+        assert!(waits.is_sorted() && waits.len() < 100, "{}", waits.len());
+        assert!((PATIENCE..PATIENCE + Duration::from_secs(3 * 3600)).contains(&age), "{age:?}");
+    }
+
+    #[test]
     fn what_is_not_the_messages_fault_uses_no_attempt_however_often_it_is_met() {
         for cause in [Cause::Away, Cause::Throttled, Cause::Stopped] {
             let settled = settled(cause, None, 100);
@@ -244,7 +283,7 @@ mod tests {
     fn acceptance_and_rejection_are_final() {
         let sent = Outcome::Accepted { provider_id: "id".into() };
         let settled_at_once =
-            |outcome| settlement(outcome, 9, 5, |_| Duration::ZERO, Duration::ZERO);
+            |outcome| settlement(outcome, 9, None, 5, |_| Duration::ZERO, Duration::ZERO);
         assert_eq!(settled_at_once(sent), Settlement::Sent { provider_id: "id".into() });
         let rejected = Outcome::refused(Cause::Rejected, "bad");
         let failed = Settlement::Failed { cause: Cause::Rejected, why: "bad".into() };

@@ -39,6 +39,9 @@ pub struct PipeSource {
     clock: Clock,
     /// Bad records and messages so far.
     bad: usize,
+    /// How long what waits is tried after the end of the input, and since when it is.
+    patience: Duration,
+    ended: Option<Instant>,
 }
 
 impl PipeSource {
@@ -53,8 +56,65 @@ impl PipeSource {
         stop: Stop,
         clock: Clock,
     ) -> PipeSource {
-        let (read, bad) = (VecDeque::new(), 0);
-        PipeSource { input, known, read, ledger, undelivered, metrics, stop, clock, bad }
+        let (read, bad, patience, ended) = (VecDeque::new(), 0, Duration::MAX, None);
+        PipeSource {
+            input,
+            known,
+            read,
+            ledger,
+            undelivered,
+            metrics,
+            stop,
+            clock,
+            bad,
+            patience,
+            ended,
+        }
+    }
+
+    /// What waits is tried for so long after the end of the input.
+    pub fn patient(self, patience: Duration) -> PipeSource {
+        PipeSource { patience, ..self }
+    }
+
+    /// Whether more may be read: what would not go soon had better stay in the pipe.
+    fn has_room(&self) -> bool {
+        self.read.is_empty() && !self.ledger.is_full() && !self.undelivered.is_full()
+    }
+
+    /// Gives what may go now, if there is any.
+    fn take(&mut self, ask: &Ask) -> Result<Option<Batch>, Error> {
+        let Taken { batch, refused: bad } = self.ledger.take(&mut self.read, ask)?;
+        let bad = bad.into_iter().map(|(place, message, why)| refused(place, message, why));
+        self.report(bad.collect());
+        Ok(Some(batch).filter(|batch| !batch.messages.is_empty()))
+    }
+
+    /// When what still waits is given up; `None`: the input has not ended.
+    fn deadline(&self) -> Option<Instant> {
+        self.ended?.checked_add(self.patience)
+    }
+
+    /// Whether nothing more comes of the input, and nothing is waited for. Says once what is.
+    fn is_done(&mut self) -> bool {
+        if !self.input.has_ended() || !self.read.is_empty() {
+            return false;
+        }
+        let (waiting, now) = (self.ledger.waiting(), (self.clock.now)());
+        if waiting > 0 && self.ended.is_none() {
+            let (seconds, file) = (self.patience.as_secs(), self.undelivered.path().display());
+            log::warn(
+                "SEND",
+                format_args!(
+                    "the input is at its end, and messages wait for another try: {waiting}; what is \
+                     left after {seconds} s (MAILROOM_END_TIMEOUT), or when process {} gets SIGTERM, \
+                     is kept in {file}",
+                    std::process::id()
+                ),
+            );
+        }
+        self.ended.get_or_insert(now);
+        waiting == 0 || self.deadline().is_some_and(|at| at <= now)
     }
 
     /// Reads what there is by `until`; gives whether there was anything.
@@ -101,9 +161,10 @@ impl PipeSource {
 
     /// Keeps for a person what waits, and what was read and not taken.
     fn give_up_rest(&mut self, waiting: Vec<Message>) {
-        let why = match self.stop.requested() {
-            true => "the process was asked to stop",
-            false => "the process could not go on",
+        let why = match (self.stop.requested(), self.ended) {
+            (true, _) => "the process was asked to stop",
+            (false, Some(_)) => "the time after the end of the input is over",
+            (false, None) => "the process could not go on",
         };
         let rest = waiting.into_iter().chain(self.read.drain(..).map(|(_, message)| message));
         let rest = rest.map(|message| (message, why.to_owned())).collect();
@@ -152,25 +213,19 @@ impl Source for PipeSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
         let now = (self.clock.now)();
         notify::progress(now);
-        // The pump writes the numbers.
-        let dues = [self.metrics.due(), self.undelivered.retry(now), self.ledger.tend()?];
-        let wake = dues.into_iter().chain([ask.until]).flatten().min();
-        let idle = self.read.is_empty() && self.ledger.is_empty();
-        let reads = idle && !self.undelivered.is_full();
-        if reads && !self.read(wake, ask.limit)? {
-            return Ok(if self.input.is_over() { Next::End } else { Next::Idle });
-        }
-        let blocked = !reads && self.read.is_empty();
-        let Taken { batch, refused: bad } = self.ledger.take(&mut self.read, ask)?;
-        let bad = bad.into_iter().map(|(place, message, why)| refused(place, message, why));
-        self.report(bad.collect());
-        if !batch.messages.is_empty() {
+        if let Some(batch) = self.take(ask)? {
             return Ok(Next::Batch(batch));
         }
-        if blocked {
-            if self.stop.requested() {
-                return Ok(Next::End);
-            }
+        // The pump writes the numbers.
+        let dues = [self.metrics.due(), self.undelivered.retry(now), self.ledger.tend()?];
+        let wake = dues.into_iter().chain([ask.until, self.deadline()]).flatten().min();
+        if self.has_room() && self.read(wake, ask.limit)? {
+            return Ok(self.take(ask)?.map_or(Next::Idle, Next::Batch));
+        }
+        if self.stop.requested() && self.read.is_empty() || self.is_done() {
+            return Ok(Next::End);
+        }
+        if self.input.has_ended() || !self.has_room() {
             // Meanwhile the pipe fills, and its writer waits.
             self.pause(wake);
         }
@@ -179,7 +234,14 @@ impl Source for PipeSource {
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
         self.ledger.tend()?;
-        self.pause(Some(until));
+        // The end of the input is to be seen while everything is held, too.
+        if self.has_room() && !self.stop.requested() {
+            self.read(Some((self.clock.now)()), 1)?;
+        }
+        if self.is_done() {
+            return Ok(false);
+        }
+        self.pause(self.deadline().map_or(Some(until), |at| Some(at.min(until))));
         Ok(true)
     }
 
@@ -220,6 +282,7 @@ impl Source for PipeSource {
         if !is_sole {
             self.read.clear();
         }
+        let left = closed.as_ref().map_or(0, Vec::len);
         let closed = closed.map(|waiting| self.give_up_rest(waiting));
         let kept = self.undelivered.close((self.clock.now)());
         emptied.and(closed).and(kept)?;
@@ -229,6 +292,11 @@ impl Source for PipeSource {
                 "asked to stop while the input went on: what its writer had handed over beyond the \
                  last record is lost",
             ));
+        }
+        if left > 0 && !self.stop.requested() {
+            let file = self.undelivered.path().display();
+            let left = format!("messages that waited for another try: {left}; kept in {file}");
+            return Err(Error::new(Kind::Temporary, left));
         }
         if self.bad > 0 {
             let place = self.undelivered.place();
@@ -324,18 +392,44 @@ mod tests {
     }
 
     #[test]
-    fn while_a_message_waits_for_its_next_try_nothing_more_is_read() {
+    fn while_many_messages_wait_for_their_next_try_nothing_more_is_read() {
         let mut piped = piped();
-        piped.write(&[&[fields(1, "a")], &[fields(1, "b")]]);
-        let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
-        let busy = vec![Outcome::refused(Cause::Busy, "later")];
-        piped.source.settle(batch, busy, Duration::ZERO).unwrap();
+        let record: Vec<String> = (0..49).map(|n| fields(1, &n.to_string())).collect();
+        piped.write(&[&record, &[fields(1, "last")], &[fields(1, "unread")]]);
+        for count in [49, 1] {
+            let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
+            assert_eq!(batch.messages.len(), count);
+            let busy = vec![Outcome::refused(Cause::Busy, "later"); count];
+            piped.source.settle(batch, busy, Duration::ZERO).unwrap();
+        }
         let soon = Ask { until: Some(Instant::now() + Duration::from_millis(10)), ..ALL };
         assert_eq!(piped.source.next(&soon).unwrap(), Next::Idle);
         piped.stop.request();
         assert_eq!(piped.source.next(&ALL).unwrap(), Next::End);
         piped.source.close().unwrap();
-        assert_eq!(piped.kept(), fields(1, "a") + "\n" + &fields(1, "b") + "\n");
+        assert_eq!(piped.kept().lines().count(), 51);
+    }
+
+    #[test]
+    fn what_still_waits_some_time_after_the_end_is_kept_and_is_no_success() {
+        for held in [false, true] {
+            let mut piped = piped();
+            piped.source.patience = Duration::from_millis(20);
+            piped.write(&[&[fields(1, "a")]]);
+            piped.writer = std::io::pipe().unwrap().1;
+            let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
+            let cause = if held { Cause::Account } else { Cause::Busy };
+            let outcomes = vec![Outcome::refused(cause, "later")];
+            piped.source.settle(batch, outcomes, Duration::from_secs(600)).unwrap();
+            let later = Instant::now() + Duration::from_secs(600);
+            match held {
+                true => while piped.source.idle(later).unwrap() {},
+                false => while piped.source.next(&ALL).unwrap() != Next::End {},
+            }
+            let error = piped.source.close().unwrap_err();
+            assert_eq!(error.kind, Kind::Temporary, "{error}");
+            assert_eq!(piped.kept(), fields(1, "a") + "\n");
+        }
     }
 
     #[test]

@@ -15,16 +15,21 @@ use std::time::{Duration, Instant};
 struct Waiting {
     message: Message,
     attempts: u32,
+    since: Instant,
     due: Instant,
 }
+
+/// While so many messages wait nothing more is read: what is here is lost with the process.
+const MOST: usize = 50;
 
 /// Messages that wait in memory.
 pub struct MemoryLedger {
     max_attempts: u32,
     clock: Clock,
     waiting: Vec<Waiting>,
-    /// Attempts of the messages of the batch that is under way, in its order.
-    under_way: Vec<u32>,
+    /// Attempts of the messages of the batch that is under way, in its order, and since when they are
+    /// here.
+    under_way: Vec<(u32, Instant)>,
 }
 
 impl MemoryLedger {
@@ -39,26 +44,30 @@ impl Ledger for MemoryLedger {
         true
     }
 
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= MOST
     }
 
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let now = (self.clock.now)();
-        let entry = |(_, message)| Waiting { message, attempts: 0, due: now };
+        let entry = |(_, message)| Waiting { message, attempts: 0, since: now, due: now };
         self.waiting.extend(read.drain(..).map(entry));
         let goes = |waiting: &mut Waiting| {
             waiting.due <= now && !ask.held.contains(&waiting.message.kind.name)
         };
         let going = self.waiting.extract_if(.., goes).take(ask.limit);
-        let numbered = |Waiting { mut message, attempts, .. }| {
+        let numbered = |Waiting { mut message, attempts, since, .. }| {
             if let Some(ticket) = &mut message.ticket {
                 ticket.attempts = attempts;
             }
-            (message, attempts)
+            (message, (attempts, since))
         };
-        let (messages, attempts) = going.map(numbered).unzip();
-        self.under_way = attempts;
+        let (messages, under_way) = going.map(numbered).unzip();
+        self.under_way = under_way;
         Ok(Taken { batch: Batch { messages }, refused: Vec::new() })
     }
 
@@ -68,18 +77,18 @@ impl Ledger for MemoryLedger {
         outcomes: Vec<Outcome>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error> {
-        let mut given_up = Vec::new();
-        let attempts = std::mem::take(&mut self.under_way);
-        for ((message, outcome), attempts) in batch.messages.into_iter().zip(outcomes).zip(attempts)
-        {
+        let (mut given_up, now) = (Vec::new(), (self.clock.now)());
+        let under_way = std::mem::take(&mut self.under_way);
+        let settled = batch.messages.into_iter().zip(outcomes).zip(under_way);
+        for ((message, outcome), (attempts, since)) in settled {
             let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
-            match policy::settlement(outcome, attempts, self.max_attempts, backoff, probe) {
+            let (age, most) = (Some(now.saturating_duration_since(since)), self.max_attempts);
+            match policy::settlement(outcome, attempts, age, most, backoff, probe) {
                 Settlement::Sent { .. } => {}
                 Settlement::Failed { why, .. } => given_up.push((message, why)),
                 Settlement::Again { delay, counts, .. } => {
                     let attempts = attempts + u32::from(counts);
-                    let due = (self.clock.now)() + delay;
-                    self.waiting.push(Waiting { message, attempts, due });
+                    self.waiting.push(Waiting { message, attempts, since, due: now + delay });
                 }
             }
         }
@@ -149,10 +158,10 @@ mod tests {
         assert_eq!(logins(&next(&mut ledger, 2, &[2])), ["a", "c"]);
         assert_eq!(logins(&next(&mut ledger, 2, &[2])), ["d"]);
         assert_eq!(logins(&next(&mut ledger, 2, &[2])), [""; 0]);
-        assert!(!ledger.is_empty());
+        assert_ne!(ledger.waiting(), 0);
         assert_eq!(ledger.tend().unwrap(), None, "it is due, but held");
         assert_eq!(logins(&next(&mut ledger, 2, &[])), ["b"]);
-        assert!(ledger.is_empty());
+        assert!(ledger.waiting() == 0);
     }
 
     #[test]
@@ -183,8 +192,8 @@ mod tests {
             assert_eq!(logins(&batch), ["a"]);
             ledger.settle(batch, vec![refused(cause)], Duration::ZERO).unwrap().len()
         };
-        let causes = [Cause::Away, Cause::Busy, Cause::Throttled, Cause::Account, Cause::Busy];
+        let causes = [Cause::Away, Cause::Fault, Cause::Throttled, Cause::Account, Cause::Fault];
         assert_eq!(causes.map(&mut turn), [0, 0, 0, 0, 1]);
-        assert!(ledger.is_empty());
+        assert!(ledger.waiting() == 0);
     }
 }

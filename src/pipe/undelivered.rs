@@ -106,6 +106,11 @@ impl Undelivered {
         self.unwritten.len() >= LIMIT
     }
 
+    /// Where it is, or would be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where to look, if there is anything.
     pub fn place(&self) -> Option<&Path> {
         self.used.then_some(self.path.as_path())

@@ -107,10 +107,6 @@ impl Ledger for DatabaseLedger {
         false
     }
 
-    fn is_empty(&self) -> bool {
-        true
-    }
-
     /// What is held goes back at once: it must not stand in the way of others, nor outlast its lease.
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (mut taken, mut back, mut named) = (Taken::default(), Vec::new(), Vec::new());
@@ -143,7 +139,8 @@ impl Ledger for DatabaseLedger {
                 Some(Adopted { ticket: Some(ticket), .. })
                     if ask.held.contains(&message.kind.name) =>
                 {
-                    back.push((ticket, self.settling.of(held.clone(), 0, delay)));
+                    let settlement = self.settling.of(held.clone(), &ticket, delay);
+                    back.push((ticket, settlement));
                 }
                 Some(Adopted { ticket: Some(ticket), .. }) => {
                     message.ticket = Some(ticket);
@@ -177,7 +174,7 @@ impl Ledger for DatabaseLedger {
     ) -> Result<Vec<(Message, String)>, Error> {
         for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
             if let Some(ticket) = message.ticket {
-                let settlement = self.settling.of(outcome, ticket.attempts, probe);
+                let settlement = self.settling.of(outcome, &ticket, probe);
                 self.settling.owe([(ticket, settlement)]);
             }
         }

@@ -37,11 +37,11 @@ impl Settling {
         Settling { clock, max_attempts, owed, locked, again_at: None, unanswered: false }
     }
 
-    /// What is written of a message that was tried `attempts` times before; `probe` is how long what is
-    /// held waits.
-    pub fn of(&self, outcome: Outcome, attempts: u32, probe: Duration) -> Settlement {
+    /// What is written of a message; `probe` is how long what is held waits.
+    pub fn of(&self, outcome: Outcome, ticket: &Ticket, probe: Duration) -> Settlement {
         let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
-        policy::settlement(outcome, attempts, self.max_attempts, backoff, probe)
+        let Ticket { attempts, age, .. } = *ticket;
+        policy::settlement(outcome, attempts, age, self.max_attempts, backoff, probe)
     }
 
     /// Takes settlements, which are written with the next claim or by [`Settling::write`].

@@ -344,7 +344,7 @@ impl Source for QueueSource {
             // Nobody settles an event but us: `send` takes mails alone.
             let is_event = message.email.is_empty();
             if self.settings.settles || is_event || !outcome.is_accepted() {
-                let settlement = self.settling.of(outcome, ticket.attempts, probe);
+                let settlement = self.settling.of(outcome, &ticket, probe);
                 // Its next try may be the next thing that is due.
                 changed |= matches!(settlement, Settlement::Again { .. });
                 self.settling.owe([(ticket, settlement)]);

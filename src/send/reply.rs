@@ -34,8 +34,7 @@ pub(crate) fn by_status(status: u16) -> Ruling {
         // No message is at fault when a wrong endpoint answers.
         300..=405 | 415 => Cause::Setup,
         502 | 504 => Cause::Gateway,
-        500..=599 => Cause::Fault,
-        _ => Cause::Busy,
+        _ => Cause::Fault,
     })
 }
 

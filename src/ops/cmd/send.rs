@@ -57,8 +57,9 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     let templates = config.templates.clone();
     // With a database, what has no template yet waits there.
     let known = Box::new(move |kind: &model::Kind| !is_sole || templates.name(kind).is_some());
-    let mut source =
+    let source =
         PipeSource::new(input, known, ledger, undelivered, metrics.clone(), stop.clone(), clock);
+    let mut source = source.patient(config.end_timeout);
     Pump {
         source: &mut source,
         transport,

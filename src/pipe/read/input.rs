@@ -69,9 +69,9 @@ impl Input {
         !self.stays && (!self.file.buffer().is_empty() || !self.ended && more())
     }
 
-    /// Whether there will be no more records, or none for now and the process was asked to stop.
-    pub fn is_over(&self) -> bool {
-        self.ended || self.stop.requested()
+    /// Whether there will be no more records.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Closes the file: whoever writes into the pipe from now on is told, and keeps what it has, if
@@ -182,11 +182,11 @@ mod tests {
         assert_eq!(numbers(input.read(soon(), 50).unwrap()), [1], "a record is a batch");
         assert_eq!(numbers(input.read(soon(), 50).unwrap()), [2]);
         assert_eq!(numbers(input.read(soon(), 50).unwrap()), [0; 0]);
-        assert!(!input.is_over());
+        assert!(!input.has_ended());
         drop(writer);
         assert_eq!(numbers(input.read(None, 50).unwrap()), [3], "it was cut short");
         assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
-        assert!(input.is_over() && !input.holds_more());
+        assert!(input.has_ended() && !input.holds_more());
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         assert!(input.holds_more());
         assert_eq!(numbers(input.read(None, 50).unwrap()), [2]);
         assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
-        assert!(input.is_over() && !input.holds_more());
+        assert!(!input.has_ended() && !input.holds_more());
         assert_eq!(input.left(), None, "a pipe keeps nothing");
         input.close();
         assert!(writer.write_all(b"three\n").is_err(), "its writer is told");
@@ -237,6 +237,6 @@ mod tests {
         assert_eq!(numbers(input.read(None, 50).unwrap()), [1]);
         assert_eq!(numbers(input.read(None, 50).unwrap()), [2]);
         assert_eq!(numbers(input.read(None, 50).unwrap()), [0; 0]);
-        assert!(input.is_over());
+        assert!(input.has_ended());
     }
 }

@@ -4,7 +4,7 @@
 use crate::mail::model::Cause;
 use crate::send::reply::{Ruling, by_status};
 
-/// What an error code means; `None`: it is none. Whatever Postmark may say one day: not now.
+/// What an error code means; `None`: it is none. Whatever Postmark may say one day is a fault.
 fn by_code(code: u64) -> Option<Cause> {
     Some(match code {
         0 => return None,
@@ -25,7 +25,7 @@ fn by_code(code: u64) -> Option<Cause> {
         403 | 1100..=1199 => Cause::Template,
         // The message stream is missing, archived or of another kind.
         1221..=1299 => Cause::Setup,
-        _ => Cause::Busy,
+        _ => Cause::Fault,
     })
 }
 

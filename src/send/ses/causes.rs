@@ -7,9 +7,9 @@ use crate::mail::recipient;
 use crate::send::reply::{Ruling, by_status};
 use crate::send::text::look_up;
 
-/// The statuses of one message, but for `SUCCESS`. `TRANSIENT_FAILURE`, `FAILED`, and whatever SES
-/// may say of a message one day: not now.
-pub const STATUSES: [(Cause, &str); 9] = [
+/// The statuses of one message, but for `SUCCESS`. Whatever SES may say of a message one day is a
+/// fault, as `FAILED` is.
+pub const STATUSES: [(Cause, &str); 10] = [
     (Cause::Throttled, "ACCOUNT_THROTTLED"),
     (Cause::Quota, "ACCOUNT_DAILY_QUOTA_EXCEEDED"),
     (Cause::Account, "ACCOUNT_SUSPENDED, ACCOUNT_SENDING_PAUSED"),
@@ -18,7 +18,8 @@ pub const STATUSES: [(Cause, &str); 9] = [
     (Cause::Setup, "CONFIGURATION_SET_SENDING_PAUSED, INVALID_SENDING_POOL_NAME"),
     (Cause::Template, "TEMPLATE_NOT_FOUND, TEMPLATE_DOES_NOT_EXIST"),
     (Cause::Rejected, "MESSAGE_REJECTED, INVALID_PARAMETER, INVALID_PARAMETER_VALUE"),
-    (Cause::Busy, "TRANSIENT_FAILURE, FAILED"),
+    (Cause::Busy, "TRANSIENT_FAILURE"),
+    (Cause::Fault, "FAILED"),
 ];
 
 /// The error codes of a call, with and without `Exception` at their end.
@@ -47,7 +48,7 @@ pub fn entry(status: &str, error: &str, from: &str, to: &str) -> Option<Cause> {
     if status == "SUCCESS" {
         return None;
     }
-    match look_up(&STATUSES, |name| name == status).unwrap_or(Cause::Busy) {
+    match look_up(&STATUSES, |name| name == status).unwrap_or(Cause::Fault) {
         Cause::Rejected => by_words(error, from, &[to]).or(Some(Cause::Rejected)),
         cause => Some(cause),
     }
