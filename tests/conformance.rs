@@ -19,6 +19,7 @@ use mailroom::mail::model::{Batch, Cause, Kind, Outcome, Scope};
 use mailroom::mail::pace::Pace;
 use mailroom::mail::policy::held;
 use mailroom::pump::{Progress, Pump, system_clock};
+use mailroom::send::ses::bulk::Through;
 use mailroom::send::ses::{Ses, Settings};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -89,7 +90,7 @@ impl Web {
             endpoint: Place::read(&variables).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
-            config_set: "default".into(),
+            through: Through { config_set: "default".into(), tenant: String::new() },
             output: self.output.path().to_owned(),
             clock: system_clock(),
         };

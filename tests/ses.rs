@@ -16,6 +16,7 @@ use mailroom::edges::http::Http;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::kind::Templates;
 use mailroom::pump::system_clock;
+use mailroom::send::ses::bulk::Through;
 use mailroom::send::ses::{Ses, Settings};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -98,7 +99,7 @@ impl Rig {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
-            config_set: "default".into(),
+            through: Through { config_set: "default".into(), tenant: String::new() },
             output: self.saved_in(),
             clock,
         }

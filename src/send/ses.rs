@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
 pub mod account;
-mod bulk;
+pub mod bulk;
 pub mod causes;
 pub mod client;
 mod saved;
@@ -27,6 +27,7 @@ use crate::send::locale::Missing;
 use crate::send::reply::{Ruling, unreadable, wait_asked};
 use crate::send::text::{identifier, reason_about};
 use ::http::Method;
+use bulk::Through;
 use client::{Client, Lost, Refused};
 use saved::Saved;
 use std::path::PathBuf;
@@ -53,8 +54,8 @@ pub struct Settings {
     pub templates: Templates,
     /// The From address.
     pub source: String,
-    /// The configuration set; empty for none.
-    pub config_set: String,
+    /// What of the account mails go through.
+    pub through: Through,
     /// The directory for replies that were no plain success.
     pub output: PathBuf,
     /// Time.
@@ -66,7 +67,7 @@ pub struct Ses {
     client: Client,
     templates: Templates,
     source: String,
-    config_set: String,
+    through: Through,
     now: fn() -> Instant,
     saved: Saved,
     missing: Missing,
@@ -77,13 +78,13 @@ pub struct Ses {
 impl Ses {
     /// Opens nothing yet.
     pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
-        let Settings { endpoint, templates, source, config_set, output, clock } = settings;
+        let Settings { endpoint, templates, source, through, output, clock } = settings;
         Ses {
             client: Client::new(endpoint, http, keeper, Box::new(clock.wall)),
             templates,
             // SES takes ASCII alone.
             source: recipient::from(&source, true),
-            config_set,
+            through,
             now: clock.now,
             saved: Saved::new(output),
             missing: Missing::default(),
@@ -108,7 +109,7 @@ impl Ses {
             if budget.is_over() {
                 return Ok(None);
             }
-            let body = bulk::body(&from, &self.config_set, &template, &messages);
+            let body = bulk::body(&from, &self.through, &template, &messages);
             self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {

@@ -37,10 +37,10 @@ const WORTH: usize = 4;
 /// How long commands go one by one after a group of them was lost.
 const CAREFUL: Duration = Duration::from_secs(3600);
 
-/// The shortest wait after a mail was put off, once more with each attempt: servers that greylist
-/// want some minutes, and the attempts must last until then.
+/// The shortest wait after a mail was put off: servers that greylist want some minutes.
 /// <https://www.rfc-editor.org/rfc/rfc6647#section-2>
 const GREYLISTED: Duration = Duration::from_secs(90);
+
 /// What the transport needs to know.
 pub struct Settings {
     /// The server.
@@ -376,33 +376,11 @@ pub(crate) fn refusal(fault: &Fault, from: &str, message: Option<&Message>) -> R
         Fault::Lost(_, why) | Fault::NotReached(why) => ("not sent".to_owned(), why),
     };
     let why = reason_about(&what, text, message.as_slice());
-    let tried = message.and_then(|message| message.ticket.as_ref()).map_or(0, |own| own.attempts);
-    let after = (cause == Cause::Busy).then(|| GREYLISTED.saturating_mul(tried.saturating_add(1)));
+    let after = (cause == Cause::Busy).then_some(GREYLISTED);
     Refusal { cause, why, after }
 }
 
 /// Whom we trust when the server shows its certificate.
 pub(crate) fn trust(server: &Server) -> Result<Arc<ClientConfig>, String> {
     tls::client(server.ca.as_deref()).map_err(|why| format!("MAILROOM_SMTP_URL: {why}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mail::kind::example;
-    use crate::mail::model::Ticket;
-
-    #[test]
-    fn a_recipient_that_is_put_off_is_tried_until_greylisting_is_over() {
-        let after = |message: &Message, code| {
-            let fault = Fault::Refused(Stage::Recipient, code, "4.7.1 Greylisted".to_owned());
-            refusal(&fault, "noreply@example.com", Some(message)).after
-        };
-        let mut message = example(1);
-        assert_eq!(after(&message, 451), Some(GREYLISTED));
-        let attempts = 3;
-        message.ticket = Some(Ticket { delivery: 1, lease: "".into(), attempts, age: None });
-        assert_eq!(after(&message, 451), Some(4 * GREYLISTED));
-        assert_eq!(after(&message, 550), None, "it is over at once");
-    }
 }

@@ -68,12 +68,14 @@ fn the_table_of_causes_is_the_policy() {
     let row = |cause: Cause| {
         let policy = policy::of(cause);
         let fate = match policy.fate {
+            Fate::Retry if !policy.patience.is_zero() => "tried again, for 4 days at least",
             Fate::Retry => "tried again, uses an attempt",
             Fate::Wait => "tried again, uses no attempt",
             Fate::HoldAll => "held",
             Fate::HoldKind => "held, with its kind",
             Fate::Fail => "failed",
         };
+        assert!([0, 4 * 86_400].contains(&policy.patience.as_secs()));
         let least = match policy.least {
             0 => String::new(),
             seconds => format!(", after {seconds} s at the earliest"),
@@ -168,5 +170,5 @@ fn the_error_codes_of_postmark_have_the_causes_that_the_table_says() {
             }
         }
     }
-    assert_eq!(postmark::message(9999, ""), Some(Cause::Busy));
+    assert_eq!(postmark::message(9999, ""), Some(Cause::Fault));
 }

@@ -144,18 +144,63 @@ fn an_address_that_a_provider_could_read_as_two_is_kept_and_nobody_is_written_to
 #[test]
 fn no_more_than_a_thousand_replies_are_saved_and_that_is_said_once() {
     let endpoint = Endpoint::start();
-    endpoint.set(Reply::error(400, "BadRequestException", "bad"));
+    // Of each record one message is refused.
+    endpoint.set(Reply::Statuses(vec![("MESSAGE_REJECTED", "bad")]));
     let dir = tempfile::tempdir().unwrap();
-    // Refused, each is halved until one message is left: 99 calls for 50 messages.
-    let input: Vec<u8> = (0..11).flat_map(|n| activations(&format!("user{n}-"), 50)).collect();
+    let input: Vec<u8> = (0..1010).flat_map(|n| activations(&format!("user{n}-"), 2)).collect();
     let finished =
         Program::send(&endpoint.url()).env("MAILROOM_SES_OUTPUT_PATH", dir.path()).input(input);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
-    assert_eq!(endpoint.requests().len(), 11 * 99);
+    assert_eq!(endpoint.requests().len(), 1010);
     let saved = std::fs::read_dir(dir.path())
         .unwrap()
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().ends_with("_0.http"));
     assert_eq!(saved.count(), 1000);
     assert_eq!(finished.log.matches("1000 replies saved").count(), 1, "{}", finished.log);
+}
+
+#[test]
+fn after_the_end_of_its_input_it_says_what_it_waits_for_and_keeps_the_rest_in_time() {
+    let endpoint = Endpoint::start();
+    let dir = tempfile::tempdir().unwrap();
+    for (reply, reason) in [
+        (Reply::error(400, "SendingPausedException", "paused"), "everything is held: Sending"),
+        (Reply::Statuses(vec![("TRANSIENT_FAILURE", "later"); 50]), "not now: TRANSIENT_FAILURE"),
+    ] {
+        endpoint.set(reply);
+        let send = || {
+            Program::send(&endpoint.url())
+                .env("MAILROOM_SES_OUTPUT_PATH", dir.path())
+                .env("MAILROOM_END_TIMEOUT", "1s")
+        };
+        let finished = send().input(activations("user", 3));
+        assert_eq!(finished.code, Some(75), "{}", finished.log);
+        assert!(finished.log.contains(reason), "{}", finished.log);
+        let waits = "the input is at its end, and messages wait for another try: 3; what is left \
+                     after 1 s (MAILROOM_END_TIMEOUT), or when process ";
+        assert!(finished.log.contains(waits), "{}", finished.log);
+        let file = dir.path().join("undelivered.csv");
+        assert!(finished.log.contains(&format!("3; kept in {}", file.display())));
+        let kept = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(kept.lines().map(|line| messages(line).len()).sum::<usize>(), 3, "{kept}");
+        // The rest goes another time.
+        endpoint.set(Reply::Accept);
+        let before = endpoint.accepted().len();
+        assert_eq!(send().stdin(File::open(&file).unwrap()).output().code, Some(0));
+        assert_eq!(endpoint.accepted().len(), before + 3);
+    }
+}
+
+#[test]
+fn one_mail_that_is_put_off_keeps_no_other_in_the_pipe() {
+    let endpoint = Endpoint::start();
+    endpoint.push(Reply::Statuses(vec![("TRANSIENT_FAILURE", "later")]));
+    let mut send = Program::send(&endpoint.url()).env("MAILROOM_MAX_ATTEMPTS", "1").start();
+    send.write(activations("late", 1));
+    send.wait_log("not now: TRANSIENT_FAILURE");
+    send.write(activations("user", 3));
+    endpoint.wait_for(3, crate::support::program::PATIENCE);
+    // With its attempts used up it waits for 90 s.
+    assert_eq!(endpoint.requests().len(), 2);
 }

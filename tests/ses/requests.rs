@@ -2,7 +2,7 @@
 
 use super::Rig;
 use crate::support::batches::{TOKEN, accepted, batch, cause, ids, message, why};
-use crate::support::endpoint::Endpoint;
+use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::Program;
 use crate::support::records::activations;
 use mailroom::mail::ends::Transport;
@@ -63,6 +63,27 @@ fn without_a_configuration_set_none_is_named() {
     assert_eq!(send.input(activations("user", 1)).code, Some(0));
     let body = endpoint.requests().remove(0).json();
     assert!(body.get("ConfigurationSetName").is_none(), "{body}");
+    assert!(body.get("TenantName").is_none(), "{body}");
+}
+
+#[test]
+fn a_tenant_is_named_in_each_call() {
+    let endpoint = Endpoint::start();
+    let send = || Program::send(&endpoint.url()).env("MAILROOM_SES_TENANT", "shop-1");
+    assert_eq!(send().input(activations("user", 1)).code, Some(0));
+    assert_eq!(endpoint.requests().remove(0).json()["TenantName"], "shop-1");
+    let wrong = send().env("MAILROOM_SES_TENANT", "a shop").input("");
+    assert_eq!(wrong.code, Some(78));
+    assert!(wrong.log.contains("MAILROOM_SES_TENANT: must be 1 to 64"), "{}", wrong.log);
+    // What is not associated with it is nobody's fault but the settings'.
+    let why = "The configuration set default is not associated with the tenant shop-1";
+    for (status, code) in [(400, "BadRequestException"), (404, "NotFoundException")] {
+        endpoint.push(Reply::error(status, code, why));
+        let mut running = send().start();
+        running.write(activations("user", 2));
+        running.wait_log("everything is held");
+        assert_eq!(running.stop().code, Some(0));
+    }
 }
 
 #[test]

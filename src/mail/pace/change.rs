@@ -44,8 +44,11 @@ impl fmt::Display for Change {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
             }
             Change::Throttled(rate) => {
-                let what = "throttled by the provider";
-                write!(f, "{what} at {rate:.1} recipients/s; looking for the rate that it takes")
+                write!(
+                    f,
+                    "throttled by the provider at {rate:.1} recipients/s; looking for the rate that \
+                     it takes"
+                )
             }
             Change::Takes(rate) => {
                 write!(f, "the provider takes about {rate:.1} recipients/s")

@@ -23,16 +23,18 @@ use crate::ops::provider::ses::calls::identity;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::ses;
+use crate::send::ses::bulk::Through;
 
 /// SES with the settings that it alone has; where it is and who asks is read as the AWS SDKs do.
 struct Ses {
-    /// Empty: none.
-    config_set: String,
+    through: Through,
 }
 
 /// Reads them.
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
-    Some(Box::new(Ses { config_set: reader.value("MAILROOM_SES_CONFIG_SET", config_set) }))
+    let config_set = reader.value("MAILROOM_SES_CONFIG_SET", name);
+    let tenant = reader.value("MAILROOM_SES_TENANT", name);
+    Some(Box::new(Ses { through: Through { config_set, tenant } }))
 }
 
 impl Provider for Ses {
@@ -43,7 +45,8 @@ impl Provider for Ses {
     fn describe(&self) -> String {
         // What is wrong with it is reported when the transport is built.
         let url = Endpoint::read(&env).map(|endpoint| endpoint.url).unwrap_or_default();
-        format!("endpoint={url} config_set={}", self.config_set)
+        let Through { config_set, tenant } = &self.through;
+        format!("endpoint={url} config_set={config_set} tenant={tenant}")
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
@@ -61,7 +64,7 @@ impl Provider for Ses {
             endpoint,
             templates: config.templates.clone(),
             source: config.source.clone(),
-            config_set: self.config_set.clone(),
+            through: self.through.clone(),
             output: config.output.clone(),
             clock: system_clock(),
         };
@@ -78,12 +81,12 @@ impl Provider for Ses {
             to: format!("POST {url}/v2/email/outbound-bulk-emails"),
             templates: config.templates.clone(),
             source: recipient::from(&config.source, true),
-            config_set: self.config_set.clone(),
+            config_set: self.through.config_set.clone(),
         })
     }
 
     fn check(&self, round: &mut Round<'_>) {
-        check::check(round, &self.config_set);
+        check::check(round, &self.through.config_set);
     }
 }
 
@@ -101,9 +104,10 @@ fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Vec<String>> {
     }
 }
 
-/// The name of a configuration set.
-/// <https://docs.aws.amazon.com/ses/latest/APIReference/API_ConfigurationSet.html>
-fn config_set(name: &str) -> Result<String, String> {
+/// The name of a configuration set or a tenant.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference/API_ConfigurationSet.html>,
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateTenant.html>
+fn name(name: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || (1..=64).contains(&name.len()) && name.bytes().all(fits) {
         return Ok(name.to_owned());

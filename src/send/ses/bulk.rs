@@ -7,8 +7,22 @@ use crate::mail::recipient;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// What of the account mails go through; each may be empty: none.
+#[derive(Clone, Debug, Default)]
+pub struct Through {
+    /// The configuration set.
+    pub config_set: String,
+    /// The tenant, which the identity, the configuration set and the templates must belong to.
+    pub tenant: String,
+}
+
 /// The body of a call.
-pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Message]) -> Vec<u8> {
+pub(crate) fn body(
+    from: &str,
+    through: &Through,
+    template: &str,
+    messages: &[&Message],
+) -> Vec<u8> {
     let entry = |message: &&Message| {
         let mut entry = json!({
             "Destination": { "ToAddresses": [recipient::wire(&message.email)] },
@@ -33,8 +47,11 @@ pub(crate) fn body(from: &str, config_set: &str, template: &str, messages: &[&Me
     if let Some(reply_to) = messages.first().and_then(|message| message.reply_to.as_ref()) {
         call["ReplyToAddresses"] = json!([recipient::wire(reply_to)]);
     }
-    if !config_set.is_empty() {
-        call["ConfigurationSetName"] = config_set.into();
+    let Through { config_set, tenant } = through;
+    for (name, value) in [("ConfigurationSetName", config_set), ("TenantName", tenant)] {
+        if !value.is_empty() {
+            call[name] = value.as_str().into();
+        }
     }
     call.to_string().into_bytes()
 }

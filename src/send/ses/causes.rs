@@ -82,7 +82,8 @@ fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
         () if says("daily message quota exceeded") => Some(Cause::Quota),
         () if says("not verified") => Some(unverified(&words, from, to)),
         () if missing && says("template") && !says("configuration set") => Some(Cause::Template),
-        () if missing => Some(Cause::Setup),
+        // Or what is not associated with it.
+        () if missing || says("tenant") => Some(Cause::Setup),
         () => None,
     }
 }
