@@ -590,9 +590,21 @@ fn a_mail_server_is_greeted_and_logged_in_to_and_gets_no_mail() {
     let good = server.url("user:hunter2@", &ca);
     let found = at(good.clone());
     found.only(&[]).says("mail server", "ok", "encrypted and verified; the login is accepted");
-    assert!(
-        server.mails().is_empty() && !server.lines().iter().any(|line| line.starts_with("MAIL"))
-    );
+    // A mail is begun, and taken back.
+    let lines = server.lines();
+    let lines: Vec<&str> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(server.mails().is_empty());
+    assert!(lines.ends_with(&["MAIL", "RCPT", "RSET", "QUIT"]), "{lines:?}");
+    for (step, answer, status, code) in [
+        (Step::Rcpt, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected", "failed", 78),
+        (Step::Mail, "550 5.7.1 Not your sender", "failed", 78),
+        (Step::Rcpt, "550 5.1.1 No such user", "warning", 0),
+    ] {
+        server.push(step, Act::Say(answer));
+        let found = at(good.clone());
+        found.only(&["sending"]).says("sending", status, &answer[10..]);
+        assert_eq!(found.code, code);
+    }
     let found = at(server.url("user:hunter3@", &ca));
     found.only(&["mail server"]).says("mail server", "failed", "535");
     assert_eq!(found.code, 78);

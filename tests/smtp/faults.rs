@@ -306,7 +306,9 @@ fn without_encryption_nothing_that_needs_it_is_sent() {
 fn the_name_in_ehlo_is_that_of_the_url_or_of_this_machine() {
     let rig = Rig::plain();
     let port = rig.server.port();
-    for (more, name) in [("&helo=relay.example.org", "relay.example.org"), ("", "")] {
+    for (more, name) in
+        [("&helo=relay.example.org", "relay.example.org"), ("&helo=box", "[127.0.0.1]"), ("", "")]
+    {
         let url = format!("smtp://localhost:{port}?tls=none{more}");
         assert!(rig.smtp_at(&url).send(&batch(1)).iter().all(accepted));
         let lines = rig.server.lines();

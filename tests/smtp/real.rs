@@ -66,6 +66,41 @@ fn postfix_that_will_not_relay_for_us_fails_no_message() {
     assert!(why(&outcomes[0]).contains("Relay access denied"), "{outcomes:?}");
 }
 
+#[test]
+fn what_postfix_says_of_us_at_the_recipient_fails_no_message() {
+    for (settings, wanted, says) in [
+        ("smtpd_client_restrictions = reject", Cause::Setup, "Client host rejected"),
+        ("smtpd_sender_restrictions = reject", Cause::Sender, "Sender address rejected"),
+        (
+            "smtpd_relay_restrictions = defer_unauth_destination",
+            Cause::Setup,
+            "454 at recipient: 4.7.1 ",
+        ),
+    ] {
+        let postfix = Postfix::with(settings);
+        if !postfix.whole {
+            return;
+        }
+        let dir = templates();
+        let mut smtp = smtp(&postfix.url(), dir.path(), &Stop::new()).unwrap();
+        let mut one = batch(1);
+        if settings.contains("relay") {
+            one.messages[0].email = "user@other.example".into();
+        }
+        let outcomes = smtp.send(&one);
+        assert_eq!(cause(&outcomes[0]), wanted, "{settings}: {outcomes:?}");
+        assert!(why(&outcomes[0]).contains(says), "{settings}: {outcomes:?}");
+    }
+    // A name without a dot is not said.
+    let strict =
+        "smtpd_helo_required = yes\nsmtpd_helo_restrictions = reject_non_fqdn_helo_hostname";
+    let postfix = Postfix::with(strict);
+    let dir = templates();
+    let url = format!("{}&helo=box", postfix.url());
+    let outcomes = smtp(&url, dir.path(), &Stop::new()).unwrap().send(&batch(1));
+    assert!(outcomes.iter().all(accepted), "{outcomes:?}");
+}
+
 /// What Exim says of a mail that it leaves to its next queue run.
 const LEFT: &str = "no immediate delivery: more than 10 messages received in one connection";
 

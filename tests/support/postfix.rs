@@ -26,6 +26,11 @@ impl Postfix {
     ///
     /// Fails if Postfix is not installed.
     pub fn start() -> Postfix {
+        Postfix::with("")
+    }
+
+    /// The same with more settings, one a line; they take effect if it is Postfix itself.
+    pub fn with(settings: &str) -> Postfix {
         let daemons = DAEMONS.iter().find(|dir| Path::new(dir).join("master").exists());
         let daemons = daemons.expect("Postfix is missing: run scripts/setup");
         let port = {
@@ -35,7 +40,7 @@ impl Postfix {
         let dir = tempfile::Builder::new().prefix("mailroom-postfix-").tempdir().unwrap();
         let whole = nix::unistd::geteuid().is_root();
         let mut command = if whole {
-            configure(dir.path(), daemons, port);
+            configure(dir.path(), daemons, port, settings);
             let mut command = Command::new(Path::new(daemons).join("master"));
             command.arg("-c").arg(dir.path().join("conf")).arg("-d");
             command
@@ -104,7 +109,7 @@ impl Drop for Postfix {
     }
 }
 
-fn configure(dir: &Path, daemons: &str, port: u16) {
+fn configure(dir: &Path, daemons: &str, port: u16, settings: &str) {
     let user = |name: &str| nix::unistd::User::from_name(name).unwrap().unwrap();
     let nobody = user("nobody");
     std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
@@ -145,6 +150,7 @@ smtpd_recipient_restrictions = check_recipient_access inline:{{ \
 smtpd_tls_chain_files = {place}/conf/server.pem
 smtpd_tls_security_level = encrypt
 tls_random_source = dev:/dev/urandom
+{settings}
 "
     );
     let services = format!(

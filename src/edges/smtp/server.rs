@@ -1,6 +1,7 @@
 //! Which SMTP server, and how it is spoken to: what MAILROOM_SMTP_URL says.
 
 use http::uri::Authority;
+use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::PathBuf;
@@ -116,6 +117,15 @@ impl Server {
             return Err("has a password that tls=none would send in the clear");
         }
         Ok(server)
+    }
+
+    /// Who we are to it: the name that was set, or this machine's.
+    ///
+    /// # Errors
+    /// That name, if it has no dot and is no `[address]`: then it says nothing to others.
+    pub fn name(&self) -> Result<String, String> {
+        let name = self.helo.clone().unwrap_or_else(|| ClientId::default().to_string());
+        if name.contains('.') || name.starts_with('[') { Ok(name) } else { Err(name) }
     }
 
     /// Whether it runs on this machine.

@@ -22,6 +22,7 @@ use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -197,6 +198,29 @@ impl Session {
             }
         }
         Ok(session)
+    }
+
+    /// Asks whether a mail would be taken, and takes it back.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn would_take(
+        &mut self,
+        from: Address,
+        to: Address,
+        watch: &Watch,
+    ) -> Result<(), Fault> {
+        self.give(0, from, to, Vec::new(), watch.now());
+        self.todo.retain(|(stage, _)| *stage != Stage::Data);
+        self.ask(Stage::Reset, &Rset);
+        while !self.todo.is_empty() || !self.asked.is_empty() {
+            let until = self.until;
+            if let Some(done) = Session::wait(std::slice::from_mut(self), watch, until).pop() {
+                return done.result;
+            }
+        }
+        self.letters.clear();
+        self.over.clone().map_or(Ok(()), Err)
     }
 
     /// Whether mails can be handed over.
@@ -467,9 +491,12 @@ impl Session {
     fn opened(&mut self, stage: Stage, reply: &Response) -> Result<(), Fault> {
         let Some(opening) = &mut self.opening else { return Ok(()) };
         let server = Arc::clone(&opening.server);
-        let hello = Ehlo::new(match &server.helo {
-            Some(name) => ClientId::Domain(name.clone()),
-            None => ClientId::default(),
+        // A name without a dot is refused by many. <https://www.rfc-editor.org/rfc/rfc5321#section-4.1.3>
+        let hello = Ehlo::new(match (server.name(), self.socket.own_address()) {
+            (Ok(name), _) => ClientId::Domain(name),
+            (Err(_), Some(IpAddr::V4(address))) => ClientId::Ipv4(address),
+            (Err(_), Some(IpAddr::V6(address))) => ClientId::Ipv6(address),
+            (Err(name), None) => ClientId::Domain(name),
         });
         match stage {
             Stage::Greeting => self.ask(Stage::Hello, &hello),

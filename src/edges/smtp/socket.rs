@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,11 @@ impl Socket {
         let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         self.tls = Some(Box::new(tls));
         Ok(())
+    }
+
+    /// Our end of it.
+    pub(crate) fn own_address(&self) -> Option<IpAddr> {
+        self.stream.local_addr().ok().map(|address| address.ip().to_canonical())
     }
 
     /// Whether it is encrypted.

@@ -1,13 +1,14 @@
 //! Any SMTP server.
 
 use crate::edges::command;
+use crate::edges::log;
 use crate::edges::net::Watch;
 use crate::edges::smtp::server::{Login, Secret, Server};
 use crate::edges::smtp::session::{Fault, Session};
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
-use crate::mail::model::{Cause, Refusal};
+use crate::mail::model::{Cause, Message, Refusal};
 use crate::mail::policy;
 use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
@@ -108,6 +109,9 @@ impl Provider for Smtp {
             clock: system_clock(),
         };
         let transport = smtp::Smtp::new(settings, stop.clone()).map_err(Error::config)?;
+        if let Some(why) = nameless(&self.server) {
+            log::warn("SMTP", format_args!("{why}; {NAME_IT}"));
+        }
         smtp::warn_of_templates(&config.template_dir, &config.templates);
         Ok(Box::new(transport))
     }
@@ -128,22 +132,37 @@ impl Provider for Smtp {
     }
 }
 
-/// Connects, encrypts, logs in as `server` says, and says goodbye. Gives whether the connection
-/// was encrypted.
+const NAME_IT: &str = "set helo=NAME in MAILROOM_SMTP_URL to this machine's full name";
+
+/// What is wrong with our name, where others see it.
+fn nameless(server: &Server) -> Option<String> {
+    let name = server.name().err().filter(|_| !server.is_here())?;
+    Some(format!("the name in EHLO would be {name}, which has no dot: [address] is said instead"))
+}
+
+/// Connects, encrypts, logs in as `server` says, asks for a mail from and to `source` that is not
+/// sent, and says goodbye. Gives whether the connection was encrypted, and what was said of the mail.
 ///
 /// # Errors
 /// What would become of mails: held until a person changes something, or to be tried later.
-fn reach(smtp: &Smtp, stop: &Stop) -> Result<bool, Refusal> {
+fn reach(smtp: &Smtp, source: &str, stop: &Stop) -> Result<(bool, Result<(), Refusal>), Refusal> {
     let server = &smtp.server;
     let tls = trust(server).map_err(|why| Refusal { cause: Cause::Setup, why, after: None })?;
     let watch = Watch::new(stop.clone(), system_clock().now);
-    let session = login(server, smtp.command.as_deref(), stop)
+    let mut session = login(server, smtp.command.as_deref(), stop)
         .map(|login| Arc::new(Server { login, ..server.clone() }))
         .and_then(|server| Session::open_now(&server, &tls, &watch))
         .map_err(|fault| refusal(&fault, "", None))?;
     let encrypted = session.is_encrypted();
+    let (_, ours) = recipient::split(source);
+    let (from, to) = (mail::Sender::new(source).address(), mail::address(ours));
+    let taken = session.would_take(from, to, &watch);
     session.quit();
-    Ok(encrypted)
+    let refusal = |fault| {
+        let to = Message { email: ours.to_owned(), ..Message::default() };
+        refusal(&fault, ours, Some(&to))
+    };
+    Ok((encrypted, taken.map_err(refusal)))
 }
 
 fn check(round: &mut Round<'_>, smtp: &Smtp) {
@@ -154,7 +173,25 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
         Some(_) => "the login is accepted",
         None => "no login is set",
     };
-    match reach(smtp, round.stop) {
+    if let Some(why) = nameless(server) {
+        round.checks.warning("EHLO name", why, NAME_IT);
+    }
+    let reached = reach(smtp, &round.config.source, round.stop);
+    if let Ok((_, Err(refusal))) = &reached {
+        let detail =
+            format!("{place} would not take a mail from and to our sender: {}", refusal.why);
+        match policy::held(refusal.cause, &Arc::from("")) {
+            Some(_) => {
+                let advice = "have the server relay for this machine, name and sender, or log in";
+                round.checks.misconfigured("sending", detail, advice);
+            }
+            None => {
+                let advice = "this may be about the recipient alone";
+                round.checks.warning("sending", detail, advice);
+            }
+        }
+    }
+    match reached.map(|(encrypted, _)| encrypted) {
         Ok(true) => {
             let detail = format!("{place} answers, encrypted and verified; {login}");
             round.checks.ok(NAME, detail);
