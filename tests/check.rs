@@ -182,6 +182,7 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
         "database TLS",
         "schema",
         "grants",
+        "polling",
         "queue",
         "pause",
         "row level security",
@@ -213,6 +214,7 @@ fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
     found.says("schema", "failed", "mailroom migrate up").only(&[
         "schema",
         "grants",
+        "polling",
         "queue",
         "pause",
         "row level security",

@@ -22,5 +22,15 @@ use crate::edges::stop::Stop;
 /// # Errors
 /// `Lost` if it may work later, `Denied` if a person must change something.
 pub fn connect(target: &Target, stop: &Stop) -> Result<Session, Fault> {
+    let mut session = reach(target, stop)?;
+    session.introduce()?;
+    Ok(session)
+}
+
+/// The same, without limits for the session: behind a pooler they would become those of others.
+///
+/// # Errors
+/// As [`connect`].
+pub fn reach(target: &Target, stop: &Stop) -> Result<Session, Fault> {
     Session::open(&target.resolve()?, &tls::connector(target)?, stop)
 }

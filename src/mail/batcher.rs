@@ -61,8 +61,9 @@ pub enum Event {
     Time,
     /// Batches of so many messages, at least one, are wanted from now on.
     Asked(usize),
-    /// The connection is a new one; leases that ran out were put back.
-    Connected,
+    /// The connection is a new one; leases that ran out were put back. Nobody notifies it, and it is to
+    /// look so often, if that is said.
+    Connected(Option<Duration>),
     /// So many notifications came.
     Notified(usize),
     /// A look was made, which began then.
@@ -218,9 +219,9 @@ impl Batcher {
                     self.changed();
                 }
             }
-            Event::Connected => {
+            Event::Connected(poll) => {
                 let (limit, paused) = (self.limit, self.paused);
-                let sleep = Sleep::new(None);
+                let sleep = Sleep::new(poll);
                 *self = Batcher { limit, paused, sleep, ..Batcher::new(self.timeout) };
                 self.watermark.at = Some(now);
             }
@@ -428,7 +429,7 @@ mod tests {
         let now = Instant::now();
         let mut batcher = Batcher::new(TIMEOUT);
         batcher.step(Event::Asked(3), now);
-        assert_eq!(batcher.step(Event::Connected, now), Action::Sleep);
+        assert_eq!(batcher.step(Event::Connected(None), now), Action::Sleep);
         assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
         assert!(batcher.is_new());
         assert_eq!(batcher.step(marked(now), now), Action::Look);
@@ -571,7 +572,7 @@ mod tests {
     #[test]
     fn on_a_new_connection_what_waits_goes_at_once() {
         let (mut batcher, now) = idle();
-        assert_eq!(batcher.step(Event::Connected, now), Action::Sleep);
+        assert_eq!(batcher.step(Event::Connected(None), now), Action::Sleep);
         assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
         assert_eq!(batcher.step(marked(now), now), Action::Look);
         assert_eq!(batcher.step(saw(3, now), now), CATCH_UP);
@@ -656,7 +657,7 @@ mod tests {
     fn a_collector_that_cannot_sleep_yet_is_notified_and_looks_for_what_it_is_not_told_of() {
         let (mut batcher, start) = (Batcher::new(TIMEOUT), Instant::now());
         batcher.step(Event::Asked(3), start);
-        batcher.step(Event::Connected, start);
+        batcher.step(Event::Connected(None), start);
         let mut now = start;
         while now < start + 10 * SECOND {
             let action = batcher.step(Event::Slept(Some(false)), now);
@@ -839,7 +840,7 @@ mod tests {
                 ((start + Duration::from_millis(*at), n), *what)
             };
             let mut batcher = Batcher::new(timeout);
-            batcher.step(Event::Connected, start);
+            batcher.step(Event::Connected(None), start);
             World {
                 now: start,
                 batcher,
@@ -912,7 +913,7 @@ mod tests {
                         self.now = self.now.max(at + ms(long));
                         self.hindered_until = self.hindered_until.max(self.now);
                         self.wake();
-                        self.batcher.step(Event::Connected, self.now);
+                        self.batcher.step(Event::Connected(None), self.now);
                     }
                     Happens::Asked(limit) => self.wanted = limit,
                 }

@@ -83,6 +83,7 @@ settings! {
     secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
     secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
     setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;
+    optional("MAILROOM_POLL", "--poll", &["collect", "run", "check"], "how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where `mailroom.notify` is `never` or a pooler lends connections for a transaction, else not at all") => poll: Option<Duration> = some(duration);
     setting("MAILROOM_QUEUE_NAME", "--queue-name", "mailroom", &["collect", "run", "send", "status", "queue", "health", "check"], "queue whose deliveries are taken: a value of the type job_type") => queue: String = name;
     setting("MAILROOM_HEALTHCHECK_INTERVAL", "--healthcheck-interval", "270000", QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for") => healthcheck: Duration = millis;
     setting("MAILROOM_BATCH_TIMEOUT", "--batch-timeout", "5000", &["collect", "run", "status", "health", "check"], "ms from the first waiting notification to the flush of a partial batch") => batch_timeout: Duration = millis;

@@ -47,7 +47,7 @@ pub fn open(config: &Config, command: &str, stop: &Stop) -> Result<Session, Erro
 /// It cannot be asked, or has no such schema or queue.
 pub fn inspect(config: &Config, session: &mut Session) -> Result<Vec<Finding>, Error> {
     let queue = config.queue.clone();
-    let purpose = Purpose { queue, channel: None, works: false, deletes: false };
+    let purpose = Purpose { queue, channel: None, works: false, deletes: false, poll: None };
     let found = fit::inspect(session, STEP, &purpose).map_err(unusable)?;
     fit::refuse(&found).map_err(Error::config)?;
     Ok(found)
@@ -94,11 +94,12 @@ pub fn link(
         channel: channel.map(str::to_owned),
         works: true,
         deletes: config.retention.is_some() && channel.is_some(),
+        poll: config.poll,
     };
     let token = stop.clone();
     let open = Box::new(move || {
         let target = aim().map_err(|error| Fault::Lost(error.message))?;
-        pg::connect(&target, &token)
+        pg::reach(&target, &token)
     });
     Ok(Link::new(open, purpose, target.to_string(), metrics.clone(), stop.clone(), system_clock()))
 }

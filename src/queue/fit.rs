@@ -45,6 +45,9 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The subject that says whether somebody inserts without notifying.
+const POLLING: &str = "polling";
+
 /// What is looked at: how serious it is if something is wrong, what is said if nothing is, and what
 /// to do. A subject of `fit.sql` each, but for the first three.
 #[rustfmt::skip]
@@ -52,6 +55,7 @@ const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
     ("schema", Severity::Fatal, "the one that is needed", ""),
     ("grants", Severity::Fatal, "all that are needed", "grant them, or let the owner of the tables run: mailroom migrate grants ROLE"),
     ("NOTIFY", Severity::Fatal, "each connection has a server process", UNPOOLED),
+    (POLLING, Severity::Warning, "not needed: whoever inserts notifies those who sleep", "without need: ALTER DATABASE … RESET mailroom.notify"),
     ("queue", Severity::Fatal, "is there", "MAILROOM_QUEUE_NAME must be a value of the type job_type with a row in the table jobs"),
     ("pause", Severity::Warning, "nobody paused it", "mailroom queue resume"),
     ("row level security", Severity::Warning, "hides nothing", "let a policy show the daemon all rows, or give its role BYPASSRLS"),
@@ -73,6 +77,8 @@ pub struct Purpose {
     pub works: bool,
     /// Whether settled deliveries are removed.
     pub deletes: bool,
+    /// How often it is looked for deliveries, whoever is notified; `None`: if nobody is, each second.
+    pub poll: Option<Duration>,
 }
 
 /// Looks at the database; each statement may take `limit`. What depends on something that is fatal
@@ -111,6 +117,11 @@ pub fn inspect(
         Err(fault) => return Err(fault),
     }
     Ok(found.into_iter().filter_map(|(subject, wrong)| finding(&subject, wrong)).collect())
+}
+
+/// Whether somebody inserts without notifying, as far as a setting says so.
+pub fn nobody_notifies(found: &[Finding]) -> Option<&Finding> {
+    found.iter().find(|one| one.subject == POLLING && one.severity != Severity::Good)
 }
 
 /// Whether two connections, made one after the other, have a server process each. Through a pool of

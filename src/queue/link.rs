@@ -6,7 +6,7 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::pg::fault::Fault;
+use crate::edges::pg::fault::{Fault, POOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::{GRACE, Stop};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// The longest a statement of the normal loop may take.
 pub const STATEMENT: Duration = Duration::from_secs(20);
+/// How often it is looked for what nobody notifies us of.
+pub const POLL: Duration = Duration::from_secs(1);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
 /// A line on which nothing came for so long is tried,
@@ -46,6 +48,10 @@ pub struct Link {
     backoff: Duration,
     /// Whether the database was found sound once.
     proven: bool,
+    /// Whether a pooler lends us a process of the server for each transaction.
+    pooled: bool,
+    /// How often to look, for nobody notifies us.
+    poll: Option<Duration>,
     /// Whether a new connection was made and nobody asked yet.
     fresh: bool,
     /// Since when there is this connection.
@@ -81,6 +87,8 @@ impl Link {
             metrics,
             backoff: BACKOFF_FIRST,
             proven: false,
+            pooled: false,
+            poll: None,
             fresh: false,
             since: None,
             give_up_at: None,
@@ -99,6 +107,11 @@ impl Link {
     /// there was none must be looked for.
     pub fn is_fresh(&mut self) -> bool {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// How often to look on this connection, if those who insert may not notify it.
+    pub fn poll(&self) -> Option<Duration> {
+        self.poll
     }
 
     /// Whether deliveries have come, since this was last asked, of which a notification may have been
@@ -159,20 +172,46 @@ impl Link {
     fn attempt(&mut self) -> Result<(Session, Statements), Fault> {
         let mut session = (self.open)()?;
         if !self.proven {
-            self.refuse_pool(&mut session)?;
+            self.pooled = self.is_pooled(&mut session)?;
         }
+        let pooled = self.pooled;
+        if !pooled {
+            session.introduce()?;
+        }
+        let listens = self.purpose.channel.as_ref().filter(|_| !pooled);
         // As early as can be: what comes from now on is heard.
-        if let Some(channel) = &self.purpose.channel {
+        if let Some(channel) = listens {
             session.listen(channel)?;
         }
+        // Behind a pooler what is prepared for it must end with a transaction.
+        if pooled {
+            session.call(STATEMENT, |client| client.batch_execute("BEGIN"))?;
+        }
         let found = fit::inspect(&mut session, STATEMENT, &self.purpose)?;
+        if pooled {
+            session.call(STATEMENT, |client| client.batch_execute("COMMIT"))?;
+        }
         fit::refuse(&found).map_err(Fault::Denied)?;
+        let never = fit::nobody_notifies(&found);
+        let silent = pooled || never.is_some();
+        self.poll = self.purpose.poll.or(silent.then_some(POLL));
         if !self.proven {
+            if let Some(poll) = self.poll.filter(|_| self.purpose.channel.is_some()) {
+                let why = match never {
+                    _ if pooled => POOLED,
+                    Some(_) => "mailroom.notify is never",
+                    None => "MAILROOM_POLL is set",
+                };
+                log::info("PG", format_args!("{why}: looking every {} ms", poll.as_millis()));
+            }
             for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
                 log::warn("PG", wrong);
             }
         }
         let queue = self.purpose.queue.clone();
+        if pooled {
+            return Ok((session, Statements::pooled(&queue)));
+        }
         if self.purpose.channel.is_some() {
             session.call(STATEMENT, |client| store::announce(client, &queue))?;
         }
@@ -186,10 +225,10 @@ impl Link {
     }
 
     /// Through a pool of transactions all would seem well, but no notification would ever come.
-    fn refuse_pool(&mut self, session: &mut Session) -> Result<(), Fault> {
+    fn is_pooled(&mut self, session: &mut Session) -> Result<bool, Fault> {
         // A role may be allowed a single connection: then it is not known.
-        let Ok(mut other) = (self.open)() else { return Ok(()) };
-        fit::refuse(&fit::pooled(session, &mut other)?).map_err(Fault::Denied)
+        let Ok(mut other) = (self.open)() else { return Ok(false) };
+        session.is_pooled_with(&mut other)
     }
 
     /// Runs one statement until it succeeds. Faults that pass are waited out.
@@ -251,7 +290,7 @@ impl Link {
         loop {
             let now = (self.clock.now)();
             notify::progress(now);
-            let listens = self.purpose.channel.is_some();
+            let listens = self.purpose.channel.is_some() && !self.pooled;
             let pulse = listens.then(|| *self.heard_at.get_or_insert(now) + PULSE);
             if pulse.is_some_and(|at| at <= now) && !self.pulse() {
                 return 0;

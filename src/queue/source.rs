@@ -109,7 +109,7 @@ impl QueueSource {
         if !std::mem::replace(&mut self.was_connected, true) {
             self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), true)?;
         }
-        self.report(Event::Connected);
+        self.report(Event::Connected(self.link.poll()));
         Ok(())
     }
 

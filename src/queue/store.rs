@@ -11,7 +11,7 @@ use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Ticket};
 use crate::mail::policy::{self, Wait};
-use crate::queue::store::prepared::Prepared;
+use crate::queue::store::prepared::{Prepared, SETTINGS};
 use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
 use postgres::types::ToSql;
 use postgres::{Client, Error};
@@ -27,15 +27,6 @@ const ISSUE: i32 = 1000;
 
 /// Slots of ten minutes in a day.
 const SLOTS: usize = 144;
-
-/// Claims must use their indexes whatever the statistics said when they were planned: a plan
-/// made while the tables were empty would read them whole later. (Compiling them just in time,
-/// which the cost of what is turned off would cause, takes longer than they do.) Dates as a role
-/// has them may not be read as they were written. Who waits for a lock keeps other mail waiting.
-const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET enable_bitmapscan = off; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; \
-    SET enable_incremental_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
-    SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '2s'";
 
 /// What starting and sending need.
 const LEVELS: &str = include_str!("sql/levels.sql");
@@ -74,14 +65,19 @@ impl Statements {
         Ok(Statements { queue: queue.to_owned(), prepared })
     }
 
+    /// The same for a connection to a pooler of transactions, where nothing lasts.
+    pub fn pooled(queue: &str) -> Statements {
+        Statements { queue: queue.to_owned(), prepared: Prepared::pooled() }
+    }
+
     /// Says that this connection sleeps, if that is not said (`again`), and whether no transaction is
     /// under way that does not know; `None`: it could not be said.
     ///
     /// # Errors
     /// As the statement.
     pub fn sleep(&mut self, client: &mut Client, again: bool) -> Result<Option<bool>, Error> {
-        let sleep = self.prepared.on(client, include_str!("sql/sleep.sql"))?;
-        client.query_one(&sleep, &[&self.queue, &again])?.try_get(0)
+        let sql = include_str!("sql/sleep.sql");
+        self.prepared.row(client, sql, &[&self.queue, &again])?.try_get(0)
     }
 
     /// Says that this connection does not sleep any more.
@@ -97,8 +93,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn levels(&mut self, client: &mut Client) -> Result<Found, Error> {
-        let levels = self.prepared.on(client, LEVELS)?;
-        let row = client.query_one(&levels, &[&self.queue])?;
+        let row = self.prepared.row(client, LEVELS, &[&self.queue])?;
         Ok(Found {
             levels: Levels {
                 priorities: row.try_get("priorities")?,
@@ -114,8 +109,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn pulse(&mut self, client: &mut Client) -> Result<i64, Error> {
-        let pulse = self.prepared.on(client, PULSE)?;
-        client.query_one(&pulse, &[])?.try_get(0)
+        self.prepared.row(client, PULSE, &[])?.try_get(0)
     }
 
     /// Looks at what waits, without taking it; counts up to `limit`.
@@ -130,9 +124,9 @@ impl Statements {
         urgent: bool,
     ) -> Result<Waiting, Error> {
         let Levels { priorities, floors } = levels;
-        let look = self.prepared.on(client, LOOK)?;
-        let row =
-            client.query_one(&look, &[&self.queue, &count(limit), priorities, floors, &urgent])?;
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&self.queue, &count(limit), priorities, floors, &urgent];
+        let row = self.prepared.row(client, LOOK, &values)?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),
@@ -163,8 +157,9 @@ impl Statements {
     ///
     /// # Errors
     /// As the statement.
-    pub fn depth(&self, client: &mut Client) -> Result<Depth, Error> {
-        let row = client.query_one(include_str!("sql/depth.sql"), &[&self.queue, &COUNTED])?;
+    pub fn depth(&mut self, client: &mut Client) -> Result<Depth, Error> {
+        let sql = include_str!("sql/depth.sql");
+        let row = self.prepared.row(client, sql, &[&self.queue, &COUNTED])?;
         let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(Depth {
             due: number("due")?,

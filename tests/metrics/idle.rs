@@ -47,7 +47,7 @@ fn a_queue_of_any_length_is_counted_up_to_a_bound() {
          ANALYZE deliveries",
     );
     let mut client = database.client();
-    let statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
     let depth = statements.depth(&mut client).unwrap();
     assert_eq!((depth.due, depth.later, depth.leased), (100_000, 100_000, 0));
     assert!((300_000..310_000).contains(&depth.oldest.as_secs()), "{depth:?}");

@@ -299,9 +299,7 @@ fn open_one(
         match config.connect(watched) {
             Ok(client) => {
                 let (tls, stop) = (tls.clone(), stop.clone());
-                let mut session = Session { client, watchdog, tls, stop, label, heard: 0 };
-                session.introduce().map_err(|fault| (fault, false))?;
-                return Ok(session);
+                return Ok(Session { client, watchdog, tls, stop, label, heard: 0 });
             }
             Err(_) if watchdog.has_bitten() => {
                 return Err((unanswered(&label, begun, stop), false));
@@ -322,20 +320,29 @@ fn is_timeout(error: &postgres::Error) -> bool {
         .is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
+/// Limits on the server's side, and the isolation that the statements count on, whatever the role has.
+pub fn limits() -> String {
+    format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}; \
+         SET default_transaction_isolation = 'read committed'",
+        STATEMENT_TIMEOUT.as_millis(),
+        LOCK_TIMEOUT.as_millis(),
+        IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
+    )
+}
+
 impl Session {
-    /// Limits on the server's side, and the isolation that the statements count on, whatever the
-    /// role has; a listener is idle for hours. Not sent with the connection, because poolers refuse
-    /// that. (PostgreSQL 13 knows no idle_session_timeout.)
-    fn introduce(&mut self) -> Result<(), Fault> {
+    /// Sets the limits for as long as this session lasts; a listener is idle for hours. Not sent with
+    /// the connection, because poolers refuse that. (PostgreSQL 13 knows no idle_session_timeout.)
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn introduce(&mut self) -> Result<(), Fault> {
         let sql = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}; \
-             SET default_transaction_isolation = 'read committed'; \
-             SELECT set_config(name, '0', false) FROM pg_settings \
+            "{}; SELECT set_config(name, '0', false) FROM pg_settings \
               WHERE name = 'idle_session_timeout'",
-            STATEMENT_TIMEOUT.as_millis(),
-            LOCK_TIMEOUT.as_millis(),
-            IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
+            limits()
         );
         self.call(SHORT, |client| client.batch_execute(&sql))
     }

@@ -1,7 +1,7 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg;
-use crate::edges::pg::fault::{Fault, READ_ONLY, UNPOOLED};
+use crate::edges::pg::fault::{Fault, POOLED, READ_ONLY, UNPOOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Place, Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
@@ -13,14 +13,16 @@ use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::queue::fit;
 use crate::queue::fit::{Finding, Purpose, Severity};
+use crate::queue::link::POLL;
 use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
 /// What is found in the database, in this order, and the setting that says what to look for.
-const FINDINGS: [(&str, &str); 9] = [
+const FINDINGS: [(&str, &str); 10] = [
     ("schema", ""),
     ("grants", ""),
+    ("polling", ""),
     ("queue", "MAILROOM_QUEUE_NAME"),
     ("pause", "MAILROOM_QUEUE_NAME"),
     ("row level security", ""),
@@ -99,6 +101,7 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
         channel: Some(round.config.channel.clone()),
         works: true,
         deletes: round.config.retention.is_some(),
+        poll: round.config.poll,
     };
     let found = fit::inspect(&mut session, STEP, &purpose)?;
     let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);
@@ -229,9 +232,8 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
         let mut target = target.clone();
         target.write();
         let mut mouth = pg::connect(&target, round.stop)?;
-        let pooled = fit::pooled(&mut ear, &mut mouth)?;
-        if let Some(pooled) = pooled.filter(|one| one.severity == Severity::Fatal) {
-            return Ok(Err(pooled));
+        if ear.is_pooled_with(&mut mouth)? {
+            return Ok(Err(()));
         }
         ear.listen(&channel)?;
         let begun = now();
@@ -248,7 +250,14 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
             let detail = format!("no notification came within {} s", HEARD.as_secs());
             round.checks.misconfigured(NAME, detail, UNPOOLED);
         }
-        Ok(Err(pooled)) => round.checks.misconfigured(NAME, pooled.detail, pooled.advice),
+        Ok(Err(())) => {
+            let poll = round.config.poll.unwrap_or(POLL).as_millis();
+            let detail = format!(
+                "{POOLED}: mail is looked for each {poll} ms, each statement is a transaction of four \
+                 round trips, and status and health do not see who works the queue"
+            );
+            round.checks.warning(NAME, detail, UNPOOLED);
+        }
         Err(Fault::Lost(text)) if text.contains(READ_ONLY) => {
             let advice = "connect to the primary; a pool must ask that one alone (Pgpool-II: \
                           app_name_redirect_preference_list = 'mailroom.*:primary')";

@@ -48,7 +48,7 @@ named AS MATERIALIZED (
 ),
 taken AS (
     UPDATE deliveries d
-       SET state = 'leased', cause = NULL, lease = $2, due_at = now() + make_interval(secs => $3)
+       SET state = 'leased', cause = NULL, lease = $2::text, due_at = now() + make_interval(secs => $3::float8)
       FROM named
      WHERE d.id = named.id AND named.free
     RETURNING d.id, d.attempts

@@ -5,9 +5,17 @@
 -- <https://www.postgresql.org/docs/current/catalog-pg-trigger.html>
 -- <https://www.postgresql.org/docs/current/ddl-rowsecurity.html>
 SELECT 'queue' AS subject,
-       CASE WHEN NOT EXISTS (SELECT FROM jobs WHERE job_type::text = $1)
+       CASE WHEN NOT EXISTS (SELECT FROM jobs WHERE job_type::text = $1::text)
             THEN format('there is no queue "%s"', $1)
        END AS wrong
+ UNION ALL
+SELECT 'polling',
+       (SELECT 'mailroom.notify is never for ' || string_agg(DISTINCT CASE
+                   WHEN setrole = 0 THEN 'this database' ELSE setrole::regrole::text END, ', ')
+               || ': mail waits until it is looked for, MAILROOM_POLL, and each look is a statement'
+          FROM pg_db_role_setting
+         WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+           AND 'mailroom.notify=never' = ANY (setconfig))
  UNION ALL
 SELECT 'pause',
        (SELECT format('%s is paused%s', $1, ': ' || nullif(paused_reason, '')) FROM jobs

@@ -6,7 +6,7 @@ DELETE FROM deliveries
     SELECT id
       FROM deliveries
      WHERE state NOT IN ('pending', 'leased') AND queue = $1::text::job_type
-       AND settled_at <= now() - make_interval(secs => $2)
+       AND settled_at <= now() - make_interval(secs => $2::float8)
      ORDER BY settled_at
      LIMIT $3::bigint
        FOR UPDATE SKIP LOCKED))

@@ -149,7 +149,7 @@ fit AS MATERIALIZED (
 ),
 claimed AS (
     UPDATE deliveries d
-       SET state = 'leased', cause = NULL, lease = $4, due_at = now() + make_interval(secs => $5)
+       SET state = 'leased', cause = NULL, lease = $4::text, due_at = now() + make_interval(secs => $5::float8)
       FROM fit
      WHERE d.ctid = fit.version AND (SELECT count(*) FROM fit) >= $3::bigint
     RETURNING d.id, d.attempts, fit.kind, fit.number, fit.template, fit.path, fit.signs_code,
@@ -178,7 +178,7 @@ passed AS (
                    END,
            due_at = CASE WHEN s.expired OR s.ended IS NOT NULL THEN d.due_at
                          ELSE least(s.expires_at, now() + CASE
-                             WHEN s.held THEN make_interval(secs => $7)
+                             WHEN s.held THEN make_interval(secs => $7::float8)
                              ELSE greatest(interval '5 seconds', now() - s.created_at) END)
                     END
       FROM seen s
