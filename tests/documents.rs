@@ -16,7 +16,7 @@ fn root() -> &'static Path {
 }
 
 /// A document's text.
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -42,7 +42,7 @@ fn section(document: &str, heading: &str) -> String {
 }
 
 /// The fenced blocks of a language, in their order.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
     let open = format!("```{language}\n");
     let inside = |part: &str| part.split_once("```\n").expect("the block is closed").0.to_owned();
     text.split(open.as_str()).skip(1).map(inside).collect()

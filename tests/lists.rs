@@ -1,5 +1,8 @@
 //! Lists: coming to one, leaving it, and issues to all who are on it.
 
+#[cfg(all(feature = "postmark", feature = "smtp"))]
+mod headers;
+mod leaving;
 mod members;
 mod publish;
 mod shell;
