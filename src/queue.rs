@@ -7,6 +7,7 @@ pub mod lease;
 pub mod link;
 pub mod operate;
 pub mod request;
+pub mod samples;
 pub mod schema;
 pub mod settle;
 pub mod snapshot;

@@ -113,8 +113,9 @@ fn where_all_is_well_every_line_says_ok_and_nothing_is_sent() {
     let path = |name: &str| format!("/v2/email/templates/{name}/render");
     let sender = ["identities/noreply%40example.com", "configuration-sets/default"];
     let sender = sender.map(|path| format!("/v2/email/{path}"));
-    assert_eq!(paths[..2], [path("activationv1"), path("passwordrecoveryv1")]);
-    assert_eq!(paths[2..], sender);
+    let listed = "/v2/email/templates?PageSize=100".to_owned();
+    assert_eq!(paths[..3], [listed, path("activationv1"), path("passwordrecoveryv1")]);
+    assert_eq!(paths[3..], sender);
     let screen = with(Program::new(&["check"]), &database, &endpoint.url()).output();
     assert_eq!(screen.code, Some(0));
     assert_eq!(screen.out.lines().last(), Some("all is well"));
@@ -473,6 +474,7 @@ fn a_clock_that_is_off_is_measured() {
 fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
     let (database, endpoint) = (Database::migrated(), ses());
     let text = "Attribute 'name' is not present in the rendering data.";
+    endpoint.push(Reply::Full(200, Vec::new(), "{}".into()));
     endpoint.push(Reply::error(400, "BadRequestException", text));
     endpoint.push(Reply::error(404, "NotFoundException", "Template does not exist"));
     let found = Found::of(program(&database, &endpoint.url()).output());
@@ -483,6 +485,7 @@ fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
     endpoint.set(Reply::error(403, "AccessDeniedException", "not authorized"));
     let found = Found::of(program(&database, &endpoint.url()).output());
     found.says("template activationv1", "warning", "allow ses:TestRenderEmailTemplate");
+    found.says("template languages", "warning", "and ses:ListEmailTemplates");
     assert_eq!(found.code, 0);
 }
 
@@ -494,8 +497,8 @@ fn a_sender_that_is_not_verified_and_a_configuration_set_that_is_not_there_are_f
         || Reply::error(404, "NotFoundException", "it does not exist"),
     );
     let with = |replies: Vec<Reply>| {
-        // After the two templates: the address, its domain, the configuration set.
-        [good(), good()].into_iter().chain(replies).for_each(|reply| endpoint.push(reply));
+        // After the list and two templates: the address, its domain, the configuration set.
+        [good(), good(), good()].into_iter().chain(replies).for_each(|reply| endpoint.push(reply));
         Found::of(program(&database, &endpoint.url()).output())
     };
     let found = with(vec![missing(), good(), good()]);
@@ -634,24 +637,62 @@ fn a_postmark_token_and_its_templates_are_asked_about() {
             .env("MAILROOM_POSTMARK_URL", endpoint.url());
         Found::of(check.output())
     };
-    let good = |text: &str| {
-        let body = json!({ "Name": "x", "Subject": "Hi", "TextBody": text, "HtmlBody": null });
-        Reply::Full(200, Vec::new(), body.to_string())
+    let reply = |body: Value| Reply::Full(200, Vec::new(), body.to_string());
+    let template = json!({ "Name": "x", "Subject": "Hi", "TextBody": "{{x}}", "HtmlBody": null });
+    let rendered = |html: &str, used: Value| {
+        let part = |text: &str| json!({ "ContentIsValid": true, "RenderedContent": text });
+        let (subject, text) = (part("Hi"), part("text"));
+        json!({ "Subject": subject, "TextBody": text, "HtmlBody": part(html), "SuggestedTemplateModel": used })
     };
-    endpoint.set(good("{{login}} {{secret}}"));
-    assert_eq!(check().only(&[]).code, 0);
+    let good = rendered("<p>", json!({ "login": "john", "secret": "x" }));
+    let with = |replies: &[&Value]| {
+        endpoint.push(reply(json!({})));
+        let listed = json!({ "Templates": [{ "Alias": "activationv1.de" }, { "Alias": null }] });
+        endpoint.push(reply(listed));
+        replies.iter().for_each(|one| endpoint.push(reply((*one).clone())));
+        check()
+    };
+    // One of its languages is looked at too.
+    let found = with(&[&template, &good, &template, &good, &template, &good]);
+    assert_eq!(found.only(&[]).code, 0);
+    found.says("template activationv1.de", "ok", "action 1: renders");
     let requests = endpoint.requests();
     let asked: Vec<(&str, &str)> =
         requests.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
-    let templates = ["/templates/activationv1", "/templates/passwordrecoveryv1"];
-    assert_eq!(asked, [("GET", "/server"), ("GET", templates[0]), ("GET", templates[1])]);
-    endpoint.push(good(""));
-    endpoint.push(good("{{first_name}}"));
+    let validate = ("POST", "/templates/validate");
+    assert_eq!(
+        asked,
+        [
+            ("GET", "/server"),
+            ("GET", "/templates?Count=500&Offset=0&TemplateType=Standard"),
+            ("GET", "/templates/activationv1"),
+            validate,
+            ("GET", "/templates/activationv1.de"),
+            validate,
+            ("GET", "/templates/passwordrecoveryv1"),
+            validate,
+        ]
+    );
+    let asked = requests[3].json();
+    assert_eq!((&asked["TextBody"], &asked["HtmlBody"]), (&json!("{{x}}"), &json!("")));
+    assert_eq!(asked["TestRenderModel"]["login"], "john");
+    // A section that has nothing in it is no variable that is missing.
+    let used = json!({ "login": "", "first_name": "x", "coupon": { "code": "x" } });
+    let link = rendered("<a href=\"https://example.com/x\">", json!({}));
+    let mut broken = good.clone();
+    broken["HtmlBody"] =
+        json!({ "ContentIsValid": false, "ValidationErrors": [{ "Message": "no {{/if}}" }] });
+    let found = with(&[&template, &rendered("", used), &template, &link, &template, &broken]);
+    found.says("template activationv1", "failed", "uses {{first_name}}, which is not sent");
+    found.says("template activationv1.de", "failed", "leads to example.com");
+    found.says("template passwordrecoveryv1", "failed", "cannot be rendered: HtmlBody: no {{/if}}");
+    assert_eq!(found.code, 78);
     let missing = json!({ "ErrorCode": 1101, "Message": "The template was not found." });
-    endpoint.push(Reply::Full(422, Vec::new(), missing.to_string()));
+    endpoint.push(reply(json!({})));
+    endpoint.push(reply(json!({})));
+    endpoint.set(Reply::Full(422, Vec::new(), missing.to_string()));
     let found = check();
-    found.says("template activationv1", "failed", "uses {{first_name}}");
-    found.says("template passwordrecoveryv1", "failed", "The template was not found.");
+    found.says("template passwordrecoveryv1", "failed", "is not at the provider");
     assert_eq!(found.code, 78);
     let refused = json!({ "ErrorCode": 10, "Message": "No Account or Server API tokens" });
     endpoint.set(Reply::Full(401, Vec::new(), refused.to_string()));

@@ -1,6 +1,13 @@
 //! The example mails, and `mailroom template` against a local SES that others wrote and against
 //! one that says what it is told to.
 
+#[cfg(all(feature = "postmark", feature = "smtp"))]
+mod data;
+#[cfg(all(feature = "postmark", feature = "smtp"))]
+mod preview;
+#[cfg(all(feature = "postmark", feature = "smtp"))]
+mod stores;
+
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::peer::Peer;
 use crate::support::program::{Finished, Program};
@@ -42,6 +49,16 @@ fn copies() -> tempfile::TempDir {
     dir
 }
 
+/// The same, with links to an application.
+fn own() -> tempfile::TempDir {
+    let dir = copies();
+    for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        std::fs::write(entry.path(), text.replace("example.com", "example.org")).unwrap();
+    }
+    dir
+}
+
 #[test]
 fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
     for name in NAMES {
@@ -59,7 +76,9 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
         let text = example(&format!("{name}.txt"));
         assert!(text.contains("{{login}}") && text.contains("/{{secret}}\n"), "{name}.txt");
         for part in [html, subject, text] {
-            assert_eq!(mailroom::mail::kind::unsent(&part), Vec::<String>::new(), "{name}");
+            let data = mailroom::mail::kind::data(&mailroom::mail::kind::example(1));
+            let unsent = mailroom::mail::kind::unsent(&part, &data);
+            assert_eq!(unsent, Vec::<String>::new(), "{name}");
         }
     }
     assert!(example("passwordrecoveryv1.html").contains("{{code}}"));
@@ -100,33 +119,45 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
     assert!(missing.log.contains("template passwordrecoveryv1 (action 2) is not at"));
 
     let created = push(&url, &examples());
-    assert_eq!(created.out, "activationv1 created\npasswordrecoveryv1 created\n");
+    // All that is there, in its languages, by the names that SES takes.
+    let all = ["activationv1", "invoice", "invoice-ar", "passwordrecoveryv1"];
+    assert_eq!(created.out, all.map(|name| format!("{name} created\n")).concat());
     assert_eq!(created.code, Some(0), "{}", created.log);
     for name in NAMES {
         assert!(created.log.contains(&format!("{name} leads to example.com")), "{}", created.log);
     }
-    let good = template(&url, &["check"]);
-    assert_eq!(good.out, "activationv1 good (action 1)\npasswordrecoveryv1 good (action 2)\n");
-    assert_eq!(good.code, Some(0), "{}", good.log);
+    let examples = template(&url, &["check"]);
+    assert_eq!((examples.code, examples.out.as_str()), (Some(78), ""));
+    for (action, name) in NAMES.iter().enumerate() {
+        let said = format!("template {name} (action {}) leads to example.com", action + 1);
+        assert!(examples.log.contains(&said), "{}", examples.log);
+    }
 
     let shown = template(&url, &["show", "activationv1"]).out;
     assert!(shown.starts_with("Subject: Activate your account\n\n--- text ---\nHello {{login}},"));
     assert!(shown.contains(example("activationv1.html").trim()), "{shown}");
 
-    let copies = copies();
+    let copies = own();
     std::fs::write(copies.path().join("activationv1.subject"), "Hi\n").unwrap();
-    for end in ["txt", "html"] {
-        let own = example(&format!("activationv1.{end}")).replace("example.com", "example.org");
-        std::fs::write(copies.path().join(format!("activationv1.{end}")), own).unwrap();
-    }
     let updated = push(&url, copies.path());
-    assert_eq!(updated.out, "activationv1 updated\npasswordrecoveryv1 updated\n");
-    assert!(!updated.log.contains("activationv1 leads"), "{}", updated.log);
+    assert_eq!(updated.out, all.map(|name| format!("{name} updated\n")).concat());
+    assert!(!updated.log.contains("leads"), "{}", updated.log);
+    let good = template(&url, &["check"]);
+    assert_eq!(good.out, "activationv1 good (action 1)\npasswordrecoveryv1 good (action 2)\n");
+    assert_eq!(good.code, Some(0), "{}", good.log);
     assert!(template(&url, &["show", "activationv1"]).out.starts_with("Subject: Hi\n"));
     let listed = template(&url, &["list", "--templates", "1=activationv1,7=activationv1"]).out;
     let lines: Vec<Vec<&str>> =
         listed.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines, [vec!["activationv1", "action", "1,", "7"], vec!["passwordrecoveryv1"]]);
+    assert_eq!(
+        lines,
+        [
+            vec!["activationv1", "action", "1,", "7"],
+            vec!["invoice"],
+            vec!["invoice-ar"],
+            vec!["passwordrecoveryv1"]
+        ]
+    );
 }
 
 #[test]
@@ -144,7 +175,7 @@ fn more_templates_than_a_page_holds_are_listed() {
 #[test]
 fn a_variable_that_is_not_sent_fails_the_check_by_name() {
     let peer = Peer::start();
-    let copies = copies();
+    let copies = own();
     let html = example("activationv1.html").replace("Thank you", "Dear {{first_name}}, thank you");
     std::fs::write(copies.path().join("activationv1.html"), html).unwrap();
     assert_eq!(push(&peer.url(), copies.path()).code, Some(0));
@@ -164,19 +195,20 @@ fn a_variable_that_is_not_sent_fails_the_check_by_name() {
 fn a_variable_is_named_as_ses_words_it() {
     let endpoint = Endpoint::start();
     let text = "Attribute 'name' is not present in the rendering data.";
+    endpoint.push(Reply::Full(200, Vec::new(), "{}".into()));
     endpoint.push(Reply::error(400, "BadRequestException", text));
     endpoint.push(Reply::Full(200, Vec::new(), r#"{"RenderedTemplate":"Subject: x"}"#.into()));
     let finished = template(&endpoint.url(), &["check"]);
     assert_eq!(finished.code, Some(78));
     assert!(finished.log.contains("activationv1 (action 1) uses {{name}}"), "{}", finished.log);
     let requests = endpoint.requests();
-    assert_eq!(requests[1].method, "POST");
-    assert_eq!(requests[1].path, "/v2/email/templates/passwordrecoveryv1/render");
-    let data = requests[1].json()["TemplateData"].as_str().unwrap().to_owned();
+    assert_eq!(requests[2].method, "POST");
+    assert_eq!(requests[2].path, "/v2/email/templates/passwordrecoveryv1/render");
+    let data = requests[2].json()["TemplateData"].as_str().unwrap().to_owned();
     // What `show --data` prints is what the check sends.
     let shown = template(&endpoint.url(), &["show", "passwordrecoveryv1", "--data"]);
     assert_eq!(shown.out.trim(), data);
-    assert_eq!(endpoint.requests().len(), 2, "it needs no call");
+    assert_eq!(endpoint.requests().len(), 3, "it needs no call");
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
     assert_eq!(data["secret"].as_str().unwrap().len(), 86);
     assert_eq!((&data["login"], &data["code"]), (&json!("john"), &json!("01234")));
@@ -190,7 +222,7 @@ fn calls_that_come_too_soon_are_made_again() {
     endpoint.set(Reply::Full(200, Vec::new(), "{}".into()));
     let finished = template(&endpoint.url(), &["check"]);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
-    assert_eq!(endpoint.requests().len(), 4);
+    assert_eq!(endpoint.requests().len(), 5);
 }
 
 #[test]
@@ -217,7 +249,7 @@ fn a_provider_that_refuses_or_is_not_there_is_status_69() {
     };
     let finished = template(&format!("http://127.0.0.1:{port}"), &["check"]);
     assert_eq!(finished.code, Some(69));
-    let text = "rendering the template activationv1 failed: not sent: 127.0.0.1: ";
+    let text = "listing the templates failed: not sent: 127.0.0.1: ";
     assert!(finished.log.contains(text), "{}", finished.log);
 }
 
@@ -296,7 +328,7 @@ fn an_old_token_and_a_wrong_clock_are_put_right_once() {
     let finished = template(&endpoint.url(), &["check"]);
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     let requests = endpoint.requests();
-    assert_eq!(requests.len(), 4);
+    assert_eq!(requests.len(), 5);
     for request in &requests[2..] {
         let date = request.header("x-amz-date").unwrap();
         assert!(date.starts_with("20371122T1337"), "{date}");
@@ -304,32 +336,5 @@ fn an_old_token_and_a_wrong_clock_are_put_right_once() {
     endpoint.set(Reply::error(403, "ExpiredTokenException", "expired"));
     let finished = template(&endpoint.url(), &["list"]);
     assert_eq!(finished.code, Some(69), "{}", finished.log);
-    assert_eq!(endpoint.requests().len(), 6);
-}
-
-#[test]
-fn where_templates_are_not_at_ses_it_says_where_they_are_and_asks_for_no_credentials() {
-    for (transport, place) in [("smtp", "MAILROOM_TEMPLATE_DIR"), ("postmark", "at Postmark")] {
-        for words in
-            [&["list"][..], &["show", NAMES[0]], &["push", "--from", "/nowhere"], &["check"]]
-        {
-            let words: Vec<&str> = ["template"].iter().chain(words).copied().collect();
-            let finished = Program::new(&words).env("MAILROOM_TRANSPORT", transport).output();
-            assert_eq!(finished.code, Some(78), "{}", finished.log);
-            let told = format!("MAILROOM_TRANSPORT is {transport}, and `mailroom template` is for");
-            assert!(
-                finished.log.contains(&told) && finished.log.contains(place),
-                "{}",
-                finished.log
-            );
-            assert!(finished.log.contains("`mailroom check`") && !finished.log.contains("AWS"));
-        }
-        // What fills a template is the same everywhere, and a flag goes before the environment.
-        let data = Program::new(&["template", "show", NAMES[0], "--data"]);
-        let data = data.env("MAILROOM_TRANSPORT", transport).output();
-        assert!(data.code == Some(0) && data.out.contains("\"login\""), "{}", data.log);
-        let peer = Peer::start();
-        let flag = program(&peer.url(), &["list", "--transport=ses"]);
-        assert_eq!(flag.env("MAILROOM_TRANSPORT", transport).output().code, Some(0));
-    }
+    assert_eq!(endpoint.requests().len(), 7);
 }

@@ -93,9 +93,6 @@ pub fn empty_data() -> String {
     json!({ "login": "", "secret": "", "code": "" }).to_string()
 }
 
-/// The variables that every message's data has.
-pub const VARIABLES: [&str; 3] = ["login", "secret", "code"];
-
 /// A message like those that are sent, to show and to try templates with; its token is none.
 pub fn example(action: u16) -> Message {
     Message {
@@ -108,16 +105,17 @@ pub fn example(action: u16) -> Message {
     }
 }
 
-/// The variables in a template's text that are not sent. Comments and the words of the template
+/// The variables in a template's text that the data has not. Comments and the words of the template
 /// language (`#if`, `/if`, `else`, partials) are not variables.
-pub fn unsent(text: &str) -> Vec<String> {
+pub fn unsent(text: &str, data: &Map<String, Value>) -> Vec<String> {
     let tags = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
     let names = tags.map(|(tag, _)| tag.trim_matches(['{', '&', '~', ' ']).trim());
     let variable = |name: &&str| {
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         !name.is_empty() && name.chars().all(plain) && !matches!(*name, "else" | "this")
     };
-    let unsent = names.filter(variable).filter(|name| !VARIABLES.contains(name));
+    let first = |name: &&str| name.split('.').next().is_some_and(|first| data.contains_key(first));
+    let unsent = names.filter(variable).filter(|name| !first(name));
     unsent.map(str::to_owned).collect()
 }
 
@@ -187,9 +185,7 @@ mod tests {
         let read: serde_json::Value = data(&example(1)).into();
         let mut sent: Vec<&str> = read.as_object().unwrap().keys().map(String::as_str).collect();
         sent.sort_unstable();
-        let mut said = VARIABLES;
-        said.sort_unstable();
-        assert_eq!(sent, said);
+        assert_eq!(sent, ["code", "login", "secret"]);
         assert_eq!(example(1).token.len(), 86);
     }
 
@@ -197,7 +193,7 @@ mod tests {
     fn variables_that_are_not_sent_are_found() {
         let text = "{{login}} {{{secret}}} {{ code }}{{name}} {{&first.name}} {{! note }} \
                     {{#if code}}{{else}}{{/if}} {{> part}} {{ unclosed";
-        assert_eq!(unsent(text), ["name", "first.name"]);
+        assert_eq!(unsent(text, &data(&example(1))), ["name", "first.name"]);
     }
 
     #[test]

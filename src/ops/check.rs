@@ -10,6 +10,7 @@ pub mod settings;
 use crate::edges::stop::Stop;
 use crate::ops::config::Config;
 use crate::ops::config::reader::is_about;
+use crate::queue::samples::Sample;
 use serde_json::{Value, json};
 
 /// How one check came out.
@@ -128,6 +129,8 @@ pub struct Round<'a> {
     pub problems: &'a [String],
     /// The request to stop.
     pub stop: &'a Stop,
+    /// The kinds of mail of the queue; none: not known.
+    pub kinds: Vec<Sample>,
     /// What was found so far.
     pub checks: Checks,
 }

@@ -79,12 +79,12 @@ macro_rules! settings {
 }
 
 settings! {
-    secret("MAILROOM_DATABASE_URL", &["collect", "run", "mail", "migrate", "status", "queue", "list", "publish", "health", "send", "check"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent") => database_url: Option<Zeroizing<String>> = some(hidden);
+    secret("MAILROOM_DATABASE_URL", &["collect", "run", "mail", "migrate", "status", "queue", "list", "publish", "health", "send", "check", "template"], "libpq connection string, keyword/value or URI; `send` needs it only with MAILROOM_ACK=sent, and `template` to know what data mails have") => database_url: Option<Zeroizing<String>> = some(hidden);
     secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
     secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
     setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;
     optional("MAILROOM_POLL", "--poll", &["collect", "run", "check"], "how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where `mailroom.notify` is `never` or a pooler lends connections for a transaction, else not at all") => poll: Option<Duration> = some(duration);
-    setting("MAILROOM_QUEUE_NAME", "--queue-name", "mailroom", &["collect", "run", "send", "status", "queue", "health", "check"], "queue whose deliveries are taken: a value of the type job_type") => queue: String = name;
+    setting("MAILROOM_QUEUE_NAME", "--queue-name", "mailroom", &["collect", "run", "send", "status", "queue", "health", "check", "template"], "queue whose deliveries are taken: a value of the type job_type") => queue: String = name;
     setting("MAILROOM_HEALTHCHECK_INTERVAL", "--healthcheck-interval", "270000", QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for") => healthcheck: Duration = millis;
     setting("MAILROOM_BATCH_TIMEOUT", "--batch-timeout", "5000", &["collect", "run", "status", "health", "check"], "ms from the first waiting notification to the flush of a partial batch") => batch_timeout: Duration = millis;
     setting("MAILROOM_BATCH_LIMIT", "--batch-limit", "10", QUEUE, "messages in a batch, 1 to 50") => batch_limit: usize = number(1, 50);
@@ -94,7 +94,7 @@ settings! {
     setting("MAILROOM_END_TIMEOUT", "--end-timeout", "15m", &["send"], "how long mails that wait for another try are tried after the end of the input: 90s, 15m, 12h; what is left then is kept in undelivered.csv, and the exit status is 75") => end_timeout: Duration = duration;
     setting("MAILROOM_RETENTION", "--retention", "30d", QUEUE, "how long settled deliveries are kept: 90s, 15m, 12h, 30d; `0` deletes at once (by `collect` with MAILROOM_ACK=sent: at its next healthcheck), `forever` keeps all") => retention: Option<Duration> = retention;
     setting("MAILROOM_FORMAT", "--format", "csv", &["collect", "send", "check"], "what goes through the pipe: `csv`, or `cloudevents`: one CloudEvents 1.0 JSON object a line") => format: Format = choice(&[("csv", Format::Csv), ("cloudevents", Format::CloudEvents)]);
-    setting("MAILROOM_TRANSPORT", "--transport", "ses", &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`; the command template is for SES alone");
+    setting("MAILROOM_TRANSPORT", "--transport", "ses", &["send", "run", "template", "check"], "provider: `ses`, `smtp` or `postmark`");
     setting("MAILROOM_DEBUG", "--debug", "false", SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent") => debug: bool = choice(&[("false", false), ("true", true)]);
     setting("MAILROOM_SES_CONFIG_SET", "--ses-config-set", "default", SENDERS, "SES configuration set, which must exist there; empty: none");
     optional("MAILROOM_SES_TENANT", "--ses-tenant", SENDERS, "SES tenant to send through, with which the identity, the configuration set and the templates must be associated");
@@ -108,8 +108,8 @@ settings! {
     setting("MAILROOM_SMTP_CONNECTIONS", "--smtp-connections", "2", SENDERS, "the most connections to the SMTP server at a time, 1 to 50");
     setting("MAILROOM_SMTP_CONNECTION_MAILS", "--smtp-connection-mails", "10", SENDERS, "the most mails on one connection to the SMTP server, 1 to 100000; then another one is opened");
     setting("MAILROOM_TEMPLATE_DIR", "--template-dir", "./templates", &["send", "run", "template", "check"], "directory of NAME.subject, NAME.txt and NAME.html for each template, and of the images that the HTML names: `smtp` makes its mails from them, `postmark` takes the images, and `mailroom template` pushes them") => template_dir: PathBuf = path;
-    secret("MAILROOM_POSTMARK_TOKEN", SENDERS, "API token of the Postmark server; required with `postmark`");
-    setting("MAILROOM_POSTMARK_URL", "--postmark-url", "https://api.postmarkapp.com", SENDERS, "where Postmark's API is");
+    secret("MAILROOM_POSTMARK_TOKEN", &["send", "run", "template", "check"], "API token of the Postmark server; required with `postmark`");
+    setting("MAILROOM_POSTMARK_URL", "--postmark-url", "https://api.postmarkapp.com", &["send", "run", "template", "check"], "where Postmark's API is");
     setting("MAILROOM_SEND_RATE", "--send-rate", "50", &["send", "run", "publish", "check"], "recipients a second, sustained; no batch holds more than a second's worth; the provider's own quota counts where it is lower") => send_rate: f64 = rate;
     optional("MAILROOM_DAILY_LIMIT", "--daily-limit", &["send", "run", "publish", "check"], "recipients in any 24 hours. `run`: all processes on this database together; `send`: this process alone, with MAILROOM_ACK=sent also what the database has recorded. The provider's own quota counts where it is lower") => daily_limit: Option<u64> = some(at_least_one);
     setting("MAILROOM_BULK_SHARE", "--bulk-share", "80", &["run", "publish", "check"], "the part of the day's limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail") => bulk_share: u8 = number(1, 100);
@@ -128,6 +128,7 @@ impl Config {
         };
         let needs_database = match reader.command() {
             "send" => self.ack == Ack::Sent,
+            "template" => false,
             _ => used(reader, "MAILROOM_DATABASE_URL"),
         };
         let url = self.database_url.as_ref().map_or("", |url| url.as_str());

@@ -19,6 +19,7 @@ use crate::mail::error::Error;
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::provider::duties::Provider;
+use crate::ops::provider::templates::Open;
 use crate::ops::streams::stream;
 use crate::pipe::undelivered;
 use crate::pump::system_clock;
@@ -35,23 +36,23 @@ pub struct Known {
     pub name: &'static str,
     /// `None`: this mailroom was built without it.
     read: Option<Read>,
-    /// Where its templates are, if `mailroom template` cannot reach them.
-    pub templates: Option<&'static str>,
+    /// Reads the settings that its templates need.
+    templates: Option<fn(&mut Reader<'_>) -> Option<Open>>,
 }
 
 /// All providers; the first is the default.
 pub const PROVIDERS: &[Known] = &[
-    Known { name: "ses", read: Some(ses::read), templates: None },
+    Known { name: "ses", read: Some(ses::read), templates: Some(ses::templates) },
     Known {
         name: "smtp",
         #[cfg(feature = "smtp")]
         read: Some(smtp::read),
         #[cfg(not(feature = "smtp"))]
         read: None,
-        templates: Some(
-            "mails are rendered here, from the files in MAILROOM_TEMPLATE_DIR; `mailroom check` \
-             tries them",
-        ),
+        #[cfg(feature = "smtp")]
+        templates: Some(smtp::templates),
+        #[cfg(not(feature = "smtp"))]
+        templates: None,
     },
     Known {
         name: "postmark",
@@ -59,7 +60,10 @@ pub const PROVIDERS: &[Known] = &[
         read: Some(postmark::read),
         #[cfg(not(feature = "postmark"))]
         read: None,
-        templates: Some("templates are made at Postmark; `mailroom check` looks at them"),
+        #[cfg(feature = "postmark")]
+        templates: Some(postmark::templates),
+        #[cfg(not(feature = "postmark"))]
+        templates: None,
     },
 ];
 
@@ -78,12 +82,21 @@ impl Known {
     /// The provider with its settings. Those of the others are not looked at: a half-configured
     /// spare is no reason not to start. `None`: what is wrong stands in `reader`.
     pub fn read(&self, reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
-        if self.read.is_none() {
+        self.built(self.read, reader).and_then(|read| read(reader))
+    }
+
+    /// Where the provider's templates are, as [`Known::read`].
+    pub fn templates(&self, reader: &mut Reader<'_>) -> Option<Open> {
+        self.built(self.templates, reader).and_then(|read| read(reader))
+    }
+
+    fn built<T>(&self, part: Option<T>, reader: &mut Reader<'_>) -> Option<T> {
+        if part.is_none() {
             let why =
                 format_args!("this mailroom was built without the cargo feature `{}`", self.name);
             reader.also("MAILROOM_TRANSPORT", why);
         }
-        self.read.and_then(|read| read(reader))
+        part
     }
 }
 

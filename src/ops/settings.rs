@@ -6,6 +6,7 @@ use crate::ops::config::reader::{Inputs, Reader};
 use crate::ops::config::{Config, SENDERS, VARS};
 use crate::ops::provider::Known;
 use crate::ops::provider::duties::Provider;
+use crate::ops::provider::templates::Open;
 
 /// What a command does once its words are read.
 pub type Verb = Box<dyn FnOnce(&Settings, &Stop) -> Result<(), Error>>;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub transport: &'static Known,
     /// The same with its own settings; `None`: the command sends nothing, or one of them is wrong.
     pub provider: Option<Box<dyn Provider>>,
+    /// Where the templates are, for the command that asks.
+    pub templates: Option<Open>,
     /// All that is wrong, `NAME: what` each: a setting that is wrong has its default, or nothing,
     /// and must not be relied on.
     pub problems: Vec<String>,
@@ -29,8 +32,11 @@ impl Settings {
         let mut reader = Reader::new(inputs, VARS);
         let config = Config::read(&mut reader);
         let transport = Known::chosen(&mut reader);
-        let sends = SENDERS.contains(&inputs.command) && !reader.is_wrong("MAILROOM_TRANSPORT");
+        let command = Some(inputs.command).filter(|_| !reader.is_wrong("MAILROOM_TRANSPORT"));
+        let sends = command.is_some_and(|command| SENDERS.contains(&command));
         let provider = if sends { transport.read(&mut reader) } else { None };
-        Settings { config, transport, provider, problems: reader.problems().to_vec() }
+        let asks = command == Some("template");
+        let templates = if asks { transport.templates(&mut reader) } else { None };
+        Settings { config, transport, provider, templates, problems: reader.problems().to_vec() }
     }
 }

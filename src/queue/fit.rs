@@ -5,10 +5,8 @@
 
 use crate::edges::pg::fault::{Fault, POOLED, UNPOOLED};
 use crate::edges::pg::session::Session;
-use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::Kind;
 use crate::queue::{grants, schema};
-use postgres::Row;
 use std::fmt;
 use std::time::Duration;
 
@@ -152,16 +150,4 @@ pub fn refuse<'a>(found: impl IntoIterator<Item = &'a Finding>) -> Result<(), St
         Some(fatal) => Err(fatal.to_string()),
         None => Ok(()),
     }
-}
-
-/// The kinds of mail of a queue: their numbers on the wire, and what they are called.
-///
-/// # Errors
-/// As the statement.
-pub fn kinds(client: &mut Client, queue: &str) -> Result<Vec<(u16, String)>, StatementError> {
-    let sql = "SELECT number, kind FROM kinds
-                WHERE queue::text = $1 AND number IS NOT NULL ORDER BY number";
-    let rows = client.query(sql, &[&queue])?;
-    let number = |row: &Row| Ok(u16::try_from(row.try_get::<_, i16>(0)?).unwrap_or(0));
-    rows.iter().map(|row| Ok((number(row)?, row.try_get(1)?))).collect()
 }

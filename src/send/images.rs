@@ -3,6 +3,8 @@
 //! In scope: which images an HTML part asks for, by `"cid:NAME"`, and their bytes. Out of scope: how a
 //! provider takes them. <https://www.rfc-editor.org/rfc/rfc2392>
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -40,6 +42,21 @@ pub struct Image {
     pub bytes: Vec<u8>,
 }
 
+/// What is wrong with a template.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Where, and what.
+    pub(crate) why: String,
+    /// It asks for what the data has not: other data may fill it.
+    pub(crate) by_data: bool,
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Wrong {
+        Wrong { why, by_data: false }
+    }
+}
+
 /// The names of images in HTML, each once. Only quoted ones count: what data says is escaped, so it can
 /// name none.
 pub fn names(html: &str) -> Vec<&str> {
@@ -55,15 +72,21 @@ pub fn names(html: &str) -> Vec<&str> {
     names
 }
 
+/// The HTML with its images in it, for a page that has no mail around it.
+pub(crate) fn embed(html: &str, images: &[Image]) -> String {
+    images.iter().fold(html.to_owned(), |html, Image { name, media, bytes }| {
+        let image = format!("data:{media};base64,{}", STANDARD.encode(bytes));
+        ['"', '\''].iter().fold(html, |html, quote| {
+            html.replace(&format!("{quote}cid:{name}{quote}"), &format!("{quote}{image}{quote}"))
+        })
+    })
+}
+
 /// The images that HTML names: files in `dir`, and QR codes of what the data says.
 ///
 /// # Errors
 /// Which image, and what is wrong with it.
-pub(crate) fn load(
-    html: &str,
-    dir: &Path,
-    data: &Map<String, Value>,
-) -> Result<Vec<Image>, String> {
+pub(crate) fn load(html: &str, dir: &Path, data: &Map<String, Value>) -> Result<Vec<Image>, Wrong> {
     let mut left = LARGEST;
     let one = |name: &str| {
         let (media, bytes) = match name.strip_prefix(QR) {
@@ -113,16 +136,16 @@ fn lookup<'a>(data: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 }
 
 /// The QR code of a text or a number, as PNG.
-fn qr(name: &str, value: Option<&Value>) -> Result<Vec<u8>, String> {
+fn qr(name: &str, value: Option<&Value>) -> Result<Vec<u8>, Wrong> {
+    let wrong = |why: &str| Wrong { why: format!("cid:{name}: {why}"), by_data: true };
     let text = match value {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
-        Some(_) => return Err(format!("cid:{name}: the value is no text and no number")),
-        None => return Err(format!("cid:{name}: the data has no such value")),
+        Some(_) => return Err(wrong("the value is no text and no number")),
+        None => return Err(wrong("the data has no such value")),
     };
     let code = QrCode::encode_text(&text, QrCodeEcc::Medium);
-    code.map(|code| png(&code))
-        .map_err(|_| format!("cid:{name}: the text is too long for a QR code"))
+    code.map(|code| png(&code)).map_err(|_| wrong("the text is too long for a QR code"))
 }
 
 /// One bit a pixel, 1 is white; not compressed: some kilobytes at most.
@@ -221,20 +244,22 @@ mod tests {
             ("qr.none", "is no text and no number"),
             ("qr.seats.1.code", "the data has no such value"),
         ] {
-            let error = load(name).unwrap_err();
+            let error = load(name).unwrap_err().why;
             assert!(error.contains(&format!("cid:{name}")) && error.contains(why), "{error}");
         }
         std::fs::write(dir.path().join("large.png"), vec![0; LARGEST + 1]).unwrap();
-        assert!(load("large.png").unwrap_err().contains("may have 262144 bytes"));
+        assert!(load("large.png").unwrap_err().why.contains("may have 262144 bytes"));
         std::fs::write(dir.path().join("half.png"), vec![0; LARGEST - 1]).unwrap();
         assert!(load("half.png").is_ok());
-        assert!(load("half.png\"><img src=\"cid:logo.gif").unwrap_err().contains("cid:logo.gif"));
+        assert!(
+            load("half.png\"><img src=\"cid:logo.gif").unwrap_err().why.contains("cid:logo.gif")
+        );
     }
 
     #[test]
     fn a_text_that_is_too_long_for_a_qr_code_is_told_and_the_longest_fits_a_mail() {
         let code = |length: usize| qr("qr.x", Some(&Value::String("x".repeat(length))));
         assert!(code(2331).unwrap().len() < LARGEST / 2);
-        assert_eq!(code(2332).unwrap_err(), "cid:qr.x: the text is too long for a QR code");
+        assert_eq!(code(2332).unwrap_err().why, "cid:qr.x: the text is too long for a QR code");
     }
 }

@@ -115,7 +115,10 @@ impl Postmark {
     fn images(&self, item: &Item, template: &str) -> Result<Vec<Image>, String> {
         let directory = &self.settings.directory;
         match std::fs::read_to_string(directory.join(format!("{template}.html"))) {
-            Ok(html) => images::load(&html, directory, &data(item.message)),
+            Ok(html) => {
+                let loaded = images::load(&html, directory, &data(item.message));
+                loaded.map_err(|wrong| format!("{template}.html: {}", wrong.why))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(format!("{template}.html: {error}")),
         }

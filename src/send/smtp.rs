@@ -15,10 +15,11 @@ use crate::edges::smtp::session::{Done, Fault, Session, Stage};
 use crate::edges::stop::Stop;
 use crate::edges::tls;
 use crate::mail::ends::Transport;
-use crate::mail::kind::Templates;
+use crate::mail::kind::{Templates, data, example};
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, Budget, Calls, Item, for_the_rest, of_kind};
+use crate::send::images::Wrong;
 use crate::send::locale;
 use crate::send::text::reason_about;
 use mail::{Sender, Template, address};
@@ -114,18 +115,22 @@ impl Course<'_> {
     }
 }
 
-/// Warns of the templates in `directory` that cannot be read, or not be filled with what each mail has:
-/// a template that fails holds its kind, and must not keep the others from being sent.
-pub fn warn_of_templates(directory: &Path, templates: &Templates) {
+/// Says which of the templates in `directory` cannot be read, or want more than each mail has: a template
+/// that fails holds its kind, and must not keep the others from being sent. What data mails will have is
+/// not known here, so what needs some is no fault yet; `mailroom check` knows more.
+pub fn look_at_templates(directory: &Path, templates: &Templates) {
     for (action, name) in templates.iter() {
-        if let Err(why) = mail::check(directory, name) {
-            log::warn(
-                TAG,
-                format_args!(
-                    "the template of action {action}: {why}; mails for which it fails are held until \
-                     it is right"
-                ),
-            );
+        let rendered = Template::load(directory, name)
+            .map_err(Wrong::from)
+            .and_then(|template| template.render(&data(&example(action))));
+        let Err(Wrong { why, by_data }) = rendered else { continue };
+        let what =
+            format!("the template of action {action}: {why}; mails for which it fails are held");
+        match by_data {
+            true => {
+                log::info(TAG, format_args!("{what}; it needs data, and `mailroom check` tries it"))
+            }
+            false => log::warn(TAG, format_args!("{what} until it is right")),
         }
     }
 }

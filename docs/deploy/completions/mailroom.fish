@@ -72,7 +72,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from send' -l lease -x -d 'ms a 
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l max-attempts -x -d 'tries before a delivery is failed; one that its recipient puts off is tried for four days'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l end-timeout -x -d 'how long mails that wait for another try are tried after the end of the input: 90s, 15m, 12h; what is left then is kept in undelivered.csv, and the exit status is 75'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l format -x -a 'csv cloudevents' -d 'what goes through the pipe: csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
-complete -c mailroom -n '__fish_seen_subcommand_from send' -l transport -x -a 'ses smtp postmark' -d 'provider: ses, smtp or postmark; the command template is for SES alone'
+complete -c mailroom -n '__fish_seen_subcommand_from send' -l transport -x -a 'ses smtp postmark' -d 'provider: ses, smtp or postmark'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l debug -d 'true: print the requests that would be made to stdout, send nothing, and settle what was shown as sent'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l ses-config-set -x -d 'SES configuration set, which must exist there; empty: none'
 complete -c mailroom -n '__fish_seen_subcommand_from send' -l ses-tenant -x -d 'SES tenant to send through, with which the identity, the configuration set and the templates must be associated'

@@ -14,6 +14,7 @@ use crate::pump::system_clock;
 use crate::queue::fit;
 use crate::queue::fit::{Finding, Purpose, Severity};
 use crate::queue::link::POLL;
+use crate::queue::samples;
 use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
@@ -194,14 +195,14 @@ fn kinds(round: &mut Round<'_>, session: &mut Session) {
         return round.checks.unknown(NAME, "a setting that says which is wrong");
     }
     let queue = round.config.queue.as_str();
-    let kinds = match session.call(STEP, |client| fit::kinds(client, queue)) {
+    round.kinds = match session.call(STEP, |client| samples::read(client, queue)) {
         Ok(kinds) => kinds,
         Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
     };
     let templates = &round.config.templates;
-    let without = kinds
-        .iter()
-        .filter(|(number, _)| templates.name(&model::Kind::numbered(*number)).is_none());
+    let numbers = round.kinds.iter().filter_map(|one| Some((one.kind.number?, &one.kind.name)));
+    let without =
+        numbers.filter(|(number, _)| templates.name(&model::Kind::numbered(*number)).is_none());
     let without: Vec<String> = without.map(|(number, kind)| format!("{number} ({kind})")).collect();
     if without.is_empty() {
         return round.checks.ok(NAME, "each has a template");

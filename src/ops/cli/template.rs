@@ -17,13 +17,18 @@ pub enum Templating {
         /// Print the data.
         data: bool,
     },
-    /// Create or update those of the settings.
+    /// Create or update them.
     Push {
-        /// The directory of their files.
-        from: PathBuf,
+        /// The directory of their files, if not that of the settings.
+        from: Option<PathBuf>,
     },
-    /// Let the provider render those of the settings.
+    /// Let the provider render those of the settings and the database.
     Check,
+    /// Make pages of them.
+    Preview {
+        /// The directory for the pages.
+        to: PathBuf,
+    },
 }
 
 /// Reads them.
@@ -32,7 +37,9 @@ pub enum Templating {
 /// What is wrong with them.
 pub fn parse(args: &mut Arguments) -> Result<Templating, Error> {
     let expects = || {
-        Error::usage("template needs one of: list, show NAME [--data], push [--from DIR], check")
+        Error::usage(
+            "template needs one of: list, show NAME [--data], push [--from DIR], check, preview DIR",
+        )
     };
     let word: String = args.opt_free_from_str().map_err(usage)?.ok_or_else(expects)?;
     match word.as_str() {
@@ -43,11 +50,13 @@ pub fn parse(args: &mut Arguments) -> Result<Templating, Error> {
             let name = name.ok_or_else(|| Error::usage("template show needs a name"))?;
             Ok(Templating::Show { name, data })
         }
-        "push" => {
-            let from: Option<PathBuf> = args.opt_value_from_str("--from").map_err(usage)?;
-            Ok(Templating::Push { from: from.unwrap_or_else(|| PathBuf::from("./templates")) })
-        }
+        "push" => Ok(Templating::Push { from: args.opt_value_from_str("--from").map_err(usage)? }),
         "check" => Ok(Templating::Check),
+        "preview" => {
+            let to: Option<PathBuf> = args.opt_free_from_str().map_err(usage)?;
+            let to = to.ok_or_else(|| Error::usage("template preview needs a directory"))?;
+            Ok(Templating::Preview { to })
+        }
         _ => Err(expects()),
     }
 }

@@ -27,7 +27,8 @@ fn run(given: &Settings, json: bool, stop: &Stop) -> Result<(), Error> {
         other => other.min(Level::Warn),
     };
     log::configure(level, config.log_format);
-    let mut round = Round { config, problems: &given.problems, stop, checks: Checks::default() };
+    let (problems, kinds, checks) = (&given.problems, Vec::new(), Checks::default());
+    let mut round = Round { config, problems, stop, kinds, checks };
     settings::check(&mut round);
     database::check(&mut round);
     settings::output(&mut round);

@@ -1,76 +1,89 @@
-//! `mailroom template`: the templates at SES. Those of other providers are looked at by `check`.
+//! `mailroom template`: the templates that mails are made from, wherever the provider has them.
 //!
-//! Exit status: 78 where the account and MAILROOM_TEMPLATES do not fit together (a template or a
-//! variable is missing), 65 for a file or a name that is wrong, 69 where the provider refuses or
-//! is not reached, 75 where it says "later" for too long.
+//! Exit status: 78 where templates and mails do not fit together (a template or a variable is missing),
+//! 65 for a file or a name that is wrong, 69 where the provider refuses or is not reached, 75 where it
+//! says "later" for too long.
 
+mod preview;
 mod push;
 
+use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::{data_text, example};
+use crate::mail::kind::data_text;
 use crate::ops::cli::template::Templating;
 use crate::ops::config::Config;
-use crate::ops::provider::ses::calls::{Calls, client};
-use crate::ops::provider::ses::templates;
-use crate::ops::provider::templates::{names, used_by};
+use crate::ops::database::{STEP, session, unusable};
+use crate::ops::provider::templates::{Store, Wanted, examine, wanted as templates_of};
 use crate::ops::settings::Settings;
 use crate::ops::terminal::print;
+use crate::queue::samples;
+use crate::queue::samples::Sample;
 use std::fmt::Write as _;
 
-/// Lists, shows, pushes or checks.
+/// Lists, shows, pushes, checks or draws.
 pub fn run(given: &Settings, what: &Templating, stop: &Stop) -> Result<(), Error> {
     let config = &given.config;
-    // The data is the same with every provider.
-    if let Templating::Show { name, data: true } = what {
-        return show_data(config, name);
-    }
-    // To ask for AWS's credentials would help nobody.
-    if let Some(place) = given.transport.templates {
-        let name = given.transport.name;
-        return Err(Error::config(format!(
-            "MAILROOM_TRANSPORT is {name}, and `mailroom template` is for templates at SES; with \
-             {name} {place}"
-        )));
-    }
-    let calls = |what: &str| client(stop).map(|client| Calls::new(client, stop, what));
+    let open = || match &given.templates {
+        Some(open) => open(config, stop),
+        None => Err(Error::new(Kind::Bug, "there are no templates to ask for")),
+    };
+    let wanted = || templates_of(config, &kinds(config, stop));
     match what {
-        Templating::List => list(config, &mut calls("listing the templates")?),
-        Templating::Show { name, .. } => show(name, &mut calls("getting the template")?),
+        Templating::List => list(&wanted()?, &mut *open()?),
+        // It needs no call.
+        Templating::Show { name, data: true } => show_data(&wanted()?, name),
+        Templating::Show { name, .. } => show(name, &mut *open()?),
         Templating::Push { from } => {
-            let contents = push::contents(config, from)?;
-            push::push(&contents, &mut calls("putting the template")?)
+            let mut store = open()?;
+            let contents = push::contents(config, from.as_deref(), &*store)?;
+            push::push(&contents, &mut *store)
         }
-        Templating::Check => check(config, &mut calls("rendering the template")?),
+        Templating::Check => check(&wanted()?, &mut *open()?),
+        Templating::Preview { to } => {
+            let mut kinds = kinds(config, stop);
+            preview::add_own(config, &mut kinds);
+            preview::write(config, to, &templates_of(config, &kinds)?, &mut *open()?)
+        }
     }
 }
 
-fn list(config: &Config, calls: &mut Calls) -> Result<(), Error> {
-    let mut found: Vec<String> = Vec::new();
-    let mut next: Option<String> = None;
-    loop {
-        let page = templates::list(calls, next.as_deref());
-        let (mut page, more) = page.map_err(|refused| calls.failed("", &refused))?;
-        found.append(&mut page);
-        if more.is_none() || more == next {
-            break;
-        }
-        next = more;
+/// What the database says of kinds and their data; without one, nothing.
+fn kinds(config: &Config, stop: &Stop) -> Vec<Sample> {
+    if config.database_url.is_none() {
+        return Vec::new();
     }
+    let read = session(config, "template", stop).and_then(|mut session| {
+        let read = session.call(STEP, |client| samples::read(client, &config.queue));
+        read.map_err(unusable)
+    });
+    read.unwrap_or_else(|error| {
+        let what = "what data mails have is not known";
+        log::warn("TEMPLATE", format_args!("{what}: {error}"));
+        Vec::new()
+    })
+}
+
+fn list(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {
+    let mut found = store.list().map_err(|fault| fault.error)?;
     found.sort();
+    let mark = store.mark();
     let mut out = String::new();
+    let mut line = |name: &str, text: &str| {
+        let _ = writeln!(out, "{}", format!("{name:<32}  {text}").trim_end());
+    };
     for name in &found {
-        let _ = writeln!(out, "{}", format!("{name:<32}  {}", used_by(config, name)).trim_end());
+        let used = wanted.iter().find(|one| one.names(&found, mark).any(|own| own == name));
+        line(name, &used.map(Wanted::uses).unwrap_or_default());
     }
-    for (_, name) in names(config).filter(|(_, name)| !found.iter().any(|one| one == name)) {
-        let _ = writeln!(out, "{name:<32}  {}: not at the provider", used_by(config, name));
+    for one in wanted.iter().filter(|one| !found.contains(&one.name)) {
+        line(&one.name, &format!("{}: not at the provider", one.uses()));
     }
     print(&out)
 }
 
-fn show(name: &str, calls: &mut Calls) -> Result<(), Error> {
-    let content = templates::get(calls, name);
-    let Some(content) = content.map_err(|refused| calls.failed(name, &refused))? else {
+fn show(name: &str, store: &mut dyn Store) -> Result<(), Error> {
+    let Some(content) = store.get(name).map_err(|fault| fault.error)? else {
         let text = format!("there is no template {name:?} at the provider; see `template list`");
         return Err(Error::new(Kind::Data, text));
     };
@@ -83,22 +96,25 @@ fn show(name: &str, calls: &mut Calls) -> Result<(), Error> {
     print(&out)
 }
 
-fn show_data(config: &Config, name: &str) -> Result<(), Error> {
-    let Some((action, _)) = names(config).find(|(_, one)| *one == name) else {
-        let text = format!("no action has the template {name:?} in MAILROOM_TEMPLATES");
+fn show_data(wanted: &[Wanted], name: &str) -> Result<(), Error> {
+    let found = wanted.iter().find(|one| one.name == name);
+    let Some(message) = found.and_then(|one| one.samples.first()) else {
+        let text = format!("no kind of mail has the template {name:?}");
         return Err(Error::new(Kind::Data, text));
     };
-    print(&format!("{}\n", data_text(&example(action))))
+    print(&format!("{}\n", data_text(message)))
 }
 
-fn check(config: &Config, calls: &mut Calls) -> Result<(), Error> {
+fn check(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {
+    let listed = store.list().map_err(|fault| fault.error)?;
     let mut problems = Vec::new();
-    for (action, name) in names(config) {
-        let problem = templates::examine(calls, action, name);
-        match problem.map_err(|refused| calls.failed(name, &refused))? {
-            None => print(&format!("{name} good ({})\n", used_by(config, name)))?,
-            Some(problem) => {
-                problems.push(format!("template {name} ({}) {problem}", used_by(config, name)));
+    for one in wanted {
+        for name in one.names(&listed, store.mark()) {
+            match examine(store, name, one).map_err(|fault| fault.error)? {
+                None => print(&format!("{name} good ({})\n", one.uses()))?,
+                Some(problem) => {
+                    problems.push(format!("template {name} ({}) {}", one.uses(), problem.text()));
+                }
             }
         }
     }

@@ -3,24 +3,29 @@
 use crate::edges::http::{Http, base};
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
-use crate::mail::error::Error;
-use crate::mail::kind::unsent;
+use crate::mail::error::{Error, Kind};
+use crate::mail::kind::data;
+use crate::mail::model::Message;
 use crate::mail::recipient;
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::environment::{env, secret};
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::templates;
-use crate::ops::provider::templates::unknown;
+use crate::ops::provider::templates::{self, Content, Fault, Open, Problem, Store};
+use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::send::dry;
+use crate::send::images;
+use crate::send::images::Wrong;
 use crate::send::postmark;
-use http::Request;
-use serde_json::Value;
+use http::{Method, Request};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// A server of Postmark, which is known by its token. (No `Debug`: it would show the token.)
+#[derive(Clone)]
 struct Postmark {
     url: String,
     token: Zeroizing<String>,
@@ -28,10 +33,17 @@ struct Postmark {
 
 /// Reads them.
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
-    let token = reader.required("MAILROOM_POSTMARK_TOKEN", api_token);
-    let url = reader.value("MAILROOM_POSTMARK_URL", web_url);
-    let known = !reader.is_wrong("MAILROOM_POSTMARK_URL");
-    Some(Box::new(Postmark { token: token.filter(|_| known)?, url }))
+    Some(Box::new(Postmark::read(reader)?))
+}
+
+/// Its templates.
+pub fn templates(reader: &mut Reader<'_>) -> Option<Open> {
+    let postmark = Postmark::read(reader)?;
+    Some(Box::new(move |config, stop| {
+        let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
+        let (postmark, files) = (postmark.clone(), config.template_dir.clone());
+        Ok(Box::new(There { postmark, http, files }))
+    }))
 }
 
 impl Provider for Postmark {
@@ -76,17 +88,33 @@ impl Provider for Postmark {
 }
 
 impl Postmark {
-    /// Asks about the token's server, or a template there; changes nothing.
+    fn read(reader: &mut Reader<'_>) -> Option<Postmark> {
+        let token = reader.required("MAILROOM_POSTMARK_TOKEN", api_token);
+        let url = reader.value("MAILROOM_POSTMARK_URL", web_url);
+        let known = !reader.is_wrong("MAILROOM_POSTMARK_URL");
+        Some(Postmark { token: token.filter(|_| known)?, url })
+    }
+
+    /// Asks about the token's server, or about a template there.
     /// <https://postmarkapp.com/developer/api/server-api> and
-    /// <https://postmarkapp.com/developer/api/templates-api#get-template>
+    /// <https://postmarkapp.com/developer/api/templates-api>
     ///
     /// # Errors
     /// The status, 404 for what is not there and 0 if there was no answer, and why.
-    fn ask(&self, http: &Http, path: &str) -> Result<Value, (u16, String)> {
-        let request = Request::get(format!("{}{path}", self.url))
+    fn ask(
+        &self,
+        http: &Http,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, (u16, String)> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
             .header("accept", "application/json")
+            .header("content-type", "application/json")
             .header("x-postmark-server-token", self.token.as_str())
-            .body(Vec::new())
+            .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
             .map_err(|error| (0, error.to_string()))?;
         let reply = http.call(request).map_err(|fault| (0, fault.why))?;
         let status = reply.status.as_u16();
@@ -101,6 +129,156 @@ impl Postmark {
         // 1101: there is no such template. <https://postmarkapp.com/developer/api/overview>
         let is_missing = body.get("ErrorCode").and_then(Value::as_u64) == Some(1101);
         Err((if is_missing { 404 } else { status }, why))
+    }
+}
+
+/// The templates at Postmark, by their aliases; the images are in files.
+struct There {
+    postmark: Postmark,
+    http: Http,
+    files: PathBuf,
+}
+
+impl There {
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, (u16, String)> {
+        self.postmark.ask(&self.http, method, path, body)
+    }
+}
+
+/// A template could not be asked about, or not be put there.
+fn fault(what: &str, name: &str, (status, why): (u16, String)) -> Fault {
+    let (kind, status) = match status {
+        429 => (Kind::Temporary, Status::Unreachable),
+        400..500 => (Kind::Data, Status::Misconfigured),
+        _ => (Kind::Unavailable, Status::Unreachable),
+    };
+    let space = if name.is_empty() { "" } else { " " };
+    let error = Error::new(kind, format!("{what}{space}{name} failed: {why}"));
+    Fault { error, status, advice: "try again, or see the template at Postmark" }
+}
+
+impl Store for There {
+    fn mark(&self) -> char {
+        '.'
+    }
+
+    fn list(&mut self) -> Result<Vec<String>, Fault> {
+        // More than a server may have.
+        let page =
+            self.ask(Method::GET, "/templates?Count=500&Offset=0&TemplateType=Standard", None);
+        let page = page.map_err(|why| fault("listing the templates", "", why))?;
+        let names = page.get("Templates").and_then(Value::as_array).into_iter().flatten();
+        Ok(names.filter_map(|one| Some(one.get("Alias")?.as_str()?.to_owned())).collect())
+    }
+
+    fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
+        // An alias needs no escaping.
+        match self.ask(Method::GET, &format!("/templates/{name}"), None) {
+            Ok(found) => {
+                let part = |part: &str| {
+                    found.get(part).and_then(Value::as_str).unwrap_or_default().to_owned()
+                };
+                let (subject, text, html) = (part("Subject"), part("TextBody"), part("HtmlBody"));
+                Ok(Some(Content { subject, text, html }))
+            }
+            Err((404, _)) => Ok(None),
+            Err(why) => Err(fault("getting the template", name, why)),
+        }
+    }
+
+    fn put(&mut self, name: &str, content: &Content) -> Result<&'static str, Fault> {
+        let mut body = parts(content);
+        body["Name"] = name.into();
+        body["Alias"] = name.into();
+        match self.ask(Method::PUT, &format!("/templates/{name}"), Some(&body)) {
+            Ok(_) => return Ok("updated"),
+            Err((404, _)) => {}
+            Err(why) => return Err(fault("putting the template", name, why)),
+        }
+        let created = self.ask(Method::POST, "/templates", Some(&body));
+        created.map(|_| "created").map_err(|why| fault("putting the template", name, why))
+    }
+
+    fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
+        let Some(content) = self.get(name)? else {
+            let text = "is not at the provider; see `mailroom template push`";
+            return Ok(Err(Problem::Missing(text.to_owned())));
+        };
+        let data = Value::from(data(message));
+        let mut body = parts(&content);
+        body["TestRenderModel"] = data.clone();
+        let found = self.ask(Method::POST, "/templates/validate", Some(&body));
+        let found = found.map_err(|why| fault("rendering the template", name, why))?;
+        let mut problems = ["Subject", "HtmlBody", "TextBody"].iter().filter_map(|part| {
+            let error = found.pointer(&format!("/{part}/ValidationErrors/0/Message"))?.as_str()?;
+            Some(format!("cannot be rendered: {part}: {}", clean(error)))
+        });
+        if let Some(problem) = problems.next() {
+            return Ok(Err(Problem::Broken(problem)));
+        }
+        let mut unknown = Vec::new();
+        lacking(
+            found.get("SuggestedTemplateModel").unwrap_or(&Value::Null),
+            &data,
+            "",
+            &mut unknown,
+        );
+        if !unknown.is_empty() {
+            return Ok(Err(templates::unknown(unknown, message)));
+        }
+        let part = |part: &str| {
+            let text = found.pointer(&format!("/{part}/RenderedContent")).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        // The images go along that the file names.
+        let file = std::fs::read_to_string(self.files.join(format!("{name}.html")));
+        let file = file.unwrap_or_default();
+        let shown = images::names(&content.html);
+        if let Some(image) = shown.iter().find(|image| !images::names(&file).contains(image)) {
+            let why = format!(
+                "shows cid:{image}, which {name}.html in MAILROOM_TEMPLATE_DIR does not name"
+            );
+            return Ok(Err(Problem::Broken(why)));
+        }
+        let html = match images::load(&file, &self.files, data.as_object().unwrap_or(&Map::new())) {
+            Ok(images) => images::embed(&part("HtmlBody"), &images),
+            Err(Wrong { why, by_data: true }) => return Ok(Err(Problem::Lacks(why))),
+            Err(Wrong { why, .. }) => return Ok(Err(Problem::Broken(why))),
+        };
+        Ok(Ok(Content { subject: part("Subject"), text: part("TextBody"), html }))
+    }
+}
+
+/// A template in Postmark's words.
+fn parts(content: &Content) -> Value {
+    let Content { subject, text, html } = content;
+    json!({ "Subject": subject, "TextBody": text, "HtmlBody": html })
+}
+
+/// The names of values that a template was found to use and the data has not. A section may be left out
+/// on purpose, so what would stand in it does not count.
+fn lacking(used: &Value, data: &Value, path: &str, found: &mut Vec<String>) {
+    match (used, data) {
+        (Value::Object(used), Value::Object(data)) => {
+            for (name, used) in used {
+                let path = format!("{path}{}{name}", if path.is_empty() { "" } else { "." });
+                match data.get(name) {
+                    Some(data) => lacking(used, data, &path, found),
+                    None if used.is_object() || used.is_array() => {}
+                    None => found.push(path),
+                }
+            }
+        }
+        (Value::Array(used), Value::Array(data)) => {
+            let both = used.first().zip(data.first());
+            both.into_iter().for_each(|(used, data)| lacking(used, data, path, found));
+        }
+        _ => {}
     }
 }
 
@@ -134,7 +312,7 @@ fn check(round: &mut Round<'_>, postmark: &Postmark) {
         }
     };
     let url = &postmark.url;
-    match postmark.ask(&http, "/server") {
+    match postmark.ask(&http, Method::GET, "/server", None) {
         Ok(_) => round.checks.ok(NAME, format!("accepted by {url}")),
         Err((401 | 403, why)) => {
             let advice =
@@ -148,25 +326,6 @@ fn check(round: &mut Round<'_>, postmark: &Postmark) {
             return round.checks.unknown("templates", "Postmark cannot be asked");
         }
     }
-    // An alias needs no escaping.
-    templates::check(round, |_, alias| match postmark.ask(&http, &format!("/templates/{alias}")) {
-        Ok(found) => match strangers(&found) {
-            none if none.is_empty() => {
-                (Status::Ok, "is there, with variables that are sent".to_owned(), "")
-            }
-            some => (Status::Misconfigured, unknown(&some), "change the template at Postmark"),
-        },
-        Err((404, why)) => {
-            let advice = "make a template with this alias at Postmark, or see MAILROOM_TEMPLATES";
-            (Status::Misconfigured, why, advice)
-        }
-        Err((_, why)) => (Status::Unreachable, why, "try again"),
-    });
-}
-
-/// The variables of a template that no mail has.
-fn strangers(found: &Value) -> Vec<String> {
-    let parts = ["Subject", "HtmlBody", "TextBody"];
-    let texts = parts.iter().filter_map(|part| found.get(part).and_then(Value::as_str));
-    texts.flat_map(unsent).collect()
+    let (postmark, files) = (postmark.clone(), round.config.template_dir.clone());
+    templates::check(round, &mut There { postmark, http, files });
 }

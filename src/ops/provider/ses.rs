@@ -2,8 +2,9 @@
 
 pub mod calls;
 mod check;
+mod mime;
 mod sender;
-pub mod templates;
+mod templates;
 
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
@@ -19,7 +20,8 @@ use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::environment::env;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::ses::calls::identity;
+use crate::ops::provider::ses::calls::{Calls, client, identity};
+use crate::ops::provider::templates::Open;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::ses;
@@ -35,6 +37,11 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let config_set = reader.value("MAILROOM_SES_CONFIG_SET", name);
     let tenant = reader.value("MAILROOM_SES_TENANT", name);
     Some(Box::new(Ses { through: Through { config_set, tenant } }))
+}
+
+/// Its templates.
+pub fn templates(_: &mut Reader<'_>) -> Option<Open> {
+    Some(Box::new(|_, stop| Ok(Box::new(Calls::new(client(stop)?, stop, "")))))
 }
 
 impl Provider for Ses {

@@ -1,5 +1,7 @@
 //! Any SMTP server.
 
+mod files;
+
 use crate::edges::command;
 use crate::edges::log;
 use crate::edges::net::Watch;
@@ -11,13 +13,14 @@ use crate::mail::error::Error;
 use crate::mail::model::{Cause, Message, Refusal};
 use crate::mail::policy;
 use crate::mail::recipient;
-use crate::ops::check::{Round, Status};
+use crate::ops::check::Round;
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::config::values::number;
 use crate::ops::environment::secret;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::templates;
+use crate::ops::provider::smtp::files::Files;
+use crate::ops::provider::templates::{self, Open};
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::smtp;
@@ -86,6 +89,11 @@ fn printed(line: &str, stop: &Stop) -> Result<Zeroizing<String>, Fault> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+/// Its templates.
+pub fn templates(_: &mut Reader<'_>) -> Option<Open> {
+    Some(Box::new(|config, _| Ok(Box::new(Files(config.template_dir.clone())))))
+}
+
 impl Provider for Smtp {
     fn unit(&self) -> &'static str {
         "SMTP"
@@ -112,13 +120,13 @@ impl Provider for Smtp {
         if let Some(why) = nameless(&self.server) {
             log::warn("SMTP", format_args!("{why}; {NAME_IT}"));
         }
-        smtp::warn_of_templates(&config.template_dir, &config.templates);
+        smtp::look_at_templates(&config.template_dir, &config.templates);
         Ok(Box::new(transport))
     }
 
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
         // It prints no mail, but the templates are read as when it sends.
-        smtp::warn_of_templates(&config.template_dir, &config.templates);
+        smtp::look_at_templates(&config.template_dir, &config.templates);
         Ok(dry::Settings {
             to: format!("SMTP {}:{}", self.server.host, self.server.port),
             templates: config.templates.clone(),
@@ -213,13 +221,5 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
         }
     }
-    let directory = &round.config.template_dir;
-    templates::check(round, |_, template| match mail::check(directory, template) {
-        Ok(()) => (Status::Ok, "renders".to_owned(), ""),
-        Err(why) => {
-            let advice = "MAILROOM_TEMPLATE_DIR must hold NAME.subject, NAME.txt and NAME.html, with \
-                          {{login}}, {{secret}} and {{code}} alone";
-            (Status::Misconfigured, why, advice)
-        }
-    });
+    templates::check(round, &mut Files(round.config.template_dir.clone()));
 }

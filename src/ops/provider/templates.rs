@@ -1,49 +1,312 @@
-//! The templates of the settings, whoever has them.
+//! The templates that mails are made from, wherever they are: which there are, in which languages, and
+//! whether they can be filled with what mails have.
 
-use crate::mail::kind;
+use crate::mail::error::Error;
+use crate::mail::kind::{data, example};
+use crate::mail::model::{Kind, Message};
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
+use crate::queue::samples::Sample;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::io::ErrorKind;
+use std::sync::Arc;
 
-/// The templates of the settings, each once, with the first action that uses it.
-pub fn names(config: &Config) -> impl Iterator<Item = (u16, &str)> {
-    let first = |(action, name): &(u16, &str)| {
-        !config.templates.iter().any(|(other, same)| same == *name && other < *action)
+/// A template, or a mail that was made from it. A part that it does not have is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Content {
+    /// The subject line.
+    pub subject: String,
+    /// The plain text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// The HTML.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub html: String,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// There is none.
+    Missing(String),
+    /// It asks for what the data has not.
+    Lacks(String),
+    /// Anything else.
+    Broken(String),
+}
+
+impl Problem {
+    /// What, for people: goes on from the name of the template.
+    pub fn text(&self) -> &str {
+        let (Problem::Missing(text) | Problem::Lacks(text) | Problem::Broken(text)) = self;
+        text
+    }
+}
+
+/// The templates could not be asked about.
+#[derive(Debug)]
+pub struct Fault {
+    /// The end of a command that needs to know.
+    pub error: Error,
+    /// How it comes out as a check.
+    pub status: Status,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+/// Where a provider's templates are.
+pub trait Store {
+    /// What stands between a template's name and its language.
+    fn mark(&self) -> char;
+
+    /// What is wrong with a template as one of this provider.
+    fn refusal(&self, _name: &str, _content: &Content) -> Option<String> {
+        None
+    }
+
+    /// The names of all, in any order.
+    ///
+    /// # Errors
+    /// They cannot be asked for.
+    fn list(&mut self) -> Result<Vec<String>, Fault>;
+
+    /// A template; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// It cannot be asked for.
+    fn get(&mut self, name: &str) -> Result<Option<Content>, Fault>;
+
+    /// Replaces a template, or creates it; gives which, in a word.
+    ///
+    /// # Errors
+    /// It was not taken.
+    fn put(&mut self, name: &str, content: &Content) -> Result<&'static str, Fault>;
+
+    /// A mail made from a template and the data of a message, as the provider would, with its images in
+    /// it; or what is wrong with the template.
+    ///
+    /// # Errors
+    /// It cannot be asked for.
+    fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault>;
+}
+
+/// Opens a store. Which one, and what it needs of the settings, is known.
+pub type Open = Box<dyn Fn(&Config, &crate::edges::stop::Stop) -> Result<Box<dyn Store>, Error>>;
+
+/// A template that kinds of mail are made from.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its name, without a language.
+    pub name: String,
+    actions: Vec<u16>,
+    kinds: Vec<Arc<str>>,
+    /// Mails as they may be, none of them a real one.
+    pub samples: Vec<Message>,
+    /// Whether it is known what data its mails have: where it is not, none was asked for yet.
+    known: bool,
+}
+
+impl Wanted {
+    /// `action 1, 3`, or `kind invoice`.
+    pub fn uses(&self) -> String {
+        let actions: Vec<String> = self.actions.iter().map(u16::to_string).collect();
+        let lists = [("action", actions.join(", ")), ("kind", self.kinds.join(", "))];
+        let lists = lists.iter().filter(|(_, list)| !list.is_empty());
+        lists.map(|(word, list)| format!("{word} {list}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The language of a template of this name.
+    pub fn language<'a>(&self, name: &'a str, mark: char) -> Option<&'a str> {
+        name.strip_prefix(&self.name)?.strip_prefix(mark).filter(|rest| is_language(rest))
+    }
+
+    /// This one and those of its languages, as far as they are among `listed`.
+    pub fn names<'a>(&'a self, listed: &'a [String], mark: char) -> impl Iterator<Item = &'a str> {
+        let localized = listed.iter().filter(move |one| self.language(one, mark).is_some());
+        [&self.name].into_iter().chain(localized).map(String::as_str)
+    }
+}
+
+/// Whether it is a language tag, `de` or `pt-BR`, as `send_mail` takes them.
+pub fn is_language(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    parts.next().is_some_and(|first| (2..=3).contains(&first.len()) && plain(first))
+        && parts.all(|part| (1..=8).contains(&part.len()) && plain(part))
+}
+
+/// The templates that the settings and the kinds of the database name; of the latter nothing may be known.
+///
+/// # Errors
+/// A file of data cannot be read.
+pub fn wanted(config: &Config, kinds: &[Sample]) -> Result<Vec<Wanted>, Error> {
+    let mut all: Vec<Wanted> = Vec::new();
+    let mut add = |kind: &Arc<Kind>, number: Option<u16>, seen: &[String], of_account: bool| {
+        let Some(name) = config.templates.name(kind) else { return Ok(()) };
+        let own = if seen.is_empty() { sample(config, name)? } else { None };
+        let seen = seen.iter().filter_map(|text| serde_json::from_str(text).ok());
+        let mut data: Vec<Value> = seen.map(|value| like("", &value)).chain(own).collect();
+        let known = of_account || !data.is_empty();
+        if data.is_empty() {
+            data.push(Map::new().into());
+        }
+        let signed = kind.path.is_some();
+        let message = |data: Value| Message {
+            kind: Arc::clone(kind),
+            token: if signed { example(1).token } else { String::new() },
+            data: Some(data.to_string()),
+            ..example(1)
+        };
+        let found = match all.iter_mut().find(|one| one.name == name) {
+            Some(found) => found,
+            None => {
+                let (actions, kinds, samples) = (Vec::new(), Vec::new(), Vec::new());
+                all.push(Wanted { name: name.to_owned(), actions, kinds, samples, known: true });
+                let Some(found) = all.last_mut() else { return Ok(()) };
+                found
+            }
+        };
+        match number {
+            Some(number) => found.actions.push(number),
+            None => found.kinds.push(Arc::clone(&kind.name)),
+        }
+        found.known &= known;
+        found.samples.extend(data.into_iter().map(message));
+        Ok::<_, Error>(())
     };
-    config.templates.iter().filter(first)
+    let named = |number: Option<u16>| config.templates.iter().find(|(one, _)| Some(*one) == number);
+    for (number, _) in config.templates.iter() {
+        if !kinds.iter().any(|sample| sample.kind.number == Some(number)) {
+            // What may be signed, is: nothing says that it is not.
+            let kind = Kind { path: Some(String::new()), ..Kind::numbered(number) };
+            add(&Arc::new(kind), Some(number), &[], true)?;
+        }
+    }
+    for sample in kinds {
+        let number = named(sample.kind.number).map(|(number, _)| number);
+        if number.is_some() || !sample.is_event {
+            add(&Arc::new(sample.kind.clone()), number, &sample.data, sample.of_account)?;
+        }
+    }
+    Ok(all)
 }
 
-/// `action 1, 3`, or nothing.
-pub fn used_by(config: &Config, name: &str) -> String {
-    let actions = config.templates.iter().filter(|(_, used)| *used == name);
-    let actions: Vec<String> = actions.map(|(action, _)| action.to_string()).collect();
-    if actions.is_empty() { String::new() } else { format!("action {}", actions.join(", ")) }
+/// What the data of a template's mails is like, by `NAME.json` beside its files; `name` may have a language.
+///
+/// # Errors
+/// It is no JSON object, or cannot be read.
+pub fn sample(config: &Config, name: &str) -> Result<Option<Value>, Error> {
+    let path = config.template_dir.join(format!("{name}.json"));
+    let wrong = |why: String| Error::config(format!("{}: {why}", path.display()));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(Value::Object(object)) => Ok(Some(object.into())),
+            Ok(_) => Err(wrong("it must be a JSON object".to_owned())),
+            Err(error) => Err(wrong(error.to_string())),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(error.to_string())),
+    }
 }
 
-/// Looks at each of them; `look` gives how it came out, what was found, and what to do.
-pub fn check(
-    round: &mut Round<'_>,
-    mut look: impl FnMut(u16, &str) -> (Status, String, &'static str),
-) {
+/// A value of the same shape that says nothing of anybody: each text is the name it has.
+fn like(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(_) => name.into(),
+        Value::Number(_) => 1.into(),
+        // One stands for all.
+        Value::Array(list) => list.iter().take(1).map(|one| like(name, one)).collect(),
+        Value::Object(object) => {
+            object.iter().map(|(name, one)| (name.clone(), like(name, one))).collect()
+        }
+        plain => plain.clone(),
+    }
+}
+
+/// What is wrong with a template, filled with each of the samples.
+///
+/// # Errors
+/// As [`Store::fill`].
+pub fn examine(
+    store: &mut dyn Store,
+    name: &str,
+    wanted: &Wanted,
+) -> Result<Option<Problem>, Fault> {
+    for message in &wanted.samples {
+        match store.fill(name, message)? {
+            Ok(mail) if [&mail.text, &mail.html].iter().any(|part| is_example(part)) => {
+                let text = "leads to example.com: put the address of your application in";
+                return Ok(Some(Problem::Broken(text.to_owned())));
+            }
+            Ok(_) => {}
+            Err(problem) => return Ok(Some(problem)),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a text has links that the example templates have.
+pub fn is_example(text: &str) -> bool {
+    text.contains("://example.com")
+}
+
+/// Looks at each template, in each of its languages.
+pub fn check(round: &mut Round<'_>, store: &mut dyn Store) {
     if round.any_wrong(&["MAILROOM_TEMPLATES", "MAILROOM_TEMPLATE_DIR"]) {
         return round.checks.unknown("templates", "their settings are wrong");
     }
-    let config = round.config;
-    for (action, template) in names(config) {
-        let (status, found, advice) = look(action, template);
-        let detail = format!("{}: {found}", used_by(config, template));
-        round.checks.add(&format!("template {template}"), status, detail, advice);
+    let wanted = match wanted(round.config, &round.kinds) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            let advice = "let it be a JSON object like the data of its mails";
+            return round.checks.misconfigured("templates", error.message, advice);
+        }
+    };
+    let listed = store.list().unwrap_or_else(|fault| {
+        let detail = format!("not looked at: {}", fault.error.message);
+        round.checks.add("template languages", fault.status, detail, fault.advice);
+        Vec::new()
+    });
+    let mark = store.mark();
+    for one in &wanted {
+        for name in one.names(&listed, mark) {
+            let (status, found, advice) = match examine(store, name, one) {
+                Ok(None) => (Status::Ok, "renders".to_owned(), ""),
+                Ok(Some(problem)) => (
+                    if one.known { Status::Misconfigured } else { Status::Warning },
+                    problem.text().to_owned(),
+                    match problem {
+                        Problem::Missing(_) => {
+                            "put it there (`mailroom template push`; for smtp, its files), or see MAILROOM_TEMPLATES"
+                        }
+                        _ if !one.known => {
+                            "no mail of it was asked for yet; NAME.json in MAILROOM_TEMPLATE_DIR says what its data is like"
+                        }
+                        _ => "its mails are held, or lost, until this is changed",
+                    },
+                ),
+                Err(fault) => {
+                    (fault.status, format!("not checked: {}", fault.error.message), fault.advice)
+                }
+            };
+            let detail = format!("{}: {found}", one.uses());
+            round.checks.add(&format!("template {name}"), status, detail, advice);
+        }
     }
 }
 
-/// What is wrong with a template that uses these.
-pub fn unknown(variables: &[String]) -> String {
-    let mut variables: Vec<String> =
-        variables.iter().map(|variable| format!("{{{{{variable}}}}}")).collect();
+/// What is wrong with a template that uses these variables, for a mail such as this.
+pub fn unknown(mut variables: Vec<String>, message: &Message) -> Problem {
+    let braced = |name: &String| format!("{{{{{name}}}}}");
     variables.sort();
     variables.dedup();
-    format!(
+    let used: Vec<String> = variables.iter().map(braced).collect();
+    let sent: Vec<String> = data(message).keys().map(braced).collect();
+    Problem::Lacks(format!(
         "uses {}, which is not sent: its mails would be lost without an error; sent are {}",
-        variables.join(", "),
-        kind::VARIABLES.map(|name| format!("{{{{{name}}}}}")).join(", ")
-    )
+        used.join(", "),
+        sent.join(", ")
+    ))
 }

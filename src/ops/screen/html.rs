@@ -120,7 +120,7 @@ fn class(tone: Tone) -> &'static str {
 }
 
 /// Text that the browser shows as it is.
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,17 +3,17 @@
 //! Out of scope: sending it. Everything that a template or an account can say ends up in the text
 //! of a header or a body, never in their structure.
 
-use crate::mail::kind::{data, example};
+use crate::mail::kind::data;
 use crate::mail::model::{List, Message};
 use crate::mail::recipient::{split, unquote, wire};
-use crate::send::images::{self, Image};
+use crate::send::images::{self, Image, Wrong};
 use email_encoding::headers::rfc2047;
 use email_encoding::headers::writer::EmailWriter;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use ring::digest;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -34,30 +34,35 @@ impl Template {
     /// Reads `NAME.subject`, `NAME.txt` and `NAME.html`.
     ///
     /// # Errors
-    /// Which file, and what is wrong with it.
+    /// Which file, and what is wrong with it: it cannot be read, or not be understood.
     pub(crate) fn load(dir: &Path, name: &str) -> Result<Template, String> {
         let read = |ending: &str| {
             let path = dir.join(format!("{name}.{ending}"));
             std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
         };
         let (subject, text, html) = (read("subject")?, read("txt")?, read("html")?);
+        for (ending, source) in [("subject", &subject), ("txt", &text), ("html", &html)] {
+            let name = format!("{name}.{ending}");
+            let read = Environment::new().template_from_named_str(&name, source).map(drop);
+            read.map_err(|error| fault(&name, &error))?;
+        }
         Ok(Template { name: name.to_owned(), dir: dir.to_owned(), subject, text, html })
     }
 
-    /// Fills the template; a variable that the data has not is found here.
+    /// Fills the template.
     ///
     /// # Errors
     /// Which file, and what is wrong with it.
-    pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, String> {
+    pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, Wrong> {
         let values = minijinja::Value::from(Serde(data));
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         let one = |ending: &str, source: &str| {
             let name = format!("{}.{ending}", self.name);
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            engine.render_named_str(&name, source, &values).map_err(|error| match error.line() {
-                Some(line) => format!("{name}, line {line}: {}", error.kind()),
-                None => format!("{name}: {}", error.kind()),
+            engine.render_named_str(&name, source, &values).map_err(|error| Wrong {
+                why: fault(&name, &error),
+                by_data: error.kind() == ErrorKind::UndefinedError,
             })
         };
         let subject = one("subject", &self.subject)?;
@@ -66,19 +71,21 @@ impl Template {
             // A header is one line, whatever a login holds.
             subject: subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into(),
             text: lines(&one("txt", &self.text)?),
-            images: images::load(&html, &self.dir, data)
-                .map_err(|why| format!("{}.html: {why}", self.name))?,
+            images: images::load(&html, &self.dir, data).map_err(|wrong| Wrong {
+                why: format!("{}.html: {}", self.name, wrong.why),
+                ..wrong
+            })?,
             html,
         })
     }
 }
 
-/// Reads a template's files in `dir` and renders them once.
-///
-/// # Errors
-/// Which file, and what is wrong with it.
-pub(crate) fn check(dir: &Path, name: &str) -> Result<(), String> {
-    Template::load(dir, name)?.render(&data(&example(1))).map(drop)
+/// Where a template is wrong, and how.
+fn fault(name: &str, error: &minijinja::Error) -> String {
+    match error.line() {
+        Some(line) => format!("{name}, line {line}: {}", error.kind()),
+        None => format!("{name}: {}", error.kind()),
+    }
 }
 
 /// A mail's parts.
@@ -141,7 +148,7 @@ pub(crate) fn make(
     id: &str,
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
-    let rendered = template.render(&data(message))?;
+    let rendered = template.render(&data(message)).map_err(|wrong| wrong.why)?;
     let text = MultiPart::alternative().singlepart(SinglePart::plain(rendered.text));
     let html = SinglePart::html(rendered.html);
     let body = match rendered.images.is_empty() {

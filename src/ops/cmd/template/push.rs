@@ -1,26 +1,57 @@
-//! `mailroom template push`: files, to templates at SES.
+//! `mailroom template push`: files, to templates at the provider.
 
 use crate::edges::log;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
-use crate::ops::provider::ses::calls::Calls;
-use crate::ops::provider::ses::templates::{Content, put};
-use crate::ops::provider::templates::names;
+use crate::ops::provider::templates::{Content, Store, is_example, is_language};
 use crate::ops::terminal::print;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The templates of the settings, with what the files in `from` say of them.
-pub fn contents<'a>(config: &'a Config, from: &Path) -> Result<Vec<(&'a str, Content)>, Error> {
-    names(config).map(|(_, name)| Ok((name, read(from, name)?))).collect()
+/// What the files in `from` say: the templates of the settings, and all others that are there, in their
+/// languages, by the names that they have at the provider.
+pub fn contents(
+    config: &Config,
+    from: Option<&Path>,
+    store: &dyn Store,
+) -> Result<Vec<(String, Content)>, Error> {
+    let from = from.unwrap_or(&config.template_dir);
+    let mut names: BTreeSet<String> =
+        config.templates.iter().map(|(_, name)| name.to_owned()).collect();
+    let cannot = |error| Error::io(format_args!("cannot read {}", from.display()), error);
+    for entry in std::fs::read_dir(from).map_err(cannot)? {
+        let file = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+        names.extend(file.strip_suffix(".subject").map(str::to_owned));
+    }
+    let one = |name: &String| {
+        let wrong = |what: &str| Error::new(Kind::Data, format!("{}/{name}{what}", from.display()));
+        let (plain, language) = name.split_once('.').unwrap_or((name, ""));
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if plain.is_empty()
+            || !plain.bytes().all(fits)
+            || !language.is_empty() && !is_language(language)
+        {
+            let why = ".subject is no name of a template: NAME.subject, or NAME.LANGUAGE.subject, where \
+                       a name has letters, digits, - and _, and a language is like de or pt-BR";
+            return Err(wrong(why));
+        }
+        let content = read(from, name)?;
+        let mark = if language.is_empty() { String::new() } else { store.mark().to_string() };
+        let there = format!("{plain}{mark}{language}");
+        match store.refusal(&there, &content) {
+            Some(why) => Err(wrong(&format!(": {why}"))),
+            None => Ok((there, content)),
+        }
+    };
+    names.iter().map(one).collect()
 }
 
 /// Creates or updates them.
-pub fn push(contents: &[(&str, Content)], calls: &mut Calls) -> Result<(), Error> {
+pub fn push(contents: &[(String, Content)], store: &mut dyn Store) -> Result<(), Error> {
     for (name, content) in contents {
-        let done = put(calls, name, content);
-        let done = done.map_err(|refused| calls.failed(name, &refused))?;
+        let done = store.put(name, content).map_err(|fault| fault.error)?;
         print(&format!("{name} {done}\n"))?;
-        if [&content.text, &content.html].iter().any(|part| part.contains("://example.com/")) {
+        if [&content.text, &content.html].iter().any(|part| is_example(part)) {
             let what =
                 "leads to example.com: put the address of your application in, and push again";
             log::warn("TEMPLATE", format_args!("{name} {what}"));

@@ -31,13 +31,13 @@ pub struct Calls {
     pub client: Client,
     stop: Stop,
     /// What is being done, for errors.
-    what: String,
+    pub what: &'static str,
 }
 
 impl Calls {
     /// Calls that are for `what`.
-    pub fn new(client: Client, stop: &Stop, what: &str) -> Calls {
-        Calls { client, stop: stop.clone(), what: what.to_owned() }
+    pub fn new(client: Client, stop: &Stop, what: &'static str) -> Calls {
+        Calls { client, stop: stop.clone(), what }
     }
 
     /// Makes a call and reads its answer; again while it comes too soon.

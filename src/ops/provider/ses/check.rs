@@ -11,8 +11,7 @@ use crate::ops::check::{Checks, Round, Status};
 use crate::ops::environment::env;
 use crate::ops::provider::ses::calls::{Calls, identity};
 use crate::ops::provider::ses::sender;
-use crate::ops::provider::ses::templates::examine;
-use crate::ops::provider::templates;
+use crate::ops::provider::templates::check as check_templates;
 use crate::pump::system_clock;
 use crate::send::ses::account::{account, quota};
 use crate::send::ses::client::{Client, Refused};
@@ -43,7 +42,7 @@ pub fn check(round: &mut Round<'_>, set: &str) {
         }
         return;
     }
-    templates(round, &mut calls);
+    check_templates(round, &mut calls);
     verified(round, &mut calls);
     configuration_set(round, &mut calls, set);
 }
@@ -262,21 +261,4 @@ fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
         false => "see to it by hand".to_owned(),
     };
     round.checks.warning(name, format!("not checked: {refused}"), &advice);
-}
-
-fn templates(round: &mut Round<'_>, calls: &mut Calls) {
-    templates::check(round, |action, template| match examine(calls, action, template) {
-        Ok(None) => (Status::Ok, "renders".to_owned(), ""),
-        Ok(Some(problem)) => {
-            (Status::Misconfigured, problem, "its mails are held, or lost, until this is changed")
-        }
-        Err(refused) if refused.code.starts_with("AccessDenied") => {
-            let advice = "allow ses:TestRenderEmailTemplate (and ses:GetEmailTemplate)";
-            (Status::Warning, format!("not checked: {refused}"), advice)
-        }
-        Err(refused) if refused.status.is_some_and(|status| status < 500) => {
-            (Status::Warning, format!("not checked: {refused}"), "try again")
-        }
-        Err(refused) => (Status::Unreachable, refused.to_string(), "try again"),
-    });
 }

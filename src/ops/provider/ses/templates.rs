@@ -3,106 +3,134 @@
 //! Out of scope: which templates matter.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
-use crate::mail::kind::{data_text, example, unsent};
+use crate::mail::kind::{data, data_text, unsent};
+use crate::mail::model::Message;
+use crate::ops::check::Status;
 use crate::ops::provider::ses::calls::{Calls, encoded};
-use crate::ops::provider::templates::unknown;
+use crate::ops::provider::ses::mime;
+use crate::ops::provider::templates::{Content, Fault, Problem, Store, unknown};
 use crate::send::ses::client::Refused;
 use http::Method;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The most names that one call lists.
 const PAGE: usize = 100;
 
-/// A template: what a mail is made from. A part that it does not have is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Content {
-    /// The subject line.
-    pub subject: String,
-    /// The plain text.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub text: String,
-    /// The HTML.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub html: String,
-}
+/// The longest name of a template.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Template.html>
+const LONGEST: usize = 64;
 
-/// The names of one page of the account's templates, and where the next page begins.
-///
-/// # Errors
-/// As [`Calls::ask`].
-pub fn list(
-    calls: &mut Calls,
-    from: Option<&str>,
-) -> Result<(Vec<String>, Option<String>), Refused> {
-    let next = from.map(|token| format!("&NextToken={}", encoded(token))).unwrap_or_default();
-    let path = format!("/v2/email/templates?PageSize={PAGE}{next}");
-    let page = calls.ask(&Method::GET, &path, None)?;
-    let names = page.get("TemplatesMetadata").and_then(Value::as_array);
-    let names = names.into_iter().flatten().filter_map(|one| one.get("TemplateName")?.as_str());
-    let next = page.get("NextToken").and_then(Value::as_str).filter(|next| !next.is_empty());
-    Ok((names.map(str::to_owned).collect(), next.map(str::to_owned)))
-}
+impl Store for Calls {
+    fn mark(&self) -> char {
+        '-'
+    }
 
-/// A template; `None` if there is none of that name.
-///
-/// # Errors
-/// As [`Calls::ask`].
-pub fn get(calls: &mut Calls, name: &str) -> Result<Option<Content>, Refused> {
-    match calls.ask(&Method::GET, &path(name), None) {
-        Ok(found) => {
-            let part = |name: &str| {
-                let text = found.pointer(&format!("/TemplateContent/{name}"));
-                text.and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
-            Ok(Some(Content { subject: part("Subject"), text: part("Text"), html: part("Html") }))
+    fn refusal(&self, name: &str, content: &Content) -> Option<String> {
+        if name.len() > LONGEST {
+            return Some(format!("SES takes names of at most {LONGEST} characters"));
         }
-        Err(refused) if refused.is_missing() => Ok(None),
-        Err(refused) => Err(refused),
+        let (_, rest) =
+            ["\"cid:", "'cid:"].iter().find_map(|start| content.html.split_once(start))?;
+        let image = rest.split(['"', '\'']).next().unwrap_or_default();
+        Some(format!(
+            "its HTML shows the image cid:{image}, and templates at SES bring no files along; put the \
+             image on a web server"
+        ))
+    }
+
+    fn list(&mut self) -> Result<Vec<String>, Fault> {
+        self.what = "listing the templates";
+        let (mut found, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let from = next.as_ref().map(|token| format!("&NextToken={}", encoded(token)));
+            let from = from.unwrap_or_default();
+            let path = format!("/v2/email/templates?PageSize={PAGE}{from}");
+            let page = self.ask(&Method::GET, &path, None);
+            let page = page.map_err(|refused| self.fault("", &refused))?;
+            let names =
+                page.get("TemplatesMetadata").and_then(Value::as_array).into_iter().flatten();
+            found.extend(
+                names.filter_map(|one| Some(one.get("TemplateName")?.as_str()?.to_owned())),
+            );
+            let more =
+                page.get("NextToken").and_then(Value::as_str).filter(|more| !more.is_empty());
+            if more.is_none() || more == next.as_deref() {
+                return Ok(found);
+            }
+            next = more.map(str::to_owned);
+        }
+    }
+
+    fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
+        self.what = "getting the template";
+        match self.ask(&Method::GET, &path(name), None) {
+            Ok(found) => {
+                let part = |name: &str| {
+                    let text = found.pointer(&format!("/TemplateContent/{name}"));
+                    text.and_then(Value::as_str).unwrap_or_default().to_owned()
+                };
+                let (subject, text, html) = (part("Subject"), part("Text"), part("Html"));
+                Ok(Some(Content { subject, text, html }))
+            }
+            Err(refused) if refused.is_missing() => Ok(None),
+            Err(refused) => Err(self.fault(name, &refused)),
+        }
+    }
+
+    fn put(&mut self, name: &str, content: &Content) -> Result<&'static str, Fault> {
+        self.what = "putting the template";
+        let update = json!({ "TemplateContent": content });
+        match self.ask(&Method::PUT, &path(name), Some(&update)) {
+            Ok(_) => return Ok("updated"),
+            Err(refused) if refused.is_missing() => {}
+            Err(refused) => return Err(self.fault(name, &refused)),
+        }
+        let create = json!({ "TemplateName": name, "TemplateContent": content });
+        let created = self.ask(&Method::POST, "/v2/email/templates", Some(&create));
+        created.map(|_| "created").map_err(|refused| self.fault(name, &refused))
+    }
+
+    fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
+        self.what = "rendering the template";
+        let body = json!({ "TemplateData": data_text(message) });
+        let refused = match self.ask(&Method::POST, &format!("{}/render", path(name)), Some(&body))
+        {
+            Ok(reply) => {
+                let mail = reply.get("RenderedTemplate").and_then(Value::as_str);
+                return Ok(Ok(mime::read(mail.unwrap_or_default())));
+            }
+            Err(refused) => refused,
+        };
+        if refused.is_missing() {
+            let text = "is not at the provider; see `mailroom template push`";
+            return Ok(Err(Problem::Missing(text.to_owned())));
+        }
+        if !refused.is_bad_request() {
+            return Err(self.fault(name, &refused));
+        }
+        if let Some(variable) = variable(&refused.text) {
+            return Ok(Err(unknown(vec![variable], message)));
+        }
+        let content = self.get(name)?.unwrap_or_default();
+        let (parts, data) = ([&content.subject, &content.text, &content.html], data(message));
+        let all: Vec<String> = parts.iter().flat_map(|part| unsent(part, &data)).collect();
+        let broken = || Problem::Broken(format!("cannot be rendered: {refused}"));
+        Ok(Err(if all.is_empty() { broken() } else { unknown(all, message) }))
     }
 }
 
-/// Replaces a template, or creates it; gives which, in a word.
-///
-/// # Errors
-/// As [`Calls::ask`].
-pub fn put(calls: &mut Calls, name: &str, content: &Content) -> Result<&'static str, Refused> {
-    let update = json!({ "TemplateContent": content });
-    match calls.ask(&Method::PUT, &path(name), Some(&update)) {
-        Ok(_) => return Ok("updated"),
-        Err(refused) if refused.is_missing() => {}
-        Err(refused) => return Err(refused),
+impl Calls {
+    fn fault(&self, name: &str, refused: &Refused) -> Fault {
+        let (status, advice) = match refused.status {
+            _ if refused.code.starts_with("AccessDenied") => (
+                Status::Warning,
+                "allow ses:TestRenderEmailTemplate, ses:GetEmailTemplate and ses:ListEmailTemplates",
+            ),
+            Some(400..500) => (Status::Warning, "try again"),
+            _ => (Status::Unreachable, "try again"),
+        };
+        Fault { error: self.failed(name, refused), status, advice }
     }
-    let create = json!({ "TemplateName": name, "TemplateContent": content });
-    calls.ask(&Method::POST, "/v2/email/templates", Some(&create)).map(|_| "created")
-}
-
-/// Lets SES render a template with data like that of a mail; gives what is wrong with it.
-///
-/// # Errors
-/// As [`Calls::ask`], but for what is wrong with the template.
-pub fn examine(calls: &mut Calls, action: u16, name: &str) -> Result<Option<String>, Refused> {
-    let body = json!({ "TemplateData": data_text(&example(action)) });
-    let path = format!("{}/render", path(name));
-    let refused = match calls.ask(&Method::POST, &path, Some(&body)) {
-        Ok(_) => return Ok(None),
-        Err(refused) => refused,
-    };
-    if refused.is_missing() {
-        return Ok(Some("is not at the provider; see `mailroom template push`".to_owned()));
-    }
-    if !refused.is_bad_request() {
-        return Err(refused);
-    }
-    if let Some(variable) = variable(&refused.text) {
-        return Ok(Some(unknown(&[variable])));
-    }
-    let content = get(calls, name)?.unwrap_or_default();
-    let parts = [&content.subject, &content.text, &content.html];
-    let all: Vec<String> = parts.iter().flat_map(|part| unsent(part)).collect();
-    let none = all.is_empty();
-    Ok(Some(if none { format!("cannot be rendered: {refused}") } else { unknown(&all) }))
 }
 
 fn path(name: &str) -> String {

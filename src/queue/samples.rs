@@ -1,0 +1,48 @@
+//! The kinds of mail of a queue, and what fills their templates, as far as mails that were asked for tell.
+
+use crate::edges::pg::{Client, StatementError};
+use crate::mail::model::{Kind, template_of};
+
+/// What is known of a kind.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The kind, with its template.
+    pub kind: Kind,
+    /// Whether it is about accounts: triggers ask for it, without data.
+    pub of_account: bool,
+    /// Whether all that was asked for were events, which nobody is sent.
+    pub is_event: bool,
+    /// JSON objects, the newest first: the data of its newest mail and of mails that wait.
+    pub data: Vec<String>,
+}
+
+/// Reads them.
+///
+/// # Errors
+/// As the statement.
+pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementError> {
+    let mut found: Vec<Sample> = Vec::new();
+    for row in client.query(include_str!("sql/samples.sql"), &[&queue])? {
+        let name: &str = row.try_get("kind")?;
+        let data: Option<String> = row.try_get("data")?;
+        let is_mail = row.try_get::<_, Option<bool>>("mail")?.unwrap_or(true);
+        if found.last().is_none_or(|last| *last.kind.name != *name) {
+            let number = row.try_get::<_, Option<i16>>("number")?;
+            let template = row.try_get::<_, Option<String>>("template")?;
+            let kind = Kind {
+                name: name.into(),
+                number: number.and_then(|number| u16::try_from(number).ok()),
+                template: Some(template.unwrap_or_else(|| template_of(name))),
+                path: row.try_get("path")?,
+                ..Kind::default()
+            };
+            let of_account = row.try_get("of_account")?;
+            found.push(Sample { kind, of_account, is_event: true, data: Vec::new() });
+        }
+        if let Some(sample) = found.last_mut().filter(|_| is_mail) {
+            sample.is_event = false;
+            sample.data.extend(data);
+        }
+    }
+    Ok(found)
+}
