@@ -82,6 +82,7 @@ impl Web {
         let url = url.to_owned();
         let variables = move |name: &str| match name {
             "AWS_ENDPOINT_URL" => Some(url.clone()),
+            "AWS_REGION" => Some("us-east-1".to_owned()),
             "AWS_ACCESS_KEY_ID" => Some("AKIDEXAMPLE".to_owned()),
             "AWS_SECRET_ACCESS_KEY" => Some("hunter2".to_owned()),
             _ => None,

@@ -41,6 +41,7 @@ impl Place {
         place.set("HOME", &home);
         place.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &cloud.url());
         place.set("AWS_ENDPOINT_URL_STS", &cloud.url());
+        place.set("AWS_REGION", "eu-west-1");
         place
     }
 

@@ -43,6 +43,7 @@ impl Rig {
         };
         let url = rig.endpoint.url();
         rig.set("AWS_ENDPOINT_URL", &url);
+        rig.set("AWS_REGION", "us-east-1");
         rig.set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
         rig.set("AWS_SECRET_ACCESS_KEY", "hunter2hunter2");
         rig.set("AWS_EC2_METADATA_DISABLED", "true");

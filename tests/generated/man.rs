@@ -137,7 +137,7 @@ const ENVIRONMENT: &str = r#".SH ENVIRONMENT
 Besides the settings:
 .TP
 \fBAWS_*\fR, \fBHTTPS_PROXY\fR, \fBNO_PROXY\fR
-Credentials, region, endpoint and proxy, as the AWS SDKs read them.
+Credentials, region, endpoint and proxy, as botocore reads them.
 .TP
 \fBPG*\fR
 What the connection string does not say, as libpq reads it.

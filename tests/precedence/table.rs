@@ -122,6 +122,8 @@ const SERVICES: &str = "[default]\nregion = eu-west-1\nservices = s\nendpoint_ur
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Case] = &[
+    Case { name: "no region", chosen: "error", ..PLAIN },
+    Case { name: "no region, an endpoint of one's own", variables: "AWS_ENDPOINT_URL=https://two.test", chosen: "error", ..PLAIN },
     Case { name: "AWS_DEFAULT_REGION", variables: "AWS_DEFAULT_REGION=eu-central-1", config: "[default]\nregion = eu-west-1\n", chosen: "eu-central-1 https://email.eu-central-1.amazonaws.com -", ..PLAIN },
     Case { name: "region of the profile", variables: "AWS_PROFILE=x", config: "[default]\nregion = eu-west-1\n[profile x]\nregion = eu-west-2\n", chosen: "eu-west-2 https://email.eu-west-2.amazonaws.com -", ..PLAIN },
     Case { name: "region of the credentials file", config: "[default]\nregion = eu-west-1\n", credentials: "[default]\nregion = eu-west-3\n", chosen: "eu-west-3 https://email.eu-west-3.amazonaws.com -", ..PLAIN },

@@ -110,6 +110,7 @@ impl Program {
             .env("HOME", dir.path())
             // The machine that runs the tests may be an instance.
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_REGION", "eu-central-1")
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -143,7 +144,6 @@ impl Program {
         self.env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-            .env("AWS_REGION", "eu-central-1")
             .env("MAILROOM_SEND_RATE", "100000")
     }
 

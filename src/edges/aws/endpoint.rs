@@ -91,11 +91,14 @@ fn configured(service: Service, shared: &Shared) -> Result<Option<(String, Strin
     Ok(url.map(|url| (format!("endpoint_url of the profile {profile:?}"), url.trim().to_owned())))
 }
 
-/// AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1.
+/// AWS_REGION, AWS_DEFAULT_REGION, the profile's.
 fn region(shared: &Shared) -> Result<String, String> {
     let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     let found = names.iter().find_map(|name| Some((name, shared.setting(name)?)));
-    let Some((name, region)) = found else { return Ok("us-east-1".to_owned()) };
+    let (name, region) = found.ok_or(
+        "AWS_REGION: no region is set, there or in the profile in use: name the one that mails are \
+         sent from, such as eu-west-1",
+    )?;
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     // It becomes a part of the host's name.
     if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
@@ -138,8 +141,14 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Endpoint, String> {
-        let variables: Vec<(String, String)> =
-            variables.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let usual = [("AWS_REGION", "us-east-1")];
+        let given = |name| variables.iter().any(|(known, _)| *known == name);
+        let usual = usual.iter().filter(|_| !given("AWS_REGION") && !given("AWS_DEFAULT_REGION"));
+        let variables: Vec<(String, String)> = variables
+            .iter()
+            .chain(usual)
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
         Endpoint::read(&move |name: &str| {
             variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
         })
@@ -147,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_region_comes_from_the_first_variable_that_is_set() {
-        assert_eq!(read(&[]).unwrap().region, "us-east-1");
+        assert!(read(&[("AWS_REGION", "")]).unwrap_err().contains("no region is set"));
         let both = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-central-1")];
         assert_eq!(read(&both).unwrap().region, "eu-central-1");
         let blank = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", " ")];

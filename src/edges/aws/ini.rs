@@ -34,6 +34,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Section>, String> {
     let mut current = None;
     // Whether a deeper line goes on with the last option, and how deep that one stands.
     let (mut open, mut depth) = (false, 0);
+    // Editors of Windows put a byte order mark before the first line.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let fault = |what: &str| Err(format!("line {number}: {what}"));
         let content = line.trim();
@@ -111,6 +113,13 @@ mod tests {
         let sections = parse(text).unwrap();
         let section = sections.iter().find(|found| found.name == section)?;
         section.get(name).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        // botocore refuses such a file.
+        assert_eq!(get("\u{feff}[default]\na = 1\n", "default", "a").unwrap(), "1");
+        assert!(parse("[x]\n\u{feff}[default]\n").is_err());
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub fn help(command: Option<&str>) -> String {
             }
             if matches!(command.name, "send" | "run" | "template" | "check") {
                 out.push_str(
-                    "  AWS_*, HTTPS_PROXY, NO_PROXY\n      credentials, region, endpoint, as the \
-                     AWS SDKs read them\n",
+                    "  AWS_*, HTTPS_PROXY, NO_PROXY\n      credentials, region, endpoint, as \
+                     botocore reads them\n",
                 );
             }
         }

@@ -27,7 +27,7 @@ use crate::send::dry;
 use crate::send::ses;
 use crate::send::ses::bulk::Through;
 
-/// SES with the settings that it alone has; where it is and who asks is read as the AWS SDKs do.
+/// SES with the settings that it alone has; where it is and who asks is read as botocore does.
 struct Ses {
     through: Through,
 }

@@ -85,7 +85,7 @@ fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
             Some((http, keeper))
         }
         Err(Failure::Unset(why) | Failure::Setup(why)) => {
-            let advice = "mailroom looks where the AWS SDKs look, in their order";
+            let advice = "mailroom looks where botocore looks, in its order";
             round.checks.misconfigured(NAME, why, advice);
             None
         }
