@@ -31,6 +31,8 @@ pub struct Numbers {
     pub attempts: [u64; OUTCOMES.len()],
     /// Messages that were not accepted, by reason.
     pub errors: Reasons,
+    /// Messages that were accepted, by their kind.
+    pub kinds: Reasons,
     /// Deliveries given up, by reason.
     pub failed: Reasons,
     /// Deliveries whose token expired first.
@@ -163,6 +165,7 @@ impl Metrics {
                 match why {
                     Some(why) => numbers.errors.add(why),
                     None => {
+                        numbers.kinds.add(&message.kind.name);
                         let age = message.ticket.as_ref().and_then(|ticket| ticket.age);
                         age.into_iter().for_each(|age| numbers.latency.add(age + took));
                     }
@@ -340,6 +343,9 @@ pub const FAMILIES: &[Family] = &[
     family(["mailroom_sent_total", "mailroom.sent", "counter", "messages", ""],
         "Messages that the next holder accepted: the provider, or the reader of collect.",
         |of, _, give| give("", Count(of.attempts[0]))),
+    family(["mailroom_sent_by_kind_total", "mailroom.sent_by_kind", "counter", "messages", "kind"],
+        "Messages that the next holder accepted, by the kind of mail.",
+        |of, _, give| of.kinds.each(give)),
     family(["mailroom_attempt_errors_total", "mailroom.attempt_errors", "counter", "messages", "reason"],
         "Messages handed over and not accepted, by reason.",
         |of, _, give| of.errors.each(give)),

@@ -54,6 +54,7 @@ fn every_outcome_is_counted_once_and_every_number_is_there() {
         ("attempts_total outcome=ambiguous", 0.0),
         ("attempts_total outcome=unreached", 0.0),
         ("sent_total", 4.0),
+        ("sent_by_kind_total kind=activation", 4.0),
         ("attempt_errors_total reason=MESSAGE_REJECTED", 1.0),
         ("attempt_errors_total reason=TRANSIENT_FAILURE", 1.0),
         ("attempt_errors_total reason=SendingPausedException", 1.0),
