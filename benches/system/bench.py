@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import distant
 import footprint
 import growth
 import rates
@@ -21,7 +22,7 @@ from process import Process, call
 
 SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
-    "deliver": rates.deliver, "latency": rates.latency, "growth": growth.growth,
+    "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
     "resident": resident.resident,
 }
@@ -124,7 +125,7 @@ class Bench:
             words += self.certificate()
         process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL, timed=False)
         self.wait("the endpoint", (folder / "port").exists, 10, 0.02, process)
-        address = f"{speaks}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"
+        address = f"{speaks.split('-')[0]}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"
 
         def count():
             return int((folder / "count").read_text() or 0)

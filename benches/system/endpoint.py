@@ -1,8 +1,8 @@
 """A provider with no latency: accepts everything at once. With `http` it speaks SES v2
 (SendBulkEmail), Postmark, and what the peer's sender speaks, SES v1 (SendBulkTemplatedEmail); with
-`smtp` it is a mail server. Not a fake of their failures: tests/support has that.
+`smtp` it is a mail server, with `smtp-plain` one without PIPELINING. Not a fake of their failures: tests/support has that.
 
-    endpoint.py http|smtp PORT_FILE COUNT_FILE [CERTIFICATE KEY]
+    endpoint.py http|smtp|smtp-plain PORT_FILE COUNT_FILE [CERTIFICATE KEY]
 """
 
 import os
@@ -71,7 +71,7 @@ class Endpoint:
                 if count:
                     self.count(count)
 
-    def serve_mail(self, connection):
+    def serve_mail(self, connection, groups=True):
         """RFC 5321, as far as one who is never refused goes."""
         with connection, connection.makefile("rwb") as stream:
             def say(text):
@@ -85,6 +85,8 @@ class Endpoint:
                     while stream.readline() not in (b".\r\n", b""):
                         pass
                     self.count(1)
+                if word == b"EHLO" and groups:
+                    stream.write(b"250-localhost\r\n250-PIPELINING\r\n")
                 say(b"221 bye" if word == b"QUIT" else b"250 ok")
 
 
@@ -95,7 +97,8 @@ def main(speaks, port_file, count_file, *certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
     endpoint = Endpoint(open(count_file, "w"))
-    serve = endpoint.serve_mail if speaks == "smtp" else endpoint.serve
+    serve = {"smtp": endpoint.serve_mail, "http": endpoint.serve,
+             "smtp-plain": lambda connection: endpoint.serve_mail(connection, False)}[speaks]
     done = pathlib.Path(port_file + ".new")
     done.write_text(str(listener.getsockname()[1]))
     os.rename(done, port_file)
