@@ -477,11 +477,33 @@ fn a_template_that_is_missing_or_asks_for_what_is_not_sent_is_named() {
     endpoint.push(Reply::Full(200, Vec::new(), "{}".into()));
     endpoint.push(Reply::error(400, "BadRequestException", text));
     endpoint.push(Reply::error(404, "NotFoundException", "Template does not exist"));
+    endpoint.push(Reply::error(404, "NotFoundException", "Template does not exist"));
     let found = Found::of(program(&database, &endpoint.url()).output());
     found.only(&["template activationv1", "template passwordrecoveryv1"]);
     found.says("template activationv1", "failed", "uses {{name}}, which is not sent");
     found.says("template passwordrecoveryv1", "failed", "mailroom template push");
+    let place = format!("(at {})", endpoint.url());
+    found.says("template passwordrecoveryv1", "failed", &place);
     assert_eq!(found.code, 78);
+    // A stand-in that cannot render: what is there is not missing.
+    let gone = || Reply::Full(404, Vec::new(), "Not Found".into());
+    let there = |text: &str| {
+        let content = json!({ "TemplateContent": { "Subject": "Hi", "Text": text } });
+        Reply::Full(200, Vec::new(), content.to_string())
+    };
+    let none = || Reply::Full(200, Vec::new(), "{}".into());
+    for reply in [none(), gone(), there("{{login}}"), gone(), there("{{first}}")] {
+        endpoint.push(reply);
+    }
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["template passwordrecoveryv1"]);
+    found.says("template passwordrecoveryv1", "failed", "uses {{first}}, which is not sent");
+    // One that knows neither call is named.
+    endpoint.push(none());
+    (0..4).for_each(|_| endpoint.push(gone()));
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.says("template activationv1", "failed", "is not at the provider");
+    found.says("template activationv1", "failed", &place);
     endpoint.set(Reply::error(403, "AccessDeniedException", "not authorized"));
     let found = Found::of(program(&database, &endpoint.url()).output());
     found.says("template activationv1", "warning", "allow ses:TestRenderEmailTemplate");

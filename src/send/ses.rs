@@ -126,7 +126,10 @@ impl Ses {
             true => Answer::Each(outcomes(&reply, &messages, recipient::split(&from).1)),
             false => self.refused(&reply, &messages, recipient::split(&from).1, tried),
         };
-        if is_without_template(&answer) && self.missing.note(template, name, (self.now)()) {
+        // A stand-in may say of a template in a language no more than that something is not there.
+        let bare = reply.status == 404 && Refused::read(&reply).code.is_empty();
+        if (bare || is_without_template(&answer)) && self.missing.note(template, name, (self.now)())
+        {
             return Answer::Again;
         }
         let plain = |outcomes: &[Outcome]| outcomes.iter().all(Outcome::is_accepted);

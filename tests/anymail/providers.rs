@@ -103,8 +103,12 @@ fn the_language_falls_back_from_the_locale_to_its_language_to_none() {
     for there in 1..=3 {
         // SES: one call tells what is missing.
         let (database, endpoint) = (database(), Endpoint::start());
-        for _ in 1..there {
-            endpoint.push(Reply::Statuses(vec![("TEMPLATE_NOT_FOUND", "no such template")]));
+        for number in 1..there {
+            endpoint.push(match number {
+                1 => Reply::Statuses(vec![("TEMPLATE_NOT_FOUND", "no such template")]),
+                // A stand-in.
+                _ => Reply::Full(404, Vec::new(), "Not Found".into()),
+            });
         }
         ask(&database);
         let run = ses(&database, &endpoint);

@@ -44,6 +44,14 @@ impl Endpoint {
         Endpoint::of(Service::Ses, &Shared::read(variables)?)
     }
 
+    /// Whether it is AWS's own, and no stand-in's.
+    pub fn is_amazons(&self) -> bool {
+        let url: Option<http::Uri> = self.url.parse().ok();
+        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let own = [".amazonaws.com", ".api.aws", ".amazonaws.eu", ".amazonwebservices.eu"];
+        own.iter().any(|domain| host.ends_with(domain))
+    }
+
     /// The endpoint of a service as it is asked for: AWS_ENDPOINT_URL_SERVICE, AWS_ENDPOINT_URL,
     /// the same two settings of the profile, else by the region, AWS_USE_FIPS_ENDPOINT and
     /// AWS_USE_DUALSTACK_ENDPOINT, which a profile can set too.
@@ -179,7 +187,9 @@ mod tests {
                 ("AWS_USE_FIPS_ENDPOINT", fips),
                 ("AWS_USE_DUALSTACK_ENDPOINT", dual),
             ]);
-            assert_eq!(got.unwrap().url, format!("https://{host}"));
+            let got = got.unwrap();
+            assert_eq!(got.url, format!("https://{host}"));
+            assert!(got.is_amazons());
         }
         for region in ["cn-north-1", "us-iso-east-1", "eu-isoe-west-1"] {
             assert!(read(&[("AWS_REGION", region)]).unwrap_err().contains("not offered"));
@@ -193,7 +203,8 @@ mod tests {
             ("AWS_ENDPOINT_URL_SESV2", "https://ses.test:8443/base/"),
         ];
         assert_eq!(read(&both).unwrap().url, "https://ses.test:8443/base");
-        assert_eq!(read(&both[..1]).unwrap().url, "http://127.0.0.1:1");
+        let local = read(&both[..1]).unwrap();
+        assert_eq!((local.url.as_str(), local.is_amazons()), ("http://127.0.0.1:1", false));
         let ignored = [both[0], ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(read(&ignored).unwrap().url, "https://email.us-east-1.amazonaws.com");
         for url in [

@@ -3,9 +3,11 @@
 //! Out of scope: which templates matter.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
+use crate::edges::aws::endpoint::Endpoint;
 use crate::mail::kind::{data, data_text, unsent};
 use crate::mail::model::Message;
 use crate::ops::check::Status;
+use crate::ops::environment::env;
 use crate::ops::provider::ses::calls::{Calls, encoded};
 use crate::ops::provider::ses::mime;
 use crate::ops::provider::templates::{Content, Fault, Problem, Store, unknown};
@@ -101,22 +103,34 @@ impl Store for Calls {
             }
             Err(refused) => refused,
         };
-        if refused.is_missing() {
-            let text = "is not at the provider; see `mailroom template push`";
-            return Ok(Err(Problem::Missing(text.to_owned())));
-        }
-        if !refused.is_bad_request() {
+        let missing = refused.is_missing();
+        if !missing && !refused.is_bad_request() {
             return Err(self.fault(name, &refused));
         }
         if let Some(variable) = variable(&refused.text) {
             return Ok(Err(unknown(vec![variable], message)));
         }
-        let content = self.get(name)?.unwrap_or_default();
+        // A stand-in may not know how to render, and say of that that it is not there.
+        let found = self.get(name)?;
+        if missing && found.is_none() {
+            let text = format!("is not at the provider{}; see `mailroom template push`", place());
+            return Ok(Err(Problem::Missing(text)));
+        }
+        let content = found.unwrap_or_default();
         let (parts, data) = ([&content.subject, &content.text, &content.html], data(message));
         let all: Vec<String> = parts.iter().flat_map(|part| unsent(part, &data)).collect();
-        let broken = || Problem::Broken(format!("cannot be rendered: {refused}"));
-        Ok(Err(if all.is_empty() { broken() } else { unknown(all, message) }))
+        Ok(match all.as_slice() {
+            [] if missing => Ok(content),
+            [] => Err(Problem::Broken(format!("cannot be rendered: {refused}"))),
+            _ => Err(unknown(all, message)),
+        })
     }
+}
+
+/// Where the provider is, if it is not where AWS is.
+fn place() -> String {
+    let endpoint = Endpoint::read(&env).ok().filter(|endpoint| !endpoint.is_amazons());
+    endpoint.map(|endpoint| format!(" (at {})", endpoint.url)).unwrap_or_default()
 }
 
 impl Calls {
