@@ -21,6 +21,10 @@ const SAMPLES: usize = 4096;
 /// What an attempt may come to, in the words of the label `outcome`.
 pub const OUTCOMES: [&str; 6] = ["accepted", "retry", "ambiguous", "unreached", "rejected", "held"];
 
+/// What may be said of whether mail moves, in the words of the label `movement`.
+pub const MOVEMENTS: [&str; 7] =
+    ["stopped", "paused", "stuck", "held", "put_off", "moving", "idle"];
+
 /// Takes the numbers somewhere. It never fails and never waits.
 pub type Sink = Box<dyn FnMut(&Numbers, Instant)>;
 
@@ -47,8 +51,8 @@ pub struct Numbers {
     pub reconnects: u64,
     /// Whether there is a connection to the database; `None`: none is wanted.
     pub connected: Option<bool>,
-    /// Whether the queue is paused; `None`: not known.
-    pub paused: Option<bool>,
+    /// Whether mail moves, one of [`MOVEMENTS`]; `None`: not known.
+    pub movement: Option<&'static str>,
     /// What waits, and when that was counted.
     pub depth: Option<(Depth, Instant)>,
     /// Seconds that handing over a batch took.
@@ -373,9 +377,11 @@ pub const FAMILIES: &[Family] = &[
     family(["mailroom_database_up", "mailroom.database.up", "gauge", "", ""],
         "Whether there is a connection to the database: 1 or 0.",
         |of, _, give| flag(of.connected, give)),
-    family(["mailroom_queue_paused", "mailroom.queue.paused", "gauge", "", ""],
-        "Whether the queue was found paused: 1 or 0.",
-        |of, _, give| flag(of.paused, give)),
+    family(["mailroom_queue_movement", "mailroom.queue.movement", "gauge", "", "movement"],
+        "Whether mail moves, as `mailroom status` and `mailroom health` say it: 1 for what is so, else 0.",
+        |of, _, give| if let Some(movement) = of.movement {
+            MOVEMENTS.iter().for_each(|word| give(word, Level(f64::from(u8::from(*word == movement)))));
+        }),
     family(["mailroom_queue_depth", "mailroom.queue.depth", "gauge", "deliveries", "state"],
         "Deliveries that are not settled: due, later (due later) or leased; each counted up to 100000.",
         |of, _, give| if let Some((depth, _)) = of.depth {
@@ -463,7 +469,8 @@ mod tests {
         let mut numbers = Numbers::new();
         numbers.failed.add("x");
         numbers.errors.add("x");
-        (numbers.connected, numbers.paused) = (Some(false), Some(false));
+        numbers.connected = Some(false);
+        numbers.movement = Some("idle");
         numbers.progress = Some((now, SystemTime::now()));
         numbers.depth = Some((depth, now));
         for family in FAMILIES {

@@ -115,7 +115,7 @@ settings! {
     setting("MAILROOM_BULK_SHARE", "--bulk-share", "80", &["run", "publish", "check"], "the part of the day's limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail") => bulk_share: u8 = number(1, 100);
     optional("MAILROOM_STATSD", "--statsd", &["collect", "send", "run", "check"], "DogStatsD for metrics: `host:port` or `unix:///path`; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags") => statsd: Option<Place> = some(Place::parse);
     optional("MAILROOM_METRICS_FILE", "--metrics-file", &["collect", "send", "run", "check"], "file for metrics in the text format of Prometheus, one for each process: `/var/lib/node_exporter/mailroom.prom`") => metrics_file: Option<PathBuf> = some(file_path);
-    setting("MAILROOM_HEALTH_MAX_AGE", "--max-age", "10m", &["health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live") => max_age: Duration = duration;
+    setting("MAILROOM_HEALTH_MAX_AGE", "--max-age", "10m", &["collect", "run", "health", "status"], "how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live") => max_age: Duration = duration;
     setting("MAILROOM_LOG_FORMAT", "--log-format", "text", ALL, "`text` or `json`") => log_format: line::Format = choice(&[("text", line::Format::Text), ("json", line::Format::Json)]);
     setting("MAILROOM_LOG_LEVEL", "--log-level", "info", ALL, "`error`, `warn`, `info` or `debug`; debug shows addresses in full") => log_level: line::Level = choice(&[("info", line::Level::Info), ("error", line::Level::Error), ("warn", line::Level::Warn), ("debug", line::Level::Debug)]);
 }
@@ -143,7 +143,7 @@ impl Config {
             let why = format_args!("must not be less than MAILROOM_BATCH_TIMEOUT ({least} ms)");
             reader.also("MAILROOM_HEALTHCHECK_INTERVAL", why);
         }
-        if used(reader, "MAILROOM_HEALTH_MAX_AGE") && self.max_age <= self.batch_timeout {
+        if ["health", "status"].contains(&reader.command()) && self.max_age <= self.batch_timeout {
             let why = format_args!("must be more than MAILROOM_BATCH_TIMEOUT ({least} ms)");
             reader.also("MAILROOM_HEALTH_MAX_AGE", why);
         }

@@ -31,6 +31,7 @@ pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
         healthcheck: config.healthcheck,
         lease: config.lease,
         retention: config.retention,
+        max_age: config.max_age,
         max_attempts: config.max_attempts,
         settles: true,
         daily_limit: None,

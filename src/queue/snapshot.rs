@@ -270,6 +270,7 @@ mod tests {
         let minute = Duration::from_secs(60);
         let movement = |found: &Snapshot| {
             let movement = found.movement(minute);
+            assert!(crate::mail::counts::MOVEMENTS.contains(&movement.word()));
             (movement.word(), movement.is_fault())
         };
         let listener = Listener {

@@ -124,8 +124,6 @@ impl QueueSource {
         if self.batcher.is_new() {
             log::info("PG", "connected");
         }
-        let paused = found.paused.is_some();
-        self.link.metrics().count(|numbers| numbers.paused = Some(paused));
         match (&found.paused, self.batcher.is_paused()) {
             (Some(reason), false) => {
                 let why = if reason.is_empty() { "" } else { ": " };

@@ -11,6 +11,7 @@ use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Ticket};
 use crate::mail::policy::{self, Wait};
+use crate::queue::status;
 use crate::queue::store::prepared::{Prepared, SETTINGS};
 use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
 use postgres::types::ToSql;
@@ -151,6 +152,19 @@ impl Statements {
         let rows = self.prepared.query(client, include_str!("sql/enqueue.sql"), &values)?;
         let Some(row) = rows.first() else { return Ok(false) };
         Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
+    }
+
+    /// Whether mail moves, in the word of `status`; `max_age` is how long it may be due.
+    ///
+    /// # Errors
+    /// As [`status::snapshot`].
+    pub fn movement(
+        &self,
+        client: &mut Client,
+        max_age: Duration,
+    ) -> Result<Option<&'static str>, Error> {
+        let found = status::snapshot(client, &self.queue)?;
+        Ok(found.map(|found| found.movement(max_age).word()))
     }
 
     /// Counts what waits, each state up to a bound.

@@ -66,7 +66,6 @@ fn every_outcome_is_counted_once_and_every_number_is_there() {
         ("bad_input_total", 0.0),
         ("database_reconnects_total", 0.0),
         ("database_up", 1.0),
-        ("queue_paused", 0.0),
         ("send_duration_seconds_count", 3.0),
         ("queue_latency_seconds_count", 4.0),
         ("queue_latency_seconds_bucket le=900", 0.0),
@@ -105,10 +104,11 @@ fn what_waits_is_counted_by_its_state_though_the_queue_is_paused() {
     assert_eq!(collect.stop().code, Some(0));
     let numbers = Numbers::read(&path, "collect");
     numbers.has(&[
+        ("queue_movement movement=paused", 1.0),
+        ("queue_movement movement=stuck", 0.0),
         ("queue_depth state=due", 3.0),
         ("queue_depth state=later", 2.0),
         ("queue_depth state=leased", 1.0),
-        ("queue_paused", 1.0),
         ("sent_total", 0.0),
     ]);
     let oldest = numbers.get("queue_oldest_age_seconds");
@@ -155,7 +155,7 @@ fn send_counts_bad_input_and_what_it_gives_up_and_knows_no_database() {
         ("failed_by_reason_total reason=MESSAGE_REJECTED", 1.0),
         ("bad_input_total", 1.0),
     ]);
-    for name in ["mailroom_database_up", "mailroom_queue_depth", "mailroom_queue_paused"] {
+    for name in ["mailroom_database_up", "mailroom_queue_depth", "mailroom_queue_movement"] {
         assert!(!numbers.families.contains(name), "{name}");
     }
 }

@@ -46,8 +46,8 @@ _mailroom() {
     esac
     case ${COMP_WORDS[1]} in
         migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
-        run) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --help' ;;
-        collect) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --log-format --log-level --help' ;;
+        run) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --max-age --log-format --log-level --help' ;;
+        collect) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --max-age --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --end-timeout --format --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
         list) words='import export show' flags='--log-format --log-level --confirmed --help' ;;

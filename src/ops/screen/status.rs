@@ -1,5 +1,6 @@
 //! What `mailroom status` has to say.
 
+use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::ops::screen::page::{Tone, clean, span};
 use crate::ops::screen::report::{Report, Row, Section};
@@ -121,8 +122,8 @@ fn reasons<'a>(title: &str, found: impl Iterator<Item = &'a Reason>) -> Section 
     Section::new(
         title,
         found.map(|reason| {
-            let cause = reason.cause.map(|cause| format!("{}: ", cause.name())).unwrap_or_default();
-            (reason.count, format!("{cause}{}", clean(&reason.text)))
+            let parts = [reason.cause.map_or("", Cause::name), &clean(&reason.text)];
+            (reason.count, parts.join(": ").trim_matches([':', ' ']).to_owned())
         }),
     )
 }

@@ -13,6 +13,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long settled deliveries are kept: zero deletes at once; `None`: for ever.
     pub retention: Option<Duration>,
+    /// How long mail may be due before it is late.
+    pub max_age: Duration,
     /// Tries before a delivery is failed.
     pub max_attempts: u32,
     /// Whether a delivery that the transport accepted is settled as sent; else its lease stands, and

@@ -161,6 +161,10 @@ impl Upkeep {
         if self.count_at.take_if(|at| *at <= begun).is_none() {
             return;
         }
+        let max_age = self.settings.max_age;
+        let movement =
+            link.ask("counting what waits", |store, client| store.movement(client, max_age));
+        link.metrics().count(|numbers| numbers.movement = movement.flatten());
         let depth = link.ask("counting what waits", |statements, client| statements.depth(client));
         let done = (self.clock.now)();
         if let Some(depth) = depth {
@@ -223,6 +227,7 @@ mod tests {
             healthcheck: 60 * SECOND,
             lease: SECOND,
             retention: None,
+            max_age: Duration::from_secs(600),
             max_attempts: 5,
             settles: true,
             daily_limit: None,
