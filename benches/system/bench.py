@@ -15,6 +15,7 @@ import time
 import distant
 import footprint
 import growth
+import insert
 import rates
 import resident
 from cluster import ROOT, Cluster, tag
@@ -24,12 +25,12 @@ SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
     "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
-    "resident": resident.resident,
+    "resident": resident.resident, "insert": insert.insert,
 }
 
 # Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
 WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
-                "churn": "full", "memory": "full", "resident": "symbols"}
+                "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues"}
 
 # What has to be installed, and the package of Debian that has it.
 TOOLS = {"psql": "postgresql", "pg_isready": "postgresql", "pgbench": "postgresql", "openssl": "openssl"}
@@ -43,6 +44,7 @@ class Bench:
     def __init__(self, options):
         self.full, self.churn_minutes = options.full, options.churn_minutes
         self.symbols = pathlib.Path(options.symbols).resolve() if options.symbols else None
+        self.queues = pathlib.Path(options.queues).resolve() if options.queues else None
         self.peer = pathlib.Path(options.peer).resolve() if options.peer else None
         # The size is known without a server.
         self.serves = options.sections != ["size"]
@@ -310,6 +312,8 @@ def main():
     parser.add_argument("--write", action="store_true", help="write docs/PERFORMANCE.md and its plots")
     parser.add_argument("--peer", type=built_peer, metavar="DIR",
                         help="a directory with the peer's collector and sender, built")
+    parser.add_argument("--queues", type=pathlib.Path, metavar="DIR",
+                        help="a directory where graphile-worker and pg-boss are installed, for insert")
     parser.add_argument("--program", type=program, metavar="FILE",
                         help="the static program, if not that which is built now")
     parser.add_argument("--symbols", type=program, metavar="FILE", help="the same program, not stripped")

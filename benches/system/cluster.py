@@ -18,10 +18,10 @@ KEY = "deadbeef" * 8
 
 
 def planning():
-    """What src/queue/store.rs sets on its connection, so that pgbench plans the same way."""
-    found = re.search(r"const SETTINGS: &str = \"(.*?)\";", (ROOT / "src/queue/store.rs").read_text(), re.S)
+    """What src/queue/store/prepared.rs sets on its connection, so that pgbench plans the same way."""
+    found = re.search(r"const SETTINGS: &str =\s*\"(.*?)\";", (ROOT / "src/queue/store/prepared.rs").read_text(), re.S)
     if not found:
-        raise SystemExit("bench: there is no SETTINGS in src/queue/store.rs")
+        raise SystemExit("bench: there is no SETTINGS in src/queue/store/prepared.rs")
     return re.findall(r"SET (\w+) = '?(\w+)'?", found.group(1))
 
 
@@ -63,7 +63,9 @@ class Cluster:
         self.log = open(self.dir / "server.log", "wb")
         try:
             self.start()
-            self.sql("postgres", "CREATE DATABASE ours_template")
+            # Not a word of the command line, which would stand above what a section sets.
+            self.sql("postgres", "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()",
+                     "CREATE DATABASE ours_template")
             call(mailroom, "migrate", "up", env=self.env("ours_template"))
         except BaseException:
             self.close()
@@ -75,7 +77,7 @@ class Cluster:
         call(*unprivileged(), self.bin / "initdb", "-D", pg / "data", "-U", "postgres", "-A", "trust",
              "-E", "UTF8", "--no-locale", "--no-sync", cwd=pg)
         # No disk is measured here: it would be another one elsewhere.
-        settings = ["listen_addresses=", "log_timezone=UTC", "fsync=off", "shared_buffers=512MB", "max_wal_size=8GB",
+        settings = ["listen_addresses=", "log_timezone=UTC", "shared_buffers=512MB", "max_wal_size=8GB",
                     "checkpoint_timeout=1h", "autovacuum_naptime=15s", "track_commit_timestamp=on"]
         words = [word for setting in settings for word in ("-c", setting)]
         self.server = subprocess.Popen(
