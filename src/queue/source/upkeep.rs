@@ -31,8 +31,10 @@ pub struct Upkeep {
     next_round: Instant,
     /// When what waits is counted next, if anybody wants to know;
     count_at: Option<Instant>,
-    /// not before this moment.
+    /// not before this moment,
     count_after: Instant,
+    /// but, once nothing is due any longer of what was, from this one on.
+    recount_after: Option<Instant>,
     /// The highest token that was handed out,
     highest: i64,
     /// and the one that was written down.
@@ -51,6 +53,7 @@ impl Upkeep {
             next_round: now + settings.healthcheck,
             count_at: None,
             count_after: now,
+            recount_after: None,
             highest: 0,
             recorded: 0,
             record_after: now,
@@ -167,10 +170,13 @@ impl Upkeep {
         link.metrics().count(|numbers| numbers.movement = movement.flatten());
         let depth = link.ask("counting what waits", |statements, client| statements.depth(client));
         let done = (self.clock.now)();
-        if let Some(depth) = depth {
-            link.metrics().count(|numbers| numbers.depth = Some((depth, done)));
-        }
         self.counted(begun, done);
+        if let Some(depth) = depth {
+            let took = done.saturating_duration_since(begun);
+            self.recount_after = (depth.due > 0).then(|| done + took * COUNT_SHARE);
+            link.metrics().count(|numbers| numbers.depth = Some((depth, done)));
+            link.metrics().flush(done);
+        }
     }
 
     fn counted(&mut self, begun: Instant, done: Instant) {
@@ -185,6 +191,8 @@ impl Upkeep {
 
     /// Nothing is due: a time for [`Upkeep::record`].
     pub fn lull(&mut self, link: &mut Link) {
+        // The numbers are not to speak of a backlog that is gone.
+        self.count_at = self.recount_after.take().or(self.count_at);
         if (self.clock.now)() >= self.record_after {
             self.record(link);
         }
