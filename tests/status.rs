@@ -38,6 +38,8 @@ fn reason(cause: Cause, text: &str, count: i64) -> Reason {
 /// A queue with something of everything.
 fn busy() -> Snapshot {
     Snapshot {
+        lists: Vec::new(),
+        issues: Vec::new(),
         queue: "mailroom".to_owned(),
         time: "2026-11-22T13:37:00Z".to_owned(),
         schema_version: 1,

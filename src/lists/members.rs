@@ -94,6 +94,18 @@ pub fn export(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
+/// Subscribers of a list that [`confirmed`] counts at most.
+pub const COUNTED: i64 = 100_000;
+
+/// How many confirmed subscribers each list has, up to [`COUNTED`].
+///
+/// # Errors
+/// As the statement.
+pub fn confirmed(client: &mut Client) -> Result<Vec<(String, i64)>, Error> {
+    let rows = client.query(include_str!("sql/confirmed.sql"), &[&COUNTED])?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 /// How many subscribers a list has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Size {

@@ -140,6 +140,10 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// What is wrong with the database, if that was looked at.
     pub findings: Vec<Finding>,
+    /// Lists, each with its confirmed subscribers, counted up to a bound.
+    pub lists: Vec<(String, i64)>,
+    /// Issues that are under way, each with how many of it are to go, and its state and list in words.
+    pub issues: Vec<(String, i64, String)>,
 }
 
 /// Whether mail moves, and what keeps it. The screen and the exit status of `status`, and `health`

@@ -232,6 +232,16 @@ fn an_issue_is_paused_resumed_and_cancelled_at_once() {
     assert!(again.starts_with("nothing changed: it is paused\n"), "{again}");
     let run =
         Program::run(&database, &endpoint.url()).limit(50).env("MAILROOM_SEND_RATE", "500").start();
+    let status = mailroom(&database, &["status"]).out;
+    for line in [
+        "issues under way, and how many of them are to go",
+        "      3000  k: paused of news, 0 sent, 0 failed",
+        "      3000  news",
+    ] {
+        assert!(status.contains(line), "no {line:?} in {status}");
+    }
+    let json = mailroom(&database, &["status", "--json"]).out;
+    assert!(json.contains("\"lists\":[{\"confirmed\":3000,\"list\":\"news\"}]"), "{json}");
     database.recovery("ann");
     wait_until("other mail goes", || database.in_state("sent") == 1);
     wait_until("what was made waits", || {

@@ -4,6 +4,8 @@ use crate::edges::metrics::textfile;
 use crate::edges::pg::session::Session;
 use crate::edges::signal;
 use crate::edges::stop::Stop;
+use crate::lists::issue::{Issue, issues};
+use crate::lists::members;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, inspect, open, unusable};
@@ -75,9 +77,18 @@ fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snap
     };
     let findings = inspect(config, &mut session)?;
     let found = session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)?;
+    let lists = session.call(STEP, members::confirmed).map_err(unusable)?;
+    let issues = session.call(STEP, |client| issues(client, None)).map_err(unusable)?;
     *kept = Some(session);
     let mut found =
         found.ok_or_else(|| Error::config(format!("the queue {:?} is gone", config.queue)))?;
+    found.lists = lists;
+    let issue = |one: Issue| {
+        let what =
+            format!("{} of {}, {} sent, {} failed", one.state, one.list, one.sent, one.failed);
+        (one.key.clone(), one.left(), what)
+    };
+    found.issues = issues.into_iter().map(issue).collect();
     // That it is paused is in the snapshot.
     found.findings = findings
         .into_iter()

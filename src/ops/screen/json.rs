@@ -44,6 +44,8 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "recipients_cut": found.hour_is_cut || found.more_recipients > 0,
         "findings": found.findings.iter().map(finding).collect::<Value>(),
         "kinds": found.kinds.iter().map(kind).collect::<Value>(),
+        "lists": found.lists.iter().map(|(list, confirmed)| json!({ "list": list, "confirmed": confirmed })).collect::<Value>(),
+        "issues": found.issues.iter().map(|(key, left, what)| json!({ "key": key, "left": left, "state": what })).collect::<Value>(),
         "listeners": found.listeners.len(),
         "listening": found.listeners.iter().map(listener).collect::<Value>(),
     })

@@ -1,5 +1,6 @@
 //! What `mailroom status` has to say.
 
+use crate::lists::members::COUNTED;
 use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::ops::screen::page::{Tone, clean, span};
@@ -41,6 +42,8 @@ pub fn report(found: &Snapshot, max_age: Duration) -> Report {
         reasons(&failed("here, before any provider"), failures(true)),
         reasons(&failed("at the provider"), failures(false)),
         Section::new(&asked, recipients(found)),
+        Section::new("issues under way, and how many of them are to go", issues(found)),
+        Section::new("confirmed subscribers of lists", lists(found)),
     ];
     sections.retain(|section| !section.rows.is_empty() || !section.chart.is_empty());
     sections.push(match found.listeners.is_empty() {
@@ -141,6 +144,17 @@ fn recipients(found: &Snapshot) -> impl Iterator<Item = (i64, String)> {
         (one.asked, format!("{address}: {}{between}latest {latest}", became.join(", ")))
     });
     rows.chain(more)
+}
+
+/// What is published and not all sent.
+fn issues(found: &Snapshot) -> impl Iterator<Item = (i64, String)> {
+    found.issues.iter().map(|(key, left, what)| (*left, format!("{}: {}", clean(key), clean(what))))
+}
+
+/// Who an issue would go to; many are not counted to the end.
+fn lists(found: &Snapshot) -> impl Iterator<Item = (i64, String)> {
+    let more = |count| if count >= COUNTED { " or more" } else { "" };
+    found.lists.iter().map(move |(list, count)| (*count, format!("{list}{}", more(*count))))
 }
 
 fn listener(one: &Listener) -> (i64, String) {
