@@ -278,6 +278,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
                 &false,
                 &false,
                 &false,
+                &9i64,
             ],
         );
         rows.unwrap()[0].get::<_, i64>("passed")

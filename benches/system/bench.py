@@ -18,6 +18,7 @@ import growth
 import insert
 import rates
 import resident
+import trips
 from cluster import ROOT, Cluster, tag
 from process import Process, call
 
@@ -25,12 +26,14 @@ SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
     "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
-    "resident": resident.resident, "insert": insert.insert,
+    "resident": resident.resident, "insert": insert.insert, "trips": trips.trips,
+    "provider": trips.provider, "steady": trips.steady, "data": trips.data,
 }
 
 # Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
 WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
-                "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues"}
+                "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues",
+                "trips": "before", "provider": "before", "steady": "before"}
 
 # What has to be installed, and the package of Debian that has it.
 TOOLS = {"psql": "postgresql", "pg_isready": "postgresql", "pgbench": "postgresql", "openssl": "openssl"}
@@ -46,6 +49,7 @@ class Bench:
         self.symbols = pathlib.Path(options.symbols).resolve() if options.symbols else None
         self.queues = pathlib.Path(options.queues).resolve() if options.queues else None
         self.peer = pathlib.Path(options.peer).resolve() if options.peer else None
+        self.before = pathlib.Path(options.before).resolve() if options.before else None
         # The size is known without a server.
         self.serves = options.sections != ["size"]
         self.repeat = 5 if self.full else 3
@@ -66,9 +70,14 @@ class Bench:
         if not self.serves:
             return
         self.cluster = Cluster(pathlib.Path(program).resolve())
+        if self.before:
+            self.before = self.from_disk(self.before, "before")
+            self.cluster.sql("postgres", "CREATE DATABASE before_template")
+            call(self.before, "migrate", "up", env=self.cluster.env("before_template"))
         if self.peer:
             self.peer_collector = self.from_disk(self.peer / "collector/collector", "collector")
-            self.peer_sender = self.from_disk(self.peer / "sender/target/release/sender", "sender")
+            sender = self.peer / "sender/target/release/sender"
+            self.peer_sender = self.from_disk(sender, "sender") if sender.exists() else None
             self.cluster.sql("postgres", "CREATE DATABASE peer_template")
             call("psql", "-X", "-q", "-h", self.cluster.socket, "-U", "postgres", "-d", "peer_template",
                  "-f", self.peer / "migrations/0_init.up.sql")
@@ -117,21 +126,32 @@ class Bench:
         env = self.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
         return self.start(self.peer_collector, env=env)
 
-    def endpoint(self, tls=False, speaks="http"):
-        """A provider with no latency: its address, its process, and how to read its count."""
+    def endpoint(self, tls=False, speaks="http", wait=0):
+        """A provider that answers after so many milliseconds: its address, its process, and how to read
+        its count."""
         folder = self.cluster.dir / f"endpoint{len(self.processes)}"
         folder.mkdir()
         words = [sys.executable, "-B", pathlib.Path(__file__).with_name("endpoint.py"), speaks,
                  folder / "port", folder / "count"]
         if tls:
             words += self.certificate()
-        process = self.start(*words, env=dict(os.environ), stdout=subprocess.DEVNULL, timed=False)
+        env = {**os.environ, "WAIT": str(wait)}
+        process = self.start(*words, env=env, stdout=subprocess.DEVNULL, timed=False)
         self.wait("the endpoint", (folder / "port").exists, 10, 0.02, process)
         address = f"{speaks.split('-')[0]}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"
 
         def count():
             return int((folder / "count").read_text() or 0)
         return address, process, count
+
+    def way(self, milliseconds):
+        """Where the database can be reached so far away."""
+        port = self.cluster.dir / f"far{len(self.processes)}"
+        process = self.start(sys.executable, "-B", pathlib.Path(__file__).with_name("far.py"),
+                             self.cluster.socket / ".s.PGSQL.5432", port, milliseconds,
+                             env=dict(os.environ), stdout=subprocess.DEVNULL, timed=False)
+        self.wait("the way", port.exists, 10, 0.02, process)
+        return f"host=127.0.0.1 port={port.read_text()}"
 
     def certificate(self):
         """A certificate for localhost of an authority that is made here: files of both."""
@@ -265,7 +285,7 @@ def program(path):
 
 
 def built_peer(path):
-    for needed in ("migrations/0_init.up.sql", "collector/collector", "sender/target/release/sender"):
+    for needed in ("migrations/0_init.up.sql", "collector/collector"):
         if not os.path.isfile(os.path.join(path, needed)):
             raise argparse.ArgumentTypeError(f"there is no {needed} in {path}; it must be built there")
     return path
@@ -314,6 +334,8 @@ def main():
                         help="a directory with the peer's collector and sender, built")
     parser.add_argument("--queues", type=pathlib.Path, metavar="DIR",
                         help="a directory where graphile-worker and pg-boss are installed, for insert")
+    parser.add_argument("--before", type=program, metavar="FILE",
+                        help="an earlier build, to compare with in the same run")
     parser.add_argument("--program", type=program, metavar="FILE",
                         help="the static program, if not that which is built now")
     parser.add_argument("--symbols", type=program, metavar="FILE", help="the same program, not stripped")

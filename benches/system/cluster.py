@@ -76,7 +76,7 @@ class Cluster:
         quiet = {"stdout": self.log, "stderr": self.log, "stdin": subprocess.DEVNULL, "cwd": pg}
         call(*unprivileged(), self.bin / "initdb", "-D", pg / "data", "-U", "postgres", "-A", "trust",
              "-E", "UTF8", "--no-locale", "--no-sync", cwd=pg)
-        # No disk is measured here: it would be another one elsewhere.
+        # No disk is measured, but where it is said: it would be another one elsewhere.
         settings = ["listen_addresses=", "log_timezone=UTC", "shared_buffers=512MB", "max_wal_size=8GB",
                     "checkpoint_timeout=1h", "autovacuum_naptime=15s", "track_commit_timestamp=on"]
         words = [word for setting in settings for word in ("-c", setting)]
@@ -88,6 +88,13 @@ class Cluster:
                 raise SystemExit("bench: PostgreSQL did not start:\n"
                                  + last_lines((self.dir / "server.log").read_text(errors="replace")))
             time.sleep(0.05)
+
+    def flush(self, on):
+        """Whether a commit waits for the disk from now on."""
+        self.sql("postgres", f"ALTER SYSTEM SET fsync = {'on' if on else 'off'}", "SELECT pg_reload_conf()",
+                 "CHECKPOINT")
+        while self.sql("postgres", "SHOW fsync", output=True) != ("on" if on else "off"):
+            time.sleep(0.02)
 
     def sql(self, database, *statements, output=False):
         """Runs statements, each in a transaction of its own."""
@@ -149,7 +156,8 @@ class Cluster:
             "$9": "'{20}'", "$10": "'{-infinity}'", "$11": "'csv'",
             "$12": array("g"), "$13": array("(:lease - 1)::text"), "$14": array("'sent'::text"),
             "$15": array("''::text"), "$16": array("''::text"), "$17": array("0::float8"),
-            "$18": array("true"), "$19": "false", "$20": "false", "$21": "false"})
+            "$18": array("true"), "$19": "false", "$20": "false", "$21": "false",
+            "$22": "262144"})
         path = self.dir / f"turn{limit}.sql"
         path.write_text(f"\\set lease :lease + 1\n{turn};\n\\set first :first + {limit}\n")
         return path

@@ -1,4 +1,4 @@
-"""A provider with no latency: accepts everything at once. With `http` it speaks SES v2
+"""A provider that accepts everything, at once or after WAIT milliseconds. With `http` it speaks SES v2
 (SendBulkEmail), Postmark, and what the peer's sender speaks, SES v1 (SendBulkTemplatedEmail); with
 `smtp` it is a mail server, with `smtp-plain` one without PIPELINING. Not a fake of their failures: tests/support has that.
 
@@ -11,6 +11,9 @@ import socket
 import ssl
 import sys
 import threading
+import time
+
+WAIT = float(os.environ.get("WAIT", 0)) / 1000
 
 
 def answer(head, body):
@@ -66,6 +69,8 @@ class Endpoint:
                     waiting += connection.recv(65536)
                 body, waiting = waiting[:length], waiting[length:]
                 count, kind, text = answer(head, body)
+                if count:
+                    time.sleep(WAIT)
                 connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"
                                    f"Content-Length: {len(text)}\r\n\r\n".encode() + text)
                 if count:

@@ -23,7 +23,7 @@ use crate::queue::settle::Settling;
 use crate::queue::source::settings::Settings;
 use crate::queue::source::signing::sign;
 use crate::queue::source::upkeep::{Upkeep, report_expired};
-use crate::queue::store::values::{Claimed, Levels, Want};
+use crate::queue::store::values::{Claimed, DATA, Levels, Want};
 use std::time::{Duration, Instant};
 
 /// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.
@@ -271,7 +271,10 @@ impl Source for QueueSource {
                     if full {
                         return Ok(Next::Full);
                     }
-                    let taken = claims.len();
+                    let data = claims.iter().filter_map(|claim| claim.data.as_deref());
+                    // A batch is full of mails, or of their data.
+                    let is_full = data.map(str::len).sum::<usize>() >= DATA;
+                    let taken = if is_full { ask.limit } else { claims.len() };
                     self.report(Event::Claimed { least, taken });
                     let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
                     self.upkeep.handed_out(highest.unwrap_or_default());

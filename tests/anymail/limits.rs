@@ -125,3 +125,26 @@ fn a_mail_that_is_not_made_because_its_key_is_there_supersedes_nothing() {
         0
     );
 }
+
+#[test]
+fn mails_with_much_data_go_in_batches_that_memory_holds() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    // As much as one may have; the first six come while nobody listens, the others later.
+    let six = |from: u32| {
+        database.run(&format!(
+            "SELECT count(send_mail('invoice_ready', 'ann' || i || '@example.com',
+                    jsonb_build_object('text', repeat('x', 65000))))
+               FROM generate_series({from}, {from} + 5) i"
+        ));
+    };
+    six(1);
+    let run = Program::run(&database, &endpoint.url()).limit(6).window(250_000).start();
+    endpoint.wait_for(6, PATIENCE);
+    six(7);
+    // Five are a full batch, and do not wait for a sixth; the sixth waits for its window.
+    endpoint.wait_for(11, PATIENCE);
+    wait_until("they are settled", || database.in_state("sent") == 11);
+    let finished = run.stop();
+    assert_eq!(finished.code, Some(0), "{}", finished.log);
+    assert_eq!(finished.log.matches("processing 5 rows... (max reached)").count(), 2);
+}

@@ -12,13 +12,15 @@
 --   $17 delay, seconds  $18 whether an attempt was used
 --   $19 whether this was tried before, and no answer came
 --   $20 whether to pass over rows that others have locked, and tell which
+--   $22 bytes of data after which no more is taken
 --
 -- The first row tells what was done: the rows after it are what was taken, in order.
 --
 -- Only the holder of a lease may write, except that a success always counts. What was sent is tallied
 -- by the minute, in a row that few other connections write to. What was tried before may have been
 -- written then: what stands as it should counts as written. Somebody else's claim may hold locks on
--- rows that it then does not take, for as long as it runs. Index: the primary keys. (Where the statistics say that there are no
+-- rows that it then does not take, for as long as it runs.
+-- Index: the primary keys. (Where the statistics say that there are no
 -- deliveries, reading all from the first id to the last costs the same, so there is an end to that.)
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
@@ -141,17 +143,21 @@ seen AS MATERIALIZED (
         ON due.issue IS NOT NULL
      CROSS JOIN LATERAL (SELECT least(due.expires_at, to_timestamp(t.expires_at)) AS at) ends
 ),
-fit AS MATERIALIZED (
-    SELECT * FROM seen
+able AS MATERIALIZED (
+    SELECT *, sum(coalesce(octet_length(data), 0)) OVER (ORDER BY place) AS weight
+      FROM seen
      WHERE NOT expired AND ended IS NULL AND NOT held AND waits IS NULL AND NOT misfit
      ORDER BY place
      LIMIT $2::bigint
+),
+fit AS MATERIALIZED (
+    SELECT * FROM able WHERE weight - coalesce(octet_length(data), 0) < $22::bigint ORDER BY place
 ),
 claimed AS (
     UPDATE deliveries d
        SET state = 'leased', cause = NULL, lease = $4::text, due_at = now() + make_interval(secs => $5::float8)
       FROM fit
-     WHERE d.ctid = fit.version AND (SELECT count(*) FROM fit) >= $3::bigint
+     WHERE d.ctid = fit.version AND (SELECT count(*) FROM able) >= $3::bigint
     RETURNING d.id, d.attempts, fit.kind, fit.number, fit.template, fit.path, fit.signs_code,
               fit.sender, fit.reply_to, fit.recipient, fit.login, fit.secret, fit.code, fit.locale,
               fit.data, fit.list_id, fit.unsubscribe,

@@ -1,7 +1,7 @@
 //! Settling and claiming in one statement, and the limit of the day.
 
 use crate::mail::model::{Claim, Kind, List, Settlement, Ticket};
-use crate::queue::store::values::{Claimed, Settled, Want, count, seconds};
+use crate::queue::store::values::{Claimed, DATA, Settled, Want, count, seconds};
 use crate::queue::store::{Statements, TURN};
 use postgres::types::ToSql;
 use postgres::{Client, Error, GenericClient, Row};
@@ -85,7 +85,7 @@ impl Statements {
         let (lease, priorities, floors, carries) = want.as_ref().map_or_else(none, |want| {
             (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.floors, want.carries)
         });
-        let values: [&(dyn ToSql + Sync); 21] = [
+        let values: [&(dyn ToSql + Sync); 22] = [
             &self.queue,
             &limit,
             &least,
@@ -107,6 +107,7 @@ impl Statements {
             &again,
             &pass_over,
             &want.is_some_and(|want| want.urgent),
+            &count(DATA),
         ];
         let rows = self.prepared.query(client, TURN, &values)?;
         let (mut settled, mut claimed) = (Settled::default(), Claimed::default());

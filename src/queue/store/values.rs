@@ -7,6 +7,10 @@ use std::time::Duration;
 /// Rows that one statement of maintenance touches at most.
 pub const CHUNK: i64 = 1000;
 
+/// Bytes of data after which a claim takes no more: what bounds the memory of a batch, of whose data
+/// there are some copies.
+pub const DATA: usize = 256 * 1024;
+
 /// What a claim asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Want<'a> {
