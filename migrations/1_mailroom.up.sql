@@ -951,15 +951,22 @@ BEGIN
         FROM issues n
         JOIN kinds ON kinds.kind = n.list
         WHERE n.state = 'publishing' AND n.not_before <= now() AND kinds.queue = of_queue::job_type
+            -- A list that is held is passed over.
+            AND NOT EXISTS (
+                SELECT FROM deliveries d
+                WHERE d.issue IS NOT NULL AND d.state = 'pending' AND d.cause = 'template'
+                    AND d.kind = n.list
+            )
     )
     FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
     END IF;
     SELECT kinds.* INTO STRICT k FROM kinds WHERE kinds.kind = one.list;
-    -- Those that are tried again wait for long, and must not keep the others waiting.
+    -- What waits for a cause (a retry, a hold, a pause) may wait for long, and must not keep the others
+    -- waiting.
     SELECT least(
-        most - count(*) FILTER (WHERE d.attempts = 0),
+        most - count(*) FILTER (WHERE d.cause IS NULL AND d.queue = k.queue),
         share_of - count(*) - (
             SELECT coalesce(sum(t.sent), 0)
             FROM tallies t

@@ -2,7 +2,7 @@
 
 use super::{database, subscribers, text, token_of};
 use crate::support::cluster::Database;
-use crate::support::endpoint::Endpoint;
+use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{PATIENCE, Program, Running, wait_until};
 use std::collections::BTreeMap;
 
@@ -234,7 +234,6 @@ fn other_mail_does_not_wait_for_the_time_that_an_issue_takes_at_the_rate() {
 
 #[test]
 fn a_hold_of_the_template_of_an_issue_holds_nothing_else_and_makes_no_more_deliveries() {
-    use crate::support::endpoint::Reply;
     let (database, endpoint) = (database(), Endpoint::start());
     subscribers(&database, 3000);
     endpoint.set(Reply::error(404, "NotFoundException", "Template weekly does not exist"));
@@ -249,6 +248,42 @@ fn a_hold_of_the_template_of_an_issue_holds_nothing_else_and_makes_no_more_deliv
     run.wait_turns(1);
     assert!(database.number("SELECT count(*) FROM deliveries") <= 1001, "no flood of held rows");
     assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
+fn a_list_that_is_held_or_paused_keeps_no_other_list_waiting() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    subscribers(&database, 1500);
+    database.run(
+        "INSERT INTO lists (list, unsubscribe)
+         VALUES ('other', 'https://example.com/unsubscribe?token=');
+         INSERT INTO subscribers (list, address, state, how)
+         SELECT 'other', 'o' || n || '@example.com', 'confirmed', 'import'
+           FROM generate_series(1, 1200) n",
+    );
+    endpoint.set(Reply::error(404, "NotFoundException", "Template weekly does not exist"));
+    let run = run(&database, &endpoint);
+    let first = publish(&database, "'a'");
+    run.wait_log("held");
+    publish(&database, "'b'");
+    wait_until("what waits of it is held", || {
+        database.number("SELECT count(*) FROM deliveries WHERE cause = 'template'") == 1000
+    });
+    endpoint.set(Reply::Accept);
+    database.run("SELECT publish('other', 'else', 'c')");
+    let others = "SELECT count(*) FROM deliveries WHERE kind = 'other' AND state = 'sent'";
+    wait_until("the other list has its issue", || database.number(others) == 1200);
+    let unmade = "SELECT count(*) FROM issues WHERE list = 'news' AND state = 'publishing'";
+    assert_eq!(database.number(unmade), 2, "no flood of held rows");
+
+    // The same for one that is paused, when the hold is over.
+    database.run(&format!("UPDATE issues SET state = 'paused' WHERE id = {first}"));
+    database.run("UPDATE deliveries SET due_at = now(), cause = NULL WHERE cause = 'template'");
+    assert_eq!(run.stop().code, Some(0));
+    let run = self::run(&database, &endpoint);
+    wait_until("the second issue is sent", || database.in_state("sent") == 2700);
+    assert_eq!(run.stop().code, Some(0));
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE cause = 'ineligible'"), 1000);
 }
 
 #[test]
