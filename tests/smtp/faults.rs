@@ -398,3 +398,17 @@ fn a_stop_gives_a_mail_up_after_the_grace_and_begins_no_other() {
     assert_eq!(got, [Said::Ambiguous, Said::Unsent, Said::Unsent], "{outcomes:?}");
     assert!(took > Duration::from_secs(3), "work under way may still end: {took:?}");
 }
+
+#[test]
+fn a_server_that_quotes_a_login_does_not_get_it_into_a_reason() {
+    // The first is base64 of "\0user\0hunter2".
+    for quoted in ["AUTH PLAIN AHVzZXIAaHVudGVyMg==", "user:hunter2"] {
+        let rig = Rig::with(MailServer::start(Tls::Offered, LOGIN));
+        let answer = format!("535 5.7.8 Bad credentials: {quoted}");
+        rig.server.push(Step::Auth, Act::Say(answer.leak()));
+        let outcomes = rig.smtp_at(&rig.url("user:hunter2@")).send(&batch(1));
+        let text = format!("{outcomes:?}");
+        assert!(text.contains("535 at login: 5.7.8 Bad credentials"), "{text}");
+        assert!(!text.contains("AHVzZXIAaHVudGVyMg") && !text.contains("hunter2"), "{text}");
+    }
+}

@@ -25,6 +25,7 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// Resolving and connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -36,6 +37,8 @@ pub(crate) const MAIL: Duration = Duration::from_secs(30);
 const REPLY: usize = 32 * 1024;
 /// The most questions of a login.
 const CHALLENGES: usize = 5;
+/// What of a login is no secret.
+const NAMES: [&str; 4] = ["AUTH", "PLAIN", "LOGIN", "XOAUTH2"];
 
 /// Where a conversation with an SMTP server stands.
 /// <https://www.rfc-editor.org/rfc/rfc5321#section-4.3.2>
@@ -107,6 +110,8 @@ struct Opening {
     tls: Arc<ClientConfig>,
     login: Option<(Mechanism, Credentials)>,
     challenges: usize,
+    /// What is not to be shown, should the server quote it.
+    secrets: Vec<Zeroizing<String>>,
 }
 
 /// A conversation.
@@ -157,6 +162,7 @@ impl Session {
             tls: Arc::clone(tls),
             login: None,
             challenges: 0,
+            secrets: Vec::new(),
         };
         let mut session = Session {
             socket,
@@ -383,7 +389,13 @@ impl Session {
     }
 
     fn ask(&mut self, stage: Stage, command: &dyn std::fmt::Display) {
-        self.todo.push_back((stage, command.to_string().into_bytes()));
+        let command = command.to_string();
+        if let (Stage::Login, Some(opening)) = (stage, &mut self.opening) {
+            let words = command.split_whitespace().map(|word| word.trim_end_matches('='));
+            let secret = words.filter(|word| !NAMES.contains(word));
+            opening.secrets.extend(secret.map(|word| Zeroizing::new(word.to_owned())));
+        }
+        self.todo.push_back((stage, command.into_bytes()));
     }
 
     /// What it means that no more can be read or written.
@@ -470,7 +482,9 @@ impl Session {
         };
         let refused = (!good).then(|| {
             let text: Vec<&str> = reply.message().collect();
-            Fault::Refused(stage, code, text.join(" "))
+            let secrets = self.opening.iter().flat_map(|opening| &opening.secrets);
+            let hide = |text: String, secret: &Zeroizing<String>| text.replace(&**secret, "***");
+            Fault::Refused(stage, code, secrets.fold(text.join(" "), hide))
         });
         match (self.opening.is_some(), refused) {
             (true, Some(refused)) => Err(refused),
@@ -568,6 +582,7 @@ impl Session {
         self.ask(Stage::Login, &command);
         if let Some(opening) = &mut self.opening {
             opening.login = Some((mechanism, credentials));
+            opening.secrets.push(login.secret.clone());
         }
         Ok(())
     }
