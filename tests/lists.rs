@@ -6,6 +6,8 @@ mod leaving;
 mod members;
 mod publish;
 mod shell;
+#[cfg(all(feature = "postmark", feature = "smtp"))]
+mod templates;
 
 use crate::support::cluster::Database;
 use postgres::Client;

@@ -10,6 +10,8 @@ pub struct Sample {
     pub kind: Kind,
     /// Whether it is about accounts: triggers ask for it, without data.
     pub of_account: bool,
+    /// Whether it is an issue of a list.
+    pub of_list: bool,
     /// Whether all that was asked for were events, which nobody is sent.
     pub is_event: bool,
     /// JSON objects, the newest first: the data of its newest mail and of mails that wait.
@@ -26,18 +28,20 @@ pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementEr
         let name: &str = row.try_get("kind")?;
         let data: Option<String> = row.try_get("data")?;
         let is_mail = row.try_get::<_, Option<bool>>("mail")?.unwrap_or(true);
-        if found.last().is_none_or(|last| *last.kind.name != *name) {
+        let template = row.try_get::<_, Option<String>>("template")?;
+        let template = template.unwrap_or_else(|| template_of(name));
+        let same = |kind: &Kind| *kind.name == *name && kind.template.as_ref() == Some(&template);
+        if found.last().is_none_or(|last| !same(&last.kind)) {
             let number = row.try_get::<_, Option<i16>>("number")?;
-            let template = row.try_get::<_, Option<String>>("template")?;
             let kind = Kind {
                 name: name.into(),
                 number: number.and_then(|number| u16::try_from(number).ok()),
-                template: Some(template.unwrap_or_else(|| template_of(name))),
+                template: Some(template),
                 path: row.try_get("path")?,
                 ..Kind::default()
             };
-            let of_account = row.try_get("of_account")?;
-            found.push(Sample { kind, of_account, is_event: true, data: Vec::new() });
+            let (of_account, of_list) = (row.try_get("of_account")?, row.try_get("of_list")?);
+            found.push(Sample { kind, of_account, of_list, is_event: true, data: Vec::new() });
         }
         if let Some(sample) = found.last_mut().filter(|_| is_mail) {
             sample.is_event = false;

@@ -3,7 +3,7 @@
 
 use crate::mail::error::Error;
 use crate::mail::kind::{data, example};
-use crate::mail::model::{Kind, Message};
+use crate::mail::model::{Kind, List, Message};
 use crate::ops::check::{Round, Status};
 use crate::ops::config::Config;
 use crate::queue::samples::Sample;
@@ -11,6 +11,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::ErrorKind;
 use std::sync::Arc;
+
+/// The end of the link in samples by which one leaves a list: no engine escapes any of it.
+const LEAVE: &str = "example0token0to0leave0the0list0";
 
 /// A template, or a mail that was made from it. A part that it does not have is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,18 +146,22 @@ pub fn is_language(text: &str) -> bool {
 /// A file of data cannot be read.
 pub fn wanted(config: &Config, kinds: &[Sample]) -> Result<Vec<Wanted>, Error> {
     let mut all: Vec<Wanted> = Vec::new();
-    let mut add = |kind: &Arc<Kind>, number: Option<u16>, seen: &[String], of_account: bool| {
-        let Some(name) = config.templates.name(kind) else { return Ok(()) };
-        let own = if seen.is_empty() { sample(config, name)? } else { None };
-        let seen = seen.iter().filter_map(|text| serde_json::from_str(text).ok());
+    let mut add = |of: Sample, number: Option<u16>| {
+        let kind = Arc::new(of.kind);
+        let Some(name) = config.templates.name(&kind) else { return Ok(()) };
+        let own = if of.data.is_empty() { sample(config, name)? } else { None };
+        let seen = of.data.iter().filter_map(|text| serde_json::from_str(text).ok());
         let mut data: Vec<Value> = seen.map(|value| like("", &value)).chain(own).collect();
-        let known = of_account || !data.is_empty();
+        let known = of.of_account || !data.is_empty();
         if data.is_empty() {
             data.push(Map::new().into());
         }
         let signed = kind.path.is_some();
+        let unsubscribe = format!("https://example.org/unsubscribe?token={LEAVE}");
+        let list = of.of_list.then(|| List { id: "list.example.org".to_owned(), unsubscribe });
         let message = |data: Value| Message {
-            kind: Arc::clone(kind),
+            kind: Arc::clone(&kind),
+            list: list.clone(),
             token: if signed { example(1).token } else { String::new() },
             data: Some(data.to_string()),
             ..example(1)
@@ -181,13 +188,14 @@ pub fn wanted(config: &Config, kinds: &[Sample]) -> Result<Vec<Wanted>, Error> {
         if !kinds.iter().any(|sample| sample.kind.number == Some(number)) {
             // What may be signed, is: nothing says that it is not.
             let kind = Kind { path: Some(String::new()), ..Kind::numbered(number) };
-            add(&Arc::new(kind), Some(number), &[], true)?;
+            let (of_account, of_list, is_event) = (true, false, false);
+            add(Sample { kind, of_account, of_list, is_event, data: Vec::new() }, Some(number))?;
         }
     }
     for sample in kinds {
         let number = named(sample.kind.number).map(|(number, _)| number);
         if number.is_some() || !sample.is_event {
-            add(&Arc::new(sample.kind.clone()), number, &sample.data, sample.of_account)?;
+            add(sample.clone(), number)?;
         }
     }
     Ok(all)
@@ -240,6 +248,11 @@ pub fn examine(
                 let text = "leads to example.com: put the address of your application in";
                 return Ok(Some(Problem::Broken(text.to_owned())));
             }
+            Ok(mail) if message.list.is_some() && !shows_the_way_out(&mail) => {
+                let text = "is of a list and shows no link to leave it: put {{unsubscribe}} into its \
+                            text, and into its HTML as a link (<a href=\"{{unsubscribe}}\">…</a>)";
+                return Ok(Some(Problem::Broken(text.to_owned())));
+            }
             Ok(_) => {}
             Err(problem) => return Ok(Some(problem)),
         }
@@ -250,6 +263,29 @@ pub fn examine(
 /// Whether a text has links that the example templates have.
 pub fn is_example(text: &str) -> bool {
     text.contains("://example.com")
+}
+
+/// Whether each part of a mail has the link to leave the list, where people see it. A stand-in for a
+/// provider may not fill the templates.
+fn shows_the_way_out(mail: &Content) -> bool {
+    let leads_out = |text: &str| text.contains(LEAVE) || text.contains("{{unsubscribe}}");
+    let html = mail.html.to_ascii_lowercase();
+    let seen = html.split("<!--").enumerate().filter_map(|(place, part)| match place {
+        0 => Some(part),
+        _ => part.split_once("-->").map(|(_, after)| after),
+    });
+    let seen: String = seen.collect();
+    let is_link = |link: &str| {
+        link.split_once('>').is_some_and(|(tag, rest)| {
+            let inside = rest.split("</a").next().unwrap_or_default();
+            tag.starts_with(char::is_whitespace)
+                && leads_out(tag)
+                && !tag.replace(' ', "").contains("display:none")
+                && !inside.trim().is_empty()
+        })
+    };
+    (mail.text.is_empty() || leads_out(&mail.text))
+        && (mail.html.is_empty() || seen.split("<a").skip(1).any(is_link))
 }
 
 /// Looks at each template, in each of its languages.

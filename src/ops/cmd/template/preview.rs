@@ -24,7 +24,8 @@ pub fn add_own(config: &Config, kinds: &mut Vec<Sample>) {
             && config.templates.iter().all(|(_, own)| own != name)
         {
             let kind = model::Kind { name: name.into(), template, ..model::Kind::default() };
-            kinds.push(Sample { kind, of_account: false, is_event: false, data: Vec::new() });
+            let (of_account, of_list, is_event) = (false, false, false);
+            kinds.push(Sample { kind, of_account, of_list, is_event, data: Vec::new() });
         }
     }
 }
