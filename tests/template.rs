@@ -89,6 +89,15 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
 }
 
 #[test]
+fn rspamd_counts_an_even_number_of_links_in_each_example() {
+    // URI_COUNT_ODD: a point for an odd number in both parts; a link that shows its address is two.
+    for name in NAMES.into_iter().chain(["invoice", "invoice.ar"]) {
+        let count = |end| example(&format!("{name}.{end}")).matches("example.com").count();
+        assert_eq!((count("txt") + count("html")) % 2, 0, "{name}");
+    }
+}
+
+#[test]
 fn an_invoice_is_there_from_left_to_right_and_from_right_to_left() {
     for (name, language) in
         [("invoice", "lang=\"en\" dir=\"ltr\""), ("invoice.ar", "lang=\"ar\" dir=\"rtl\"")]
