@@ -1,12 +1,13 @@
 //! Through RabbitMQ and back, with the lines of docs/EVENTS.md and the tools that they name.
 
-use super::collect;
+use super::{collect, event};
 use crate::support::cluster::Database;
-use crate::support::endpoint::Endpoint;
+use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{KEY, PATIENCE, Program, Running, wait_until};
 use crate::support::rabbitmq::RabbitMq;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -254,4 +255,66 @@ fn a_process_for_each_message_acknowledges_it_to_the_broker_once_it_was_sent() {
     let to: Vec<String> = endpoint.accepted().into_iter().map(|mail| mail.to).collect();
     assert_eq!(to, ["user1@example.com", "user2@example.com", "user3@example.com"]);
     assert!(broker.get("single").is_none());
+}
+
+#[test]
+fn what_cannot_be_sent_comes_back_three_times_and_then_lies_in_a_queue_of_its_own() {
+    let Some(node) = shared() else { return };
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    for start in ["add_vhost", "set_permissions", "set_policy"] {
+        node.control(&documented(&format!("rabbitmqctl {start}")));
+    }
+    let url = format!("{}/mailroom", node.url());
+    let start = |line: &str| Line::start(line, ("AMQP_URL", &url), &database, &endpoint);
+    let declared = documented("amqp-declare-queue");
+    for queue in ["mail.dead", "mail"] {
+        start(&declared.replace("-q mail", &format!("-q {queue}"))).finish();
+    }
+    let queues = || node.control("rabbitmqctl -q list_queues -p mailroom name type messages");
+    assert!(queues().contains("mail.dead\tquorum\t0"), "{}", queues());
+
+    let publish = |text: &str| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let words = [&format!("--url={url}"), "-l", "-p", "-r", "mail"];
+        let publish = Command::new("amqp-publish").args(words).stdin(reader).spawn().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        drop(writer);
+        assert_eq!(Tool(publish).end(), Some(0));
+    };
+
+    // In front of the good one: a bad one, and one that the provider refuses each time.
+    endpoint.set(Reply::Statuses(vec![("MESSAGE_REJECTED", "no")]));
+    publish(&format!("no event\n{}\n", event("refused", 1)));
+    let own = "export MAILROOM_ACK=written TMPDIR=$PWD";
+    let (export, each) =
+        (documented("export MAILROOM_SES_OUTPUT"), documented("while amqp-consume"));
+    let consumer = start(&format!("{own}\n{export}\n{each}"));
+    let dead = |count| {
+        wait_until("they moved", || {
+            let queues = queues();
+            queues.contains(&format!("mail.dead\tquorum\t{count}\n"))
+                && queues.contains("mail\tquorum\t0\n")
+        })
+    };
+    dead(2);
+    let log = || std::fs::read_to_string(consumer.dir.path().join("log")).unwrap();
+    assert_eq!(log().matches("ERROR: bad input:").count(), 4, "{}", log());
+    assert_eq!(log().matches("not delivered to").count(), 4, "{}", log());
+    assert!(endpoint.accepted().is_empty());
+    endpoint.set(Reply::Accept);
+    publish(&format!("{}\n", event("good", 2)));
+    endpoint.wait_for(1, PATIENCE);
+
+    // The provider takes it now: what lies there goes back, and the bad one comes again.
+    let back = documented("amqp-consume --url=\"$AMQP_URL\" -q mail.dead");
+    start(&back.replace("-p 1", "-p 1 -c 2")).finish();
+    endpoint.wait_for(2, PATIENCE);
+    wait_until("the bad one was tried again", || log().matches("ERROR: bad input:").count() == 8);
+    dead(1);
+    let to: Vec<String> = endpoint.accepted().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["good@example.com", "refused@example.com"]);
+    let kept = std::fs::read_dir(consumer.dir.path()).unwrap().flatten();
+    let kept: Vec<_> = kept.map(|one| one.path().join("undelivered.csv")).collect();
+    let kept: Vec<_> = kept.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    assert!(kept.iter().all(|kept| kept.lines().count() == 1), "{kept:?}");
 }

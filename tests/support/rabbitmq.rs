@@ -26,10 +26,41 @@ cd /
 rm -rf "$2"
 "#;
 
+fn bin() -> &'static Path {
+    Path::new(SERVER).parent().unwrap()
+}
+
+/// A shell with all that says which node is meant.
+fn node(dir: &Path, [port, among, mapper]: [u16; 3]) -> Command {
+    let inside = |name: &str| dir.join(name);
+    let mut command = unprivileged("sh");
+    command
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env("ERL_EPMD_PORT", mapper.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+        .env("RABBITMQ_NODENAME", format!("mailroom-{port}@localhost"))
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", among.to_string())
+        .env("RABBITMQ_CONFIG_FILE", inside("rabbitmq"))
+        .env("RABBITMQ_ADVANCED_CONFIG_FILE", inside("advanced"))
+        .env("RABBITMQ_GENERATED_CONFIG_DIR", inside("generated"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", inside("plugins"))
+        .env("RABBITMQ_FEATURE_FLAGS_FILE", inside("flags"))
+        .env("RABBITMQ_PID_FILE", inside("pid"))
+        .env("RABBITMQ_MNESIA_BASE", inside("mnesia"))
+        .env("RABBITMQ_LOG_BASE", inside("log.d"))
+        .env("RABBITMQ_LOGS", "-");
+    command
+}
+
 /// The broker. Dropping it stops it.
 pub struct RabbitMq {
     dir: PathBuf,
-    port: u16,
+    /// For clients, for other nodes, and that of the port mapper.
+    ports: [u16; 3],
     keeper: Child,
 }
 
@@ -51,36 +82,17 @@ impl RabbitMq {
         }
         std::fs::write(dir.join("plugins"), "[].\n").unwrap();
         let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-        let [port, among, mapper] = listeners.map(|one| one.local_addr().unwrap().port());
-        let inside = |name: &str| dir.join(name);
-        let keeper = unprivileged("sh")
+        let ports = listeners.map(|one| one.local_addr().unwrap().port());
+        let keeper = node(&dir, ports)
             .args(["-c", KEEPER, "keeper", SERVER])
             .arg(&dir)
-            .current_dir(&dir)
-            .env("HOME", &dir)
-            .env("ERL_EPMD_PORT", mapper.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("RABBITMQ_NODENAME", format!("mailroom-{port}@localhost"))
-            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODE_PORT", port.to_string())
-            .env("RABBITMQ_DIST_PORT", among.to_string())
-            .env("RABBITMQ_CONFIG_FILE", inside("rabbitmq"))
-            .env("RABBITMQ_ADVANCED_CONFIG_FILE", inside("advanced"))
-            .env("RABBITMQ_GENERATED_CONFIG_DIR", inside("generated"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", inside("plugins"))
-            .env("RABBITMQ_FEATURE_FLAGS_FILE", inside("flags"))
-            .env("RABBITMQ_PID_FILE", inside("pid"))
-            .env("RABBITMQ_MNESIA_BASE", inside("mnesia"))
-            .env("RABBITMQ_LOG_BASE", inside("log.d"))
-            .env("RABBITMQ_LOGS", "-")
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let broker = RabbitMq { dir, port, keeper };
+        let broker = RabbitMq { dir, ports, keeper };
         let deadline = Instant::now() + Duration::from_secs(90);
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, ports[0])).is_err() {
             let log = std::fs::read_to_string(broker.dir.join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "RabbitMQ does not listen: {log}");
             std::thread::sleep(Duration::from_millis(50));
@@ -90,7 +102,17 @@ impl RabbitMq {
 
     /// Where it is, with the user that it makes for those on this machine.
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+        format!("amqp://guest:guest@127.0.0.1:{}", self.ports[0])
+    }
+
+    /// Runs a line with `rabbitmqctl` in it, as the user that runs the broker.
+    pub fn control(&self, line: &str) -> String {
+        let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
+        let mut command = node(&self.dir, self.ports);
+        let made = command.args(["-c", line]).env("PATH", path).env("AMQP_USER", "guest").output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{line}: {made:?}");
+        String::from_utf8(made.stdout).unwrap()
     }
 
     /// One of its tools, with these words behind its address.
