@@ -3,9 +3,9 @@
 use crate::support::cluster::{Database, shared};
 use crate::support::program::{Program, Running, wait_until};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What becomes of the connections through a line.
 #[derive(Default)]
@@ -15,6 +15,8 @@ struct Shared {
     /// by which so many bytes are gone.
     gone: AtomicUsize,
     made: AtomicUsize,
+    /// The programs' ends of all of them.
+    near: Mutex<Vec<TcpStream>>,
 }
 
 /// Stands between a program and the server.
@@ -34,6 +36,7 @@ impl Line {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", self::shared().port)) else {
                     return;
                 };
+                shared.near.lock().unwrap().push(near.try_clone().unwrap());
                 let number = shared.made.fetch_add(1, Ordering::SeqCst) + 1;
                 for (mut from, mut to) in
                     [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)]
@@ -48,7 +51,7 @@ impl Line {
                                 return;
                             }
                         }
-                        let _ = to.shutdown(std::net::Shutdown::Both);
+                        let _ = to.shutdown(Shutdown::Both);
                     });
                 }
             }
@@ -63,6 +66,13 @@ impl Line {
 
     fn has_swallowed(&self) {
         wait_until("something is gone", || self.shared.gone.load(Ordering::SeqCst) > 0);
+    }
+
+    /// Ends the connections that there are, as the programs see it.
+    fn cut(&self) {
+        for near in self.shared.near.lock().unwrap().drain(..) {
+            let _ = near.shutdown(Shutdown::Both);
+        }
     }
 
     fn mend(&self) {
@@ -126,4 +136,29 @@ fn what_came_while_the_transaction_was_open_is_looked_for_once_more() {
     line.mend();
     collect.wait_lines(1);
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn what_was_claimed_without_an_answer_goes_on_the_next_connection_and_not_after_its_lease() {
+    let (database, line) = (Database::migrated(), Line::start());
+    database.run(
+        "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END';
+         CREATE TRIGGER hold BEFORE UPDATE ON deliveries FOR EACH ROW
+             WHEN (NEW.state = 'leased') EXECUTE FUNCTION hold()",
+    );
+    let collect = line.collect(&database);
+    let mut client = database.client();
+    client.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    database.accounts("user", 3);
+    wait_until("it claims", || database.blocked("turn") == 1);
+    line.swallow();
+    client.batch_execute("SELECT pg_advisory_unlock(1)").unwrap();
+    wait_until("it has claimed", || database.in_state("leased") == 3);
+    line.has_swallowed();
+    line.cut();
+    wait_until("all are sent", || database.in_state("sent") == 3);
+    let finished = collect.stop();
+    assert_eq!(finished.written().len(), 3, "none went twice");
+    assert!(finished.log.contains("claimed without an answer: 3; put back"), "{}", finished.log);
 }

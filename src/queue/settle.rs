@@ -113,7 +113,8 @@ impl Settling {
         Ok(())
     }
 
-    /// What has no answer is tried again without the claim: what that took would be lost too.
+    /// What has no answer is tried again, after what it may have claimed was put back; settlements
+    /// without the claim: each try of both would have to be waited for.
     fn put(
         &mut self,
         link: &mut Link,
@@ -127,6 +128,13 @@ impl Settling {
         let mut pass_over = again;
         let done = link.run(what, |statements, client| {
             tries += 1;
+            if let Some(want) = want.filter(|_| tries > 1) {
+                let count = statements.give_up(client, want.lease)?;
+                if count > 0 {
+                    let text = format_args!("claimed without an answer: {count}; put back");
+                    log::info("PG", text);
+                }
+            }
             let want = want.filter(|_| tries == 1 || settled.is_empty());
             let again = again || tries > 1;
             match statements.turn(client, &settled, (again, pass_over), want) {

@@ -234,8 +234,27 @@ impl Statements {
         held_too: bool,
         but: &[i64],
     ) -> Result<Rescued, Error> {
+        self.put_back(client, held_too, but, "")
+    }
+
+    /// Puts back what was claimed under this lease, of which nobody was told. Gives how many.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn give_up(&mut self, client: &mut Client, lease: &str) -> Result<usize, Error> {
+        self.put_back(client, false, &[], lease).map(|rescued| rescued.count)
+    }
+
+    fn put_back(
+        &mut self,
+        client: &mut Client,
+        held_too: bool,
+        but: &[i64],
+        lease: &str,
+    ) -> Result<Rescued, Error> {
         let holds: Vec<&str> = policy::causes(Wait::Held).map(Cause::name).collect();
-        let values: [&(dyn ToSql + Sync); 5] = [&self.queue, &held_too, &CHUNK, &but, &holds];
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&self.queue, &held_too, &CHUNK, &but, &holds, &lease];
         let rows = self.prepared.query(client, RESCUE, &values)?;
         let mut rescued = Rescued { count: rows.len(), of_collectors: 0 };
         for row in rows {
