@@ -241,7 +241,7 @@ fn each_parameter_of_a_statement_that_may_go_through_a_pool_is_cast() {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let last = (1..20).rev().find(|n| text.contains(&format!("${n}"))).unwrap_or(0);
+        let last = (1..30).rev().find(|n| text.contains(&format!("${n}"))).unwrap_or(0);
         for n in 1..=last {
             assert!(text.contains(&format!("${n}::")), "${n} in {}", path.display());
         }

@@ -208,16 +208,14 @@ impl Link {
                 log::warn("PG", wrong);
             }
         }
-        let queue = self.purpose.queue.clone();
+        let queue = &self.purpose.queue;
         if pooled {
-            return Ok((session, Statements::pooled(&queue)));
-        }
-        if self.purpose.channel.is_some() {
-            session.call(STATEMENT, |client| store::announce(client, &queue))?;
+            return Ok((session, Statements::pooled(queue)));
         }
         let mut statements =
-            session.call(STATEMENT, |client| Statements::prepare(client, &queue))?;
+            session.call(STATEMENT, |client| Statements::prepare(client, queue))?;
         if self.purpose.channel.is_some() {
+            session.call(STATEMENT, |client| store::announce(client, queue))?;
             // What comes from now on is not in the look that follows.
             self.pulses = [session.call(STATEMENT, |client| statements.pulse(client))?; 2];
         }

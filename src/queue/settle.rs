@@ -26,15 +26,13 @@ pub struct Settling {
     /// Their rows are locked by another transaction.
     locked: Vec<(Ticket, Settlement)>,
     again_at: Option<Instant>,
-    /// The last ones got no answer at first: what was claimed with them would have been lost with it.
-    unanswered: bool,
 }
 
 impl Settling {
     /// Nothing is to be written. A delivery fails after so many attempts.
     pub fn new(max_attempts: u32, clock: Clock) -> Settling {
         let (owed, locked) = (Vec::new(), Vec::new());
-        Settling { clock, max_attempts, owed, locked, again_at: None, unanswered: false }
+        Settling { clock, max_attempts, owed, locked, again_at: None }
     }
 
     /// What is written of a message; `probe` is how long what is held waits.
@@ -83,10 +81,8 @@ impl Settling {
         link: &mut Link,
         want: Want<'_>,
     ) -> Result<Option<(bool, Claimed)>, Error> {
-        let wrote = self.unanswered && self.write(link)?;
         let owed = std::mem::take(&mut self.owed);
-        let done = self.put(link, owed, false, Some(want))?;
-        Ok(done.map(|(written, claimed)| (written || wrote, claimed)))
+        self.put(link, owed, false, Some(want))
     }
 
     /// Tries those again whose rows were locked, if it is time.
@@ -113,8 +109,9 @@ impl Settling {
         Ok(())
     }
 
-    /// What has no answer is tried again, after what it may have claimed was put back; settlements
-    /// without the claim: each try of both would have to be waited for.
+    /// What has no answer is tried again, after what it may have claimed was put back. Settlements that
+    /// were written then need no flush, which may be what there is no answer to; a claim beside them
+    /// would.
     fn put(
         &mut self,
         link: &mut Link,
@@ -129,7 +126,7 @@ impl Settling {
         let done = link.run(what, |statements, client| {
             tries += 1;
             if let Some(want) = want.filter(|_| tries > 1) {
-                let count = statements.give_up(client, want.lease)?;
+                let count = statements.rescue(client, false, &[], want.lease)?.count;
                 if count > 0 {
                     let text = format_args!("claimed without an answer: {count}; put back");
                     log::info("PG", text);
@@ -145,7 +142,6 @@ impl Settling {
                 other => other,
             }
         })?;
-        self.unanswered = tries > 1 && !settled.is_empty();
         let Some((done, claimed)) = done else {
             report(&settled, None, link.metrics());
             return Ok(None);

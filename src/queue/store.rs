@@ -223,29 +223,12 @@ impl Statements {
         rows.iter().map(adopted).collect()
     }
 
-    /// Puts back deliveries whose lease ran out, but for these, and, if asked, lets held ones be
-    /// tried now; at most [`CHUNK`] of each.
+    /// Puts back deliveries whose lease ran out, or those with this lease, if it is not empty; but not
+    /// these. If asked, lets held ones be tried now. At most [`CHUNK`] of each.
     ///
     /// # Errors
     /// As the statement.
     pub fn rescue(
-        &mut self,
-        client: &mut Client,
-        held_too: bool,
-        but: &[i64],
-    ) -> Result<Rescued, Error> {
-        self.put_back(client, held_too, but, "")
-    }
-
-    /// Puts back what was claimed under this lease, of which nobody was told. Gives how many.
-    ///
-    /// # Errors
-    /// As the statement.
-    pub fn give_up(&mut self, client: &mut Client, lease: &str) -> Result<usize, Error> {
-        self.put_back(client, false, &[], lease).map(|rescued| rescued.count)
-    }
-
-    fn put_back(
         &mut self,
         client: &mut Client,
         held_too: bool,

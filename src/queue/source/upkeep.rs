@@ -110,7 +110,7 @@ impl Upkeep {
     pub fn rescue(&self, link: &mut Link, settling: &[i64], held_too: bool) -> Result<(), Error> {
         loop {
             let done = link.run("rescuing", |statements, client| {
-                statements.rescue(client, held_too, settling)
+                statements.rescue(client, held_too, settling, "")
             })?;
             let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
             if count > 0 && !held_too {

@@ -10,7 +10,7 @@ WITH recent AS MATERIALIZED (
            ARRAY(SELECT name FROM jsonb_object_keys(d.data) AS name ORDER BY name) AS names
       FROM (SELECT id, kind, state, data, recipient
               FROM deliveries
-             WHERE queue::text = $1
+             WHERE queue::text = $1::text
              ORDER BY id DESC
              LIMIT 1000) AS d
 ), shapes AS (
