@@ -154,6 +154,33 @@ fn a_terminal_is_asked_and_gets_bars() {
 }
 
 #[test]
+fn on_a_terminal_an_issue_is_followed_until_nothing_of_it_is_to_go() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    subscribers(&database, 50);
+    good(&database, &["publish", "news", "--template", "weekly", "--key", "k", "--yes"]);
+    good(&database, &["publish", "pause", "k"]);
+    let shown = std::thread::scope(|scope| {
+        let follow = scope.spawn(|| on_a_terminal(&database, "publish status k", ""));
+        wait_until("it was looked at", || {
+            database.number(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                    AND query LIKE '-- mailroom:issues%' AND state = 'idle'",
+            ) == 1
+        });
+        good(&database, &["publish", "resume", "k"]);
+        let run = Program::run(&database, &endpoint.url()).window(100).start();
+        let shown = follow.join().unwrap();
+        assert_eq!(run.stop().code, Some(0));
+        shown
+    });
+    let screens: Vec<&str> = shown.split("\u{1b}[3A\u{1b}[J").collect();
+    let (first, last) = (screens.first().unwrap(), screens.last().unwrap());
+    assert!(first.contains("k: paused") && first.contains("0 sent, 50 to go"), "{shown:?}");
+    assert!(last.contains("k: published") && last.contains("] 100 %"), "{shown:?}");
+    assert!(last.contains("50 sent, 0 to go, 0 failed"), "{shown:?}");
+}
+
+#[test]
 fn an_issue_is_published_once_after_it_was_said_to_how_many_it_goes() {
     let (database, endpoint) = (database(), Endpoint::start());
     subscribers(&database, 100);

@@ -2,6 +2,7 @@
 
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
+use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::lists::issue;
 use crate::lists::issue::{Change, Issue, Publication};
@@ -19,11 +20,17 @@ use std::time::Duration;
 /// is shorter.
 const STEP: Duration = Duration::from_secs(30);
 
+/// Between two looks at an issue that is followed.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Does it.
 pub fn run(config: &Config, what: &Publish, stop: &Stop) -> Result<(), Error> {
     let mut session = session(config, "publish", stop)?;
     match what {
         Publish::New(new) => publish(config, &mut session, new),
+        Publish::Status(Some(key)) if std::io::stdout().is_terminal() => {
+            follow(&mut session, key, stop)
+        }
         Publish::Status(key) => status(&mut session, key.as_deref()),
         Publish::Change(key, how) => change(&mut session, key, *how),
     }
@@ -103,6 +110,25 @@ fn status(session: &mut Session, key: Option<&str>) -> Result<(), Error> {
         (true, Some(key)) => Err(unknown(key)),
         (true, None) => page("no issue is under way\n"),
         _ => page(&found.iter().map(shown).collect::<String>()),
+    }
+}
+
+/// Draws how far an issue has come, over what was drawn before, until nothing of it is to go.
+fn follow(session: &mut Session, key: &str, stop: &Stop) -> Result<(), Error> {
+    signal::install(stop, 0).map_err(|why| Error::new(Kind::Bug, why))?;
+    let mut over = String::new();
+    loop {
+        let found = session.call(STEP, |client| issue::issues(client, Some(key)));
+        let found = found.map_err(may_publish)?;
+        let one = found.first().ok_or_else(|| unknown(key))?;
+        let text = shown(one);
+        // No line wraps meanwhile (DECAWM): the lines are counted.
+        print(&format!("{over}\u{1b}[?7l{text}\u{1b}[?7h"))?;
+        if stop.requested() || one.left() == 0 && one.state != "publishing" {
+            return Ok(());
+        }
+        over = format!("\u{1b}[{}A\u{1b}[J", text.lines().count());
+        stop.sleep(AGAIN);
     }
 }
 
