@@ -356,6 +356,11 @@ BEGIN
                 'subject must have 1 to 200 characters'
             WHEN subject IS NOT NULL AND k.path IS NULL THEN
                 format('the kind %s has no token, so it has no subject', k.kind)
+            -- confirm() believes it: whoever may send mails must not bring people to a list.
+            WHEN subject IS NOT NULL AND EXISTS (
+                SELECT FROM lists l WHERE l.list || '.confirm' = k.kind
+            ) THEN
+                format('the subject of the kind %s is for subscribe() to say', k.kind)
             WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
                 'not_before and expires_at must be moments, not infinity'
             WHEN not_before < now() - interval '1 minute' THEN
@@ -408,7 +413,8 @@ CREATE FUNCTION public.subscribe(list text, address text, data jsonb DEFAULT NUL
     AS $$
 #variable_conflict use_column
 DECLARE
-    one subscribers;
+    one  subscribers;
+    mail bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM lists l WHERE l.list = subscribe.list) THEN
         RAISE EXCEPTION 'there is no list %', coalesce(quote_literal(subscribe.list), 'NULL')
@@ -428,10 +434,11 @@ BEGIN
     WHERE s.state IN ('pending', 'unsubscribed')
     RETURNING s.* INTO one;
     IF FOUND THEN
-        PERFORM send_mail(
+        mail := send_mail(
             kind => one.list || '.confirm', recipient => one.address, locale => one.locale,
-            data => jsonb_build_object('list', one.list), subject => one.id::text
+            data => jsonb_build_object('list', one.list)
         );
+        UPDATE tokens t SET subject = one.id WHERE t.id = mail;
     END IF;
 END;
 $$;

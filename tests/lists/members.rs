@@ -93,6 +93,25 @@ fn a_link_of_another_kind_or_one_that_is_too_old_confirms_nothing() {
 }
 
 #[test]
+fn whoever_may_send_mails_brings_nobody_to_a_list() {
+    let database = database();
+    subscribers(&database, 1);
+    database.run("UPDATE subscribers SET state = 'unsubscribed'");
+    let forge = "SELECT send_mail('news.confirm', 'me@example.com', subject => '1')";
+    let error = database.client().batch_execute(forge).unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{error:?}");
+    // A mail of this kind without one has a link that leads nowhere.
+    database.run("SELECT send_mail('news.confirm', 'me@example.com')");
+    let secret =
+        "SELECT translate(rtrim(replace(encode(secret || sha256(''), 'base64'), E'\\n', ''), '='),
+                             '+/', '-_') FROM tokens";
+    let token = text(&mut database.client(), secret).unwrap();
+    assert_eq!(token.len(), 86);
+    assert_eq!(call(&database, &format!("confirm('{token}')")), None);
+    assert_eq!(state_of(&database, "s1@example.com"), "unsubscribed");
+}
+
+#[test]
 fn what_makes_no_sense_is_an_error_and_no_row() {
     let database = database();
     let mut client = database.client();
