@@ -100,27 +100,16 @@ start_peer() {
     node "$dir/peer.js" "$inbox" templates
 }
 
-# The two templates that MAILROOM_TEMPLATES names by default, the invoice, and the mails that came of
-# them. SES knows no dot in names: invoice-ar.
+# The example templates, and the mails that came of them. SES knows no dot in names: invoice-ar.
 write_peer_program() {
     cat >"$dir/peer.js" <<'PROGRAM'
 const [inbox, task, seen] = process.argv.slice(2);
 
-const templates = {
-  activationv1: {
-    Subject: "Welcome, {{login}}",
-    Text: "Hello {{login}},\n\nplease activate your account:\nhttps://example.com/activate?token={{secret}}\n",
-  },
-  passwordrecoveryv1: {
-    Subject: "Your new password, {{login}}",
-    Text: "Hello {{login}},\n\nyour code is {{code}}, to be entered at:\nhttps://example.com/recover?token={{secret}}\n",
-  },
-};
-
 const { readFileSync } = require("node:fs");
-for (const [name, file] of [["invoice", "invoice"], ["invoice-ar", "invoice.ar"]]) {
-  const part = (ending) => readFileSync(`templates/${file}.${ending}`, "utf8");
-  templates[name] = { Subject: part("subject").trim(), Text: part("txt") };
+const templates = {};
+for (const name of ["activationv1", "passwordrecoveryv1", "invoice", "invoice.ar"]) {
+  const part = (ending) => readFileSync(`templates/${name}.${ending}`, "utf8");
+  templates[name.replace(".", "-")] = { Subject: part("subject").trim(), Text: part("txt") };
 }
 
 async function makeTemplates() {

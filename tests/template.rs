@@ -61,7 +61,7 @@ fn own() -> tempfile::TempDir {
 
 #[test]
 fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
-    for name in NAMES {
+    for name in NAMES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.ar")]) {
         let html = example(&format!("{name}.html"));
         // What is hidden costs points at filters.
         let unwanted =
@@ -73,7 +73,7 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
         assert_eq!(html.matches("href=\"https://example.com").count(), links, "{name}.html");
         let subject = example(&format!("{name}.subject"));
         assert!(!html.contains("{{login}}") && !subject.contains("{{login}}"), "{name}");
-        assert!(html.contains("<html lang=\"en\"") && html.contains("role=\"article\""));
+        assert!(html.contains("role=\"article\""), "{name}.html");
         let tables = html.matches("<table").count();
         assert_eq!(html.matches("role=\"presentation\"").count(), tables, "{name}.html");
         let text = example(&format!("{name}.txt"));
@@ -84,33 +84,48 @@ fn the_examples_load_nothing_and_hold_no_login_where_nothing_escapes_it() {
             assert_eq!(unsent, Vec::<String>::new(), "{name}");
         }
     }
-    assert!(example("passwordrecoveryv1.html").contains("{{code}}"));
-    assert!(example("passwordrecoveryv1.txt").contains("{{code}}"));
+    for part in ["html", "txt", "ar.html", "ar.txt"] {
+        assert!(example(&format!("passwordrecoveryv1.{part}")).contains("{{code}}"), "{part}");
+    }
 }
 
 #[test]
 fn rspamd_counts_an_even_number_of_links_in_each_example() {
     // URI_COUNT_ODD: a point for an odd number in both parts; a link that shows its address is two.
-    for name in NAMES.into_iter().chain(["invoice", "invoice.ar"]) {
+    for name in NAMES
+        .into_iter()
+        .chain(["invoice"])
+        .flat_map(|name| [name.to_owned(), format!("{name}.ar")])
+    {
         let count = |end| example(&format!("{name}.{end}")).matches("example.com").count();
         assert_eq!((count("txt") + count("html")) % 2, 0, "{name}");
     }
 }
 
 #[test]
-fn an_invoice_is_there_from_left_to_right_and_from_right_to_left() {
-    for (name, language) in
-        [("invoice", "lang=\"en\" dir=\"ltr\""), ("invoice.ar", "lang=\"ar\" dir=\"rtl\"")]
-    {
-        let html = example(&format!("{name}.html"));
-        assert_eq!(html.matches(language).count(), 2, "the page and its article");
-        // What is put in has a direction of its own, and nothing that a person chose is in it.
-        let body = html.split_once("<body").unwrap().1;
-        let shown = body.matches("{{").count() - body.matches("/{{").count();
-        assert_eq!(body.matches("<bdi>{{").count(), shown, "{name}.html");
-        assert!(!html.contains("{{name}}") && !html.contains("src="));
-        assert!(example(&format!("{name}.subject")).contains("{{number}}"));
-        assert!(example(&format!("{name}.txt")).contains("{{name}}"));
+fn each_example_is_there_from_left_to_right_and_from_right_to_left() {
+    for name in NAMES.iter().chain(&["invoice"]) {
+        for (ending, language) in
+            [("", "lang=\"en\" dir=\"ltr\""), (".ar", "lang=\"ar\" dir=\"rtl\"")]
+        {
+            let html = example(&format!("{name}{ending}.html"));
+            // A reader in the web keeps nothing of the page itself.
+            assert_eq!(html.matches(language).count(), 3, "page, outer table, article: {name}");
+            // What is put in has a direction of its own, and nothing that a person chose is in it.
+            let body = html.split_once("<body").unwrap().1;
+            let shown = body.matches("{{").count() - body.matches("/{{").count();
+            assert_eq!(body.matches("<bdi>{{").count(), shown, "{name}{ending}.html");
+            assert!(!html.contains("{{name}}") && !html.contains("src="));
+            assert!(!example(&format!("{name}{ending}.subject")).trim().is_empty());
+        }
+        // The address that is shown reads from the left.
+        let html = example(&format!("{name}.ar.html"));
+        let isolated = html.matches("<bdi dir=\"ltr\">https://").count();
+        assert_eq!(isolated, html.matches(">https://").count(), "{name}.ar.html");
+    }
+    for invoice in ["invoice", "invoice.ar"] {
+        assert!(example(&format!("{invoice}.subject")).contains("{{number}}"));
+        assert!(example(&format!("{invoice}.txt")).contains("{{name}}"));
     }
 }
 
@@ -132,7 +147,14 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
 
     let created = push(&url, &examples());
     // All that is there, in its languages, by the names that SES takes.
-    let all = ["activationv1", "invoice", "invoice-ar", "passwordrecoveryv1"];
+    let all = [
+        "activationv1",
+        "activationv1-ar",
+        "invoice",
+        "invoice-ar",
+        "passwordrecoveryv1",
+        "passwordrecoveryv1-ar",
+    ];
     assert_eq!(created.out, all.map(|name| format!("{name} created\n")).concat());
     assert_eq!(created.code, Some(0), "{}", created.log);
     for name in NAMES {
@@ -155,7 +177,9 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
     assert_eq!(updated.out, all.map(|name| format!("{name} updated\n")).concat());
     assert!(!updated.log.contains("leads"), "{}", updated.log);
     let good = template(&url, &["check"]);
-    assert_eq!(good.out, "activationv1 good (action 1)\npasswordrecoveryv1 good (action 2)\n");
+    let said = "activationv1 good (action 1)\nactivationv1-ar good (action 1)\n\
+                passwordrecoveryv1 good (action 2)\npasswordrecoveryv1-ar good (action 2)\n";
+    assert_eq!(good.out, said);
     assert_eq!(good.code, Some(0), "{}", good.log);
     assert!(template(&url, &["show", "activationv1"]).out.starts_with("Subject: Hi\n"));
     let listed = template(&url, &["list", "--templates", "1=activationv1,7=activationv1"]).out;
@@ -165,9 +189,11 @@ fn the_examples_are_pushed_checked_shown_and_updated() {
         lines,
         [
             vec!["activationv1", "action", "1,", "7"],
+            vec!["activationv1-ar", "action", "1,", "7"],
             vec!["invoice"],
             vec!["invoice-ar"],
-            vec!["passwordrecoveryv1"]
+            vec!["passwordrecoveryv1"],
+            vec!["passwordrecoveryv1-ar"]
         ]
     );
 }
@@ -193,7 +219,9 @@ fn a_variable_that_is_not_sent_fails_the_check_by_name() {
     assert_eq!(push(&peer.url(), copies.path()).code, Some(0));
     let finished = template(&peer.url(), &["check"]);
     assert_eq!(finished.code, Some(78));
-    assert_eq!(finished.out, "passwordrecoveryv1 good (action 2)\n");
+    let good = "activationv1-ar good (action 1)\npasswordrecoveryv1 good (action 2)\n\
+                passwordrecoveryv1-ar good (action 2)\n";
+    assert_eq!(finished.out, good);
     assert!(
         finished
             .log

@@ -56,13 +56,22 @@ impl Adopted {
         app.batch_execute(users).unwrap();
 
         let [schema, grants] = block("Once, as the administrator", "sql").try_into().unwrap();
-        let [migrate, give] = block("Once, as the administrator", "sh").try_into().unwrap();
+        let [migrate, give, address, start] =
+            block("Once, as the administrator", "sh").try_into().unwrap();
         let mut admin = connect(&url).unwrap();
         admin.batch_execute(&schema).unwrap();
         Shell::new(&url).run(&migrate);
         admin.batch_execute(&grants).unwrap();
         let there = format!("{url} options=-csearch_path=mailroom");
-        Shell::new(&there).run(&give);
+        let shell = Shell::new(&there);
+        shell.run(&give);
+        shell.run(&format!("cp {}/templates/* templates", env!("CARGO_MANIFEST_DIR")));
+        shell.run(&address);
+        shell.run("! grep '://example.com' templates/*.txt templates/*.html");
+        let here = format!("\"{} user=", url.replace("user=postgres", ""));
+        let start = start.replace("\"dbname=example user=", &here);
+        let (_, out, _) = shell.attempt(start.strip_suffix("mailroom run\n").unwrap());
+        assert!(out.contains("mailroom_collector") && out.contains("ok       grants"), "{out}");
 
         let provider = Endpoint::start();
         let url = there.replace("user=postgres", "user=mailroom_collector");

@@ -109,3 +109,26 @@ fn it_is_refused_as_ses_and_postmark_render_it() {
         }
     }
 }
+
+#[test]
+fn one_who_lacks_what_the_others_have_is_found_before_the_list_is_held() {
+    let (database, dir) = published();
+    database.run(
+        "INSERT INTO subscribers (list, address, state, how)
+         SELECT 'news', name || '@example.com', 'confirmed', 'import'
+           FROM unnest('{ann,ben}'::text[]) AS name;
+         UPDATE subscribers SET data = '{\"plan\": \"pro\"}' WHERE address LIKE 'ben@%';
+         SELECT publish('news', 'weekly', 'b', '{\"title\": \"Snow\"}')",
+    );
+    let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
+    write("weekly.html", "<a href=\"{{ unsubscribe }}\">Leave</a>");
+    for (plan, good) in
+        [("{{ plan }}", false), ("{% if plan is defined %}{{ plan }}{% endif %}", true)]
+    {
+        write("weekly.txt", &format!("{{{{ title }}}} {plan} {{{{ unsubscribe }}}}"));
+        let found = check(&database, "smtp", dir.path(), "http://127.0.0.1:9");
+        assert_eq!(found.code, Some(if good { 0 } else { 78 }), "{plan}: {}", found.log);
+        let why = "weekly (kind news) weekly.txt, line 1: undefined value";
+        assert_eq!(found.log.contains(why), !good, "{}", found.log);
+    }
+}

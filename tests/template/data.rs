@@ -45,7 +45,7 @@ fn a_variable_that_no_mail_has_is_found_as_far_as_mails_tell() {
     // Of a kind that was never asked for nothing is known but that it may have data.
     send("event", "", r#"{"what": 1}"#);
     let found = checks(&database, dir.path());
-    assert_eq!(found.len(), 4, "nobody is sent an event: {found:?}");
+    assert_eq!(found.len(), 6, "nobody is sent an event: {found:?}");
     says(&found, "activationv1", "ok", "action 1: renders");
     says(&found, "invoice", "warning", "kind invoice: invoice.subject, line 1: undefined value");
     let none = smtp(&database, dir.path(), &["template", "check"]);

@@ -30,15 +30,18 @@ fn files_are_listed_checked_and_shown_without_a_server_and_pushed_nowhere() {
         lines,
         [
             vec!["activationv1", "action", "1"],
+            vec!["activationv1.ar", "action", "1"],
             vec!["activationv1.de", "action", "1"],
             vec!["invoice"],
             vec!["invoice.ar"],
             vec!["passwordrecoveryv1", "action", "2"],
+            vec!["passwordrecoveryv1.ar", "action", "2"],
         ]
     );
     let good = smtp(dir.path(), &["check"]);
-    let said = "activationv1 good (action 1)\nactivationv1.de good (action 1)\n\
-                passwordrecoveryv1 good (action 2)\n";
+    let said = "activationv1 good (action 1)\nactivationv1.ar good (action 1)\n\
+                activationv1.de good (action 1)\npasswordrecoveryv1 good (action 2)\n\
+                passwordrecoveryv1.ar good (action 2)\n";
     assert_eq!((good.code, good.out.as_str()), (Some(0), said), "{}", good.log);
     assert!(smtp(dir.path(), &["show", "activationv1.de"]).out.starts_with("Subject: Hallo\n"));
     assert_eq!(smtp(dir.path(), &["show", "activationv1.fr"]).code, Some(65));
@@ -48,7 +51,9 @@ fn files_are_listed_checked_and_shown_without_a_server_and_pushed_nowhere() {
     write("activationv1.de.txt", "{{name}}");
     write("passwordrecoveryv1.html", "{% if %}");
     let bad = smtp(dir.path(), &["check"]);
-    assert_eq!((bad.code, bad.out.as_str()), (Some(78), "activationv1 good (action 1)\n"));
+    let said = "activationv1 good (action 1)\nactivationv1.ar good (action 1)\n\
+                passwordrecoveryv1.ar good (action 2)\n";
+    assert_eq!((bad.code, bad.out.as_str()), (Some(78), said));
     for part in
         ["activationv1.de (action 1) activationv1.de.txt, line 1: undefined", "syntax error"]
     {
@@ -81,8 +86,8 @@ fn files_become_templates_at_postmark_by_the_names_that_it_takes() {
     endpoint.set(said(json!({ "TemplateId": 1 })));
     let pushed = postmark(&endpoint, dir.path(), &["push"]);
     assert_eq!(pushed.code, Some(0), "{}", pushed.log);
-    let done =
-        "activationv1 created\ninvoice updated\ninvoice.ar updated\npasswordrecoveryv1 updated\n";
+    let done = "activationv1 created\nactivationv1.ar updated\ninvoice updated\ninvoice.ar updated\n\
+         passwordrecoveryv1 updated\npasswordrecoveryv1.ar updated\n";
     assert_eq!(pushed.out, done);
     let requests = endpoint.requests();
     let asked: Vec<(&str, &str)> =
@@ -92,12 +97,14 @@ fn files_become_templates_at_postmark_by_the_names_that_it_takes() {
         [
             ("PUT", "/templates/activationv1"),
             ("POST", "/templates"),
+            ("PUT", "/templates/activationv1.ar"),
             ("PUT", "/templates/invoice"),
             ("PUT", "/templates/invoice.ar"),
             ("PUT", "/templates/passwordrecoveryv1"),
+            ("PUT", "/templates/passwordrecoveryv1.ar"),
         ]
     );
-    let body = requests[3].json();
+    let body = requests[4].json();
     assert_eq!((&body["Alias"], &body["Name"]), (&json!("invoice.ar"), &json!("invoice.ar")));
     assert!(body["HtmlBody"].as_str().unwrap().contains("dir=\"rtl\""), "{body}");
     let (subject, text) = (&body["Subject"], body["TextBody"].as_str().unwrap());

@@ -213,7 +213,7 @@ fn check(round: &mut Round<'_>, smtp: &Smtp) {
             round.checks.warning(NAME, detail, advice);
         }
         Err(refusal) if policy::held(refusal.cause, &Arc::from("")).is_some() => {
-            let advice = "see MAILROOM_SMTP_URL: encryption, authorities (ca=FILE), user, password";
+            let advice = "see MAILROOM_SMTP_URL: encryption (tls=none to this machine), ca=FILE, user, password";
             round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
         }
         Err(refusal) => {

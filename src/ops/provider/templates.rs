@@ -320,7 +320,7 @@ pub fn check(round: &mut Round<'_>, store: &mut dyn Store) {
                         _ if !one.known => {
                             "no mail of it was asked for yet; NAME.json in MAILROOM_TEMPLATE_DIR says what its data is like"
                         }
-                        _ => "its mails are held, or lost, until this is changed",
+                        _ => "its mails are held, lost, or of no use until this is changed",
                     },
                 ),
                 Err(fault) => {

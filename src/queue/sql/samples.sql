@@ -2,8 +2,9 @@
 -- The kinds of queue $1, each with the data of its mails, a row for each set of names that is in use: those of
 -- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries. A
 -- kind without any has one row without data. That of a list has a row for each template of its issues that are
--- under way, of its newest one, and its own, if it names one; the data is that of the issue and of somebody who
--- gets it. Indexes: the primary key of deliveries; subscribers_confirmed_idx (list, id).
+-- under way, of its newest one, and its own, if it names one; the data is that of the issue and of the one who
+-- has the fewest names, of those who get it. Indexes: the primary key of deliveries; subscribers_confirmed_idx
+-- (list, id).
 WITH recent AS MATERIALIZED (
     SELECT d.id, d.kind, d.state IN ('pending', 'leased') AS waits, coalesce(d.data, '{}') AS data,
            d.recipient IS NOT NULL OR EXISTS (SELECT FROM tokens t WHERE t.id = d.id) AS mail,
@@ -28,6 +29,7 @@ WITH recent AS MATERIALIZED (
                      WHERE list = i.list AND state = 'confirmed' ORDER BY id DESC LIMIT 1000) AS newest
              WHERE NOT EXISTS (SELECT FROM jsonb_each_text(i.filter) AS f
                                 WHERE newest.data ->> f.key IS DISTINCT FROM f.value)
+             ORDER BY cardinality(ARRAY(SELECT jsonb_object_keys(newest.data)))
              LIMIT 1) AS s ON true
      WHERE i.state IN ('publishing', 'paused') OR i.id IN (SELECT max(id) FROM issues GROUP BY list)
      ORDER BY i.list, i.template, i.id DESC

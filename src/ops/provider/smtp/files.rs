@@ -7,6 +7,7 @@ use crate::ops::check::Status;
 use crate::ops::provider::templates::{Content, Fault, Problem, Store};
 use crate::send::images::{Wrong, embed};
 use crate::send::smtp::mail;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,10 @@ impl Store for Files {
     fn list(&mut self) -> Result<Vec<String>, Fault> {
         let entries = std::fs::read_dir(&self.0).map_err(|error| self.fault(&self.0, &error))?;
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.filter_map(|name| name.strip_suffix(".subject").map(str::to_owned)).collect())
+        // A directory has no order of its own.
+        let names: BTreeSet<String> =
+            names.filter_map(|name| name.strip_suffix(".subject").map(str::to_owned)).collect();
+        Ok(names.into_iter().collect())
     }
 
     fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
