@@ -83,9 +83,12 @@ fn through_a_pool_of_transactions_mail_is_looked_for_and_nothing_is_left_there()
         }
         let pooler = PgBouncer::start("transaction", size);
         let url = pooler.url(&database.name);
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = dir.path().join("mailroom.prom").display().to_string();
         database.accounts("early", 3);
         let run = Program::run(&database, &endpoint.url())
             .env("MAILROOM_DATABASE_URL", &url)
+            .env("MAILROOM_METRICS_FILE", &metrics)
             .window(100)
             .start();
         run.wait_log("transaction pooler");

@@ -113,6 +113,8 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     database.run(&format!(
         "CREATE ROLE {role} LOGIN; \
          GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
+         GRANT SELECT ON tokens_id_seq TO {role}; \
+         GRANT EXECUTE ON FUNCTION enqueue_issue TO {role}; \
          GRANT UPDATE ON deliveries, jobs TO {role}; \
          GRANT INSERT, UPDATE, DELETE ON tallies TO {role}"
     ));

@@ -469,6 +469,7 @@ mod tests {
         let mut numbers = Numbers::new();
         numbers.failed.add("x");
         numbers.errors.add("x");
+        numbers.kinds.add("x");
         numbers.connected = Some(false);
         numbers.movement = Some("idle");
         numbers.progress = Some((now, SystemTime::now()));

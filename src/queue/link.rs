@@ -128,7 +128,7 @@ impl Link {
     /// On the first connection: what a person must change before this can work.
     pub fn connect(&mut self) -> Result<bool, Error> {
         while self.live.is_none() {
-            if self.must_give_up() {
+            if self.must_give_up((self.clock.now)()) {
                 return Ok(false);
             }
             let now = (self.clock.now)();
@@ -245,6 +245,7 @@ impl Link {
                 return Ok(None);
             }
             let Some((session, statements)) = &mut self.live else { continue };
+            let begun = (self.clock.now)();
             let done = session.call(STATEMENT, |client| work(statements, client));
             notify::progress((self.clock.now)());
             match done {
@@ -254,7 +255,7 @@ impl Link {
                     return Ok(Some(value));
                 }
                 Err(fault) => {
-                    if !self.failed(what, &fault) {
+                    if !self.failed(what, &fault, begun) {
                         return Ok(None);
                     }
                 }
@@ -304,7 +305,7 @@ impl Link {
                     return heard;
                 }
                 Err(fault) => {
-                    self.failed("waiting for notifications", &fault);
+                    self.failed("waiting for notifications", &fault, now);
                     return 0;
                 }
             }
@@ -314,6 +315,7 @@ impl Link {
     /// Tries a line on which nothing came: what is between may have swallowed a notification, with the
     /// connection or without it. Gives whether there is nothing to do about it.
     fn pulse(&mut self) -> bool {
+        let now = (self.clock.now)();
         let Some((session, statements)) = &mut self.live else { return false };
         match session.call(PULSE_ANSWER, |client| statements.pulse(client)) {
             Ok(pulse) => {
@@ -325,7 +327,7 @@ impl Link {
                 !self.missed
             }
             Err(fault) => {
-                self.failed("a sign of life", &fault);
+                self.failed("a sign of life", &fault, now);
                 false
             }
         }
@@ -335,7 +337,7 @@ impl Link {
     pub fn probe(&mut self) {
         let Some((session, _)) = &mut self.live else { return };
         if let Err(fault) = session.probe() {
-            self.failed("healthcheck", &fault);
+            self.failed("healthcheck", &fault, (self.clock.now)());
         }
     }
 
@@ -350,8 +352,8 @@ impl Link {
         }
     }
 
-    /// Deals with a failed statement; gives whether to try again.
-    fn failed(&mut self, what: &str, fault: &Fault) -> bool {
+    /// Deals with a failed statement that began then; gives whether to try again.
+    fn failed(&mut self, what: &str, fault: &Fault, begun: Instant) -> bool {
         let now = (self.clock.now)();
         // One that is lost as soon as it is made would be lost again at once.
         let soon = self.since.is_some_and(|since| now < since + SOON);
@@ -359,7 +361,7 @@ impl Link {
             let wait = self.next_wait();
             self.pause(wait);
         }
-        !self.must_give_up()
+        !self.must_give_up(begun)
     }
 
     /// Says what failed; gives whether the connection is gone with it.
@@ -373,15 +375,15 @@ impl Link {
         lost
     }
 
-    /// Whether the process was asked to stop so long ago that what is under way must end.
-    fn must_give_up(&mut self) -> bool {
+    /// Whether the process was asked to stop so long ago that what is under way, since `begun`, must
+    /// end. A statement that had no answer used up most of the time.
+    fn must_give_up(&mut self, begun: Instant) -> bool {
         if !self.stop.requested() {
             return false;
         }
-        let now = (self.clock.now)();
         // With nothing to finish there is nothing to connect for.
         let limit = if self.proven { GRACE / 2 } else { Duration::ZERO };
-        now >= *self.give_up_at.get_or_insert(now + limit)
+        (self.clock.now)() >= *self.give_up_at.get_or_insert(begun + limit)
     }
 
     fn next_wait(&mut self) -> Duration {

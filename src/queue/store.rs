@@ -99,6 +99,7 @@ impl Statements {
             levels: Levels {
                 priorities: row.try_get("priorities")?,
                 floors: row.try_get("floors")?,
+                lists: row.try_get("lists")?,
             },
             due: row.try_get("due")?,
             lease: row.try_get::<_, Option<f64>>("lease")?.map(seconds),
@@ -124,9 +125,10 @@ impl Statements {
         levels: &Levels,
         urgent: bool,
     ) -> Result<Waiting, Error> {
-        let Levels { priorities, floors } = levels;
+        let Levels { priorities, floors, lists } = levels;
+        let before = lists.filter(|_| urgent);
         let values: [&(dyn ToSql + Sync); 5] =
-            [&self.queue, &count(limit), priorities, floors, &urgent];
+            [&self.queue, &count(limit), priorities, floors, &before];
         let row = self.prepared.row(client, LOOK, &values)?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
@@ -154,7 +156,8 @@ impl Statements {
         Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
     }
 
-    /// Whether mail moves, in the word of `status`; `max_age` is how long it may be due.
+    /// Whether mail moves, in the word of `status`; `max_age` is how long it may be due. `None`: not
+    /// known, as behind a pooler, where nobody is seen to listen.
     ///
     /// # Errors
     /// As [`status::snapshot`].
@@ -163,6 +166,9 @@ impl Statements {
         client: &mut Client,
         max_age: Duration,
     ) -> Result<Option<&'static str>, Error> {
+        if self.prepared.is_pooled() {
+            return Ok(None);
+        }
         let found = status::snapshot(client, &self.queue)?;
         Ok(found.map(|found| found.movement(max_age).word()))
     }

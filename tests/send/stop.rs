@@ -39,6 +39,7 @@ fn a_terminal_that_is_closed_stops_it_unless_nohup_has_it_ignored() {
     let mut send = std::process::Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" send", env!("CARGO_BIN_EXE_mailroom")])
         .env("MAILROOM_DEBUG", "true")
+        .env("AWS_REGION", "eu-central-1")
         .env("MAILROOM_SES_OUTPUT_PATH", tempfile::tempdir().unwrap().path())
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())

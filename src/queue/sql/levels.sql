@@ -1,6 +1,6 @@
 -- mailroom:levels
 -- Where the pending deliveries of queue $1 begin: the priorities there are, ascending, and the
--- moment from which each has any; whether one of them is due, or will be within a second; and in how
+-- moment from which each has any; the first one that is a list's; whether one of them is due, or will be within a second; and in how
 -- many seconds the first lease runs out (one that ran out already counts: nobody may have been looking
 -- when it did).
 --
@@ -35,6 +35,7 @@ level AS (
 )
 SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities,
        coalesce(array_agg(floor ORDER BY priority), '{}')::text AS floors,
+       (SELECT min(k.priority) FROM lists l JOIN kinds k ON k.kind = l.list) AS lists,
        (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM first) AS due,
        (SELECT extract(epoch FROM min(due_at) - now())
           FROM deliveries

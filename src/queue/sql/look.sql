@@ -4,7 +4,7 @@
 -- due; whether there is an issue to make deliveries of; and whether the queue is paused: then nothing is
 -- due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
---   $5 whether lists, and what is behind them, do not count
+--   $5 the priority from which on nothing counts, if any does not
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
 -- of each priority on for what is due, from now on for what comes next; issues_publishing_idx.
@@ -48,6 +48,5 @@ SELECT count(*) AS due,
                    AND NOT (SELECT paused FROM pause)
                  ORDER BY due_at, id
                  LIMIT $2::bigint) AS d
-         WHERE NOT $5::bool OR level.priority < (
-                   SELECT min(kinds.priority) FROM lists JOIN kinds ON kinds.kind = lists.list)
+         WHERE level.priority < $5::smallint IS NOT FALSE
          LIMIT $2::bigint) AS waiting

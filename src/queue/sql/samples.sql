@@ -50,5 +50,5 @@ SELECT k.kind, k.number, s.template, k.path, k.account_status IS NOT NULL AS of_
              OR k.template IS NOT NULL
                 AND k.template NOT IN (SELECT template FROM issued WHERE list = k.kind))
        ) AS s
- WHERE k.queue::text = $1
+ WHERE k.queue::text = $1::text
  ORDER BY k.number, k.kind, s.template, s.id DESC

@@ -6,7 +6,7 @@
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
---   $11 what can be carried: csv, mail or events   $21 whether lists, and what is behind them, wait
+--   $11 what can be carried: csv, mail or events   $21 the priority from which on all wait, if any does
 -- What became of deliveries: arrays of equal length, by ascending id.
 --   $12 id  $13 lease  $14 new state  $15 cause, or nothing  $16 provider's id or reason
 --   $17 delay, seconds  $18 whether an attempt was used
@@ -87,8 +87,7 @@ due AS MATERIALIZED (
                AND (SELECT count(*) FROM done) >= 0
              ORDER BY due_at, id
                FOR UPDATE SKIP LOCKED) d
-     WHERE NOT $21::bool OR level.priority < (
-               SELECT min(kinds.priority) FROM lists JOIN kinds ON kinds.kind = lists.list)
+     WHERE level.priority < $21::smallint IS NOT FALSE
      LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (

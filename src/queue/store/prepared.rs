@@ -32,6 +32,11 @@ impl Prepared {
         Prepared { pooled: true, ..Prepared::default() }
     }
 
+    /// Whether the connection is to a pooler of transactions.
+    pub fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
     /// Prepares it, if that is not done.
     ///
     /// # Errors
@@ -111,6 +116,7 @@ fn types(sql: &str) -> impl Iterator<Item = Type> {
             ("bigint", false) => Type::INT8,
             ("bigint", true) => Type::INT8_ARRAY,
             ("integer", false) => Type::INT4,
+            ("smallint", false) => Type::INT2,
             ("float8", false) => Type::FLOAT8,
             ("float8", true) => Type::FLOAT8_ARRAY,
             ("bool", false) => Type::BOOL,

@@ -106,7 +106,7 @@ impl Statements {
             &counted,
             &again,
             &pass_over,
-            &want.is_some_and(|want| want.urgent),
+            &want.as_ref().and_then(|want| want.levels.lists.filter(|_| want.urgent)),
             &count(DATA),
         ];
         let rows = self.prepared.query(client, TURN, &values)?;

@@ -64,12 +64,14 @@ pub struct Levels {
     pub priorities: String,
     /// `timestamptz[]`: the moment from which each of them has due rows.
     pub floors: String,
+    /// The first priority of a list.
+    pub lists: Option<i16>,
 }
 
 impl Default for Levels {
     /// No priority is known.
     fn default() -> Levels {
-        Levels { priorities: "{}".to_owned(), floors: "{}".to_owned() }
+        Levels { priorities: "{}".to_owned(), floors: "{}".to_owned(), lists: None }
     }
 }
 
