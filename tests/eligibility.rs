@@ -75,6 +75,19 @@ fn a_token_that_expires_while_it_waits_becomes_expired() {
     wait_until("they are expired", || database.in_state("expired") == 2);
     let finished = collect.stop();
     assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
+    // They could not have been sent earlier either.
+    assert!(!finished.log.contains("expired"), "{}", finished.log);
+}
+
+#[test]
+fn a_token_that_expired_before_anybody_looked_is_said_to_have() {
+    let database = Database::migrated();
+    database.accounts("late", 2);
+    database.run("UPDATE tokens SET expires_at = extract(epoch FROM now())::bigint - 1");
+    let collect = Program::collect(&database).window(100).start();
+    wait_until("they are expired", || database.in_state("expired") == 2);
+    let finished = collect.stop();
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
     assert!(finished.log.contains("2 expired before they could be sent"), "{}", finished.log);
 }
 

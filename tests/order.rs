@@ -101,7 +101,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
     let mut client = database.client();
     Statements::prepare(&mut client, "mailroom").unwrap();
     let types = "text, bigint, bigint, text, float8, text[], float8, bigint, text, text, text,
-        bigint[], text[], text[], text[], text[], float8[], bool[], bool, bool, bool, bigint";
+        bigint[], text[], text[], text[], text[], float8[], bool[], bool, bool, smallint, bigint";
     let turn = include_str!("../src/queue/sql/turn.sql");
     for rows in [0, 1, 2000, 1_000_000_000] {
         client
@@ -112,7 +112,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
             ))
             .unwrap();
         let sql = "EXPLAIN EXECUTE turn ('mailroom', 10, 1, 'x', 9, '{}', 9, 10, '{20}', '{-infinity}', 'mail',
-            '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, false, false, 9)";
+            '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, false, NULL, 9)";
         let plan = client.query(sql, &[]).unwrap();
         let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
         for by in [

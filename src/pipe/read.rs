@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 /// So many messages that will not be sent are kept at once: a writer that does not end must not fill
 /// the memory.
 const TOGETHER: usize = 500;
+/// While nothing goes no more than this is read ahead, so that the first batch is whole.
+const AHEAD: usize = 50;
 
 /// Messages read from a pipe or a file.
 pub struct PipeSource {
@@ -236,7 +238,7 @@ impl Source for PipeSource {
         self.ledger.tend()?;
         // The end of the input is to be seen while everything is held, too.
         if self.has_room() && !self.stop.requested() {
-            self.read(Some((self.clock.now)()), 1)?;
+            self.read(Some((self.clock.now)()), AHEAD)?;
         }
         if self.is_done() {
             return Ok(false);

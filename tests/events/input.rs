@@ -314,7 +314,7 @@ fn events_that_are_there_go_in_full_batches() {
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     let expected: Vec<String> = (1..=120).map(|n| format!("user{n}@example.com")).collect();
     assert_eq!(recipients(&endpoint), expected);
-    assert_eq!(endpoint.requests().len(), 3);
+    assert_eq!(endpoint.requests().len(), 3, "{}", finished.log);
 }
 
 #[test]
