@@ -14,7 +14,7 @@ use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::queue::fit::{self, Purpose, Severity};
-use crate::queue::store::{self, Statements};
+use crate::queue::store::Statements;
 use std::time::{Duration, Instant};
 
 /// The longest a statement of the normal loop may take.
@@ -215,7 +215,7 @@ impl Link {
         let mut statements =
             session.call(STATEMENT, |client| Statements::prepare(client, queue))?;
         if self.purpose.channel.is_some() {
-            session.call(STATEMENT, |client| store::announce(client, queue))?;
+            session.call(STATEMENT, |client| statements.announce(client))?;
             // What comes from now on is not in the look that follows.
             self.pulses = [session.call(STATEMENT, |client| statements.pulse(client))?; 2];
         }

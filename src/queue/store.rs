@@ -11,6 +11,7 @@ use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Ticket};
 use crate::mail::policy::{self, Wait};
+use crate::queue::schema;
 use crate::queue::status;
 use crate::queue::store::prepared::{Prepared, SETTINGS};
 use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
@@ -42,16 +43,6 @@ pub struct Statements {
     prepared: Prepared,
 }
 
-/// Lets others see that this connection listens for `queue`, as long as it stands.
-///
-/// # Errors
-/// As the statement.
-pub fn announce(client: &mut Client, queue: &str) -> Result<(), Error> {
-    client
-        .query(include_str!("sql/announce.sql"), &[&crate::queue::schema::LISTENER, &queue])
-        .map(drop)
-}
-
 impl Statements {
     /// Prepares what starting and sending need on a new connection.
     ///
@@ -69,6 +60,15 @@ impl Statements {
     /// The same for a connection to a pooler of transactions, where nothing lasts.
     pub fn pooled(queue: &str) -> Statements {
         Statements { queue: queue.to_owned(), prepared: Prepared::pooled() }
+    }
+
+    /// Lets others see that this connection listens for the queue, as long as it stands.
+    ///
+    /// # Errors
+    /// As the statement.
+    pub fn announce(&mut self, client: &mut Client) -> Result<(), Error> {
+        let sql = include_str!("sql/announce.sql");
+        self.prepared.query(client, sql, &[&schema::LISTENER, &self.queue]).map(drop)
     }
 
     /// Says that this connection sleeps, if that is not said (`again`), and whether no transaction is
@@ -149,8 +149,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn enqueue(&mut self, client: &mut Client, share: Option<u64>) -> Result<bool, Error> {
-        let share = share.map(|share| i64::try_from(share).unwrap_or(i64::MAX));
-        let values: [&(dyn ToSql + Sync); 3] = [&self.queue, &ISSUE, &share];
+        let values: [&(dyn ToSql + Sync); 3] = [&self.queue, &ISSUE, &share.map(count)];
         let rows = self.prepared.query(client, include_str!("sql/enqueue.sql"), &values)?;
         let Some(row) = rows.first() else { return Ok(false) };
         Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
@@ -270,11 +269,8 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn prune(&mut self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
-        let retention = retention.as_secs_f64();
-        Ok(self
-            .prepared
-            .query(client, include_str!("sql/prune.sql"), &[&self.queue, &retention, &CHUNK])?
-            .len())
+        let (sql, retention) = (include_str!("sql/prune.sql"), retention.as_secs_f64());
+        Ok(self.prepared.query(client, sql, &[&self.queue, &retention, &CHUNK])?.len())
     }
 
     /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
@@ -298,9 +294,8 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn record(&mut self, client: &mut Client, token: i64) -> Result<(), Error> {
-        self.prepared
-            .query(client, include_str!("sql/record.sql"), &[&self.queue, &token])
-            .map(drop)
+        let sql = include_str!("sql/record.sql");
+        self.prepared.query(client, sql, &[&self.queue, &token]).map(drop)
     }
 
     /// Adds up old tallies of what was sent.

@@ -204,10 +204,8 @@ impl Upkeep {
         let highest = self.highest;
         if highest > self.recorded {
             self.record_after = (self.clock.now)() + RECORD_EVERY;
-            if link
-                .ask("recording", |statements, client| statements.record(client, highest))
-                .is_some()
-            {
+            let done = link.ask("recording", |store, client| store.record(client, highest));
+            if done.is_some() {
                 self.recorded = highest;
             }
         }

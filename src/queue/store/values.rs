@@ -122,6 +122,6 @@ pub fn seconds(value: f64) -> Duration {
 }
 
 /// A number as PostgreSQL takes it.
-pub fn count(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+pub fn count(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
