@@ -88,6 +88,10 @@ pub struct Depth {
     pub leased: u64,
     /// How long the oldest of those that are due has been; zero if there are none.
     pub oldest: Duration,
+    /// Of issues: how many deliveries are still to be made,
+    pub unmade: u64,
+    /// and how many of those above are of one.
+    pub of_issues: u64,
 }
 
 /// A handle on the numbers of this process; clones share them.
@@ -388,6 +392,12 @@ pub const FAMILIES: &[Family] = &[
             give("due", Level(depth.due as f64));
             give("later", Level(depth.later as f64));
             give("leased", Level(depth.leased as f64));
+        }),
+    family(["mailroom_queue_issues", "mailroom.queue.issues", "gauge", "mails", "state"],
+        "Mails of issues of lists that are not sent: unmade (their deliveries are made little by little) or waiting; the latter counted up to 100000.",
+        |of, _, give| if let Some((depth, _)) = of.depth {
+            give("unmade", Level(depth.unmade as f64));
+            give("waiting", Level(depth.of_issues as f64));
         }),
     family(["mailroom_queue_oldest_age_seconds", "mailroom.queue.oldest_age", "gauge", "seconds", ""],
         "How long the oldest due delivery has been due; 0 if none is.",

@@ -185,6 +185,8 @@ impl Statements {
             later: number("later")?,
             leased: number("leased")?,
             oldest: seconds(row.try_get("oldest")?),
+            unmade: number("unmade")?,
+            of_issues: number("of_issues")?,
         })
     }
 

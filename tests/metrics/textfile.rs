@@ -45,6 +45,35 @@ fn a_backlog_that_is_gone_is_not_spoken_of_any_longer() {
 }
 
 #[test]
+fn what_is_to_go_of_issues_is_counted_whether_its_deliveries_are_made_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mailroom.prom");
+    let database = Database::migrated();
+    database.run(
+        "INSERT INTO lists (list, unsubscribe)
+         VALUES ('news', 'https://example.com/unsubscribe?token=');
+         INSERT INTO subscribers (list, address, state, how)
+         SELECT 'news', n || '@example.com', 'confirmed', 'import' FROM generate_series(1, 30) n;
+         SELECT publish('news', 'weekly', 'a');
+         SELECT enqueue_issue('mailroom', 10, NULL);
+         UPDATE issues SET state = 'paused'",
+    );
+    let endpoint = Endpoint::start();
+    let run = Program::run(&database, &endpoint.url()).env("MAILROOM_METRICS_FILE", &path).start();
+    let mut last = String::new();
+    let says = |text: &str, start: &str, end: &str| {
+        text.lines().any(|line| line.starts_with(start) && line.ends_with(end))
+    };
+    for (state, count) in [("unmade", 20), ("waiting", 10)] {
+        wait_until("the file says it", || {
+            last = std::fs::read_to_string(&path).unwrap_or_default();
+            says(&last, "mailroom_queue_issues{", &format!("state=\"{state}\"}} {count}"))
+        });
+    }
+    assert_eq!(run.stop().code, Some(0));
+}
+
+#[test]
 fn every_outcome_is_counted_once_and_every_number_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mailroom.prom");
