@@ -134,3 +134,14 @@ fn postmark_renders_the_pages_itself() {
     let page = std::fs::read_to_string(to.path().join("activationv1.html")).unwrap();
     assert!(page.starts_with("<p>Hi <img src=\"data:image/png;base64,"), "{page}");
 }
+
+#[test]
+fn a_link_among_the_pages_leads_to_no_file_elsewhere() {
+    let (dir, to) = (own(), tempfile::tempdir().unwrap());
+    let template = dir.path().join("activationv1.html");
+    let before = std::fs::read_to_string(&template).unwrap();
+    std::os::unix::fs::symlink(&template, to.path().join("activationv1.html")).unwrap();
+    let made = smtp(dir.path(), to.path());
+    assert_eq!(std::fs::read_to_string(&template).unwrap(), before);
+    assert!(made.log.contains("there is something that is not a file"), "{}", made.log);
+}

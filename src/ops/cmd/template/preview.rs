@@ -1,5 +1,6 @@
 //! `mailroom template preview`: every mail, in every language, as its provider renders it, for a browser.
 
+use crate::edges::metrics::textfile;
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::{self, Message};
 use crate::ops::config::Config;
@@ -63,7 +64,8 @@ pub fn write(
             match store.fill(name, &message).map_err(|fault| fault.error)? {
                 Ok(mail) => {
                     if !mail.html.is_empty() {
-                        fs::write(to.join(format!("{name}.html")), &mail.html).map_err(cannot)?;
+                        textfile::write(&to.join(format!("{name}.html")), &mail.html)
+                            .map_err(cannot)?;
                     }
                     body += &shown(name, language, &mail);
                 }
@@ -83,7 +85,7 @@ pub fn write(
          <h1>Mails with sample data</h1>\n{body}</body>\n</html>\n",
         include_str!("preview.css")
     );
-    fs::write(&index, page).map_err(cannot)?;
+    textfile::write(&index, &page).map_err(cannot)?;
     print(&format!("{}\n", index.display()))?;
     if problems.is_empty() { Ok(()) } else { Err(Error::config(problems.join("\n"))) }
 }
