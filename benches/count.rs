@@ -85,6 +85,18 @@ fn main() {
                 "b@example.com",
             ));
         }),
+        #[cfg(feature = "smtp")]
+        "mail" => {
+            use mailroom::send::smtp::mail::{Sender, Template, id, make};
+            let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+            let template = Template::load(&directory, "activationv1").unwrap();
+            let from = Sender::new("Example <hello@example.com>");
+            let message = &batch.messages[1];
+            (0..times).for_each(|_| {
+                let id = id(black_box(message), &from);
+                black_box(make(&template, message, &from, &id, UNIX_EPOCH)).unwrap();
+            });
+        }
         other => panic!("there is no hot path {other}"),
     }
 }

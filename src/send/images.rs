@@ -61,12 +61,13 @@ impl From<String> for Wrong {
 /// name none.
 pub fn names(html: &str) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for quote in ['"', '\''] {
-        for rest in html.split(&format!("{quote}cid:")).skip(1) {
-            let name = rest.split(quote).next().unwrap_or_default();
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    // One byte is found much faster than a text.
+    for (at, _) in html.match_indices(':') {
+        let before = html[..at].strip_suffix("cid").and_then(|before| before.chars().next_back());
+        let Some(quote @ ('"' | '\'')) = before else { continue };
+        let name = html[at + 1..].split(quote).next().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names

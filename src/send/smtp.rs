@@ -5,7 +5,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
 pub mod causes;
-pub(crate) mod mail;
+pub mod mail;
 
 use crate::edges::clock::Clock;
 use crate::edges::log;

@@ -7,11 +7,13 @@ use crate::mail::kind::data;
 use crate::mail::model::{List, Message};
 use crate::mail::recipient::{split, unquote, wire};
 use crate::send::images::{self, Image, Wrong};
+use email_encoding::body::Encoding;
 use email_encoding::headers::rfc2047;
 use email_encoding::headers::writer::EmailWriter;
 use lettre::Address;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use ring::digest;
@@ -19,15 +21,14 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The files of one template, as they are.
-#[derive(Clone, Debug)]
-pub(crate) struct Template {
+/// The files of one template, compiled as they were when it was loaded: that takes longer than to
+/// fill them.
+#[derive(Debug)]
+pub struct Template {
     name: String,
     /// Where its images are.
     dir: PathBuf,
-    subject: String,
-    text: String,
-    html: String,
+    engine: Environment<'static>,
 }
 
 impl Template {
@@ -35,18 +36,18 @@ impl Template {
     ///
     /// # Errors
     /// Which file, and what is wrong with it: it cannot be read, or not be understood.
-    pub(crate) fn load(dir: &Path, name: &str) -> Result<Template, String> {
-        let read = |ending: &str| {
-            let path = dir.join(format!("{name}.{ending}"));
-            std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
-        };
-        let (subject, text, html) = (read("subject")?, read("txt")?, read("html")?);
-        for (ending, source) in [("subject", &subject), ("txt", &text), ("html", &html)] {
-            let name = format!("{name}.{ending}");
-            let read = Environment::new().template_from_named_str(&name, source).map(drop);
-            read.map_err(|error| fault(&name, &error))?;
+    pub fn load(dir: &Path, name: &str) -> Result<Template, String> {
+        let mut engine = Environment::new();
+        engine.set_undefined_behavior(UndefinedBehavior::Strict);
+        for ending in ["subject", "txt", "html"] {
+            let file = format!("{name}.{ending}");
+            let path = dir.join(&file);
+            let source = std::fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let compiled = engine.add_template_owned(file.clone(), source);
+            compiled.map_err(|error| fault(&file, &error))?;
         }
-        Ok(Template { name: name.to_owned(), dir: dir.to_owned(), subject, text, html })
+        Ok(Template { name: name.to_owned(), dir: dir.to_owned(), engine })
     }
 
     /// Fills the template.
@@ -55,22 +56,20 @@ impl Template {
     /// Which file, and what is wrong with it.
     pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, Wrong> {
         let values = minijinja::Value::from(Serde(data));
-        let mut engine = Environment::new();
-        engine.set_undefined_behavior(UndefinedBehavior::Strict);
-        let one = |ending: &str, source: &str| {
+        let one = |ending: &str| {
             let name = format!("{}.{ending}", self.name);
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            engine.render_named_str(&name, source, &values).map_err(|error| Wrong {
+            let file = self.engine.get_template(&name);
+            file.and_then(|file| file.render(&values)).map_err(|error| Wrong {
                 why: fault(&name, &error),
                 by_data: error.kind() == ErrorKind::UndefinedError,
             })
         };
-        let subject = one("subject", &self.subject)?;
-        let html = lines(&one("html", &self.html)?);
+        let (subject, html) = (one("subject")?, lines(one("html")?));
         Ok(Rendered {
             // A header is one line, whatever a login holds.
             subject: subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into(),
-            text: lines(&one("txt", &self.text)?),
+            text: lines(one("txt")?),
             images: images::load(&html, &self.dir, data).map_err(|wrong| Wrong {
                 why: format!("{}.html: {}", self.name, wrong.why),
                 ..wrong
@@ -100,13 +99,13 @@ pub(crate) struct Rendered {
 
 /// Who mails come from.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender {
+pub struct Sender {
     mailbox: Mailbox,
 }
 
 impl Sender {
     /// Reads `local@domain` or `Name <local@domain>`; the address was checked.
-    pub(crate) fn new(text: &str) -> Sender {
+    pub fn new(text: &str) -> Sender {
         let (name, at) = split(text);
         let (name, _) = unquote(name);
         Sender { mailbox: Mailbox::new((!name.is_empty()).then_some(name), address(at)) }
@@ -120,7 +119,7 @@ impl Sender {
 
 /// The Message-ID of a message, without its brackets. The same message has the same one each time
 /// it is tried: where a duplicate arrives, its reader's server can know it.
-pub(crate) fn id(message: &Message, from: &Sender) -> String {
+pub fn id(message: &Message, from: &Sender) -> String {
     let mut text = digest::Context::new(&digest::SHA256);
     let kind = &message.kind;
     let kind = kind.number.map_or_else(|| kind.name.to_string(), |number| number.to_string());
@@ -141,7 +140,7 @@ pub(crate) fn id(message: &Message, from: &Sender) -> String {
 ///
 /// # Errors
 /// What is wrong with the template.
-pub(crate) fn make(
+pub fn make(
     template: &Template,
     message: &Message,
     from: &Sender,
@@ -149,8 +148,8 @@ pub(crate) fn make(
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
     let rendered = template.render(&data(message)).map_err(|wrong| wrong.why)?;
-    let text = MultiPart::alternative().singlepart(SinglePart::plain(rendered.text));
-    let html = SinglePart::html(rendered.html);
+    let text = MultiPart::alternative().singlepart(SinglePart::plain(body(rendered.text)));
+    let html = SinglePart::html(body(rendered.html));
     let body = match rendered.images.is_empty() {
         true => text.singlepart(html),
         false => text.multipart(
@@ -172,8 +171,12 @@ pub(crate) fn make(
         let name = HeaderName::new_from_ascii_str(name);
         mail.raw_header(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value))
     });
-    mail.from(from.mailbox.clone())
-        .to(Mailbox::new(None, address(&message.email)))
+    let to = address(&message.email);
+    // The session has its own, but where there is none here, one is read out of the headers.
+    let envelope = Envelope::new(Some(from.address()), vec![to.clone()]);
+    mail.envelope(envelope.map_err(|error| error.to_string())?)
+        .from(from.mailbox.clone())
+        .to(Mailbox::new(None, to))
         .raw_header(subject(rendered.subject))
         .message_id(Some(format!("<{id}>")))
         .date(now)
@@ -216,8 +219,27 @@ fn subject(text: String) -> HeaderValue {
 
 /// A body with line feeds alone, which become line ends on the way: some servers take a carriage
 /// return by itself for one too. <https://www.rfc-editor.org/rfc/rfc5321#section-2.3.8>
-fn lines(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n")
+fn lines(text: String) -> String {
+    match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n"),
+        false => text,
+    }
+}
+
+/// A text as the body of a part. `Body::new` would do the same, but goes through it character by
+/// character for its line ends, and moves the rest of it at each.
+fn body(text: String) -> Body {
+    let wire = |text: String| text.replace('\n', "\r\n");
+    match Encoding::choose(text.as_str(), false) {
+        Encoding::SevenBit => {
+            Body::dangerous_pre_encoded(wire(text).into(), ContentTransferEncoding::SevenBit)
+        }
+        Encoding::QuotedPrintable => Body::dangerous_pre_encoded(
+            quoted_printable::encode(wire(text)),
+            ContentTransferEncoding::QuotedPrintable,
+        ),
+        _ => Body::new(text),
+    }
 }
 
 /// An address that [`crate::mail::recipient::check_any`] has passed: it knows no quotes, so there is
@@ -226,4 +248,20 @@ pub(crate) fn address(text: &str) -> Address {
     let text = wire(text);
     let (user, domain) = text.rsplit_once('@').unwrap_or((&text, "localhost"));
     Address::new_dangerous(user, domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_the_one_that_lettre_makes() {
+        let long = "<p style=\"color: red\">".repeat(20);
+        let texts =
+            ["", "\n", "a\n\nb", "a \n.\n", "é = e\n", "Привет\nмир\n", &long, "\u{7f}\t\n"];
+        for text in texts.iter().flat_map(|text| [(*text).to_owned(), format!("{text}{long}\n")]) {
+            let (own, theirs) = (body(text.clone()), Body::new(text));
+            assert_eq!((own.encoding(), own.as_ref()), (theirs.encoding(), theirs.as_ref()));
+        }
+    }
 }
