@@ -618,6 +618,9 @@ fn a_mail_server_is_greeted_and_logged_in_to_and_gets_no_mail() {
     let found = at(good.clone());
     found.only(&[]).says("mail server", "ok", "encrypted and verified; the login is accepted");
     // A mail is begun, and taken back.
+    crate::support::program::wait_until("it took its leave", || {
+        server.lines().last().is_some_and(|line| line.starts_with("QUIT"))
+    });
     let lines = server.lines();
     let lines: Vec<&str> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
     assert!(server.mails().is_empty());
