@@ -64,9 +64,11 @@ fn main() {
             });
         }
         "batcher" => {
-            let now = Instant::now();
+            let mut now = Instant::now();
             let mut batcher = Batcher::new(Duration::from_secs(5));
+            batcher.step(Event::Slept(Some(true)), now);
             (0..times).for_each(|_| {
+                now += Duration::from_secs(1);
                 let action = batcher.step(black_box(Event::Notified(1)), black_box(now));
                 assert_eq!(black_box(action), Action::Look);
             });
