@@ -277,7 +277,7 @@ fn a_claim_that_does_not_see_a_change_of_status_yet_leaves_the_row_due() {
                 &counted,
                 &false,
                 &false,
-                &false,
+                &None::<i16>,
                 &9i64,
             ],
         );
