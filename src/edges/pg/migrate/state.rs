@@ -93,6 +93,14 @@ fn nowhere(client: &mut Client) -> Fault {
 impl State {
     /// Reads it; `signs` are the tables and types by which each version is known, from 0 on.
     pub(crate) fn read(client: &mut Client, signs: &[&[&str]]) -> Result<State, Fault> {
+        match State::look(client, signs) {
+            // Somebody's migration may have ended between the two statements of a look.
+            Err(Fault::Denied(_)) => State::look(client, signs),
+            found => found,
+        }
+    }
+
+    fn look(client: &mut Client, signs: &[&[&str]]) -> Result<State, Fault> {
         let first = signs.first().copied().unwrap_or_default();
         let row = client
             .query_opt(FIND, &[&first.first(), &first, &signs.concat()])
