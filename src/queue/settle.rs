@@ -128,8 +128,7 @@ impl Settling {
             if let Some(want) = want.filter(|_| tries > 1) {
                 let count = statements.rescue(client, false, &[], want.lease)?.count;
                 if count > 0 {
-                    let text = format_args!("claimed without an answer: {count}; put back");
-                    log::info("PG", text);
+                    log::info("PG", format_args!("claimed without an answer: {count}; put back"));
                 }
             }
             let want = want.filter(|_| tries == 1 || settled.is_empty());

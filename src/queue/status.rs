@@ -16,30 +16,13 @@ pub const LATEST: i64 = 5000;
 /// So many mails of one recipient in an hour are worth a line.
 const MANY: i64 = 3;
 
-/// What is known of `queue` now; `None`: there is no such queue.
+/// All that is known of `queue` now; `None`: there is no such queue.
 ///
 /// # Errors
 /// As the statements.
 pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Error> {
-    let level = IsolationLevel::RepeatableRead;
-    let mut reading = client.build_transaction().isolation_level(level).read_only(true).start()?;
-    // Whatever the statistics say: a plan that reads the whole table is never the better one.
-    reading.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")?;
-    let Some(row) = reading.query_opt(include_str!("sql/status/queue.sql"), &[&queue])? else {
-        return Ok(None);
-    };
-    let mut found = Snapshot {
-        queue: queue.to_owned(),
-        time: row.try_get("now")?,
-        schema_version: schema::NEWEST,
-        last_seq: row.try_get("last_seq")?,
-        ..Snapshot::default()
-    };
-    if row.try_get("paused")? {
-        let seconds = row.try_get("paused_for")?;
-        found.pause = Some(Pause { reason: row.try_get("reason")?, seconds });
-    }
-    waiting(&mut reading, queue, &mut found)?;
+    let mut reading = begin(client)?;
+    let Some(mut found) = read(&mut reading, queue)? else { return Ok(None) };
     ended(&mut reading, queue, &mut found)?;
     for row in
         reading.query(include_str!("sql/status/recipients.sql"), &[&queue, &LATEST, &MANY])?
@@ -57,12 +40,46 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
         });
     }
     found.more_recipients -= found.recipients.len() as i64;
+    Ok(Some(found))
+}
+
+/// What of it [`Snapshot::movement`] goes by: what waits, who listens, a pause.
+///
+/// # Errors
+/// As the statements.
+pub fn moving(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Error> {
+    read(&mut begin(client)?, queue)
+}
+
+fn begin(client: &mut Client) -> Result<Transaction<'_>, Error> {
+    let level = IsolationLevel::RepeatableRead;
+    let mut reading = client.build_transaction().isolation_level(level).read_only(true).start()?;
+    // Whatever the statistics say: a plan that reads the whole table is never the better one.
+    reading.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")?;
+    Ok(reading)
+}
+
+fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, Error> {
+    let Some(row) = reading.query_opt(include_str!("sql/status/queue.sql"), &[&queue])? else {
+        return Ok(None);
+    };
+    let mut found = Snapshot {
+        queue: queue.to_owned(),
+        time: row.try_get("now")?,
+        schema_version: schema::NEWEST,
+        last_seq: row.try_get("last_seq")?,
+        ..Snapshot::default()
+    };
+    if row.try_get("paused")? {
+        let seconds = row.try_get("paused_for")?;
+        found.pause = Some(Pause { reason: row.try_get("reason")?, seconds });
+    }
+    waiting(reading, queue, &mut found)?;
     found.listeners = reading
         .query(include_str!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
         .iter()
         .map(listener)
         .collect::<Result<_, Error>>()?;
-    reading.commit()?;
     Ok(Some(found))
 }
 

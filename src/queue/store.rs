@@ -159,16 +159,16 @@ impl Statements {
     /// known, as behind a pooler, where nobody is seen to listen.
     ///
     /// # Errors
-    /// As [`status::snapshot`].
+    /// As [`status::moving`].
     pub fn movement(
         &self,
         client: &mut Client,
         max_age: Duration,
     ) -> Result<Option<&'static str>, Error> {
-        if self.prepared.is_pooled() {
+        if self.prepared.pooled {
             return Ok(None);
         }
-        let found = status::snapshot(client, &self.queue)?;
+        let found = status::moving(client, &self.queue)?;
         Ok(found.map(|found| found.movement(max_age).word()))
     }
 

@@ -8,14 +8,14 @@ use crate::ops::database::{STEP, session, unusable};
 use crate::ops::screen::page::{clean, span};
 use crate::ops::terminal::print;
 use crate::queue::snapshot::{Movement, Snapshot};
-use crate::queue::status::snapshot;
+use crate::queue::status::moving;
 use std::time::Duration;
 
 /// Says in one line whether mail moves, and why not.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let unhealthy = |why: String| Error::new(Kind::No, format!("not healthy: {why}"));
     let found = session(config, "health", stop).and_then(|mut session| {
-        session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)
+        session.call(STEP, |client| moving(client, &config.queue)).map_err(unusable)
     });
     let found = found.map_err(|error| unhealthy(error.message))?.unwrap_or_default();
     match verdict(&found, config.max_age) {

@@ -23,18 +23,13 @@ pub const SETTINGS: &str = "SET datestyle = iso; SET enable_seqscan = off; SET e
 pub struct Prepared {
     known: BTreeMap<&'static str, Statement>,
     /// The connection is to a pooler, which lends a process of the server for each transaction.
-    pooled: bool,
+    pub pooled: bool,
 }
 
 impl Prepared {
     /// For a connection to a pooler of transactions.
     pub fn pooled() -> Prepared {
         Prepared { pooled: true, ..Prepared::default() }
-    }
-
-    /// Whether the connection is to a pooler of transactions.
-    pub fn is_pooled(&self) -> bool {
-        self.pooled
     }
 
     /// Prepares it, if that is not done.
