@@ -894,7 +894,8 @@ END;
 $$;
 
 -- One copy, to look at, whoever that is; with the data of the subscriber of this address, if there is
--- one. Gives the delivery's id.
+-- one. Gives the delivery's id. Its kind is its own, like that of the list: what one copy lacks for its
+-- template holds no issue, and for an hour at most.
 CREATE FUNCTION publish_test(list text, template text, address text, data jsonb DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
@@ -918,9 +919,15 @@ BEGIN
         0, 1, 1
     )
     RETURNING id INTO test;
-    mail := send_mail(k.kind, publish_test.address);
+    INSERT INTO kinds (kind, queue, sender, reply_to)
+    VALUES (k.kind || '.test', k.queue, k.sender, k.reply_to)
+    ON CONFLICT (kind) DO UPDATE
+    SET queue = excluded.queue, sender = excluded.sender, reply_to = excluded.reply_to;
+    mail := send_mail(
+        k.kind || '.test', publish_test.address, expires_at => now() + interval '1 hour'
+    );
     UPDATE deliveries d
-    SET issue = test, priority = 50, locale = s.locale, subscriber = s.id
+    SET issue = test, locale = s.locale, subscriber = s.id
     FROM (SELECT) one
     LEFT JOIN subscribers s ON s.list = k.kind AND lower(s.address) = lower(publish_test.address)
         AND s.state = 'confirmed'

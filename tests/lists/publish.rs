@@ -251,6 +251,27 @@ fn a_hold_of_the_template_of_an_issue_holds_nothing_else_and_makes_no_more_deliv
 }
 
 #[test]
+fn a_test_copy_that_its_template_refuses_holds_no_issue_and_is_over_in_an_hour() {
+    let (database, endpoint) = (database(), Endpoint::start());
+    subscribers(&database, 20);
+    database.run("UPDATE kinds SET sender = 'news@example.com' WHERE kind = 'news'");
+    let run = run(&database, &endpoint);
+    endpoint.set(Reply::error(404, "NotFoundException", "Template weekly does not exist"));
+    // Nobody of the list, so without what subscribers have.
+    database.run("SELECT publish_test('news', 'weekly', 'me@example.com')");
+    run.wait_log("kind news.test is held");
+    endpoint.set(Reply::Accept);
+    publish(&database, "'a'");
+    let issue = "SELECT count(*) FROM deliveries WHERE kind = 'news' AND state = 'sent'";
+    wait_until("the issue is sent", || database.number(issue) == 20);
+    assert_eq!(run.stop().code, Some(0));
+    let copy = "SELECT count(*) FROM deliveries d JOIN kinds k USING (kind)
+        WHERE kind = 'news.test' AND d.expires_at = d.created_at + interval '1 hour'
+            AND k.sender = 'news@example.com'";
+    assert_eq!(database.number(copy), 1);
+}
+
+#[test]
 fn a_list_that_is_held_or_paused_keeps_no_other_list_waiting() {
     let (database, endpoint) = (database(), Endpoint::start());
     subscribers(&database, 1500);

@@ -27,7 +27,8 @@ fn published() -> (Database, tempfile::TempDir) {
     let (database, dir) = (database(), tempfile::tempdir().unwrap());
     subscribers(&database, 4);
     database.run(
-        "SELECT publish('news', 'weekly', 'a', '{\"title\": \"Snow\"}', filter => '{\"n\": 2}');
+        "SELECT publish_test('news', 'weekly', 'me@example.com');
+         SELECT publish('news', 'weekly', 'a', '{\"title\": \"Snow\"}', filter => '{\"n\": 2}');
          UPDATE kinds SET template = 'account' WHERE kind <> 'news'",
     );
     for name in ["account", "weekly"] {

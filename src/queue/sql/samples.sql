@@ -3,7 +3,7 @@
 -- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries. A
 -- kind without any has one row without data. That of a list has a row for each template of its issues that are
 -- under way, of its newest one, and its own, if it names one; the data is that of the issue and of the one who
--- has the fewest names, of those who get it. Indexes: the primary key of deliveries; subscribers_confirmed_idx
+-- has the fewest names, of those who get it. A test copy has a template of those. Indexes: the primary key of deliveries; subscribers_confirmed_idx
 -- (list, id).
 WITH recent AS MATERIALIZED (
     SELECT d.id, d.kind, d.state IN ('pending', 'leased') AS waits, coalesce(d.data, '{}') AS data,
@@ -50,5 +50,5 @@ SELECT k.kind, k.number, s.template, k.path, k.account_status IS NOT NULL AS of_
              OR k.template IS NOT NULL
                 AND k.template NOT IN (SELECT template FROM issued WHERE list = k.kind))
        ) AS s
- WHERE k.queue::text = $1::text
+ WHERE k.queue::text = $1::text AND k.kind NOT IN (SELECT list || '.test' FROM lists)
  ORDER BY k.number, k.kind, s.template, s.id DESC
