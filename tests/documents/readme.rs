@@ -47,11 +47,7 @@ fn snapshot() -> Snapshot {
             "TEMPLATE_NOT_FOUND: Template recoveryv2 does not exist",
             40,
         )],
-        failures: vec![
-            reason(Cause::Rejected, "MESSAGE_REJECTED: Address is on the suppression list", 2),
-            reason(Cause::Fault, "FAILED: Internal error (attempt 5, the last)", 1),
-        ],
-        listeners: vec![listener(4711, "10.0.0.7", 788_400.0), listener(4718, "10.0.0.8", 5_100.0)],
+        listeners: vec![listener(4711, "10.0.0.7", 788_400.0)],
         ..Snapshot::default()
     }
 }
