@@ -88,7 +88,18 @@ sent_is() {
 module=tests/peer/node_modules/aws-ses-v2-local
 
 start_peer() {
-    node -e 'require(process.argv[1]).default({ host: "127.0.0.1", port: 0 })
+    # What the account may send; it wants all of this.
+    AWS_SES_ACCOUNT='{
+        "SendQuota": { "Max24HourSend": 50000, "MaxSendRate": 14, "SentLast24Hours": 0 },
+        "DedicatedIpAutoWarmupEnabled": false, "EnforcementStatus": "HEALTHY",
+        "ProductionAccessEnabled": true, "SendingEnabled": true,
+        "SuppressionAttributes": { "SuppressedReasons": [] },
+        "Details": {
+            "AdditionalContactEmailAddresses": [], "ContactLanguage": "EN", "MailType": "TRANSACTIONAL",
+            "ReviewDetails": { "CaseId": "", "Status": "GRANTED" },
+            "UseCaseDescription": "", "WebsiteURL": "https://example.com"
+        }
+    }' node -e 'require(process.argv[1]).default({ host: "127.0.0.1", port: 0 })
         .then((server) => console.log(server.address().port))' \
         "$PWD/$module" >"$dir/port" 2>"$dir/peer.log" </dev/null &
     peer=$!

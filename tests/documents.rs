@@ -4,6 +4,7 @@ mod adopting;
 mod links;
 mod operations;
 mod readme;
+mod scripts;
 #[cfg(all(feature = "smtp", feature = "postmark"))]
 mod transports;
 mod verifying;
