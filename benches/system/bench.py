@@ -16,6 +16,7 @@ import distant
 import footprint
 import growth
 import insert
+import lists
 import rates
 import resident
 import trips
@@ -28,12 +29,13 @@ SECTIONS = {
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
     "resident": resident.resident, "insert": insert.insert, "trips": trips.trips,
     "provider": trips.provider, "steady": trips.steady, "data": trips.data,
+    "lists": lists.lists, "killed": lists.killed,
 }
 
 # Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
 WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
                 "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues",
-                "trips": "before", "provider": "before", "steady": "before"}
+                "trips": "before", "provider": "before", "steady": "before", "killed": "full"}
 
 # What has to be installed, and the package of Debian that has it.
 TOOLS = {"psql": "postgresql", "pg_isready": "postgresql", "pgbench": "postgresql", "openssl": "openssl"}
@@ -126,16 +128,16 @@ class Bench:
         env = self.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
         return self.start(self.peer_collector, env=env)
 
-    def endpoint(self, tls=False, speaks="http", wait=0):
+    def endpoint(self, tls=False, speaks="http", wait=0, seen=None):
         """A provider that answers after so many milliseconds: its address, its process, and how to read
-        its count."""
+        its count. `seen` is a file for when recoveries came."""
         folder = self.cluster.dir / f"endpoint{len(self.processes)}"
         folder.mkdir()
         words = [sys.executable, "-B", pathlib.Path(__file__).with_name("endpoint.py"), speaks,
                  folder / "port", folder / "count"]
         if tls:
             words += self.certificate()
-        env = {**os.environ, "WAIT": str(wait)}
+        env = {**os.environ, "WAIT": str(wait), **({"SEEN": str(seen)} if seen else {})}
         process = self.start(*words, env=env, stdout=subprocess.DEVNULL, timed=False)
         self.wait("the endpoint", (folder / "port").exists, 10, 0.02, process)
         address = f"{speaks.split('-')[0]}{'s' if tls else ''}://localhost:{(folder / 'port').read_text()}"

@@ -156,7 +156,7 @@ class Cluster:
             "$9": "'{20}'", "$10": "'{-infinity}'", "$11": "'csv'",
             "$12": array("g"), "$13": array("(:lease - 1)::text"), "$14": array("'sent'::text"),
             "$15": array("''::text"), "$16": array("''::text"), "$17": array("0::float8"),
-            "$18": array("true"), "$19": "false", "$20": "false", "$21": "false",
+            "$18": array("true"), "$19": "false", "$20": "false", "$21": "NULL",
             "$22": "262144"})
         path = self.dir / f"turn{limit}.sql"
         path.write_text(f"\\set lease :lease + 1\n{turn};\n\\set first :first + {limit}\n")

@@ -7,6 +7,7 @@
 
 import os
 import pathlib
+import re
 import socket
 import ssl
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 
 WAIT = float(os.environ.get("WAIT", 0)) / 1000
+SEEN = open(os.environ["SEEN"], "w") if "SEEN" in os.environ else None
 
 
 def answer(head, body):
@@ -68,6 +70,11 @@ class Endpoint:
                 while len(waiting) < length:
                     waiting += connection.recv(65536)
                 body, waiting = waiting[:length], waiting[length:]
+                if SEEN:
+                    now = time.time()
+                    SEEN.writelines(f"{now} {name}\n" for name in
+                                    re.findall(r'"(r\d+)@example\.com"', body.decode()))
+                    SEEN.flush()
                 count, kind, text = answer(head, body)
                 if count:
                     time.sleep(WAIT)
