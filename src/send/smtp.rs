@@ -22,10 +22,9 @@ use crate::send::calls::{Answer, Budget, Calls, Item, for_the_rest, of_kind};
 use crate::send::images::Wrong;
 use crate::send::locale;
 use crate::send::text::reason_about;
-use mail::{Sender, Template, address};
+use lettre::message::Mailbox;
+use mail::{Files, address, sender};
 use rustls::ClientConfig;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ pub struct Settings {
 /// The transport.
 pub struct Smtp {
     settings: Settings,
-    from: Sender,
+    from: Mailbox,
     tls: Arc<ClientConfig>,
     stop: Stop,
     watch: Watch,
@@ -74,22 +73,18 @@ pub struct Smtp {
     logged_in: bool,
     /// Until when commands go one by one, because the server lost a group of them.
     careful: Option<Instant>,
-    /// By name. One that failed is taken out, and read again at the next try.
-    loaded: BTreeMap<String, Template>,
+    files: Files,
 }
 
 /// What is left of a batch.
 struct Course<'a> {
     items: &'a [Item<'a>],
     budget: Budget,
-    /// The places of those that no server has heard of.
-    waiting: VecDeque<usize>,
-    /// Whether the next one is taken from the end: many bad recipients may stand together, each of
-    /// which costs a while, and the good ones behind them must not wait for all of these.
-    backwards: bool,
+    /// The places of those that no server has heard of; the last one is next.
+    waiting: Vec<usize>,
     /// The Message-ID of those under way.
     ids: Vec<String>,
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Vec<Outcome>,
     /// What becomes of those that need not be tried.
     rest: Option<Refusal>,
     /// Whether another connection may be opened beside those that are.
@@ -97,21 +92,10 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    fn next(&mut self) -> Option<usize> {
-        if self.backwards { self.waiting.pop_back() } else { self.waiting.pop_front() }
-    }
-
-    fn put_back(&mut self, index: usize) {
-        match self.backwards {
-            true => self.waiting.push_back(index),
-            false => self.waiting.push_front(index),
-        }
-    }
-
     fn end(&mut self, index: usize, outcome: Outcome) {
         let outcome = of_kind(&self.items[index], outcome);
         self.rest = self.rest.take().or_else(|| for_the_rest(&outcome));
-        self.outcomes[index] = Some(outcome);
+        self.outcomes[index] = outcome;
     }
 }
 
@@ -119,10 +103,9 @@ impl Course<'_> {
 /// that fails holds its kind, and must not keep the others from being sent. What data mails will have is
 /// not known here, so what needs some is no fault yet; `mailroom check` knows more.
 pub fn look_at_templates(directory: &Path, templates: &Templates) {
+    let files = Files::new(directory);
     for (action, name) in templates.iter() {
-        let rendered = Template::load(directory, name)
-            .map_err(Wrong::from)
-            .and_then(|template| template.render(&data(&example(action))));
+        let rendered = files.render(name, &data(&example(action)));
         let Err(Wrong { why, by_data }) = rendered else { continue };
         let what =
             format!("the template of action {action}: {why}; mails for which it fails are held");
@@ -143,7 +126,7 @@ impl Smtp {
     /// What is wrong with the file of authorities.
     pub fn new(settings: Settings, stop: Stop) -> Result<Smtp, String> {
         let tls = trust(&settings.server)?;
-        let from = Sender::new(&settings.source);
+        let (from, files) = (sender(&settings.source), Files::new(&settings.directory));
         let watch = Watch::new(stop.clone(), settings.clock.now);
         Ok(Smtp {
             settings,
@@ -154,7 +137,7 @@ impl Smtp {
             sessions: Vec::new(),
             logged_in: false,
             careful: None,
-            loaded: BTreeMap::new(),
+            files,
         })
     }
 
@@ -165,10 +148,9 @@ impl Smtp {
         let mut course = Course {
             items,
             budget,
-            waiting: (0..items.len()).collect(),
-            backwards: false,
+            waiting: (0..items.len()).rev().collect(),
             ids: vec![String::new(); items.len()],
-            outcomes: vec![None; items.len()],
+            outcomes: vec![Outcome::Refused(Budget::refusal()); items.len()],
             rest: None,
             more: true,
         };
@@ -185,8 +167,7 @@ impl Smtp {
             }
         }
         self.sessions = sessions;
-        let left_out = || Outcome::refused(Cause::Away, "not sent: it was left out");
-        course.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
+        course.outcomes
     }
 
     /// Gives messages to the connections that can take one.
@@ -196,13 +177,13 @@ impl Smtp {
         }
         if let Some(rest) = &course.rest {
             for index in std::mem::take(&mut course.waiting) {
-                course.outcomes[index] = Some(Outcome::Refused(rest.clone()));
+                course.outcomes[index] = Outcome::Refused(rest.clone());
             }
         }
         let most = self.settings.mails;
         let free = |session: &&mut Session| session.is_free() && session.tried() < most;
         while let Some(session) = sessions.iter_mut().find(free) {
-            let Some(index) = course.next() else { return };
+            let Some(index) = course.waiting.pop() else { return };
             let Item { message, template, .. } = course.items[index];
             if !recipient::is_ascii(&message.email) && !session.takes_utf8() {
                 let host = &self.settings.server.host;
@@ -213,19 +194,22 @@ impl Smtp {
                 course.end(index, Outcome::refused(Cause::Rejected, why));
                 continue;
             }
-            let of_kind = message.kind.sender.as_deref().map(Sender::new);
-            let from = of_kind.as_ref().unwrap_or(&self.from).clone();
-            let id = mail::id(message, &from);
-            let template = self.best(message, template);
-            match self.render(message, &template, &from, &id) {
+            let of_kind = message.kind.sender.as_deref().map(sender);
+            let from = of_kind.as_ref().unwrap_or(&self.from);
+            let id = mail::id(message, from);
+            let names = locale::candidates(message, template, '.');
+            let there = names.iter().find(|name| self.files.has(name));
+            let template = there.map_or(template, String::as_str);
+            let date = (self.settings.clock.wall)();
+            match mail::make(&self.files, template, message, from, &id, date) {
                 Ok(mail) => {
-                    let to = address(&message.email);
-                    session.give(index, from.address(), to, mail, self.watch.now());
+                    let (from, to) = (from.email.clone(), address(&message.email));
+                    session.give(index, from, to, mail, self.watch.now());
                     self.logged_in = true;
                     course.ids[index] = id;
                 }
                 Err(why) => {
-                    self.loaded.remove(&template);
+                    self.files.forget();
                     let why = reason_about("template", &why, &[message]);
                     course.end(index, Outcome::refused(Cause::Template, why));
                 }
@@ -264,7 +248,7 @@ impl Smtp {
     /// login that is refused after one was good may be about to change: it is asked for once more.
     fn not_opened(&mut self, course: &mut Course<'_>, others: &[Session], fault: &Fault) {
         if others.is_empty() {
-            if let Some(index) = course.next() {
+            if let Some(index) = course.waiting.pop() {
                 let mut outcome = self.refused(course.items[index].message, fault);
                 if let (Fault::Refused(Stage::Login, ..), Outcome::Refused(refusal)) =
                     (fault, &mut outcome)
@@ -288,7 +272,7 @@ impl Smtp {
             Ok(()) => Outcome::Accepted { provider_id: std::mem::take(&mut course.ids[index]) },
             Err(_) if again && !course.budget.is_over() && !self.stop.requested() => {
                 log::debug(TAG, "the connection takes no more mail: another one is tried");
-                course.put_back(index);
+                course.waiting.push(index);
                 return;
             }
             // Without the server's text, which may quote the mail before.
@@ -297,7 +281,11 @@ impl Smtp {
                 self.refused(message, &Fault::NotReached(why.to_owned()))
             }
             Err(fault) => {
-                course.backwards ^= matches!(fault, Fault::Refused(Stage::Recipient, ..));
+                // Many bad recipients may stand together, each of which costs a while, and the good
+                // ones behind them must not wait for all of these: the next one is from the other end.
+                if matches!(fault, Fault::Refused(Stage::Recipient, ..)) {
+                    course.waiting.reverse();
+                }
                 self.refused(message, &fault)
             }
         };
@@ -327,30 +315,6 @@ impl Smtp {
                 session.quit();
             }
         }
-    }
-
-    /// The name of the best template that is there.
-    fn best(&self, message: &Message, name: &str) -> String {
-        let is_there = |one: &String| {
-            let path = self.settings.directory.join(format!("{one}.subject"));
-            self.loaded.contains_key(one) || path.exists()
-        };
-        let found = locale::candidates(message, name, '.').into_iter().find(is_there);
-        found.unwrap_or_else(|| name.to_owned())
-    }
-
-    fn render(
-        &mut self,
-        message: &Message,
-        name: &str,
-        from: &Sender,
-        id: &str,
-    ) -> Result<Vec<u8>, String> {
-        let template = match self.loaded.entry(name.to_owned()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Template::load(&self.settings.directory, name)?),
-        };
-        mail::make(template, message, from, id, (self.settings.clock.wall)())
     }
 }
 

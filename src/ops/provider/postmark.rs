@@ -20,7 +20,7 @@ use crate::send::images;
 use crate::send::images::Wrong;
 use crate::send::postmark;
 use http::{Method, Request};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -209,7 +209,7 @@ impl Store for There {
             let text = "is not at the provider; see `mailroom template push`";
             return Ok(Err(Problem::Missing(text.to_owned())));
         };
-        let data = Value::from(data(message));
+        let data = data(message);
         let mut body = parts(&content);
         body["TestRenderModel"] = data.clone();
         let found = self.ask(Method::POST, "/templates/validate", Some(&body));
@@ -245,7 +245,7 @@ impl Store for There {
             );
             return Ok(Err(Problem::Broken(why)));
         }
-        let html = match images::load(&file, &self.files, data.as_object().unwrap_or(&Map::new())) {
+        let html = match images::load(&file, &self.files, &data) {
             Ok(images) => images::embed(&part("HtmlBody"), &images),
             Err(Wrong { why, by_data: true }) => return Ok(Err(Problem::Lacks(why))),
             Err(Wrong { why, .. }) => return Ok(Err(Problem::Broken(why))),

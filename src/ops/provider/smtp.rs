@@ -163,8 +163,7 @@ fn reach(smtp: &Smtp, source: &str, stop: &Stop) -> Result<(bool, Result<(), Ref
         .map_err(|fault| refusal(&fault, "", None))?;
     let encrypted = session.is_encrypted();
     let (_, ours) = recipient::split(source);
-    let (from, to) = (mail::Sender::new(source).address(), mail::address(ours));
-    let taken = session.would_take(from, to, &watch);
+    let taken = session.would_take(mail::address(ours), mail::address(ours), &watch);
     session.quit();
     let refusal = |fault| {
         let to = Message { email: ours.to_owned(), ..Message::default() };

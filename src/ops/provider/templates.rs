@@ -339,7 +339,8 @@ pub fn unknown(mut variables: Vec<String>, message: &Message) -> Problem {
     variables.sort();
     variables.dedup();
     let used: Vec<String> = variables.iter().map(braced).collect();
-    let sent: Vec<String> = data(message).keys().map(braced).collect();
+    let data = data(message);
+    let sent: Vec<String> = data.as_object().into_iter().flat_map(Map::keys).map(braced).collect();
     Problem::Lacks(format!(
         "uses {}, which is not sent: its mails would be lost without an error; sent are {}",
         used.join(", "),

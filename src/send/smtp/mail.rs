@@ -17,73 +17,76 @@ use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use ring::digest;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The files of one template, compiled as they were when it was loaded: that takes longer than to
-/// fill them.
+/// Templates in a directory. Each file is read and compiled when it is first needed, and kept: that
+/// takes longer than to fill it.
 #[derive(Debug)]
-pub struct Template {
-    name: String,
-    /// Where its images are.
+pub struct Files {
     dir: PathBuf,
     engine: Environment<'static>,
 }
 
-impl Template {
-    /// Reads `NAME.subject`, `NAME.txt` and `NAME.html`.
-    ///
-    /// # Errors
-    /// Which file, and what is wrong with it: it cannot be read, or not be understood.
-    pub fn load(dir: &Path, name: &str) -> Result<Template, String> {
+impl Files {
+    /// Reads nothing yet.
+    pub fn new(dir: &Path) -> Files {
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
-        for ending in ["subject", "txt", "html"] {
-            let file = format!("{name}.{ending}");
-            let path = dir.join(&file);
-            let source = std::fs::read_to_string(&path)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-            let compiled = engine.add_template_owned(file.clone(), source);
-            compiled.map_err(|error| fault(&file, &error))?;
-        }
-        Ok(Template { name: name.to_owned(), dir: dir.to_owned(), engine })
+        let from = dir.to_owned();
+        engine.set_loader(move |name| {
+            let path = from.join(name);
+            std::fs::read_to_string(&path).map(Some).map_err(|error| {
+                let why = format!("{}: {error}", path.display());
+                minijinja::Error::new(ErrorKind::TemplateNotFound, why)
+            })
+        });
+        Files { dir: dir.to_owned(), engine }
     }
 
-    /// Fills the template.
+    /// Whether there is a template of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.dir.join(format!("{name}.subject")).exists()
+    }
+
+    /// Each file is read again when it is next needed: a person may have mended it.
+    pub(crate) fn forget(&mut self) {
+        self.engine.clear_templates();
+    }
+
+    /// Fills `NAME.subject`, `NAME.txt` and `NAME.html`.
     ///
     /// # Errors
-    /// Which file, and what is wrong with it.
-    pub(crate) fn render(&self, data: &Map<String, Value>) -> Result<Rendered, Wrong> {
+    /// Which file, and what is wrong with it: it cannot be read, not be understood, or not be filled.
+    pub(crate) fn render(&self, name: &str, data: &Value) -> Result<Rendered, Wrong> {
         let values = minijinja::Value::from(Serde(data));
         let one = |ending: &str| {
-            let name = format!("{}.{ending}", self.name);
+            let file = format!("{name}.{ending}");
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            let file = self.engine.get_template(&name);
-            file.and_then(|file| file.render(&values)).map_err(|error| Wrong {
-                why: fault(&name, &error),
+            let filled = self.engine.get_template(&file).and_then(|file| file.render(&values));
+            filled.map_err(|error| Wrong {
+                why: fault(&file, &error),
                 by_data: error.kind() == ErrorKind::UndefinedError,
             })
         };
-        let (subject, html) = (one("subject")?, lines(one("html")?));
-        Ok(Rendered {
-            // A header is one line, whatever a login holds.
-            subject: subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into(),
-            text: lines(one("txt")?),
-            images: images::load(&html, &self.dir, data).map_err(|wrong| Wrong {
-                why: format!("{}.html: {}", self.name, wrong.why),
-                ..wrong
-            })?,
-            html,
-        })
+        let (subject, text, html) = (one("subject")?, lines(one("txt")?), lines(one("html")?));
+        let images = images::load(&html, &self.dir, data)
+            .map_err(|wrong| Wrong { why: format!("{name}.html: {}", wrong.why), ..wrong })?;
+        // A header is one line, whatever a login holds.
+        let subject = subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into();
+        Ok(Rendered { subject, text, html, images })
     }
 }
 
 /// Where a template is wrong, and how.
 fn fault(name: &str, error: &minijinja::Error) -> String {
-    match error.line() {
-        Some(line) => format!("{name}, line {line}: {}", error.kind()),
-        None => format!("{name}: {}", error.kind()),
+    match (error.detail(), error.line()) {
+        // Ours.
+        (Some(why), _) if error.kind() == ErrorKind::TemplateNotFound => why.to_owned(),
+        // Other details may quote the data.
+        (_, Some(line)) => format!("{name}, line {line}: {}", error.kind()),
+        (_, None) => format!("{name}: {}", error.kind()),
     }
 }
 
@@ -97,29 +100,16 @@ pub(crate) struct Rendered {
     pub(crate) images: Vec<Image>,
 }
 
-/// Who mails come from.
-#[derive(Clone, Debug)]
-pub struct Sender {
-    mailbox: Mailbox,
-}
-
-impl Sender {
-    /// Reads `local@domain` or `Name <local@domain>`; the address was checked.
-    pub fn new(text: &str) -> Sender {
-        let (name, at) = split(text);
-        let (name, _) = unquote(name);
-        Sender { mailbox: Mailbox::new((!name.is_empty()).then_some(name), address(at)) }
-    }
-
-    /// The address alone.
-    pub(crate) fn address(&self) -> Address {
-        self.mailbox.email.clone()
-    }
+/// Who mails come from: reads `local@domain` or `Name <local@domain>`; the address was checked.
+pub fn sender(text: &str) -> Mailbox {
+    let (name, at) = split(text);
+    let (name, _) = unquote(name);
+    Mailbox::new((!name.is_empty()).then_some(name), address(at))
 }
 
 /// The Message-ID of a message, without its brackets. The same message has the same one each time
 /// it is tried: where a duplicate arrives, its reader's server can know it.
-pub fn id(message: &Message, from: &Sender) -> String {
+pub fn id(message: &Message, from: &Mailbox) -> String {
     let mut text = digest::Context::new(&digest::SHA256);
     let kind = &message.kind;
     let kind = kind.number.map_or_else(|| kind.name.to_string(), |number| number.to_string());
@@ -131,7 +121,7 @@ pub fn id(message: &Message, from: &Sender) -> String {
         text.update(&[0]);
     }
     let hash = hex::encode(&text.finish().as_ref()[..16]);
-    format!("{hash}@{}", from.mailbox.email.domain())
+    format!("{hash}@{}", from.email.domain())
 }
 
 /// The mail, with CRLF line ends and without the dots that SMTP adds. It says that no person wrote
@@ -141,13 +131,14 @@ pub fn id(message: &Message, from: &Sender) -> String {
 /// # Errors
 /// What is wrong with the template.
 pub fn make(
-    template: &Template,
+    files: &Files,
+    template: &str,
     message: &Message,
-    from: &Sender,
+    from: &Mailbox,
     id: &str,
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
-    let rendered = template.render(&data(message)).map_err(|wrong| wrong.why)?;
+    let rendered = files.render(template, &data(message)).map_err(|wrong| wrong.why)?;
     let text = MultiPart::alternative().singlepart(SinglePart::plain(body(rendered.text)));
     let html = SinglePart::html(body(rendered.html));
     let body = match rendered.images.is_empty() {
@@ -173,9 +164,9 @@ pub fn make(
     });
     let to = address(&message.email);
     // The session has its own, but where there is none here, one is read out of the headers.
-    let envelope = Envelope::new(Some(from.address()), vec![to.clone()]);
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()]);
     mail.envelope(envelope.map_err(|error| error.to_string())?)
-        .from(from.mailbox.clone())
+        .from(from.clone())
         .to(Mailbox::new(None, to))
         .raw_header(subject(rendered.subject))
         .message_id(Some(format!("<{id}>")))

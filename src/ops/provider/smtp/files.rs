@@ -66,19 +66,14 @@ impl Store for Files {
     }
 
     fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
-        let template = match mail::Template::load(&self.0, name) {
-            Ok(template) => template,
-            Err(why) if self.0.join(format!("{name}.subject")).exists() => {
-                return Ok(Err(Problem::Broken(why)));
-            }
-            Err(why) => return Ok(Err(Problem::Missing(why))),
-        };
-        Ok(match template.render(&data(message)) {
+        let files = mail::Files::new(&self.0);
+        Ok(match files.render(name, &data(message)) {
             Ok(mail) => Ok(Content {
                 html: embed(&mail.html, &mail.images),
                 subject: mail.subject,
                 text: mail.text,
             }),
+            Err(Wrong { why, .. }) if !files.has(name) => Err(Problem::Missing(why)),
             Err(Wrong { why, by_data: true }) => Err(Problem::Lacks(why)),
             Err(Wrong { why, .. }) => Err(Problem::Broken(why)),
         })
