@@ -94,8 +94,7 @@ impl Calls {
         templates: &Templates,
         mut call: impl FnMut(&[Item<'_>], Budget) -> Answer,
     ) -> Vec<Outcome> {
-        let left_out = Outcome::refused(Cause::Away, "not sent: it was left out");
-        let mut outcomes = vec![left_out; batch.messages.len()];
+        let mut outcomes = vec![Outcome::Refused(Budget::refusal()); batch.messages.len()];
         let mut calls = self.calls(batch, templates, &mut outcomes);
         let mut rest: Option<Refusal> = None;
         let budget = Budget { now: self.now, start: (self.now)() };

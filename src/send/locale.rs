@@ -3,6 +3,7 @@
 //! Out of scope: whether there is one; a provider is asked, or a directory.
 
 use crate::mail::model::Message;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long a template is thought to be missing that was not found.
@@ -15,38 +16,30 @@ const LONGEST: usize = 64;
 /// The templates that a message may be made from, the best first: the one of its locale, of its
 /// language, and the one without either. `mark` stands between the name and the locale.
 pub(crate) fn candidates(message: &Message, name: &str, mark: char) -> Vec<String> {
-    let mut found = Vec::new();
-    let fits = |name: &String| name.len() <= LONGEST;
-    if let Some(locale) = &message.locale {
-        let locale = locale.replace('_', "-");
-        found.push(format!("{name}{mark}{locale}"));
-        if let Some((language, _)) = locale.split_once('-') {
-            found.push(format!("{name}{mark}{language}"));
-        }
-    }
-    found.retain(fits);
+    let Some(locale) = &message.locale else { return vec![name.to_owned()] };
+    let locale = locale.replace('_', "-");
+    let language = locale.split('-').next().unwrap_or_default();
+    let mut found = vec![format!("{name}{mark}{locale}"), format!("{name}{mark}{language}")];
+    found.retain(|name| name.len() <= LONGEST);
     found.push(name.to_owned());
+    found.dedup();
     found
 }
 
-/// Templates that the provider did not find a while ago.
+/// Templates that the provider did not find, and until when they are thought to be missing.
 #[derive(Default)]
-pub(crate) struct Missing(Vec<(String, Instant)>);
+pub(crate) struct Missing(BTreeMap<String, Instant>);
 
 impl Missing {
     /// The best template that may be there.
     pub(crate) fn choose(
-        &mut self,
+        &self,
         message: &Message,
         name: &str,
         mark: char,
-        now: impl FnOnce() -> Instant,
+        now: impl Fn() -> Instant,
     ) -> String {
-        if !self.0.is_empty() {
-            let now = now();
-            self.0.retain(|(_, at)| now.saturating_duration_since(*at) < MISSING);
-        }
-        let is_missing = |one: &String| self.0.iter().any(|(missing, _)| missing == one);
+        let is_missing = |one: &String| self.0.get(one).is_some_and(|until| now() < *until);
         let found = candidates(message, name, mark).into_iter().find(|one| !is_missing(one));
         found.unwrap_or_else(|| name.to_owned())
     }
@@ -55,7 +48,8 @@ impl Missing {
     pub(crate) fn note(&mut self, template: String, name: &str, now: Instant) -> bool {
         let others = template != name;
         if others {
-            self.0.push((template, now));
+            self.0.retain(|_, until| now < *until);
+            self.0.insert(template, now + MISSING);
         }
         others
     }

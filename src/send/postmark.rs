@@ -7,8 +7,7 @@
 pub mod causes;
 
 use crate::edges::clock::Clock;
-use crate::edges::http;
-use crate::edges::http::{Http, Reply};
+use crate::edges::http::{self, Http, Reply};
 use crate::mail::ends::Transport;
 use crate::mail::kind::{Templates, data};
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
@@ -16,7 +15,7 @@ use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST, alike, is_without_template};
 use crate::send::images::{self, Image};
 use crate::send::locale::Missing;
-use crate::send::reply::{Ruling, lost, unreadable, wait_asked};
+use crate::send::reply::{Ruling, each, lost, unreadable, wait_asked};
 use crate::send::text::{identifier, reason_about};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -67,45 +66,44 @@ impl Postmark {
 
     /// Makes one call.
     fn call(&mut self, items: &[Item]) -> Answer {
-        let Some(first) = items.first() else { return Answer::Each(Vec::new()) };
-        let localized = first.message.locale.is_some();
-        let template =
-            self.missing.choose(first.message, first.template, '.', self.settings.clock.now);
-        let images =
-            |item: &Item| self.images(item, if localized { &template } else { item.template });
-        let images = match items.iter().map(images).collect::<Result<Vec<_>, _>>() {
-            Ok(images) => images,
-            // With each half, until the one at fault is alone.
-            Err(why) => {
-                let why = reason_about("template", &why, &messages(items));
-                return Answer::Halves(Refusal { cause: Cause::Template, why, after: None });
+        let (now, mut parts) = (self.settings.clock.now, Vec::new());
+        for item in items {
+            let template = self.missing.choose(item.message, item.template, '.', now);
+            match self.images(item, &template) {
+                Ok(images) => parts.push((template, images)),
+                // With each half, until the one at fault is alone.
+                Err(why) => {
+                    let why = reason_about("template", &why, &messages(items));
+                    return Answer::Halves(Refusal { cause: Cause::Template, why, after: None });
+                }
             }
-        };
-        let answer = self.ask(items, localized.then_some(template.as_str()), &images);
-        if localized
-            && is_without_template(&answer)
-            && self.missing.note(template, first.template, (self.settings.clock.now)())
+        }
+        let answer = self.ask(items, &parts);
+        // Those with a language are all of one template.
+        if is_without_template(&answer)
+            && let Some(((template, _), item)) = parts.into_iter().zip(items).next()
+            && self.missing.note(template, item.template, now())
         {
             return Answer::Again;
         }
         answer
     }
 
-    /// Makes one call; `localized` is the template of all, if it is not the one of each.
-    fn ask(&self, items: &[Item], localized: Option<&str>, images: &[Vec<Image>]) -> Answer {
+    /// The same; `parts` are the template of each message, and its images.
+    fn ask(&self, items: &[Item], parts: &[(String, Vec<Image>)]) -> Answer {
         let request =
             ::http::Request::post(format!("{}/email/batchWithTemplates", self.settings.url))
                 .header("accept", "application/json")
                 .header("content-type", "application/json")
                 .header("x-postmark-server-token", (self.settings.token)().as_str())
-                .body(body(&self.settings.source, localized, items, images));
+                .body(body(&self.settings.source, items, parts));
         // The error could quote the token.
         let Ok(request) = request else {
             let why = "the token cannot stand in a header".to_owned();
             return Answer::None(Refusal { cause: Cause::Credentials, why, after: None });
         };
         match self.http.call(request) {
-            Ok(reply) if reply.status.is_success() => Answer::Each(outcomes(&reply, items)),
+            Ok(reply) if reply.status.is_success() => outcomes(&reply, items),
             Ok(reply) => self.refused(&reply, items),
             Err(fault) => Answer::None(lost(&fault)),
         }
@@ -163,13 +161,13 @@ fn messages<'a>(items: &[Item<'a>]) -> Vec<&'a Message> {
 }
 
 /// The body of a call.
-fn body(source: &str, localized: Option<&str>, items: &[Item], images: &[Vec<Image>]) -> Vec<u8> {
-    let message = |(Item { message, template, .. }, images): (&Item, &Vec<Image>)| {
+fn body(source: &str, items: &[Item], parts: &[(String, Vec<Image>)]) -> Vec<u8> {
+    let message = |(Item { message, .. }, (template, images)): (&Item, &(String, Vec<Image>))| {
         let sender = message.kind.sender.as_ref().map(|sender| recipient::from(sender, false));
         let mut call = json!({
             "From": sender.as_deref().unwrap_or(source),
             "To": recipient::wire(&message.email),
-            "TemplateAlias": localized.unwrap_or(template),
+            "TemplateAlias": template,
             "TemplateModel": data(message),
         });
         if let Some(reply_to) = &message.reply_to {
@@ -186,7 +184,7 @@ fn body(source: &str, localized: Option<&str>, items: &[Item], images: &[Vec<Ima
         }
         call
     };
-    let messages: Vec<Value> = items.iter().zip(images).map(message).collect();
+    let messages: Vec<Value> = items.iter().zip(parts).map(message).collect();
     json!({ "Messages": messages }).to_string().into_bytes()
 }
 
@@ -214,24 +212,16 @@ struct Entry {
 
 /// What a reply with a success status says of each message: matched by order, and held against the
 /// addresses where it names them.
-fn outcomes(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
-    let unreadable = |why: &str| Outcome::Refused(unreadable(why));
-    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&reply.body) else {
-        return vec![unreadable("the reply has no results"); items.len()];
-    };
-    if entries.len() != items.len() {
-        let (got, sent) = (entries.len(), items.len());
-        let why = format!("results in the reply: {got}, messages in the call: {sent}");
-        return vec![unreadable(&why); items.len()];
-    }
-    let messages = messages(items);
-    let outcome = |(entry, message): (Entry, &&Message)| {
+fn outcomes(reply: &Reply, items: &[Item]) -> Answer {
+    let (entries, messages) = (serde_json::from_slice(&reply.body).ok(), messages(items));
+    each(entries, &messages, |entry: Entry, message| {
         // A result without a code says nothing of its message.
         let Some(code) = entry.error_code else {
-            return unreadable("the reply has a result without ErrorCode");
+            return Outcome::Refused(unreadable("the reply has a result without ErrorCode"));
         };
         if is_of_another(&entry.to.unwrap_or_default(), &recipient::wire(&message.email)) {
-            return unreadable("the reply names another recipient in this place");
+            let why = "the reply names another recipient in this place";
+            return Outcome::Refused(unreadable(why));
         }
         let text = entry.message.unwrap_or_default();
         match causes::message(code, &text) {
@@ -244,8 +234,7 @@ fn outcomes(reply: &Reply, items: &[Item]) -> Vec<Outcome> {
                 Outcome::refused(cause, why)
             }
         }
-    };
-    entries.into_iter().zip(&messages).map(outcome).collect()
+    })
 }
 
 /// Whether a result names somebody else. An address that is not ASCII may come back in another

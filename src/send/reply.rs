@@ -1,7 +1,8 @@
 //! What the replies of an HTTP API have in common: statuses, waits, and calls without a reply.
 
 use crate::edges::http::{Fault, Reply};
-use crate::mail::model::{Cause, Refusal};
+use crate::mail::model::{Cause, Message, Outcome, Refusal};
+use crate::send::calls::Answer;
 use crate::send::text::reason;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -67,6 +68,25 @@ pub(crate) fn lost(fault: &Fault) -> Refusal {
 /// place.
 pub(crate) fn unreadable(why: &str) -> Refusal {
     Refusal { cause: Cause::Gateway, why: reason("no answer", why), after: None }
+}
+
+/// What a success says of each message: `results` stand in the order of the call.
+pub(crate) fn each<T>(
+    results: Option<Vec<T>>,
+    messages: &[&Message],
+    outcome: impl Fn(T, &Message) -> Outcome,
+) -> Answer {
+    let why = match results {
+        Some(results) if results.len() == messages.len() => {
+            let both = results.into_iter().zip(messages);
+            return Answer::Each(both.map(|(one, message)| outcome(one, message)).collect());
+        }
+        Some(results) => {
+            format!("the reply has {} results for {} messages", results.len(), messages.len())
+        }
+        None => "the reply has no results".to_owned(),
+    };
+    Answer::None(unreadable(&why))
 }
 
 #[cfg(test)]

@@ -5,18 +5,15 @@
 //! when to try again, the speed.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-pub mod account;
 pub mod bulk;
 pub mod causes;
 pub mod client;
 mod saved;
 
-use crate::edges::aws::credentials;
-use crate::edges::aws::credentials::Keeper;
+use crate::edges::aws::credentials::{self, Keeper};
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::clock::Clock;
-use crate::edges::http;
-use crate::edges::http::{Http, Reply};
+use crate::edges::http::{self, Http, Reply};
 use crate::edges::log;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
@@ -24,15 +21,14 @@ use crate::mail::model::{Batch, Cause, Message, Outcome, Quota, Refusal};
 use crate::mail::recipient;
 use crate::send::calls::{Answer, BUDGET, Budget, Calls, Item, WORST, alike, is_without_template};
 use crate::send::locale::Missing;
-use crate::send::reply::{Ruling, unreadable, wait_asked};
+use crate::send::reply::{Ruling, each, wait_asked};
 use crate::send::text::{identifier, reason_about};
 use ::http::Method;
 use bulk::Through;
-use client::{Client, Lost, Refused};
+use client::{Client, Lost, Refused, quota};
 use saved::Saved;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 const TAG: &str = "SES";
 /// Where bulk mails go.
@@ -64,11 +60,8 @@ pub struct Settings {
 
 /// The transport.
 pub struct Ses {
+    settings: Settings,
     client: Client,
-    templates: Templates,
-    source: String,
-    through: Through,
-    now: fn() -> Instant,
     saved: Saved,
     missing: Missing,
     /// It was logged that the quota may not be read.
@@ -77,18 +70,16 @@ pub struct Ses {
 
 impl Ses {
     /// Opens nothing yet.
-    pub fn new(settings: Settings, http: Http, keeper: Keeper) -> Ses {
-        let Settings { endpoint, templates, source, through, output, clock } = settings;
+    pub fn new(mut settings: Settings, http: Http, keeper: Keeper) -> Ses {
+        // SES takes ASCII alone.
+        settings.source = recipient::from(&settings.source, true);
+        let wall = settings.clock.wall;
         Ses {
-            client: Client::new(endpoint, http, keeper, Box::new(clock.wall)),
-            templates,
-            // SES takes ASCII alone.
-            source: recipient::from(&source, true),
-            through,
-            now: clock.now,
-            saved: Saved::new(output),
+            client: Client::new(settings.endpoint.clone(), http, keeper, wall),
+            saved: Saved::new(settings.output.clone()),
             missing: Missing::default(),
             quota_refused: false,
+            settings,
         }
     }
 
@@ -98,10 +89,11 @@ impl Ses {
             return Answer::Each(Vec::new());
         };
         let kind = Arc::clone(&first.kind);
-        let template = self.missing.choose(first, name, '-', self.now);
+        let now = self.settings.clock.now;
+        let template = self.missing.choose(first, name, '-', now);
         let from = match &kind.sender {
             Some(sender) => recipient::from(sender, true),
-            None => self.source.clone(),
+            None => self.settings.source.clone(),
         };
         let messages: Vec<&Message> = items.iter().map(|item| item.message).collect();
         let sent = self.client.credentials().and_then(|credentials| {
@@ -109,7 +101,7 @@ impl Ses {
             if budget.is_over() {
                 return Ok(None);
             }
-            let body = bulk::body(&from, &self.through, &template, &messages);
+            let body = bulk::body(&from, &self.settings.through, &template, &messages);
             self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {
@@ -122,14 +114,14 @@ impl Ses {
                 return Answer::None(refusal);
             }
         };
+        let (_, address) = recipient::split(&from);
         let answer = match reply.status.is_success() {
-            true => Answer::Each(outcomes(&reply, &messages, recipient::split(&from).1)),
-            false => self.refused(&reply, &messages, recipient::split(&from).1, tried),
+            true => outcomes(&reply, &messages, address),
+            false => self.refused(&reply, &messages, address, tried),
         };
         // A stand-in may say of a template in a language no more than that something is not there.
         let bare = reply.status == 404 && Refused::read(&reply).code.is_empty();
-        if (bare || is_without_template(&answer)) && self.missing.note(template, name, (self.now)())
-        {
+        if (bare || is_without_template(&answer)) && self.missing.note(template, name, now()) {
             return Answer::Again;
         }
         let plain = |outcomes: &[Outcome]| outcomes.iter().all(Outcome::is_accepted);
@@ -174,20 +166,18 @@ impl Ses {
 
 impl Transport for Ses {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        let templates = self.templates.clone();
-        let calls =
-            Calls { tag: TAG, most: ENTRIES, together: alike, now: self.now, ascii: Some("SES") };
+        let (templates, now) = (self.settings.templates.clone(), self.settings.clock.now);
+        let calls = Calls { tag: TAG, most: ENTRIES, together: alike, now, ascii: Some("SES") };
         let mut tried = Vec::new();
         calls.deliver(batch, &templates, |items, budget| self.call(items, budget, &mut tried))
     }
 
     fn quota(&mut self) -> Option<Quota> {
-        let why = match account::account(&mut self.client) {
-            Ok(account) => match account::quota(&account) {
-                Some(quota) => return Some(quota),
-                None => "the reply has no SendQuota".to_owned(),
-            },
-            Err(refused) => refused.to_string(),
+        let account = self.client.account().map_err(|refused| refused.to_string());
+        let why = match account.as_ref().map(quota) {
+            Ok(Some(quota)) => return Some(quota),
+            Ok(None) => "the reply has no SendQuota",
+            Err(why) => why,
         };
         if !std::mem::replace(&mut self.quota_refused, true) {
             log::info(
@@ -203,12 +193,8 @@ impl Transport for Ses {
 }
 
 /// What a reply with a success status says of each message.
-fn outcomes(reply: &Reply, messages: &[&Message], from: &str) -> Vec<Outcome> {
-    let results = match bulk::results(&reply.body, messages.len()) {
-        Ok(results) => results,
-        Err(why) => return vec![Outcome::Refused(unreadable(&why)); messages.len()],
-    };
-    let outcome = |(result, message): (&bulk::EntryResult, &&Message)| {
+fn outcomes(reply: &Reply, messages: &[&Message], from: &str) -> Answer {
+    each(bulk::results(&reply.body), messages, |result, message| {
         let status = result.status.as_deref().unwrap_or("no status");
         let error = result.error.as_deref().unwrap_or_default();
         match causes::entry(status, error, from, &message.email) {
@@ -218,6 +204,5 @@ fn outcomes(reply: &Reply, messages: &[&Message], from: &str) -> Vec<Outcome> {
                 Outcome::Accepted { provider_id: identifier(id) }
             }
         }
-    };
-    results.iter().zip(messages).map(outcome).collect()
+    })
 }

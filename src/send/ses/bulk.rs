@@ -74,15 +74,8 @@ pub(crate) struct EntryResult {
     pub(crate) message_id: Option<String>,
 }
 
-/// The results in the body of a reply, one for each of so many messages.
-///
-/// # Errors
-/// What is wrong with the reply.
-pub(crate) fn results(body: &[u8], messages: usize) -> Result<Vec<EntryResult>, String> {
-    let reply: Reply =
-        serde_json::from_slice(body).map_err(|_| "the reply has no results".to_owned())?;
-    match reply.bulk_email_entry_results.len() {
-        count if count == messages => Ok(reply.bulk_email_entry_results),
-        count => Err(format!("the reply has {count} results for {messages} messages")),
-    }
+/// The results in the body of a reply, one for each message; `None`: it has none.
+pub(crate) fn results(body: &[u8]) -> Option<Vec<EntryResult>> {
+    let reply: Reply = serde_json::from_slice(body).ok()?;
+    Some(reply.bulk_email_entry_results)
 }

@@ -104,7 +104,7 @@ pub fn client(stop: &Stop) -> Result<Client, Error> {
         Failure::Unset(why) | Failure::Setup(why) => Error::config(why),
         Failure::Passing(why) => Error::new(Kind::Temporary, why),
     })?;
-    Ok(Client::new(endpoint, http, keeper, Box::new(system_clock().wall)))
+    Ok(Client::new(endpoint, http, keeper, system_clock().wall))
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use crate::ops::provider::ses::calls::{Calls, identity};
 use crate::ops::provider::ses::sender;
 use crate::ops::provider::templates::check as check_templates;
 use crate::pump::system_clock;
-use crate::send::ses::account::{account, quota};
-use crate::send::ses::client::{Client, Refused};
+use crate::send::ses::client::{Client, Refused, quota};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ pub fn check(round: &mut Round<'_>, set: &str) {
         }
         return;
     };
-    let client = Client::new(endpoint, http, keeper, Box::new(system_clock().wall));
+    let client = Client::new(endpoint, http, keeper, system_clock().wall);
     let mut calls = Calls::new(client, round.stop, "mailroom check");
     let answered = account_of(&mut round.checks, &mut calls.client, round.config.send_rate);
     clock(&mut round.checks, &calls.client);
@@ -100,7 +99,7 @@ fn credentials(round: &mut Round) -> Option<(Http, Keeper)> {
 /// Asks about the account; gives whether SES can be asked more.
 fn account_of(checks: &mut Checks, client: &mut Client, rate: f64) -> bool {
     const NAME: &str = "account";
-    let refused = match account(client) {
+    let refused = match client.account() {
         Ok(account) => {
             checks.ok(NAME, "SES answers and takes the credentials");
             standing(checks, &account, rate);
