@@ -1,6 +1,5 @@
 //! The pipe between `collect` and `send`: a transport at one end, a source at the other.
 
-mod poll;
 pub mod read;
 pub mod retry;
 pub mod undelivered;

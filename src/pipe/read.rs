@@ -13,7 +13,6 @@ use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::ends::{Ask, Ledger, Next, Place, Source, Taken};
 use crate::mail::error::{Error, Kind};
-use crate::mail::model;
 use crate::mail::model::{Batch, Message, Outcome, shown};
 use crate::mail::wire::cloudevents::kept;
 use crate::mail::wire::{Bad, Record};
@@ -31,7 +30,6 @@ const AHEAD: usize = 50;
 /// Messages read from a pipe or a file.
 pub struct PipeSource {
     input: Input,
-    known: Box<dyn Fn(&model::Kind) -> bool>,
     /// What was read and the ledger has not taken yet.
     read: VecDeque<(Place, Message)>,
     ledger: Box<dyn Ledger>,
@@ -48,35 +46,18 @@ pub struct PipeSource {
 
 impl PipeSource {
     /// Reads `input` into `ledger`; what nobody else has and will not be sent goes to `undelivered`.
-    /// Messages of an action that is not `known` are bad.
+    /// What waits is tried for so long after the end of the input: `patience`.
     pub fn new(
         input: Input,
-        known: Box<dyn Fn(&model::Kind) -> bool>,
         ledger: Box<dyn Ledger>,
         undelivered: Undelivered,
+        patience: Duration,
         metrics: Metrics,
         stop: Stop,
         clock: Clock,
     ) -> PipeSource {
-        let (read, bad, patience, ended) = (VecDeque::new(), 0, Duration::MAX, None);
-        PipeSource {
-            input,
-            known,
-            read,
-            ledger,
-            undelivered,
-            metrics,
-            stop,
-            clock,
-            bad,
-            patience,
-            ended,
-        }
-    }
-
-    /// What waits is tried for so long after the end of the input.
-    pub fn patient(self, patience: Duration) -> PipeSource {
-        PipeSource { patience, ..self }
+        let (read, bad, ended) = (VecDeque::new(), 0, None);
+        PipeSource { input, read, ledger, undelivered, metrics, stop, clock, bad, patience, ended }
     }
 
     /// Whether more may be read: what would not go soon had better stay in the pipe.
@@ -126,15 +107,8 @@ impl PipeSource {
         let mut bad = Vec::new();
         for Record { number, good, bad: others } in records {
             bad.extend(others.into_iter().map(|bad| (number, bad)));
-            let known = |(_, message): &(usize, Message)| (self.known)(&message.kind);
-            let (good, unknown): (Vec<_>, Vec<_>) = good.into_iter().partition(known);
             self.read.extend(good.into_iter().map(|(place, message)| ((number, place), message)));
-            bad.extend(unknown.into_iter().map(|(place, message)| {
-                let why = format!("there is no template for action {}", message.kind.name);
-                refused((number, place), message, why)
-            }));
         }
-        bad.sort_by_key(|(number, bad)| (*number, bad.message));
         self.report(bad);
         Ok(is_some)
     }
@@ -156,7 +130,7 @@ impl PipeSource {
     fn give_up(&mut self, messages: Vec<(Message, String)>) {
         let kept = messages.into_iter().map(|(message, why)| {
             let to = shown(&message.email, log::is_debug());
-            (format!("not delivered to {to}: {why}"), record(message))
+            (format!("not delivered to {to}: {why}"), kept(&message))
         });
         self.undelivered.keep(kept.collect(), (self.clock.now)());
     }
@@ -192,23 +166,14 @@ impl PipeSource {
     fn pause(&self, until: Option<Instant>) {
         let now = (self.clock.now)();
         let left = until.map_or(SLICE, |until| until.saturating_duration_since(now).min(SLICE));
-        match self.stop.requested() {
-            true => std::thread::sleep(left),
-            false => self.stop.sleep(left),
-        }
+        // A request to stop may wait for so long, and after one this must not turn without a rest.
+        std::thread::sleep(left);
     }
 }
 
 /// A message that will not be sent, with the number of its record.
 fn refused((number, place): Place, message: Message, why: String) -> (u64, Bad) {
-    (number, Bad { message: Some(place), why, raw: record(message) })
-}
-
-/// A message as a record of its own.
-fn record(message: Message) -> Vec<u8> {
-    let mut record = Vec::new();
-    kept(&message, &mut record);
-    record
+    (number, Bad { message: Some(place), why, raw: kept(&message) })
 }
 
 impl Source for PipeSource {
@@ -313,6 +278,7 @@ impl Source for PipeSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::kind::Templates;
     use crate::mail::model::Cause;
     use crate::mail::wire::csv::Decoder;
     use crate::pipe::retry::MemoryLedger;
@@ -342,9 +308,9 @@ mod tests {
         let decoder = Box::<Decoder>::default();
         let source = PipeSource::new(
             Input::new(file, None, decoder, stop.clone(), clock),
-            Box::new(|kind| kind.number == Some(1)),
-            Box::new(MemoryLedger::new(5, clock)),
+            Box::new(MemoryLedger::new(Templates::parse("1=a").unwrap(), 5, clock)),
             undelivered,
+            Duration::MAX,
             Metrics::default(),
             stop.clone(),
             clock,

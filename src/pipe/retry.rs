@@ -6,6 +6,7 @@
 use crate::edges::clock::Clock;
 use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
+use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Message, Outcome, Settlement};
 use crate::mail::policy;
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ const MOST: usize = 50;
 
 /// Messages that wait in memory.
 pub struct MemoryLedger {
+    templates: Templates,
     max_attempts: u32,
     clock: Clock,
     waiting: Vec<Waiting>,
@@ -33,9 +35,11 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// Gives messages up after `max_attempts` tries.
-    pub fn new(max_attempts: u32, clock: Clock) -> MemoryLedger {
-        MemoryLedger { max_attempts, clock, waiting: Vec::new(), under_way: Vec::new() }
+    /// Refuses messages of kinds that have no template, and gives the others up after `max_attempts`
+    /// tries.
+    pub fn new(templates: Templates, max_attempts: u32, clock: Clock) -> MemoryLedger {
+        let (waiting, under_way) = (Vec::new(), Vec::new());
+        MemoryLedger { templates, max_attempts, clock, waiting, under_way }
     }
 }
 
@@ -53,9 +57,15 @@ impl Ledger for MemoryLedger {
     }
 
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
-        let now = (self.clock.now)();
-        let entry = |(_, message)| Waiting { message, attempts: 0, since: now, due: now };
-        self.waiting.extend(read.drain(..).map(entry));
+        let (now, mut refused) = ((self.clock.now)(), Vec::new());
+        for (place, message) in read.drain(..) {
+            if self.templates.name(&message.kind).is_none() {
+                let why = format!("there is no template for action {}", message.kind.name);
+                refused.push((place, message, why));
+                continue;
+            }
+            self.waiting.push(Waiting { message, attempts: 0, since: now, due: now });
+        }
         let goes = |waiting: &mut Waiting| {
             waiting.due <= now && !ask.held.contains(&waiting.message.kind.name)
         };
@@ -68,7 +78,7 @@ impl Ledger for MemoryLedger {
         };
         let (messages, under_way) = going.map(numbered).unzip();
         self.under_way = under_way;
-        Ok(Taken { batch: Batch { messages }, refused: Vec::new() })
+        Ok(Taken { batch: Batch { messages }, refused })
     }
 
     fn settle(
@@ -115,7 +125,7 @@ mod tests {
     /// The longest backoff there can be: the first wait is a second.
     fn ledger(max_attempts: u32) -> MemoryLedger {
         let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 1.0 };
-        MemoryLedger::new(max_attempts, clock)
+        MemoryLedger::new(Templates::parse("1=a,2=b").unwrap(), max_attempts, clock)
     }
 
     fn message(action: u16, login: &str) -> Message {

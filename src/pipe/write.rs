@@ -7,18 +7,19 @@
 //! a full disk are failures of the hand-over.
 
 use crate::edges::clock::Clock;
-use crate::edges::stop::{GRACE, SLICE, Stop};
+use crate::edges::net::Watch;
+use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Cause, Message, Outcome};
-use crate::pipe::poll::poll;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 use rustix::io::ioctl_fionread;
 use std::fs::File;
-use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 /// Bytes that POLLOUT promises a pipe has room for: PIPE_BUF of pipe(7).
 const PIECE: usize = 4096;
@@ -34,64 +35,49 @@ pub struct Pipe {
     output: File,
     encode: Encode,
     stop: Stop,
-    clock: Clock,
-    is_file: bool,
-    /// Bytes that it holds, if it is a pipe; else none.
-    capacity: usize,
-    buffer: Vec<u8>,
-    stopped_at: Option<Instant>,
+    watch: Watch,
     broken: Option<Error>,
 }
 
 impl Pipe {
     /// Writes to `output`.
     pub fn new(output: File, encode: Encode, stop: Stop, clock: Clock) -> Pipe {
-        let is_file = output.metadata().is_ok_and(|found| found.is_file());
-        let capacity = fcntl(&output, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
-        Pipe {
-            output,
-            encode,
-            stop,
-            clock,
-            is_file,
-            capacity: usize::try_from(capacity).unwrap_or(0),
-            buffer: Vec::with_capacity(PIECE),
-            stopped_at: None,
-            broken: None,
-        }
+        let watch = Watch::new(stop.clone(), clock.now);
+        Pipe { output, encode, stop, watch, broken: None }
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        let mut done = 0;
-        if !self.is_file {
-            return self.write_on(&mut done);
-        }
-        let before = self.output.metadata()?.len();
-        let result = self.write_on(&mut done);
+    fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        self.watch.begin()?;
+        let (before, mut done) = (self.output.metadata()?, 0);
+        let result = self.write_on(records, &mut done);
         // A file that takes no more keeps no half record either, unless somebody else wrote there.
-        if result.is_err() && self.output.metadata()?.len() == before + done as u64 {
-            self.output.set_len(before)?;
+        if result.is_err()
+            && before.is_file()
+            && self.output.metadata()?.len() == before.len() + done as u64
+        {
+            self.output.set_len(before.len())?;
         }
         result
     }
 
-    /// Writes the buffer; counts in `done` what was written.
-    fn write_on(&mut self, done: &mut usize) -> io::Result<()> {
-        let length = self.buffer.len();
-        let at_once = length > PIECE && length <= self.capacity;
+    /// Writes records; counts in `done` the bytes that were written.
+    fn write_on(&mut self, records: &[u8], done: &mut usize) -> io::Result<()> {
+        let length = records.len();
+        // Bytes that it holds, if it is a pipe.
+        let capacity = fcntl(&self.output, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
+        let at_once = length > PIECE && usize::try_from(capacity).is_ok_and(|most| length <= most);
         if at_once {
             self.wait_empty()?;
         }
         while *done < length {
-            if poll(&self.output, PollFlags::POLLOUT, SLICE)?.is_empty() {
-                self.waited()?;
+            if self.wait(PollFlags::POLLOUT, SLICE)?.is_empty() {
                 continue;
             }
             let end = if at_once { length } else { length.min(*done + PIECE) };
-            match self.output.write(&self.buffer[*done..end]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            match self.output.write(&records[*done..end]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => *done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -99,39 +85,40 @@ impl Pipe {
     }
 
     /// Waits until the reader has read all, or is gone.
-    fn wait_empty(&mut self) -> io::Result<()> {
+    fn wait_empty(&self) -> io::Result<()> {
         let mut glance = GLANCE;
-        while ioctl_fionread(&self.output)? > 0 {
-            if poll(&self.output, PollFlags::empty(), glance)?.contains(PollFlags::POLLERR) {
-                break;
-            }
-            self.waited()?;
+        while ioctl_fionread(&self.output)? > 0
+            && !self.wait(PollFlags::empty(), glance)?.contains(PollFlags::POLLERR)
+        {
             glance = (2 * glance).min(SLICE / 2);
         }
         Ok(())
     }
 
-    /// A reader that does not read is no fault of ours, and a new process would not help.
-    fn waited(&mut self) -> io::Result<()> {
-        let now = (self.clock.now)();
+    /// Waits for one of `flags` or an error, and gives which it is; none if it took too long. A reader
+    /// that does not read is no fault of ours, and a new process would not help.
+    fn wait(&self, flags: PollFlags, time: Duration) -> io::Result<PollFlags> {
+        let now = self.watch.now();
         notify::progress(now);
-        if self.stop.requested() && now >= *self.stopped_at.get_or_insert(now) + GRACE {
-            let text = "asked to stop while the reader did not read";
-            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-        }
-        Ok(())
+        let mut waits = [PollFd::new(self.output.as_fd(), flags)];
+        self.watch.poll(&mut waits, now + time)?;
+        Ok(waits[0].revents().unwrap_or(PollFlags::empty()))
     }
 }
 
 impl Transport for Pipe {
     fn send(&mut self, batch: &Batch) -> Vec<Outcome> {
-        self.buffer.clear();
-        (self.encode)(&batch.messages, &mut self.buffer);
-        let outcome = match self.write() {
+        let mut records = Vec::with_capacity(PIECE);
+        (self.encode)(&batch.messages, &mut records);
+        let outcome = match self.write(&records) {
             Ok(()) => Outcome::Accepted { provider_id: String::new() },
             Err(error) => {
-                let stopped = self.stop.requested() && error.kind() == io::ErrorKind::TimedOut;
-                let error = Error::io("writing the batch to standard output failed", error);
+                let stopped = self.stop.requested() && error.kind() == ErrorKind::ConnectionAborted;
+                let what = match stopped {
+                    true => "the reader did not read the batch",
+                    false => "writing the batch to standard output failed",
+                };
+                let error = Error::io(what, error);
                 let why = error.message.clone();
                 self.broken = (!stopped).then_some(error);
                 Outcome::refused(Cause::Output, why)

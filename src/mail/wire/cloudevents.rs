@@ -141,18 +141,20 @@ pub(crate) fn read(number: u64, line: &[u8]) -> Record {
     }
 }
 
-/// Writes a message for a person to keep, as a record of CSV at the end of `out`: the five fields,
-/// or, if it has more than these, its event in one.
-pub fn kept(message: &Message, out: &mut Vec<u8>) {
+/// A message for a person to keep, as a record of CSV: the five fields, or, if it has more than these,
+/// its event in one.
+pub fn kept(message: &Message) -> Vec<u8> {
     let Message { kind, locale, data, reply_to, list, .. } = message;
     let more =
         list.is_some() || [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
+    let (one, mut out, mut event) = (std::slice::from_ref(message), Vec::new(), Vec::new());
     if kind.number.is_some() && !message.token.is_empty() && !more {
-        return fields::encode(std::slice::from_ref(message), out);
+        fields::encode(one, &mut out);
+    } else {
+        encode(one, "undelivered", &mut event);
+        encode_fields([event.trim_ascii_end()], &mut out);
     }
-    let mut event = Vec::new();
-    encode(std::slice::from_ref(message), "undelivered", &mut event);
-    encode_fields([event.trim_ascii_end()], out);
+    out
 }
 
 /// The message that an event holds; it is not checked.

@@ -4,7 +4,6 @@ use crate::edges::stop::Stop;
 use crate::edges::systemd;
 use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
-use crate::mail::model;
 use crate::mail::wire::{Decode, cloudevents, csv};
 use crate::ops::config::{Ack, Format};
 use crate::ops::daemon::{become_daemon, pace, warn_of_short_lease};
@@ -31,15 +30,17 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     let metrics = metrics(config, "send");
     let clock = system_clock();
     let ledger: Box<dyn Ledger> = match config.ack {
-        Ack::Written => Box::new(MemoryLedger::new(config.max_attempts, clock)),
+        Ack::Written => {
+            let templates = config.templates.clone();
+            Box::new(MemoryLedger::new(templates, config.max_attempts, clock))
+        }
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
             Box::new(DatabaseLedger::new(link, config.lease, config.max_attempts, clock))
         }
     };
-    let is_sole = ledger.is_sole();
-    let overdue = if is_sole { Kind::Io.exit_code() } else { 0 };
+    let overdue = if ledger.is_sole() { Kind::Io.exit_code() } else { 0 };
     become_daemon(stop, overdue)?;
     let transport = transport(provider, config, stop)?;
     let undelivered =
@@ -54,12 +55,9 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
         Format::CloudEvents => Box::<cloudevents::Decoder>::default(),
     };
     let input = Input::new(input, alone, decoder, stop.clone(), clock);
-    let templates = config.templates.clone();
-    // With a database, what has no template yet waits there.
-    let known = Box::new(move |kind: &model::Kind| !is_sole || templates.name(kind).is_some());
-    let source =
-        PipeSource::new(input, known, ledger, undelivered, metrics.clone(), stop.clone(), clock);
-    let mut source = source.patient(config.end_timeout);
+    let (patience, numbers) = (config.end_timeout, metrics.clone());
+    let mut source =
+        PipeSource::new(input, ledger, undelivered, patience, numbers, stop.clone(), clock);
     Pump {
         source: &mut source,
         transport,

@@ -7,13 +7,14 @@ use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::error::Error;
 use crate::mail::wire::{Decode, Record};
-use crate::pipe::poll::poll;
+use nix::errno::Errno;
 use nix::fcntl::Flock;
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use rustix::io::ioctl_fionread;
 use std::fs::File;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
-use std::io::{BufRead as _, BufReader, Seek as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, BufRead as _, BufReader, Seek as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 const BUFFER: usize = 16 * 1024;
@@ -64,8 +65,7 @@ impl Input {
 
     /// Whether a pipe holds something that was not read, and that nobody else has.
     pub fn holds_more(&self) -> bool {
-        let readable = || poll(self.file.get_ref(), PollFlags::POLLIN, Duration::ZERO);
-        let more = || readable().is_ok_and(|found| found.contains(PollFlags::POLLIN));
+        let more = || ioctl_fionread(self.file.get_ref()).is_ok_and(|bytes| bytes > 0);
         !self.stays && (!self.file.buffer().is_empty() || !self.ended && more())
     }
 
@@ -142,13 +142,22 @@ impl Input {
             notify::progress(now);
             let left = until.map_or(SLICE, |until| until.saturating_duration_since(now));
             let slice = if self.stop.requested() { Duration::ZERO } else { left.min(SLICE) };
-            match poll(self.file.get_ref(), PollFlags::POLLIN, slice) {
-                Ok(found) if !found.is_empty() => return Ok(true),
-                Ok(_) if slice.is_zero() => return Ok(false),
-                Ok(_) => {}
-                Err(error) => return Err(Error::io("waiting for standard input failed", error)),
+            let found = poll(self.file.get_ref(), slice)
+                .map_err(|error| Error::io("waiting for standard input failed", error))?;
+            if found || slice.is_zero() {
+                return Ok(found);
             }
         }
+    }
+}
+
+/// Whether there is something to read, or an end, within `time`; not so if a signal came first.
+fn poll(file: &File, time: Duration) -> io::Result<bool> {
+    let mut waits = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+    match nix::poll::poll(&mut waits, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
