@@ -169,7 +169,7 @@ struct Since {
     heard: usize,
     /// A full batch went.
     drained: bool,
-    /// A claim of no fewer than so many took nothing.
+    /// A claim of no fewer than so many took nothing, though they had been counted.
     empty: Option<usize>,
 }
 
@@ -186,7 +186,7 @@ pub struct Batcher {
     since: Since,
     /// When the last look was made,
     looked_at: Option<Instant>,
-    /// and what it counted.
+    /// and what it counted, less what went since.
     due: usize,
     paused: bool,
     /// When the next delivery comes due.
@@ -384,6 +384,9 @@ impl Batcher {
     fn claimed(&mut self, least: usize, taken: usize, now: Instant) {
         self.watermark.used();
         let whole = least >= self.limit;
+        // What had not been counted may have come after the claim.
+        self.since.empty = (taken == 0 && self.due >= least).then_some(least);
+        self.due = self.due.saturating_sub(taken);
         if taken > 0 {
             self.sleep.found(true, None, now);
         }
@@ -398,7 +401,6 @@ impl Batcher {
         if !whole || self.window == Window::CatchingUp {
             self.window = Window::Closed;
         }
-        self.since.empty = (taken == 0).then_some(least);
         self.phase = Phase::Look;
     }
 
@@ -602,6 +604,18 @@ mod tests {
             }
         }
         assert!(now < start + TIMEOUT + LOCKED);
+    }
+
+    #[test]
+    fn what_came_after_an_empty_claim_is_not_taken_for_locked() {
+        let (mut batcher, now) = idle();
+        assert_eq!(batcher.step(Event::Notified(3), now), claim(3));
+        assert_eq!(batcher.step(claimed(3, 3), now), claim(3));
+        assert_eq!(batcher.step(claimed(3, 0), now), Action::Look);
+        assert_eq!(batcher.step(saw(3, now), now), claim(3));
+        // Now they had been counted.
+        assert_eq!(batcher.step(claimed(3, 0), now), Action::Look);
+        assert_ne!(batcher.step(saw(3, now), now), claim(3));
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl QueueSource {
 
     /// Looks at what waits; if that is little, an issue of a list goes on.
     fn look(&mut self, ask: &Ask) -> Result<Event, Error> {
+        self.watermark.reached.clone_from(&self.watermark.floors);
         let (begun, limit, watermark) = (self.now(), ask.limit, &self.watermark);
         let found = self.link.run("looking", |statements, client| {
             statements.look(client, limit, watermark, ask.urgent)
@@ -265,9 +266,13 @@ impl Source for QueueSource {
                     Event::Rescued
                 }
                 Action::Claim { least, catching_up } => {
-                    let Some(Claimed { claims, full, .. }) = self.claim(ask, least)? else {
+                    let Some(Claimed { claims, full, reached, .. }) = self.claim(ask, least)?
+                    else {
                         continue;
                     };
+                    if !claims.is_empty() {
+                        self.watermark.reached = reached;
+                    }
                     if full {
                         return Ok(Next::Full);
                     }

@@ -99,6 +99,7 @@ impl Statements {
             levels: Levels {
                 priorities: row.try_get("priorities")?,
                 floors: row.try_get("floors")?,
+                reached: row.try_get("floors")?,
                 lists: row.try_get("lists")?,
             },
             due: row.try_get("due")?,
@@ -125,7 +126,7 @@ impl Statements {
         levels: &Levels,
         urgent: bool,
     ) -> Result<Waiting, Error> {
-        let Levels { priorities, floors, lists } = levels;
+        let Levels { priorities, floors, lists, .. } = levels;
         let before = lists.filter(|_| urgent);
         let values: [&(dyn ToSql + Sync); 5] =
             [&self.queue, &count(limit), priorities, floors, &before];

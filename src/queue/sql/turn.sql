@@ -5,7 +5,8 @@
 -- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
---   $9 priorities, ascending                        $10 from when on each has rows (levels.sql)
+--   $9 priorities, ascending                        $10 from when on each has rows (levels.sql),
+--                                                   or what the last claim of several gave for it
 --   $11 what can be carried: csv, mail or events   $21 the priority from which on all wait, if any does
 -- What became of deliveries: arrays of equal length, by ascending id.
 --   $12 id  $13 lease  $14 new state  $15 cause, or nothing  $16 provider's id or reason
@@ -78,8 +79,8 @@ due AS MATERIALIZED (
     SELECT d.*, row_number() OVER () AS place
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
      CROSS JOIN LATERAL
-           (SELECT id, kind, created_at, expires_at, recipient, locale, reply_to, data, issue,
-                   subscriber, ctid AS version
+           (SELECT id, priority, due_at, kind, created_at, expires_at, recipient, locale, reply_to, data,
+                   issue, subscriber, ctid AS version
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending'
                AND priority = level.priority AND due_at BETWEEN level.floor AND now()
@@ -91,7 +92,7 @@ due AS MATERIALIZED (
      LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (
-    SELECT due.id, due.version, due.place, due.created_at, due.kind,
+    SELECT due.id, due.version, due.place, due.priority, due.due_at, due.created_at, due.kind,
            due.locale, CASE WHEN due.issue IS NULL THEN due.data ELSE i.data END::text AS data,
            k.number, coalesce(i.template, k.template, replace(k.kind, '.', '-')) AS template,
            i.list_id, i.unsubscribe, k.path, k.signs_code, k.sender,
@@ -208,10 +209,15 @@ told AS (
            ARRAY(SELECT id FROM written) AS written,
            ARRAY(SELECT id
                    FROM deliveries
-                  WHERE $20 AND id = ANY ($12) AND id <> ALL (ARRAY(SELECT id FROM free))) AS locked
+                  WHERE $20 AND id = ANY ($12) AND id <> ALL (ARRAY(SELECT id FROM free))) AS locked,
+           -- Where the next claim may begin, if this one was full.
+           ARRAY(SELECT greatest(level.floor, (SELECT max(due_at) FROM fit
+                                                WHERE fit.priority = level.priority))
+                   FROM unnest($9::text::smallint[], $10::text::timestamptz[])
+                        AS level (priority, floor))::text AS reached
      WHERE cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'
 )
 SELECT told.*, c.* FROM told LEFT JOIN claimed c ON false
  UNION ALL
-SELECT NULL, NULL, NULL, NULL, c.* FROM claimed c
+SELECT NULL, NULL, NULL, NULL, NULL, c.* FROM claimed c
  ORDER BY place NULLS FIRST

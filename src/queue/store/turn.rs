@@ -82,7 +82,7 @@ impl Statements {
             .map_or((0.0, 0.0), |want| (want.lease_for.as_secs_f64(), want.held_for.as_secs_f64()));
         let none = || ("", "{}", "{}", "");
         let (lease, priorities, floors, carries) = want.as_ref().map_or_else(none, |want| {
-            (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.floors, want.carries)
+            (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.reached, want.carries)
         });
         let values: [&(dyn ToSql + Sync); 22] = [
             &self.queue,
@@ -112,39 +112,40 @@ impl Statements {
         let (mut settled, mut claimed) = (Settled::default(), Claimed::default());
         // Columns by their place: a name is looked for among all names, for each row.
         for row in rows {
-            let Some(delivery) = row.try_get::<_, Option<i64>>(4)? else {
+            let Some(delivery) = row.try_get::<_, Option<i64>>(5)? else {
                 claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
                 claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
                 settled = Settled { written: row.try_get(2)?, locked: row.try_get(3)? };
+                claimed.reached = row.try_get(4)?;
                 continue;
             };
-            let attempts: i32 = row.try_get(5)?;
-            let name: &str = row.try_get(6)?;
+            let attempts: i32 = row.try_get(6)?;
+            let name: &str = row.try_get(7)?;
             let last = claimed.claims.last().map(|claim| &claim.kind);
-            let template: Option<&str> = row.try_get(8)?;
+            let template: Option<&str> = row.try_get(9)?;
             let same =
                 |kind: &&Arc<Kind>| *kind.name == *name && kind.template.as_deref() == template;
             let kind = match last.filter(same) {
                 Some(kind) => Arc::clone(kind),
                 None => Arc::new(kind(&row, name)?),
             };
-            let list = row.try_get::<_, Option<String>>(19)?;
+            let list = row.try_get::<_, Option<String>>(20)?;
             claimed.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
                     lease: want.map_or_else(|| lease.into(), |want| Arc::clone(want.lease)),
                     attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>(21)?.map(seconds),
+                    age: row.try_get::<_, Option<f64>>(22)?.map(seconds),
                 },
                 kind,
-                reply_to: row.try_get(12)?,
-                recipient: row.try_get(13)?,
-                login: row.try_get::<_, Option<String>>(14)?.unwrap_or_default(),
-                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(15)?.unwrap_or_default()),
-                code: row.try_get(16)?,
-                locale: row.try_get(17)?,
-                data: row.try_get(18)?,
-                list: match (list, row.try_get(20)?) {
+                reply_to: row.try_get(13)?,
+                recipient: row.try_get(14)?,
+                login: row.try_get::<_, Option<String>>(15)?.unwrap_or_default(),
+                secret: Zeroizing::new(row.try_get::<_, Option<Vec<u8>>>(16)?.unwrap_or_default()),
+                code: row.try_get(17)?,
+                locale: row.try_get(18)?,
+                data: row.try_get(19)?,
+                list: match (list, row.try_get(21)?) {
                     (Some(id), Some(unsubscribe)) => Some(List { id, unsubscribe }),
                     _ => None,
                 },
@@ -168,10 +169,10 @@ fn storable(text: &str) -> Cow<'_, str> {
 fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
     Ok(Kind {
         name: name.into(),
-        number: row.try_get::<_, Option<i16>>(7)?.and_then(|number| u16::try_from(number).ok()),
-        template: row.try_get(8)?,
-        path: row.try_get(9)?,
-        signs_code: row.try_get(10)?,
-        sender: row.try_get(11)?,
+        number: row.try_get::<_, Option<i16>>(8)?.and_then(|number| u16::try_from(number).ok()),
+        template: row.try_get(9)?,
+        path: row.try_get(10)?,
+        signs_code: row.try_get(11)?,
+        sender: row.try_get(12)?,
     })
 }

@@ -49,6 +49,8 @@ pub struct Claimed {
     pub expired: usize,
     /// The limit of the day is reached, counting what others have leased: nothing was looked at.
     pub full: bool,
+    /// [`Levels::reached`] for the next claim, if this one took any.
+    pub reached: String,
 }
 
 /// Where the deliveries of each priority begin: texts of PostgreSQL, which are handed back as they
@@ -64,6 +66,9 @@ pub struct Levels {
     pub priorities: String,
     /// `timestamptz[]`: the moment from which each of them has due rows.
     pub floors: String,
+    /// The same, less what was claimed since the last look: full batches that follow one another do not
+    /// pass over what the last ones left in the index.
+    pub reached: String,
     /// The first priority of a list.
     pub lists: Option<i16>,
 }
@@ -71,7 +76,8 @@ pub struct Levels {
 impl Default for Levels {
     /// No priority is known.
     fn default() -> Levels {
-        Levels { priorities: "{}".to_owned(), floors: "{}".to_owned(), lists: None }
+        let none = || "{}".to_owned();
+        Levels { priorities: none(), floors: none(), reached: none(), lists: None }
     }
 }
 
