@@ -86,7 +86,7 @@ pub fn link(
         Ok::<_, Error>(target)
     };
     let target = aim()?;
-    for warning in &target.warnings {
+    if let Some(warning) = &target.warning {
         log::warn("PG", warning);
     }
     let purpose = Purpose {

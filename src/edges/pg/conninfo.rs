@@ -9,9 +9,9 @@ mod passfile;
 mod text;
 mod words;
 
-use crate::edges::pg::target::{NAME, Place, Roots, Target, TlsMode};
-use postgres::config::{ChannelBinding, TargetSessionAttrs};
-use std::net::IpAddr;
+use crate::edges::pg::target::{NAME, Roots, Target, TlsMode, host, port};
+use postgres::Config;
+use postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,8 +41,8 @@ const SESSION_ATTRS: [(&str, TargetSessionAttrs); 4] = [
 /// this process. Looks no name up and opens no connection.
 ///
 /// # Errors
-/// What is wrong: it begins with `connection string` or with the variable's name, and says where
-/// in the string it is and what to do.
+/// What is wrong: it begins with `connection string` or with the variable's name, and says in which
+/// part it is and what to do.
 pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, String> {
     let words = Words { given: text::split(text)?, env };
     words.refuse_unread()?;
@@ -54,18 +54,19 @@ pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, String> {
         Some(word) => word.value,
         None => user.clone(),
     };
-    let mut base = postgres::Config::new();
+    let mut base = Config::new();
     base.user(&user).dbname(&dbname);
     words.describe(&mut base)?;
     words.keep_alive(&mut base)?;
     let (tls, roots) = words.tls()?;
-    let places = words.places()?;
-    if places.len() > 1 && words.filled("target_session_attrs").is_none() {
-        // One of them may be a standby.
-        base.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-    let (passwords, warnings) = words.passwords(&places, &user, &dbname);
-    Ok(Target { base, places, passwords, tls, roots, warnings })
+    base.ssl_mode(match tls {
+        TlsMode::Disable => SslMode::Disable,
+        TlsMode::Prefer => SslMode::Prefer,
+        TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
+    });
+    let mut places = words.places(&base)?;
+    let warning = words.add_passwords(&mut places, &user, &dbname);
+    Ok(Target { places, tls, roots, warning })
 }
 
 impl Words<'_> {
@@ -141,7 +142,8 @@ impl Words<'_> {
         }
     }
 
-    fn places(&self) -> Result<Vec<Place>, String> {
+    /// `base` with the host, address and port of each place.
+    fn places(&self, base: &Config) -> Result<Vec<Config>, String> {
         let [hosts, addrs, ports] =
             ["host", "hostaddr", "port"].map(|key| self.filled_or_empty(key));
         let (host_list, addr_list, mut port_list) = (hosts.list(), addrs.list(), ports.list());
@@ -159,7 +161,12 @@ impl Words<'_> {
             )));
         }
         let one = |index| {
-            let port = match part(&port_list, index) {
+            let mut place = base.clone();
+            if count > 1 && self.filled("target_session_attrs").is_none() {
+                // One of them may be a standby.
+                place.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            }
+            place.port(match part(&port_list, index) {
                 "" => 5432,
                 text => text.parse().map(NonZeroU16::get).map_err(|_| {
                     ports.wrong(
@@ -167,41 +174,59 @@ impl Words<'_> {
                          write / as %2F, : as %3A, @ as %40",
                     )
                 })?,
+            });
+            let (host, addr) = (part(&host_list, index), part(&addr_list, index));
+            if !addr.is_empty() {
+                place.hostaddr(addr.parse().map_err(|_| addrs.wrong("is not an IP address"))?);
+            }
+            match (host, addr) {
+                ("", "") => place.host_path(socket_dir()),
+                ("", addr) => place.host(addr),
+                (directory, "") if directory.starts_with('/') => place.host_path(directory),
+                (name, _) if !name.contains(|c: char| c.is_control() || " @/\\".contains(c)) => {
+                    place.host(name)
+                }
+                _ => {
+                    return Err(hosts.wrong(
+                        "is no host name, IP address or directory that begins with / (an abstract \
+                         socket is not supported)",
+                    ));
+                }
             };
-            let addr = match part(&addr_list, index) {
-                "" => None,
-                text => Some(text.parse().map_err(|_| addrs.wrong("is not an IP address"))?),
-            };
-            place(part(&host_list, index), addr, port).map_err(|what| hosts.wrong(what))
+            if matches!(place.get_hosts(), [Host::Unix(_)]) {
+                // TLS is not spoken on a Unix socket, whatever sslmode says; so has it libpq.
+                place.ssl_mode(SslMode::Disable);
+            }
+            Ok(place)
         };
         (0..count).map(one).collect()
     }
 
-    /// The password for each place, and what a person should know about the password file.
-    fn passwords(
-        &self,
-        places: &[Place],
-        user: &str,
-        dbname: &str,
-    ) -> (Vec<Option<Zeroizing<String>>>, Vec<String>) {
+    /// Gives each place its password. Returns what a person should know about the password file.
+    fn add_passwords(&self, places: &mut [Config], user: &str, dbname: &str) -> Option<String> {
         if let Some(word) = self.filled("password") {
-            return (vec![Some(Zeroizing::new(word.value)); places.len()], Vec::new());
+            let password = Zeroizing::new(word.value);
+            for place in places {
+                place.password(password.as_bytes());
+            }
+            return None;
         }
         let path = self.filled("passfile").map(|word| PathBuf::from(word.value));
-        let path = path.or_else(|| self.home().map(|home| home.join(".pgpass")));
-        let (file, warning) = match path.map(|path| passfile::read(&path)) {
-            Some(Ok(file)) => (file.unwrap_or_default(), None),
-            Some(Err(warning)) => (Zeroizing::default(), Some(warning)),
-            None => (Zeroizing::default(), None),
+        let path = path.or_else(|| self.home().map(|home| home.join(".pgpass")))?;
+        let file = match passfile::read(&path) {
+            Ok(file) => file?,
+            Err(warning) => return Some(warning),
         };
-        let find = |place: &Place| {
-            let host = match place {
-                Place::Socket(dir, _) if *dir == socket_dir() => "localhost".to_owned(),
-                other => other.host(),
-            };
-            passfile::find(&file, [&host, &place.port().to_string(), dbname, user])
-        };
-        (places.iter().map(find).collect(), warning.into_iter().collect())
+        let usual = socket_dir().display().to_string();
+        for place in places {
+            let host = Some(host(place)).filter(|host| *host != usual);
+            let host = host.unwrap_or_else(|| "localhost".to_owned());
+            let port = port(place).to_string();
+            if let Some(password) = passfile::find(&file, [&host, &port, dbname, user]) {
+                place.password(password.as_bytes());
+            }
+        }
+        None
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -211,22 +236,6 @@ impl Words<'_> {
 
 fn part<'a>(list: &[&'a str], index: usize) -> &'a str {
     list.get(index).copied().unwrap_or_default()
-}
-
-/// The place that one entry of the lists names.
-fn place(host: &str, addr: Option<IpAddr>, port: u16) -> Result<Place, &'static str> {
-    match (host, addr) {
-        ("", None) => Ok(Place::Socket(socket_dir(), port)),
-        ("", Some(addr)) => Ok(Place::Tcp { host: addr.to_string(), addr: Some(addr), port }),
-        (host, None) if host.starts_with('/') => Ok(Place::Socket(PathBuf::from(host), port)),
-        (host, None) if host.starts_with('@') => {
-            Err("names an abstract socket, which is not supported: use a directory or a host name")
-        }
-        (host, _) if host.contains(|c: char| c.is_control() || " @/\\".contains(c)) => {
-            Err("is no host name, IP address or directory that begins with /")
-        }
-        (host, addr) => Ok(Place::Tcp { host: host.to_owned(), addr, port }),
-    }
 }
 
 /// Where PostgreSQL's packages put the socket; where its own build does, if that is not there.

@@ -5,10 +5,11 @@
 //! started; an idle session sends nothing and wakes at most twice a second.
 
 use crate::edges::pg::fault::{Fault, classify, concerns_tls};
+use crate::edges::pg::target::{host, port};
 use crate::edges::pg::watchdog::Watchdog;
 use crate::edges::stop::Stop;
 use fallible_iterator::FallibleIterator as _;
-use postgres::config::{Host, SslMode};
+use postgres::config::SslMode;
 use postgres::{Client, Config, Notifications, SimpleQueryMessage};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -56,7 +57,7 @@ pub struct Session {
 
 impl Session {
     /// Connects to the first of `configs` that takes us. Each has one host, one port and one
-    /// address (or a socket directory), as `conninfo::resolve` makes them, and gets its
+    /// address (or a socket directory), as `Target::resolve` makes them, and gets its
     /// `connect_timeout` for everything from the first packet to the first answer. As libpq does,
     /// the next one is tried only if this one could not be reached: a server that refuses us
     /// ends the search.
@@ -111,7 +112,7 @@ impl Session {
     /// Asks the server to give up what it does, on a connection of its own, with TLS as this one.
     /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS>
     fn cancel(&self) {
-        let (_watchdog, tls) = Watchdog::of_request(&self.tls, GOODBYE, &self.stop);
+        let (_watchdog, tls) = Watchdog::new(&self.tls, GOODBYE, &self.stop);
         if enough_descriptors().is_ok() {
             // A server that does not hear this may not hear anything.
             let _ = self.client.cancel_token().cancel_query(tls);
@@ -245,18 +246,14 @@ fn unanswered(label: &str, begun: Instant, stop: &Stop) -> Fault {
 
 /// `host=… port=… dbname=…`
 fn label(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => String::new(),
-    };
+    let host = host(config);
     let address = match config.get_hostaddrs().first().map(ToString::to_string) {
         Some(address) if address != host => format!(" ({address})"),
         _ => String::new(),
     };
     format!(
         "host={host}{address} port={} dbname={}",
-        config.get_ports().first().unwrap_or(&5432),
+        port(config),
         config.get_dbname().unwrap_or_default()
     )
 }

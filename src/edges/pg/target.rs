@@ -1,12 +1,12 @@
 //! Where to connect to, as a person said it.
 
 use crate::edges::pg::fault::Fault;
-use postgres::config::{SslMode, TargetSessionAttrs};
+use postgres::Config;
+use postgres::config::{Host, TargetSessionAttrs};
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// The `application_name` of those who give none.
 pub(crate) const NAME: &str = "mailroom";
@@ -50,69 +50,51 @@ pub enum Roots {
     File(PathBuf),
 }
 
-/// One place where a server may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A directory that holds the Unix socket, and the port that is part of its name.
-    Socket(PathBuf, u16),
-    /// A host name or address, the address to use instead of looking it up, and the port.
-    Tcp {
-        /// The name that the certificate must carry.
-        host: String,
-        /// `hostaddr`, if given.
-        addr: Option<IpAddr>,
-        /// The port.
-        port: u16,
-    },
+/// The host of a configuration with one, or the directory of its socket.
+pub(crate) fn host(place: &Config) -> String {
+    match place.get_hosts() {
+        [Host::Tcp(name), ..] => name.clone(),
+        [Host::Unix(directory), ..] => directory.display().to_string(),
+        [] => String::new(),
+    }
 }
 
-impl Place {
-    /// The host or the directory.
-    pub(crate) fn host(&self) -> String {
-        match self {
-            Place::Socket(dir, _) => dir.display().to_string(),
-            Place::Tcp { host, .. } => host.clone(),
-        }
-    }
-
-    /// The port.
-    pub(crate) fn port(&self) -> u16 {
-        match self {
-            Place::Socket(_, port) | Place::Tcp { port, .. } => *port,
-        }
-    }
+/// The port of a configuration with one.
+pub(crate) fn port(place: &Config) -> u16 {
+    place.get_ports().first().copied().unwrap_or(5432)
 }
 
 /// Where to connect to: parsed, defaults filled in, not looked up yet.
 #[derive(Clone)]
 pub struct Target {
-    /// User, database, options, timeouts: all but hosts, passwords and TLS.
-    pub base: postgres::Config,
-    /// Tried in order.
-    pub places: Vec<Place>,
-    /// The password for each place: the password file may have one for each.
-    pub passwords: Vec<Option<Zeroizing<String>>>,
+    /// Tried in order. Each has one host, which is a name, an address or the directory of a socket, one
+    /// port, and perhaps an address to use instead of looking the name up.
+    pub places: Vec<Config>,
     /// `sslmode`.
     pub tls: TlsMode,
     /// `sslrootcert`.
     pub roots: Roots,
     /// What a person should know, though it is no error: a password file that is ignored.
-    pub warnings: Vec<String>,
+    pub warning: Option<String>,
 }
 
 impl Target {
     /// Tells the server that this is `mailroom COMMAND`, unless somebody chose another name.
     pub fn name(&mut self, command: &str) {
-        if self.base.get_application_name() == Some(NAME) {
-            self.base.application_name(&format!("{NAME} {command}"));
+        for place in &mut self.places {
+            if place.get_application_name() == Some(NAME) {
+                place.application_name(&format!("{NAME} {command}"));
+            }
         }
     }
 
     /// Passes over servers that cannot be written to, unless `read-only` was asked for.
     /// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS>
     pub fn write(&mut self) {
-        if self.base.get_target_session_attrs() == TargetSessionAttrs::Any {
-            self.base.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        for place in &mut self.places {
+            if place.get_target_session_attrs() == TargetSessionAttrs::Any {
+                place.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            }
         }
     }
 
@@ -121,67 +103,61 @@ impl Target {
     ///
     /// # Errors
     /// `Lost` if no address is found for any place.
-    pub fn resolve(&self) -> Result<Vec<postgres::Config>, Fault> {
+    pub fn resolve(&self) -> Result<Vec<Config>, Fault> {
         let mut found = Vec::new();
         let mut failures = Vec::new();
-        for (place, password) in self.places.iter().zip(&self.passwords) {
-            let mut config = self.base.clone();
-            config.port(place.port());
-            if let Some(password) = password {
-                config.password(password.as_bytes());
-            }
-            let (host, addr) = match place {
-                // TLS is not spoken on a Unix socket, whatever sslmode says; so has it libpq.
-                Place::Socket(dir, _) => {
-                    config.host_path(dir).ssl_mode(SslMode::Disable);
-                    found.push(config);
-                    continue;
-                }
-                Place::Tcp { host, addr, .. } => (host, addr),
+        for place in &self.places {
+            let ([Host::Tcp(name)], []) = (place.get_hosts(), place.get_hostaddrs()) else {
+                found.push(place.clone());
+                continue;
             };
-            config.host(host).ssl_mode(match self.tls {
-                TlsMode::Disable => SslMode::Disable,
-                TlsMode::Prefer => SslMode::Prefer,
-                _ => SslMode::Require,
-            });
-            let addrs = match addr {
-                Some(addr) => Ok(vec![*addr]),
-                None => (host.as_str(), place.port())
-                    .to_socket_addrs()
-                    .map(|all| all.map(|one| one.ip()).collect()),
-            };
-            match addrs {
-                Ok(addrs) => found.extend(addrs.into_iter().map(|addr| {
-                    let mut config = config.clone();
-                    config.hostaddr(addr);
-                    config
+            match (name.as_str(), 0).to_socket_addrs() {
+                Ok(addrs) => found.extend(addrs.map(|addr| {
+                    let mut place = place.clone();
+                    place.hostaddr(addr.ip());
+                    place
                 })),
-                Err(cause) => failures.push(format!("cannot look up host {host}: {cause}")),
+                Err(cause) => failures.push(format!("cannot look up host {name}: {cause}")),
             }
         }
         if found.is_empty() { Err(Fault::Lost(failures.join("; "))) } else { Ok(found) }
     }
 
+    /// Whether every place is on this machine.
+    pub fn is_near(&self) -> bool {
+        self.places.iter().all(|place| match place.get_hosts() {
+            [Host::Tcp(name)] => {
+                let addr = place.get_hostaddrs().first().copied().or_else(|| name.parse().ok());
+                addr.map_or(name == "localhost", |addr| addr.is_loopback())
+            }
+            _ => true,
+        })
+    }
+
     /// Gives each address at most this long to take the connection.
     pub fn hurry(&mut self, limit: Duration) {
-        let limit = self.base.get_connect_timeout().map_or(limit, |own| limit.min(*own));
-        self.base.connect_timeout(limit);
+        for place in &mut self.places {
+            let limit = place.get_connect_timeout().map_or(limit, |own| limit.min(*own));
+            place.connect_timeout(limit);
+        }
     }
 }
 
 impl fmt::Display for Target {
     /// `host=… port=… dbname=… user=… sslmode=…`, the line of the seed documents. No password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |part: fn(&Place) -> String| self.places.iter().map(part).collect::<Vec<_>>().join(",");
+        let list = |part: fn(&Config) -> String| {
+            self.places.iter().map(part).collect::<Vec<_>>().join(",")
+        };
+        let first = self.places.first();
         let mode = TlsMode::NAMES.iter().find(|(_, mode)| *mode == self.tls);
         write!(
             f,
             "host={} port={} dbname={} user={} sslmode={}",
-            list(Place::host),
-            list(|place| place.port().to_string()),
-            self.base.get_dbname().unwrap_or_default(),
-            self.base.get_user().unwrap_or_default(),
+            list(host),
+            list(|place| port(place).to_string()),
+            first.and_then(Config::get_dbname).unwrap_or_default(),
+            first.and_then(Config::get_user).unwrap_or_default(),
             mode.map_or("", |(name, _)| name)
         )
     }

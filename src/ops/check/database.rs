@@ -3,7 +3,7 @@
 use crate::edges::pg;
 use crate::edges::pg::fault::{Fault, POOLED, READ_ONLY, UNPOOLED};
 use crate::edges::pg::session::Session;
-use crate::edges::pg::target::{Place, Target, TlsMode};
+use crate::edges::pg::target::{Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::model;
 use crate::ops::check::Round;
@@ -63,7 +63,7 @@ pub fn check(round: &mut Round<'_>) {
     };
     target.name("check");
     target.hurry(STEP);
-    for warning in &target.warnings {
+    if let Some(warning) = &target.warning {
         round.checks.warning("password file", warning, "");
     }
     if let Err(fault) = look(round, &target) {
@@ -154,14 +154,7 @@ fn show(round: &mut Round<'_>, finding: &Finding, role: &str) {
 
 /// Whether others could read along, or pretend to be the server.
 fn encryption(round: &mut Round<'_>, target: &Target, facts: &Facts) {
-    let near = target.places.iter().all(|place| match place {
-        Place::Socket(..) => true,
-        Place::Tcp { host, addr, .. } => {
-            let addr = addr.or_else(|| host.parse().ok());
-            addr.map_or(host == "localhost", |addr| addr.is_loopback())
-        }
-    });
-    match privacy(target.tls, facts.tls.as_deref(), near) {
+    match privacy(target.tls, facts.tls.as_deref(), target.is_near()) {
         Ok(detail) => round.checks.ok("database TLS", detail),
         Err(detail) => {
             let advice = "use sslmode=verify-full with sslrootcert=FILE or system";

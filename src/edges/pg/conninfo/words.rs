@@ -9,13 +9,16 @@ use std::fmt;
 /// Looks a variable of the environment up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Where a value is from that no variable gave.
+const STRING: &str = "connection string";
+
 /// A value and where it came from.
 pub(crate) struct Word {
     key: &'static str,
     /// What it was set to.
     pub(crate) value: String,
-    /// The character of the string, or the variable.
-    place: String,
+    /// The string, or the variable.
+    place: &'static str,
 }
 
 impl Word {
@@ -64,17 +67,13 @@ impl Words<'_> {
 
     /// As `filled`, where no value is an empty one.
     pub(crate) fn filled_or_empty(&self, key: &'static str) -> Word {
-        self.filled(key).unwrap_or(Word { key, value: String::new(), place: String::new() })
+        self.filled(key).unwrap_or(Word { key, value: String::new(), place: STRING })
     }
 
-    fn find(&self, key: &'static str, variable: &str) -> Option<Word> {
+    fn find(&self, key: &'static str, variable: &'static str) -> Option<Word> {
         let word = match self.given.iter().rfind(|setting| setting.key == key) {
-            Some(Setting { value, at, .. }) => Word {
-                key,
-                value: value.clone(),
-                place: format!("connection string, character {at}"),
-            },
-            None => Word { key, value: self.variable(variable)?, place: variable.to_owned() },
+            Some(Setting { value, .. }) => Word { key, value: value.clone(), place: STRING },
+            None => Word { key, value: self.variable(variable)?, place: variable },
         };
         Some(word).filter(|word| !word.value.is_empty())
     }
@@ -87,24 +86,24 @@ impl Words<'_> {
 
     /// Refuses by name whatever would ask for more than this program can do.
     pub(crate) fn refuse_unread(&self) -> Result<(), String> {
-        for Setting { key, at, plain, .. } in &self.given {
+        for Setting { key, plain, .. } in &self.given {
             let known = READ.iter().map(|row| row.0).chain(UNREAD.iter().map(|row| row.0));
             if !known.into_iter().any(|known| known == key) {
                 let simple = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-                let name = if simple && *plain && key.len() <= 30 { key } else { "before it" };
+                let name = if simple && *plain && key.len() <= 30 { key } else { "that is there" };
                 return Err(format!(
-                    "connection string, character {at}: the keyword {name} is not known to libpq; \
-                     a value that holds spaces needs 'quotes', in a URI %20"
+                    "{STRING}: a keyword, {name}, is not known to libpq; a value that holds spaces \
+                     needs 'quotes', in a URI %20"
                 ));
             }
         }
-        for (key, variable, harmless, advice) in UNREAD {
+        for &(key, variable, harmless, advice) in UNREAD {
             let word = self.find(key, variable);
             let Some(word) = word.filter(|word| !harmless.split(' ').any(|one| one == word.value))
             else {
                 continue;
             };
-            let unset = if word.place == *variable { "; unset the variable" } else { "" };
+            let unset = if word.place == variable { "; unset the variable" } else { "" };
             let what = format_args!("is not supported with this value: {advice}{unset}");
             return Err(word.wrong(what));
         }
@@ -136,59 +135,48 @@ const READ: &[(&str, &str)] = &[
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
+const OUT: &str = "leave it out";
+const UTF8: &str = "UTF8 is always used: leave it out";
 const SERVICE: &str = "write host, port, user and dbname out instead of naming a service";
-const ENCODING: &str = "UTF8 is always used: leave it out";
 const OBSOLETE: &str = "it is obsolete: write sslmode=require";
-const DIRECT: &str = "only sslnegotiation=postgres is supported: leave it out";
-const COMPRESSION: &str = "TLS compression is not supported: leave it out";
 const CLIENT_CERT: &str = "client certificates are not supported: use a password";
-const CRL: &str = "revocation lists are not supported: leave it out";
-const SNI: &str = "the host name is always sent (SNI): leave it out";
-const KEY_LOG: &str = "the keys of a session are never written out: leave it out";
-const TLS: &str = "TLS 1.2 and 1.3 are always used: leave it out";
-const PROTOCOL: &str = "protocol 3.0 is always used: leave it out";
-const GSS: &str = "Kerberos (GSSAPI) is not supported: use a password, over TLS";
-const PEER: &str =
-    "it is not supported: leave it out, and keep the socket's directory closed to others";
-const AUTH: &str = "it is not supported: use channel_binding=require, which excludes weak methods";
+const PASSWORD: &str = "use a password, over TLS (not Kerberos, OAuth or keys of SCRAM)";
+const AUTH: &str = "use channel_binding=require, which excludes weak methods";
 const ORDER: &str = "hosts are tried in their order: leave it out";
-const REPLICATION: &str = "this is no replication client: leave it out";
-const SCRAM: &str = "give the password instead";
-const OAUTH: &str = "OAuth is not supported: use a password";
 
 /// What libpq reads and this program does not: the keyword, the variable that stands in for it (or
 /// nothing), the values that ask for nothing else than what happens anyway, and what to do.
 const UNREAD: &[(&str, &str, &str, &str)] = &[
     ("service", "PGSERVICE", "", SERVICE),
     ("servicefile", "PGSERVICEFILE", "", SERVICE),
-    ("client_encoding", "PGCLIENTENCODING", "auto UTF8 utf8 UTF-8 utf-8", ENCODING),
+    ("client_encoding", "PGCLIENTENCODING", "auto UTF8 utf8 UTF-8 utf-8", UTF8),
     ("requiressl", "PGREQUIRESSL", "0", OBSOLETE),
-    ("sslnegotiation", "PGSSLNEGOTIATION", "postgres", DIRECT),
-    ("sslcompression", "PGSSLCOMPRESSION", "0", COMPRESSION),
+    ("sslnegotiation", "PGSSLNEGOTIATION", "postgres", OUT),
+    ("sslcompression", "PGSSLCOMPRESSION", "0", OUT),
     ("sslcert", "PGSSLCERT", "", CLIENT_CERT),
     ("sslkey", "PGSSLKEY", "", CLIENT_CERT),
     ("sslpassword", "", "", CLIENT_CERT),
     ("sslcertmode", "PGSSLCERTMODE", "disable allow", CLIENT_CERT),
-    ("sslcrl", "PGSSLCRL", "", CRL),
-    ("sslcrldir", "PGSSLCRLDIR", "", CRL),
-    ("sslsni", "PGSSLSNI", "1", SNI),
-    ("sslkeylogfile", "", "", KEY_LOG),
-    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", "TLSv1 TLSv1.1 TLSv1.2", TLS),
-    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION", "TLSv1.3", TLS),
-    ("min_protocol_version", "PGMINPROTOCOLVERSION", "3.0", PROTOCOL),
-    ("max_protocol_version", "PGMAXPROTOCOLVERSION", "3.0 3.2 latest", PROTOCOL),
-    ("gssencmode", "PGGSSENCMODE", "disable prefer", GSS),
-    ("krbsrvname", "PGKRBSRVNAME", "", GSS),
-    ("gsslib", "PGGSSLIB", "", GSS),
-    ("gssdelegation", "PGGSSDELEGATION", "0", GSS),
-    ("requirepeer", "PGREQUIREPEER", "", PEER),
+    ("sslcrl", "PGSSLCRL", "", OUT),
+    ("sslcrldir", "PGSSLCRLDIR", "", OUT),
+    ("sslsni", "PGSSLSNI", "1", OUT),
+    ("sslkeylogfile", "", "", OUT),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", "TLSv1 TLSv1.1 TLSv1.2", OUT),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION", "TLSv1.3", OUT),
+    ("min_protocol_version", "PGMINPROTOCOLVERSION", "3.0", OUT),
+    ("max_protocol_version", "PGMAXPROTOCOLVERSION", "3.0 3.2 latest", OUT),
+    ("gssencmode", "PGGSSENCMODE", "disable prefer", PASSWORD),
+    ("krbsrvname", "PGKRBSRVNAME", "", PASSWORD),
+    ("gsslib", "PGGSSLIB", "", PASSWORD),
+    ("gssdelegation", "PGGSSDELEGATION", "0", PASSWORD),
+    ("requirepeer", "PGREQUIREPEER", "", OUT),
     ("require_auth", "PGREQUIREAUTH", "", AUTH),
     ("load_balance_hosts", "PGLOADBALANCEHOSTS", "disable", ORDER),
-    ("replication", "", "false off no 0", REPLICATION),
-    ("scram_client_key", "", "", SCRAM),
-    ("scram_server_key", "", "", SCRAM),
-    ("oauth_issuer", "", "", OAUTH),
-    ("oauth_client_id", "", "", OAUTH),
-    ("oauth_client_secret", "", "", OAUTH),
-    ("oauth_scope", "", "", OAUTH),
+    ("replication", "", "false off no 0", OUT),
+    ("scram_client_key", "", "", PASSWORD),
+    ("scram_server_key", "", "", PASSWORD),
+    ("oauth_issuer", "", "", PASSWORD),
+    ("oauth_client_id", "", "", PASSWORD),
+    ("oauth_client_secret", "", "", PASSWORD),
+    ("oauth_scope", "", "", PASSWORD),
 ];
