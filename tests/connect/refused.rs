@@ -3,9 +3,16 @@
 
 use super::{ask, denied, open};
 use crate::support::program::{Program, Text};
-use crate::support::tls::{NAME, Secured, openssl};
+use crate::support::tls::{NAME, Secured, openssl, self_signed};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
+use rustls::{ServerConfig, ServerConnection, SignatureAlgorithm, SignatureScheme};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
 const P521: &str = "ec -pkeyopt ec_paramgen_curve:P-521";
@@ -49,6 +56,58 @@ fn require_and_prefer_connect_with_whatever_certificate_psql_connects_with() {
     let url = server.url(NAME, "clerk", "require", None);
     open(&format!("{url} password=letmein")).unwrap();
     denied(open(&format!("{url} password=letmein channel_binding=require")));
+}
+
+/// Has a certificate and not its key, and signs by a method that mailroom cannot verify.
+#[derive(Debug)]
+struct Forger;
+
+impl SigningKey for Forger {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        offered.contains(&self.scheme()).then(|| Box::new(Forger) as Box<dyn Signer>)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ED448
+    }
+}
+
+impl Signer for Forger {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Ok(vec![0; 114])
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ED448
+    }
+}
+
+#[test]
+fn whoever_does_not_hold_the_key_cannot_choose_that_nobody_looks() {
+    let (pem, _) = self_signed(&[NAME]);
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let key = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], Arc::new(Forger)));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(key));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let text = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut socket, _) = listener.accept().unwrap();
+            // The request for TLS.
+            socket.read_exact(&mut [0; 8]).unwrap();
+            socket.write_all(b"S").unwrap();
+            let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+            while tls.is_handshaking() && tls.complete_io(&mut socket).is_ok() {}
+        });
+        let url = format!("host=127.0.0.1 port={port} user=u dbname=d sslmode=require");
+        denied(open(&url))
+    });
+    assert!(text.contains("SignedHandshake"), "{text}");
 }
 
 #[test]

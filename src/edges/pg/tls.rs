@@ -7,6 +7,7 @@
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::target::{Roots, Target, TlsMode};
 use crate::edges::tls::certificates;
+use postgres::Config;
 use postgres::config::ChannelBinding;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -19,8 +20,6 @@ use rustls::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use x509_cert::Certificate;
-use x509_cert::der::{Decode as _, Encode as _};
 
 /// Where systems keep the authorities they trust: Debian, Red Hat, Alpine and the BSDs.
 const BUNDLES: [&str; 3] =
@@ -42,8 +41,8 @@ pub(crate) fn connector(target: &Target) -> Result<MakeRustlsConnect, Fault> {
     };
     let by_name = target.tls == TlsMode::VerifyFull;
     // A password that is bound to the certificate needs a server that holds the certificate's key.
-    let lenient =
-        authorities.is_none() && target.base.get_channel_binding() != ChannelBinding::Require;
+    let bound = |place: &Config| place.get_channel_binding() == ChannelBinding::Require;
+    let lenient = authorities.is_none() && !target.places.iter().any(bound);
     let verifier = Verifier { authorities, by_name, lenient, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -94,9 +93,8 @@ impl Authorities {
 /// verified. <https://docs.rs/ring/0.17/ring/signature/index.html>
 const UNVERIFIED: [SignatureScheme; 2] =
     [SignatureScheme::ECDSA_NISTP521_SHA512, SignatureScheme::ED448];
-/// How many bytes a public key of RSA has, so that ring can verify with it: 2048 to 8192 bits, and a
-/// few for its exponent.
-const RSA_BYTES: std::ops::Range<usize> = 256..1056;
+/// How long the DER of a public key of RSA is with which ring can verify: one of 2048 to 8192 bits.
+const RSA: std::ops::Range<usize> = 292..1063;
 
 /// Checks what `sslmode` asks for, and that the server holds the key of its certificate, as far as
 /// that is asked for or can be.
@@ -106,40 +104,37 @@ struct Verifier {
     authorities: Option<Authorities>,
     /// Whether it must name the host.
     by_name: bool,
-    /// Whether a signature that cannot be verified is let pass.
+    /// Whether the signature of a certificate whose key cannot be verified with is let pass.
     lenient: bool,
     provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    /// Where nothing need be verified: refuses a signature alone that is found wrong. A certificate of
-    /// any version of X.509 will do.
-    fn verify_if_possible(
+    /// The certificate decides what need not be verified, and not the method of signing, which
+    /// somebody in between could choose.
+    fn judge(
         &self,
-        message: &[u8],
+        verified: Result<HandshakeSignatureValid, Error>,
         cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let fine = Ok(HandshakeSignatureValid::assertion());
-        let Ok(cert) = Certificate::from_der(cert) else { return fine };
-        let info = &cert.tbs_certificate.subject_public_key_info;
-        let (Ok(kind), key) = (info.algorithm.to_der(), info.subject_public_key.raw_bytes()) else {
-            return fine;
-        };
-        let known = self.provider.signature_verification_algorithms.mapping;
-        let fitting = known.iter().filter(|(scheme, _)| *scheme == dss.scheme);
-        let algorithm = fitting.flat_map(|(_, all)| all.iter()).find(|one| {
-            let wanted = one.public_key_alg_id();
-            // Without the two bytes that begin its sequence.
-            kind.get(2..) == Some(wanted.as_ref())
-                && (wanted != alg_id::RSA_ENCRYPTION || RSA_BYTES.contains(&key.len()))
-        });
-        match algorithm.map(|one| one.verify_signature(key, message, dss.signature())) {
-            Some(Err(_)) => Err(Error::General(
-                "the server does not hold the key of its certificate".to_owned(),
-            )),
-            Some(Ok(())) | None => fine,
+        match verified {
+            Err(_) if self.lenient && !self.can_verify(cert) => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            verified => verified,
         }
+    }
+
+    /// Whether the certificate can be read, which is so from version 3 of X.509 on, and ring verifies
+    /// with keys such as its own.
+    fn can_verify(&self, cert: &CertificateDer<'_>) -> bool {
+        let Ok(cert) = ParsedCertificate::try_from(cert) else { return false };
+        let key = cert.subject_public_key_info();
+        self.provider.signature_verification_algorithms.all.iter().any(|one| {
+            let kind = one.public_key_alg_id();
+            key.windows(kind.len()).any(|part| part == kind.as_ref())
+                && (kind != alg_id::RSA_ENCRYPTION || RSA.contains(&key.len()))
+        })
     }
 }
 
@@ -179,10 +174,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.lenient {
-            return self.verify_if_possible(message, cert, dss);
-        }
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let known = &self.provider.signature_verification_algorithms;
+        self.judge(verify_tls12_signature(message, cert, dss, known), cert)
     }
 
     fn verify_tls13_signature(
@@ -191,10 +184,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.lenient {
-            return self.verify_if_possible(message, cert, dss);
-        }
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let known = &self.provider.signature_verification_algorithms;
+        self.judge(verify_tls13_signature(message, cert, dss, known), cert)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
