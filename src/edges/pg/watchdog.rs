@@ -47,17 +47,7 @@ impl Watchdog {
         let (deadline, seen) = watch::channel(Instant::now().checked_add(limit));
         let bitten = Arc::new(AtomicBool::new(false));
         let watch = Watch { deadline: seen, bitten: Arc::clone(&bitten), stop: stop.clone() };
-        (Watchdog { deadline, bitten }, Watched { tls: tls.clone(), watch, asks_first: false })
-    }
-
-    /// The same for a request to cancel, for which the client asks for TLS before it connects.
-    pub(crate) fn of_request(
-        tls: &MakeRustlsConnect,
-        limit: Duration,
-        stop: &Stop,
-    ) -> (Watchdog, Watched) {
-        let (watchdog, watched) = Watchdog::new(tls, limit, stop);
-        (watchdog, Watched { asks_first: true, ..watched })
+        (Watchdog { deadline, bitten }, Watched { tls: tls.clone(), watch })
     }
 
     /// Lets the connection live until `limit` from now.
@@ -80,8 +70,6 @@ impl Watchdog {
 pub(crate) struct Watched {
     tls: MakeRustlsConnect,
     watch: Watch,
-    /// There is no socket yet when this is asked.
-    asks_first: bool,
 }
 
 impl MakeTlsConnect<Socket> for Watched {
@@ -90,17 +78,17 @@ impl MakeTlsConnect<Socket> for Watched {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Self::TlsConnect> {
-        let socket = if self.asks_first { None } else { Some(own_socket()?) };
-        tokio::spawn(self.watch.clone().run(socket));
+        tokio::spawn(self.watch.clone().run(own_socket()?));
         let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.tls, host);
         tls.map_err(io::Error::other)
     }
 }
 
 /// The client's socket, which it shows to nobody: the one of this process that the client's
-/// runtime, in which this is called, watches already, so that it refuses to watch it twice.
+/// runtime, in which this is called, watches already, so that it refuses to watch it twice. A request
+/// to cancel has none yet when it asks for TLS.
 #[expect(deprecated, reason = "nothing is read from it, so it need not be known to stay open")]
-fn own_socket() -> io::Result<RawFd> {
+fn own_socket() -> io::Result<Option<RawFd>> {
     let refused = |cause| io::Error::other(format!("/proc/self/fd cannot be read: {cause}"));
     let open = std::fs::read_dir("/proc/self/fd").map_err(refused)?.flatten();
     let is_ours = |fd: &RawFd| {
@@ -108,9 +96,7 @@ fn own_socket() -> io::Result<RawFd> {
             && AsyncFd::with_interest(*fd, Interest::READABLE)
                 .is_err_and(|refused| refused.kind() == ErrorKind::AlreadyExists)
     };
-    open.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(is_ours)
-        .ok_or_else(|| io::Error::other("the socket of the connection was not found"))
+    Ok(open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_ours))
 }
 
 #[derive(Clone)]
@@ -139,7 +125,7 @@ impl Watch {
             }
             if now >= end {
                 self.bitten.store(true, Ordering::Relaxed);
-                if let Some(socket) = socket.or_else(|| own_socket().ok()) {
+                if let Some(socket) = socket.or_else(|| own_socket().ok()?) {
                     // It fails if the other end was sooner.
                     let _ = shutdown(socket, Shutdown::Both);
                 }
