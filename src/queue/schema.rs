@@ -4,7 +4,8 @@
 
 use crate::edges::pg::Client;
 use crate::edges::pg::fault::Fault;
-use crate::edges::pg::migrate::{Migration, Schema, Status, Step};
+use crate::edges::pg::migrate::state::State;
+use crate::edges::pg::migrate::{Migration, Schema, Step};
 use crate::mail::error::{Error, Kind};
 
 macro_rules! migration {
@@ -22,7 +23,8 @@ macro_rules! migration {
 /// The version that this program works with.
 pub const NEWEST: i64 = 1;
 
-const SCHEMA: Schema = Schema {
+/// All versions.
+pub const SCHEMA: Schema = Schema {
     migrations: &[
         migration!(0, "init", ["tokens", "accounts", "jobs", "job_type"]),
         migration!(1, "mailroom", ["deliveries", "kinds", "delivery_cause"]),
@@ -53,7 +55,7 @@ pub fn down(client: &mut Client, steps: Option<u32>) -> Result<Vec<Step>, Error>
 ///
 /// # Errors
 /// As [`Schema::status`].
-pub fn status(client: &mut Client) -> Result<Status, Error> {
+pub fn status(client: &mut Client) -> Result<State, Error> {
     SCHEMA.status(client).map_err(error)
 }
 
@@ -87,10 +89,7 @@ pub fn require_current(client: &mut Client) -> Result<(), Error> {
 pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
     let found = status(client)?;
     let steps = i64::from(steps);
-    let version = match found.version {
-        Some(version) if !found.dirty => version,
-        _ => return Ok(None),
-    };
+    let Some(version) = found.version.filter(|_| !found.dirty) else { return Ok(None) };
     let sql = match version {
         _ if version - steps < 0 => include_str!("sql/loss_of_all.sql"),
         1 => include_str!("sql/loss.sql"),

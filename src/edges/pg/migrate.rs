@@ -6,7 +6,7 @@
 //! <https://github.com/golang-migrate/migrate/blob/master/MIGRATIONS.md>
 
 mod lock;
-mod state;
+pub mod state;
 
 use crate::edges::pg::fault::{Fault, is_locked_out};
 use lock::alone;
@@ -58,25 +58,6 @@ pub struct Step {
     pub change: Change,
 }
 
-/// What [`Schema::status`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The database.
-    pub database: String,
-    /// The schema that holds the tables, or would.
-    pub schema: String,
-    /// The version in force; `None`: nothing is applied.
-    pub version: Option<i64>,
-    /// Whether a migration broke off and left its traces.
-    pub dirty: bool,
-    /// Whether the version is written down; false for tables that were made without a tool.
-    pub recorded: bool,
-    /// The newest version that this program knows.
-    pub newest: i64,
-    /// Every version this program knows: number, name, whether it is applied.
-    pub known: Vec<(i64, &'static str, bool)>,
-}
-
 impl Schema {
     /// The version that this program works with.
     pub fn newest(&self) -> i64 {
@@ -125,20 +106,11 @@ impl Schema {
     ///
     /// # Errors
     /// The database cannot be asked, or its `schema_migrations` does not fit what is there.
-    pub fn status(&self, client: &mut Client) -> Result<Status, Fault> {
+    pub fn status(&self, client: &mut Client) -> Result<State, Fault> {
         let found = State::read(client, &self.signs())?;
         self.refuse_untrue(&found)?;
         found.refuse_taken(false)?;
-        let known = |one: &Migration| (one.version, one.name, one.version <= found.number());
-        Ok(Status {
-            known: self.migrations.iter().map(known).collect(),
-            database: found.database,
-            schema: found.schema,
-            version: found.version,
-            dirty: found.dirty,
-            recorded: found.recorded,
-            newest: self.newest(),
-        })
+        Ok(found)
     }
 
     /// Writes `version` down as the one in force, clean, without running anything; -1: nothing is
@@ -158,10 +130,8 @@ impl Schema {
     /// # Errors
     /// `Denied` if they do not, with the version found, the version needed and what to do.
     pub fn require_current(&self, client: &mut Client) -> Result<(), Fault> {
-        let found = State::read(client, &self.signs())?;
-        self.refuse_untrue(&found)?;
+        let found = self.status(client)?;
         self.refuse_newer(&found)?;
-        found.refuse_taken(false)?;
         let newest = self.newest();
         let have = match found.version {
             _ if found.dirty => format!("version {}, dirty: a migration broke off", found.number()),

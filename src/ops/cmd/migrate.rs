@@ -1,7 +1,8 @@
 //! `mailroom migrate`: the schema.
 
 use crate::edges::pg;
-use crate::edges::pg::migrate::{Change, Status, Step};
+use crate::edges::pg::migrate::state::State;
+use crate::edges::pg::migrate::{Change, Step};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
 use crate::edges::stop::Stop;
@@ -95,10 +96,10 @@ fn listed(steps: &[Step]) -> String {
     out
 }
 
-fn shown(status: &Status) -> String {
+fn shown(status: &State) -> String {
     let mut out = String::new();
     let version = status.version.map_or("none".to_owned(), |version| version.to_string());
-    let _ = writeln!(out, "schema {}, version {version} of {}", status.schema, status.newest);
+    let _ = writeln!(out, "schema {}, version {version} of {}", status.schema, schema::NEWEST);
     if status.dirty {
         out.push_str("dirty: a migration broke off; `mailroom migrate up` looks and goes on\n");
     }
@@ -107,9 +108,9 @@ fn shown(status: &Status) -> String {
             "not recorded: the tables were made by hand; `mailroom migrate up` takes them over\n",
         );
     }
-    for (version, name, applied) in &status.known {
-        let state = if *applied { "applied" } else { "pending" };
-        let _ = writeln!(out, "  {version}_{name}  {state}");
+    for one in schema::SCHEMA.migrations {
+        let state = if Some(one.version) <= status.version { "applied" } else { "pending" };
+        let _ = writeln!(out, "  {}_{}  {state}", one.version, one.name);
     }
     out
 }

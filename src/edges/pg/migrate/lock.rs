@@ -12,13 +12,8 @@ const LOCK_TIMEOUT: &str = "60s";
 /// with them.
 const TABLES_TIMEOUT: &str = "5s";
 
-const SETTINGS: &str = "SELECT current_setting('statement_timeout'),
-    current_setting('lock_timeout'), current_setting('search_path')";
-const SET: &str = "SELECT set_config('statement_timeout', $1, false),
-    set_config('lock_timeout', $2, false), set_config('search_path', $3, false)";
-
-/// Does `work` alone: under golang-migrate's lock, in the schema of the installation, without a
-/// statement timeout. The session is left as it was.
+/// Does `work` alone: under golang-migrate's lock, in the schema of the installation. The session
+/// gets its own search path back.
 pub(crate) fn alone<T>(
     client: &mut Client,
     signs: &[&[&str]],
@@ -29,28 +24,26 @@ pub(crate) fn alone<T>(
     // path of the URL, which has a slash in front.
     let ids = [found.database.clone(), format!("/{}", found.database)]
         .map(|name| lock_id(&name, &found.schema));
-    let refused =
-        |error: postgres::Error| Fault::failed("cannot set up the session for migrations", &error);
-    let before = client.query_one(SETTINGS, &[]).map_err(refused)?;
-    let before: [String; 3] = [before.get(0), before.get(1), before.get(2)];
-    let set = |client: &mut Client, to: [&str; 3]| {
-        client.execute(SET, &[&to[0], &to[1], &to[2]]).map(drop).map_err(refused)
+    let set = |client: &mut Client, sql: &str| {
+        let refused = |error| Fault::failed("cannot set up the session for migrations", &error);
+        client.batch_execute(sql).map_err(refused)
     };
     let result = (|| {
-        set(client, ["0", LOCK_TIMEOUT, &before[2]])?;
+        set(client, &format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))?;
         for id in ids {
             client.execute("SELECT pg_advisory_lock($1)", &[&id]).map_err(unlocked)?;
         }
         // Again, because another migration may just have ended.
         let found = State::read(client, signs)?;
-        set(client, ["0", TABLES_TIMEOUT, &found.quoted])?;
+        let quoted = &found.quoted;
+        set(client, &format!("SET lock_timeout = '{TABLES_TIMEOUT}'; SET search_path = {quoted}"))?;
         work(client, found)
     })();
     // On a lost connection the server does both by itself.
     for id in ids {
         let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&id]);
     }
-    let _ = set(client, [&before[0], &before[1], &before[2]]);
+    let _ = set(client, "RESET lock_timeout; RESET search_path");
     result
 }
 

@@ -15,16 +15,19 @@ pub(crate) const OWN: &str = "give mailroom a schema of its own: CREATE SCHEMA m
                    options=-csearch_path=mailroom in the connection string";
 
 /// An installation, or the place where one would be made.
-pub(crate) struct State {
-    pub(crate) database: String,
-    pub(crate) schema: String,
+pub struct State {
+    /// The database.
+    pub database: String,
+    /// The schema that holds the tables, or would.
+    pub schema: String,
     /// The schema's name as SQL wants it.
     pub(crate) quoted: String,
     /// `schema.schema_migrations`, as SQL wants it.
     table: String,
     exists: bool,
-    /// The version in force, as it is written down; else as [`State::made`].
-    pub(crate) version: Option<i64>,
+    /// The version in force, as it is written down, else as the tables show; `None`: nothing is
+    /// applied.
+    pub version: Option<i64>,
     /// The newest version of which everything is there.
     pub(crate) made: Option<i64>,
     /// What is there of all signs.
@@ -34,9 +37,9 @@ pub(crate) struct State {
     /// Whether somebody chose where to look, and not the server's default.
     chosen: bool,
     /// Whether a migration broke off and left its traces.
-    pub(crate) dirty: bool,
-    /// Whether the version is written down.
-    pub(crate) recorded: bool,
+    pub dirty: bool,
+    /// Whether the version is written down; false for tables that were made without a tool.
+    pub recorded: bool,
 }
 
 /// What would open the schemas of the search path that are there.
