@@ -10,7 +10,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The shortest wait that the system takes for one.
@@ -21,23 +21,14 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Watch {
     stop: Stop,
     now: fn() -> Instant,
-    seen: Arc<Mutex<Seen>>,
-}
-
-/// What is known of the stop flag.
-#[derive(Debug)]
-struct Seen {
-    /// When it was last seen lowered, or something began.
-    clear: Instant,
-    /// The earliest moment at which it can have been raised, if it is.
-    raised: Option<Instant>,
+    /// When it was first seen raised, at most a slice of time after it was.
+    raised: Arc<OnceLock<Instant>>,
 }
 
 impl Watch {
     /// A watch on `stop`; `now` is the clock that waits are measured by.
     pub fn new(stop: Stop, now: fn() -> Instant) -> Watch {
-        let seen = Seen { clear: now(), raised: None };
-        Watch { stop, now, seen: Arc::new(Mutex::new(seen)) }
+        Watch { stop, now, raised: Arc::default() }
     }
 
     /// The time by the clock of the watch.
@@ -45,12 +36,11 @@ impl Watch {
         (self.now)()
     }
 
-    /// Something begins. The time since the last wait was idle and is not part of the grace.
+    /// Something begins.
     ///
     /// # Errors
     /// `ConnectionAborted`: the grace is over, nothing may begin any more.
     pub fn begin(&self) -> io::Result<()> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear = self.now();
         self.slice(None).map(drop)
     }
 
@@ -70,12 +60,9 @@ impl Watch {
             }
             slice = slice.min(left);
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.stop.requested() {
-            seen.clear = now;
-        } else {
-            let clear = seen.clear;
-            let left = (*seen.raised.get_or_insert(clear) + GRACE).saturating_duration_since(now);
+        if self.stop.requested() {
+            let raised = *self.raised.get_or_init(|| now);
+            let left = (raised + GRACE).saturating_duration_since(now);
             if left.is_zero() {
                 let text = "given up because mailroom was asked to stop";
                 // Not `Interrupted`: TLS and the standard library's readers try again at that.
