@@ -6,7 +6,6 @@
 
 use crate::edges::net::{Watch, Wire};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -56,18 +55,6 @@ impl Resolver for Later {
     }
 }
 
-/// The addresses of the host of a URL, looked up on this thread.
-fn addresses(uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
-    let port = match uri.port_u16() {
-        Some(port) => port,
-        None if uri.scheme_str() == Some("https") => 443,
-        None => 80,
-    };
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
-}
-
 /// Opens TCP connections, unless a proxy's tunnel is open already.
 #[derive(Debug)]
 pub(crate) struct Dial(pub(crate) Watch);
@@ -83,8 +70,10 @@ impl<In: Transport> Connector<In> for Dial {
         if let Some(open) = chained {
             return Ok(Some(Either::A(open)));
         }
-        // Looking names up does not count against the time to connect.
-        let addresses = addresses(details.uri)?;
+        // Looking names up does not count against the time to connect. With a limit of its own it would
+        // start a thread.
+        let never = NextTimeout::default();
+        let addresses = DefaultResolver::default().resolve(details.uri, details.config, never)?;
         let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
         let wire = self.0.connect(&addresses, until);
         let wire = wire.map_err(|error| waited(error, details.timeout))?;
