@@ -101,9 +101,9 @@ fn configured(service: Service, shared: &Shared) -> Result<Option<(String, Strin
 
 /// AWS_REGION, AWS_DEFAULT_REGION, the profile's.
 fn region(shared: &Shared) -> Result<String, String> {
-    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    let found = names.iter().find_map(|name| Some((name, shared.setting(name)?)));
-    let (name, region) = found.ok_or(
+    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let found = variables.iter().find_map(|name| shared.variable(name));
+    let region = found.or_else(|| shared.setting("AWS_REGION")).ok_or(
         "AWS_REGION: no region is set, there or in the profile in use: name the one that mails are \
          sent from, such as eu-west-1",
     )?;
@@ -111,7 +111,8 @@ fn region(shared: &Shared) -> Result<String, String> {
     // It becomes a part of the host's name.
     if region.len() > 63 || region.starts_with('-') || !region.bytes().all(fits) {
         return Err(format!(
-            "{name} (or the profile's region): {region:?} is not a region, such as eu-west-1"
+            "AWS_REGION (or AWS_DEFAULT_REGION, or the profile's): {region:?} is not a region, such as \
+             eu-west-1"
         ));
     }
     Ok(region)

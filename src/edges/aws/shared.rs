@@ -18,20 +18,6 @@ pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// The longest file that is read.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Variables that a profile can set too.
-const SETTINGS: &[(&str, &str)] = &[
-    ("AWS_DEFAULT_REGION", "region"),
-    ("AWS_CA_BUNDLE", "ca_bundle"),
-    ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-    ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
-    ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"),
-    ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint"),
-    ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"),
-    ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file"),
-    ("AWS_ROLE_ARN", "role_arn"),
-    ("AWS_ROLE_SESSION_NAME", "role_session_name"),
-];
-
 /// The variables, both files, and which profile is in use.
 pub struct Shared<'a> {
     variables: &'a Variables<'a>,
@@ -111,11 +97,12 @@ impl<'a> Shared<'a> {
         value(self.variables, name)
     }
 
-    /// A variable; if it is not set, what the profile in use sets in its place.
+    /// A variable; if it is not set, what the profile in use sets in its place: under the same name in
+    /// lower case, without the `AWS_` in front.
     pub fn setting(&self, name: &str) -> Option<String> {
         self.variable(name).or_else(|| {
-            let (_, setting) = SETTINGS.iter().find(|(variable, _)| *variable == name)?;
-            self.get(&self.profile, setting).map(|text| text.trim().to_owned())
+            let option = name.strip_prefix("AWS_")?.to_lowercase();
+            self.get(&self.profile, &option).map(|text| text.trim().to_owned())
         })
     }
 

@@ -3,7 +3,6 @@
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::Endpoint;
-use crate::edges::aws::shared::Shared;
 use crate::edges::http::Http;
 use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
@@ -55,16 +54,7 @@ fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
             return None;
         }
     };
-    let shared = Shared::read(&env);
-    let set = |name: &&str| shared.as_ref().is_ok_and(|shared| shared.setting(name).is_some());
-    let detail = format!("{}, {}", endpoint.region, endpoint.url);
-    match ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().any(set) {
-        true => checks.ok(NAME, detail),
-        false => {
-            let detail = format!("{detail}; no region was set");
-            checks.warning(NAME, detail, "set AWS_REGION to the region of your SES account");
-        }
-    }
+    checks.ok(NAME, format!("{}, {}", endpoint.region, endpoint.url));
     Some(endpoint)
 }
 
