@@ -6,8 +6,9 @@
 
 pub mod line;
 
-use line::{Field, Format, Level, Line, escape};
+use line::{Format, Level, Line, escape};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::Value;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -69,13 +70,12 @@ impl<'a> Lines<'a> {
 
     /// Adds a line: the parts of a text, then fields, ` name=value` each, or members of the JSON
     /// object. A field must not have the name of a member that every line has.
-    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Field)]) {
+    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Value)]) {
         let (threshold, format) = settings();
         if level > threshold {
             return;
         }
         let (before, now) = (self.text.len(), self.now);
-        self.text.reserve(LINE);
         let line = Line { level, unit: self.unit, text, fields, now };
         line.add_to(&mut self.text, format);
         if self.text.len() - before > WHOLE {
@@ -149,8 +149,6 @@ fn put(unit: &str, text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// About so many bytes does a line take.
-const LINE: usize = 192;
 /// The longest write that a pipe takes in one piece (PIPE_BUF), without the line about lost ones.
 const WHOLE: usize = 4096 - 256;
 /// How long, in milliseconds, a reader of the log may keep it up; once it did, not at all.

@@ -6,12 +6,13 @@
 
 use crate::edges::log;
 use crate::edges::log::Lines;
-use crate::edges::log::line::{Field, Level};
+use crate::edges::log::line::Level;
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
 use crate::mail::policy;
 use crate::mail::policy::Fate;
 use crate::mail::recipient::{self, split};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// No mail of a batch begins its way later than this after the first one.
@@ -168,21 +169,21 @@ impl Calls {
         let mut lines = Lines::new(self.tag);
         for (Item { message, .. }, outcome) in items.iter().zip(outcomes) {
             let (level, status, what, why) = words(outcome);
-            let mut fields = vec![("status", Field::Text(status))];
+            let mut fields = vec![("status", Value::from(status))];
             if let Some(ticket) = &message.ticket {
-                fields.push(("delivery", Field::Number(ticket.delivery)));
-                fields.push(("attempt", Field::Number(i64::from(ticket.attempts) + 1)));
+                fields.push(("delivery", ticket.delivery.into()));
+                fields.push(("attempt", (i64::from(ticket.attempts) + 1).into()));
             }
             fields.push(match message.kind.number {
-                Some(number) => ("action", Field::Number(number.into())),
-                None => ("kind", Field::Text(&message.kind.name)),
+                Some(number) => ("action", number.into()),
+                None => ("kind", Value::from(&*message.kind.name)),
             });
             let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-            fields.push(("ms", Field::Number(ms)));
+            fields.push(("ms", ms.into()));
             if let Outcome::Accepted { provider_id } = outcome
                 && !provider_id.is_empty()
             {
-                fields.push(("id", Field::Text(provider_id)));
+                fields.push(("id", provider_id.as_str().into()));
             }
             let to = shown(&message.email, log::is_debug());
             lines.event(level, &[&to, what, why], &fields);

@@ -2,7 +2,6 @@
 //! goes.
 
 use serde_json::Value;
-use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -43,15 +42,6 @@ pub enum Format {
     Json,
 }
 
-/// A value behind a text.
-#[derive(Clone, Copy, Debug)]
-pub enum Field<'a> {
-    /// Words.
-    Text(&'a str),
-    /// A count, or an identifier.
-    Number(i64),
-}
-
 /// One event.
 pub(crate) struct Line<'a> {
     /// How important it is.
@@ -61,7 +51,7 @@ pub(crate) struct Line<'a> {
     /// Parts of one text.
     pub text: &'a [&'a str],
     /// Names and values behind the text.
-    pub fields: &'a [(&'a str, Field<'a>)],
+    pub fields: &'a [(&'a str, Value)],
     /// Its moment.
     pub now: OffsetDateTime,
 }
@@ -83,32 +73,28 @@ impl Line<'_> {
     /// The same with the beginning of the text and of each field.
     pub fn add_short_to(&self, out: &mut String, format: Format) {
         let text = self.text.concat();
-        let fields = self.fields.iter().map(|&(name, value)| match value {
-            Field::Text(text) => (name, Field::Text(beginning(text))),
-            Field::Number(_) => (name, value),
+        let fields = self.fields.iter().map(|(name, value)| match value {
+            Value::String(text) => (*name, beginning(text).into()),
+            value => (*name, value.clone()),
         });
-        let fields: Vec<(&str, Field)> = fields.collect();
+        let fields: Vec<(&str, Value)> = fields.collect();
         let text = [beginning(&text), "…"];
         Line { text: &text, fields: &fields, ..*self }.add_to(out, format);
     }
 
     fn as_text(&self, out: &mut String) -> fmt::Result {
+        let wanted = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
+        let stamp = self.now.format(wanted).unwrap_or_default();
         let (mark, _) = self.level.words();
-        stamp(out, self.now);
-        for part in [" [", self.unit, "] ", mark] {
-            out.push_str(part);
-        }
+        write!(out, "{stamp} [{}] {mark}", self.unit)?;
         for part in self.text {
             escape(part, out);
         }
         for (name, value) in self.fields {
-            out.push(' ');
-            out.push_str(name);
-            out.push('=');
             match value {
-                Field::Text(text) if is_plain(text) => out.push_str(text),
-                Field::Text(text) => write!(out, "{text:?}")?,
-                Field::Number(number) => write!(out, "{number}")?,
+                Value::String(text) if is_plain(text) => write!(out, " {name}={text}")?,
+                Value::String(text) => write!(out, " {name}={text:?}")?,
+                value => write!(out, " {name}={value}")?,
             }
         }
         out.push('\n');
@@ -125,29 +111,10 @@ impl Line<'_> {
             "time": stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
         });
         for (name, value) in self.fields {
-            object[*name] = match value {
-                Field::Text(text) => Value::from(*text),
-                Field::Number(number) => Value::from(*number),
-            };
+            object[*name] = value.clone();
         }
         writeln!(out, "{object}")
     }
-}
-
-/// `2026/11/22 13:37:00`
-fn stamp(out: &mut String, now: OffsetDateTime) {
-    thread_local! {
-        // Many lines are of one second.
-        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
-    }
-    let second = now.unix_timestamp();
-    LAST.with_borrow_mut(|(last, text)| {
-        if *last != second {
-            let wanted = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
-            (*last, *text) = (second, now.format(wanted).unwrap_or_default());
-        }
-        out.push_str(text);
-    });
 }
 
 /// The beginning of a text.
@@ -165,10 +132,6 @@ fn is_plain(text: &str) -> bool {
 /// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
 /// one line.
 pub(crate) fn escape(text: &str, out: &mut String) {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        out.push_str(text);
-        return;
-    }
     for c in text.chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             out.extend(c.escape_default());
@@ -190,7 +153,7 @@ mod tests {
         format: Format,
         unit: &str,
         text: &str,
-        fields: &[(&str, Field)],
+        fields: &[(&str, Value)],
     ) -> String {
         let mut out = String::new();
         Line { level, unit, text: &[text], fields, now: NOW }.add_to(&mut out, format);
@@ -221,11 +184,7 @@ mod tests {
 
     #[test]
     fn fields_stand_behind_a_text_and_are_members_of_json() {
-        let fields = [
-            ("ms", Field::Number(12)),
-            ("id", Field::Text("a b\nc=\"d\"")),
-            ("status", Field::Text("sent")),
-        ];
+        let fields = [("ms", 12.into()), ("id", "a b\nc=\"d\"".into()), ("status", "sent".into())];
         let text = line(Level::Info, Format::Text, "SES", "done", &fields);
         let wanted = "2026/11/22 13:37:00 [SES] done ms=12 id=\"a b\\nc=\\\"d\\\"\" status=sent\n";
         assert_eq!(text, wanted);
