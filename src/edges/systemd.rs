@@ -153,14 +153,11 @@ impl Manager {
 
     fn progress(&mut self, now: Instant) {
         self.send_news(now);
-        let due = |every| self.alive.is_none_or(|at| now >= at + every);
-        let text = match self.phase {
-            Phase::Starting if due(PATIENCE / 2) => {
+        let text = match (self.alive_at(now), self.phase) {
+            (Some(at), Phase::Starting) if at <= now => {
                 format!("EXTEND_TIMEOUT_USEC={}", PATIENCE.as_micros())
             }
-            Phase::Ready | Phase::Stopping if self.every.is_some_and(due) => {
-                "WATCHDOG=1".to_owned()
-            }
+            (Some(at), Phase::Ready | Phase::Stopping) if at <= now => "WATCHDOG=1".to_owned(),
             _ => return,
         };
         if self.send(&text) {
@@ -168,16 +165,20 @@ impl Manager {
         }
     }
 
-    /// When progress must be reported next.
-    fn due(&self, now: Instant) -> Option<Instant> {
-        let line = self.line.as_ref().map(|_| self.line_sent.map_or(now, |at| at + APART));
+    /// When the next sign of life is wanted, if it is.
+    fn alive_at(&self, now: Instant) -> Option<Instant> {
         let every = match self.phase {
             Phase::Starting => Some(PATIENCE / 2),
             Phase::Ready | Phase::Stopping => self.every,
         };
-        let alive = every.map(|every| self.alive.map_or(now, |at| at + every));
+        every.map(|every| self.alive.map_or(now, |at| at + every))
+    }
+
+    /// When progress must be reported next.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let line = self.line.as_ref().map(|_| self.line_sent.map_or(now, |at| at + APART));
         let phase = (self.sent < self.phase).then_some(now);
-        let due = [line, alive, phase].into_iter().flatten().min()?;
+        let due = [line, self.alive_at(now), phase].into_iter().flatten().min()?;
         // What could not be sent is no reason to turn without a rest.
         Some(if due > now { due } else { now + Duration::from_millis(500) })
     }
