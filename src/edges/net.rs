@@ -87,12 +87,11 @@ impl Watch {
         }
     }
 
-    /// Connects to the first of the addresses that answers, until `until`, which is also when what
-    /// follows must be done.
+    /// Connects to the first of the addresses that answers, until `until`.
     ///
     /// # Errors
     /// `TimedOut` or `ConnectionAborted`, as for every wait, or what the last address said.
-    pub fn connect(&self, addresses: &[SocketAddr], until: Instant) -> io::Result<Wire> {
+    pub fn connect(&self, addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
         let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for (index, address) in addresses.iter().enumerate() {
             // Also fails when it is too late.
@@ -103,8 +102,7 @@ impl Watch {
             match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    let (watch, limit) = (self.clone(), None);
-                    return Ok(Wire { stream, watch, until: Some(until), limit });
+                    return Ok(stream);
                 }
                 Err(error) => failed = error,
             }
@@ -126,22 +124,9 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Something begins, which may take so long.
-    ///
-    /// # Errors
-    /// Nothing may begin any more.
-    pub fn begin(&mut self, time: Duration) -> io::Result<()> {
-        self.until = Some(self.watch.now() + time);
-        self.watch.begin()
-    }
-
-    /// The connection, whose reads and writes do not wait any more.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn unwaited(self) -> io::Result<TcpStream> {
-        self.stream.set_nonblocking(true)?;
-        Ok(self.stream)
+    /// A connection whose waits `watch` keeps an eye on.
+    pub fn new(stream: TcpStream, watch: Watch) -> Wire {
+        Wire { stream, watch, until: None, limit: None }
     }
 
     /// Whether a connection with nothing under way can be used again: there is nothing to read

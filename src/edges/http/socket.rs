@@ -75,8 +75,9 @@ impl<In: Transport> Connector<In> for Dial {
         let never = NextTimeout::default();
         let addresses = DefaultResolver::default().resolve(details.uri, details.config, never)?;
         let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
-        let wire = self.0.connect(&addresses, until);
-        let wire = wire.map_err(|error| waited(error, details.timeout))?;
+        let stream = self.0.connect(&addresses, until);
+        let stream = stream.map_err(|error| waited(error, details.timeout))?;
+        let wire = Wire::new(stream, self.0.clone());
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         Ok(Some(Either::B(Socket { wire, buffers, fresh: false })))
     }
