@@ -11,7 +11,8 @@ mod words;
 
 use crate::edges::pg::target::{NAME, Roots, Target, TlsMode, host, port};
 use postgres::Config;
-use postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
+use postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -161,12 +162,7 @@ impl Words<'_> {
             )));
         }
         let one = |index| {
-            let mut place = base.clone();
-            if count > 1 && self.filled("target_session_attrs").is_none() {
-                // One of them may be a standby.
-                place.target_session_attrs(TargetSessionAttrs::ReadWrite);
-            }
-            place.port(match part(&port_list, index) {
+            let port = match part(&port_list, index) {
                 "" => 5432,
                 text => text.parse().map(NonZeroU16::get).map_err(|_| {
                     ports.wrong(
@@ -174,28 +170,17 @@ impl Words<'_> {
                          write / as %2F, : as %3A, @ as %40",
                     )
                 })?,
-            });
-            let (host, addr) = (part(&host_list, index), part(&addr_list, index));
-            if !addr.is_empty() {
-                place.hostaddr(addr.parse().map_err(|_| addrs.wrong("is not an IP address"))?);
-            }
-            match (host, addr) {
-                ("", "") => place.host_path(socket_dir()),
-                ("", addr) => place.host(addr),
-                (directory, "") if directory.starts_with('/') => place.host_path(directory),
-                (name, _) if !name.contains(|c: char| c.is_control() || " @/\\".contains(c)) => {
-                    place.host(name)
-                }
-                _ => {
-                    return Err(hosts.wrong(
-                        "is no host name, IP address or directory that begins with / (an abstract \
-                         socket is not supported)",
-                    ));
-                }
             };
-            if matches!(place.get_hosts(), [Host::Unix(_)]) {
-                // TLS is not spoken on a Unix socket, whatever sslmode says; so has it libpq.
-                place.ssl_mode(SslMode::Disable);
+            let addr = match part(&addr_list, index) {
+                "" => None,
+                text => Some(text.parse().map_err(|_| addrs.wrong("is not an IP address"))?),
+            };
+            let place = at(base, part(&host_list, index), addr);
+            let mut place = place.map_err(|what| hosts.wrong(what))?;
+            place.port(port);
+            if count > 1 && self.filled("target_session_attrs").is_none() {
+                // One of them may be a standby.
+                place.target_session_attrs(TargetSessionAttrs::ReadWrite);
             }
             Ok(place)
         };
@@ -236,6 +221,32 @@ impl Words<'_> {
 
 fn part<'a>(list: &[&'a str], index: usize) -> &'a str {
     list.get(index).copied().unwrap_or_default()
+}
+
+/// `base` at the host that one entry of the lists names. TLS is not spoken on a Unix socket, whatever
+/// sslmode says; so has it libpq.
+fn at(base: &Config, host: &str, addr: Option<IpAddr>) -> Result<Config, &'static str> {
+    let mut place = base.clone();
+    match (host, addr) {
+        ("", None) => place.host_path(socket_dir()).ssl_mode(SslMode::Disable),
+        ("", Some(addr)) => place.host(&addr.to_string()),
+        (directory, None) if directory.starts_with('/') => {
+            place.host_path(directory).ssl_mode(SslMode::Disable)
+        }
+        (name, _) if !name.contains(|c: char| c.is_control() || " @/\\".contains(c)) => {
+            place.host(name)
+        }
+        _ => {
+            return Err(
+                "is no host name, IP address or directory that begins with / (an abstract \
+                        socket is not supported)",
+            );
+        }
+    };
+    if let Some(addr) = addr {
+        place.hostaddr(addr);
+    }
+    Ok(place)
 }
 
 /// Where PostgreSQL's packages put the socket; where its own build does, if that is not there.
