@@ -158,9 +158,9 @@ impl Pump<'_> {
             let change = self.pace.allow(quota, self.now());
             self.say(change.as_slice());
         }
-        if self.pace.wants_counts(self.now()) {
-            let counts = self.source.sent_by_slot()?;
-            self.pace.seed(counts.as_deref(), self.now());
+        if let Some(daily) = self.pace.wants_count(self.now()) {
+            let left = self.source.left(daily)?;
+            self.pace.count(left, self.now());
         }
         Ok(())
     }

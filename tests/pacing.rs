@@ -42,13 +42,10 @@ impl Sent {
         most
     }
 
-    /// What the database would count at this moment.
-    fn slots(&self, now: Instant) -> Vec<u64> {
-        let mut slots = vec![0; 144];
-        for (at, count) in self.0.iter().rev().take_while(|(at, _)| *at + DAY > now) {
-            slots[usize::try_from((now - *at).as_secs() / 600).unwrap()] += count;
-        }
-        slots
+    /// What the database would say is left of a limit at this moment.
+    fn left(&self, limit: u64, now: Instant) -> u64 {
+        let of_today = self.0.iter().rev().take_while(|(at, _)| *at + DAY > now);
+        limit - of_today.map(|(_, count)| count).sum::<u64>()
     }
 }
 
@@ -298,11 +295,11 @@ fn four_days_with_restarts_keep_to_the_limit_of_any_24_hours_and_use_it_up() {
         let (mut sent, mut now, mut restarts) = (Sent::default(), start, 0);
         while now < start + 4 * DAY {
             let mut pace = Pace::new(10, rate, Some(limit));
-            assert!(pace.wants_counts(now), "it asks before it sends");
+            assert!(pace.wants_count(now).is_some(), "it asks before it sends");
             let end = now + 16 * HOUR / 3;
             while now < end {
-                if pace.wants_counts(now) {
-                    pace.seed(Some(&sent.slots(now)), now);
+                if let Some(limit) = pace.wants_count(now) {
+                    pace.count(Some(sent.left(limit, now)), now);
                 }
                 now = step(&mut pace, now, &mut sent, &mut all).min(end);
             }
@@ -339,16 +336,15 @@ fn share(rate: f64, limit: u64) {
         if now >= start + 3 * DAY {
             break;
         }
-        if pace.wants_counts(now) {
-            pace.seed(Some(&sent.slots(now)), now);
+        if let Some(limit) = pace.wants_count(now) {
+            pace.count(Some(sent.left(limit, now)), now);
             counts += 1;
         }
         *at = match pace.permit(now) {
             Permit::Wait(at) => at,
             Permit::Go(Ask { limit: most, .. }) => {
                 // The claim: alone, with all that was claimed before in sight (tests/quota.rs).
-                let used: u64 = sent.slots(now).iter().sum();
-                let claimed = (limit - used).min(most as u64);
+                let claimed = sent.left(limit, now).min(most as u64);
                 if claimed == 0 {
                     turned_away += 1;
                     pace.crowded(now);
@@ -423,8 +419,8 @@ fn rows_that_are_deleted_early_are_still_counted_by_the_process_that_sent_them()
     let start = Instant::now();
     let (mut pace, mut sent, mut now) = (Pace::new(10, 1000.0, Some(100)), Sent::default(), start);
     while now < start + 20 * HOUR {
-        if pace.wants_counts(now) {
-            pace.seed(Some(&[]), now);
+        if let Some(limit) = pace.wants_count(now) {
+            pace.count(Some(limit), now);
         }
         now = step(&mut pace, now, &mut sent, &mut all);
     }
@@ -435,8 +431,8 @@ fn rows_that_are_deleted_early_are_still_counted_by_the_process_that_sent_them()
 fn a_day_that_is_full_is_told_once() {
     let start = Instant::now();
     let mut pace = Pace::new(10, 1000.0, Some(10));
-    pace.seed(None, start);
-    assert!(!pace.wants_counts(start + DAY), "without a database nothing is asked again");
+    pace.count(None, start);
+    assert_eq!(pace.wants_count(start + DAY), None, "nobody asks while nothing goes");
     assert_eq!(pace.news(start), None);
     take(&mut pace, 10, start);
     let wait = DAY + 10 * MINUTE;
@@ -449,7 +445,7 @@ fn a_day_that_is_full_is_told_once() {
 }
 
 #[test]
-fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage() {
+fn the_quota_is_asked_for_at_the_start_while_mail_goes_and_after_an_outage() {
     let start = Instant::now();
     let mut pace = Pace::new(10, 50.0, None);
     let quota = Quota { rate: Some(14.0), daily: Some(1000), left: Some(1000) };
@@ -459,17 +455,21 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     };
     assert!(pace.wants_quota(start));
     told(&mut pace, start);
-    assert!(!pace.wants_quota(start + 59 * MINUTE));
-    assert!(pace.wants_quota(start + HOUR));
-    take(&mut pace, 960, start);
+    assert!(!pace.wants_quota(start + DAY), "nothing goes");
+    take(&mut pace, 1, start);
     assert!(!pace.wants_quota(start + 9 * MINUTE));
     assert!(pace.wants_quota(start + 10 * MINUTE));
     told(&mut pace, start + 10 * MINUTE);
-    // Without an answer what was told goes on.
-    assert_eq!(pace.allow(None, start + 11 * MINUTE), None);
-    assert!(!pace.wants_quota(start + 70 * MINUTE) && pace.wants_quota(start + 71 * MINUTE));
+    // Without an answer what was told goes on, to its end.
+    take(&mut pace, 999, start + 10 * MINUTE);
+    assert_eq!(pace.allow(None, start + 20 * MINUTE), None);
+    assert!(matches!(pace.permit(start + 20 * MINUTE), Permit::Go(Ask { limit: 1, .. })));
+    take(&mut pace, 1, start + 20 * MINUTE);
+    assert_eq!(pace.permit(start + 20 * MINUTE), Permit::Wait(start + 30 * MINUTE));
+    assert!(!pace.wants_quota(start + 29 * MINUTE) && pace.wants_quota(start + 30 * MINUTE));
+    told(&mut pace, start + 30 * MINUTE);
 
-    let now = start + 12 * MINUTE;
+    let now = start + 32 * MINUTE;
     let away = Outcome::refused(Cause::Away, "not sent");
     let good = Outcome::Accepted { provider_id: String::new() };
     let _ = pace.learn([(&*KIND, &away)].into_iter(), now);
@@ -478,5 +478,5 @@ fn the_quota_is_asked_for_at_the_start_hourly_near_its_end_and_after_an_outage()
     assert!(pace.wants_quota(now), "the provider is back");
 
     let pipe = Pace::unlimited(10);
-    assert!(!pipe.wants_quota(start) && !pipe.wants_counts(start), "a pipe has neither");
+    assert!(!pipe.wants_quota(start) && pipe.wants_count(start).is_none(), "a pipe has neither");
 }

@@ -137,15 +137,12 @@ impl Source for List {
         Ok(())
     }
 
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+    fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
         self.counted += 1;
         let ours = self.rows.values().filter_map(|row| Some((seconds() - row.sent_at?, 1)));
         let past = self.past.iter().map(|(age, count)| (age + seconds(), *count));
-        let mut slots = vec![0; 144];
-        for (age, count) in ours.chain(past).filter(|(age, _)| *age < 24 * 3600) {
-            slots[usize::try_from(age / 600).unwrap()] += count;
-        }
-        Ok(Some(slots))
+        let of_today = ours.chain(past).filter(|(age, _)| *age < 24 * 3600);
+        Ok(Some(daily.saturating_sub(of_today.map(|(_, count)| count).sum())))
     }
 }
 

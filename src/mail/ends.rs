@@ -68,12 +68,12 @@ pub trait Source {
         false
     }
 
-    /// The recipients of the last 24 hours by slots of ten minutes, the latest first, of all
-    /// processes on this database; `None` if there is no database to ask.
+    /// How many more recipients there may be, of all processes on this database, if `daily` is the limit
+    /// of any 24 hours; `None` if there is no database to ask.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+    fn left(&mut self, _daily: u64) -> Result<Option<u64>, Error> {
         Ok(None)
     }
 
@@ -136,11 +136,11 @@ pub trait Ledger {
     /// As [`Source::next`].
     fn tend(&mut self) -> Result<Option<Instant>, Error>;
 
-    /// As [`Source::sent_by_slot`].
+    /// As [`Source::left`].
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+    fn left(&mut self, _daily: u64) -> Result<Option<u64>, Error> {
         Ok(None)
     }
 

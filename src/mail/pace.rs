@@ -13,7 +13,7 @@ use crate::mail::ends::Ask;
 use crate::mail::model::{Message, Outcome, Quota, Scope};
 use breaker::{Breakers, Met};
 use change::Change;
-use day::{Allowance, Limit};
+use day::{Allowance, Slots};
 use rate::Throttle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,8 +39,13 @@ pub struct Pace {
     free_at: Option<Instant>,
     /// When the last batch went, and how long it was on its way.
     went: Option<(Instant, Duration)>,
-    day: Option<Limit>,
-    allowance: Allowance,
+    /// The limit of recipients in any 24 hours that was set.
+    daily: Option<u64>,
+    own: Slots,
+    database: Allowance,
+    provider: Allowance,
+    /// What the provider said last.
+    quota: Quota,
     /// It was said that the day's limit is reached.
     full: bool,
     /// So many messages need not wait for `free_at`, if they are not of lists.
@@ -76,8 +81,11 @@ impl Pace {
             throttle: Throttle::default(),
             free_at: None,
             went: None,
-            day: daily.map(Limit::new),
-            allowance: Allowance::default(),
+            daily,
+            own: Slots::default(),
+            database: Allowance::default(),
+            provider: Allowance::default(),
+            quota: Quota::default(),
             full: false,
             ahead: 0,
             breakers: Breakers::default(),
@@ -85,37 +93,39 @@ impl Pace {
         }
     }
 
-    /// Whether [`Pace::seed`] is due: at the start, and now and then, for others may send too.
-    pub fn wants_counts(&self, now: Instant) -> bool {
-        self.day.as_ref().is_some_and(|day| day.is_stale(now))
+    /// The limit of the day, if [`Pace::count`] is due: at the start, and now and then while mail
+    /// goes, for others may send too.
+    pub fn wants_count(&self, now: Instant) -> Option<u64> {
+        self.daily.filter(|_| self.database.is_stale(now) || self.database.is_worn())
     }
 
-    /// Takes the recipients of the last 24 hours by slots of ten minutes, the latest first, as
-    /// the database knows them. `None`: there is no database, what is known here must do.
-    pub fn seed(&mut self, counts: Option<&[u64]>, now: Instant) {
-        if let Some(day) = &mut self.day {
-            day.seed(counts, now);
-        }
+    /// Takes what the database says is left of that limit. `None`: there is no database, what is known
+    /// here must do.
+    pub fn count(&mut self, left: Option<u64>, now: Instant) {
+        self.database.take(left, now);
     }
 
-    /// Whether [`Pace::allow`] is due: at the start, then hourly, or oftener near the end.
+    /// Whether [`Pace::allow`] is due: at the start, then every ten minutes while mail goes.
     pub fn wants_quota(&self, now: Instant) -> bool {
-        self.rate.is_finite() && self.allowance.is_stale(now)
+        self.rate.is_finite() && self.provider.is_stale(now)
     }
 
     /// Takes what the provider allows; the lower of that and the settings wins. `None`: it does
     /// not tell, or not now.
     pub fn allow(&mut self, quota: Option<Quota>, now: Instant) -> Option<Change> {
-        let before = self.allowance.quota;
-        self.allowance.take(quota, now);
-        let quota = quota?;
+        let Some(quota) = quota else {
+            self.provider.keep(now);
+            return None;
+        };
+        self.provider.take(quota.left, now);
+        let before = std::mem::replace(&mut self.quota, quota);
         let same = (before.rate, before.daily) == (quota.rate, quota.daily);
         (!same).then(|| Change::Allowed(quota, self.top_rate()))
     }
 
     /// Recipients a second when nothing throttles.
     fn top_rate(&self) -> f64 {
-        self.allowance.quota.rate.map_or(self.rate, |rate| rate.min(self.rate))
+        self.quota.rate.map_or(self.rate, |rate| rate.min(self.rate))
     }
 
     /// Tells once when the day's limit is reached, and until when.
@@ -128,13 +138,13 @@ impl Pace {
 
     /// How many may go today, or when to look again.
     fn room(&mut self, now: Instant) -> Result<usize, Instant> {
-        let ours = self.day.as_mut().map_or(Ok(u64::MAX), |day| day.room(now));
-        let room = match (ours, self.allowance.room(now)) {
-            (Ok(ours), Ok(theirs)) => ours.min(theirs),
-            (Err(ours), Err(theirs)) => return Err(ours.max(theirs)),
-            (Err(at), _) | (_, Err(at)) => return Err(at),
-        };
-        Ok(usize::try_from(room).unwrap_or(usize::MAX))
+        let own = self.daily.map_or(Ok(u64::MAX), |most| self.own.room(most, now));
+        let rooms = [own, self.database.room(now), self.provider.room(now)];
+        if let Some(at) = rooms.iter().filter_map(|room| room.err()).max() {
+            return Err(at);
+        }
+        let room = rooms.into_iter().flatten().min();
+        Ok(room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX))
     }
 
     /// How many holds are in force.
@@ -161,8 +171,7 @@ impl Pace {
             Err(free_at) => return Permit::Wait(free_at),
         }
         let (held, until) = self.breakers.kinds(now);
-        let limits = [self.day.as_ref().map(|day| day.most), self.allowance.quota.daily];
-        let daily = limits.into_iter().flatten().min();
+        let daily = [self.daily, self.quota.daily].into_iter().flatten().min();
         if wait.is_some() {
             limit = limit.min(self.ahead);
         }
@@ -180,9 +189,7 @@ impl Pace {
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
     /// the counts are due again, and a short wait.
     pub fn crowded(&mut self, now: Instant) {
-        if let Some(day) = &mut self.day {
-            day.forget();
-        }
+        self.database.forget();
         self.pause(CROWDED, now);
     }
 
@@ -225,10 +232,9 @@ impl Pace {
         now: Instant,
     ) -> (Vec<Change>, Duration) {
         let met = Met::of(outcomes);
-        if let Some(day) = &mut self.day {
-            day.spend(met.taken, now);
-        }
-        self.allowance.spend(met.taken);
+        self.own.spend(met.taken, now);
+        self.database.spend(met.taken);
+        self.provider.spend(met.taken);
         let mut changes = self.breakers.learn(&met, now);
         self.went = self.went.map(|(at, _)| (at, now.saturating_duration_since(at)));
         let news = self.throttle.learn(met.taken, met.throttled, self.top_rate(), now);
@@ -242,7 +248,7 @@ impl Pace {
         changes.extend(pause.map(|(change, pause)| change(self.pause(pause, now))));
         // The quota may have been the cause, or have changed meanwhile.
         if back || changes.iter().any(|change| matches!(change, Change::Released(Scope::All, _))) {
-            self.allowance.forget();
+            self.provider.forget();
         }
         (changes, self.breakers.probe_delay(&met, now))
     }

@@ -226,8 +226,8 @@ impl Source for PipeSource {
         Ok(())
     }
 
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
-        self.ledger.sent_by_slot()
+    fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
+        self.ledger.left(daily)
     }
 
     fn close(&mut self) -> Result<(), Error> {

@@ -187,8 +187,11 @@ impl Ledger for DatabaseLedger {
         Ok(self.settling.due())
     }
 
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
-        self.link.run("counting what was sent", |statements, client| statements.sent(client))
+    fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
+        let room = self.link.run("counting what was sent", |statements, client| {
+            statements.room(client, daily)
+        })?;
+        Ok(room.map(|(_, left)| left))
     }
 
     fn close(&mut self) -> Result<Vec<Message>, Error> {

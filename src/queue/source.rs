@@ -362,9 +362,12 @@ impl Source for QueueSource {
         Ok(())
     }
 
-    fn sent_by_slot(&mut self) -> Result<Option<Vec<u64>>, Error> {
+    fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
         self.write_down()?;
-        self.link.run("counting what was sent", |statements, client| statements.sent(client))
+        let room = self.link.run("counting what was sent", |statements, client| {
+            statements.room(client, daily)
+        })?;
+        Ok(room.map(|(_, left)| left))
     }
 
     fn close(&mut self) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use crate::queue::status;
 use crate::queue::store::prepared::{Prepared, SETTINGS};
 use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
 use postgres::types::ToSql;
-use postgres::{Client, Error};
+use postgres::{Client, Error, GenericClient};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ const COUNTED: i64 = 100_000;
 /// Deliveries of issues that wait at most: enough for any rate, and made in some hundredths of a second,
 /// in which other mail waits.
 const ISSUE: i32 = 1000;
-
-/// Slots of ten minutes in a day.
-const SLOTS: usize = 144;
 
 /// What starting and sending need.
 const LEVELS: &str = include_str!("sql/levels.sql");
@@ -276,20 +273,19 @@ impl Statements {
         Ok(self.prepared.query(client, sql, &[&self.queue, &retention, &CHUNK])?.len())
     }
 
-    /// Counts the recipients of the last 24 hours by slots of ten minutes, the latest first.
+    /// How many more recipients there may be, if `daily` is the limit of any 24 hours: where what is
+    /// leased counts as sent, and where it does not.
     ///
     /// # Errors
     /// As the statement.
-    pub fn sent(&mut self, client: &mut Client) -> Result<Vec<u64>, Error> {
-        let mut slots = vec![0; SLOTS];
-        for row in self.prepared.query(client, include_str!("sql/sent.sql"), &[])? {
-            let (slot, sent): (i32, i64) = (row.try_get("slot")?, row.try_get("sent")?);
-            let place = usize::try_from(slot).ok().and_then(|slot| slots.get_mut(slot));
-            if let Some(place) = place {
-                *place = u64::try_from(sent).unwrap_or(0);
-            }
-        }
-        Ok(slots)
+    pub fn room(
+        &mut self,
+        client: &mut impl GenericClient,
+        daily: u64,
+    ) -> Result<(u64, u64), Error> {
+        let row = self.prepared.row(client, include_str!("sql/room.sql"), &[&count(daily)])?;
+        let (room, left): (i64, i64) = (row.try_get("room")?, row.try_get("unsent")?);
+        Ok((room.try_into().unwrap_or(0), left.try_into().unwrap_or(0)))
     }
 
     /// Records the highest token that was handed out.

@@ -1,44 +1,37 @@
-//! How many recipients may still go today: the limit that was set, and what the provider has left.
+//! How many recipients may still go today: by what this process counts, and by what others who count
+//! more say is left.
 //!
-//! In scope: counting by slots of ten minutes. Out of scope: where the counts come from.
+//! Out of scope: asking them.
 
-use crate::mail::model::Quota;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The width of a slot; the statement that counts in the database has the same.
-pub(crate) const SLOT: Duration = Duration::from_secs(600);
-
-/// The database is asked again after so long, and when this part of what was left is used up.
-/// (That several processes never pass the limit together is seen to by the claim.)
-const RECOUNT: Duration = Duration::from_secs(300);
+/// The width of a slot.
+const SLOT: Duration = Duration::from_secs(600);
+/// What is left is asked for again after so long, if any of it was used or there is nothing.
+const AGAIN: Duration = Duration::from_secs(600);
+/// Of what was left, this part is much.
 const SHARE: u64 = 8;
-const REREAD: Duration = Duration::from_secs(3600);
-const REREAD_SOON: Duration = Duration::from_secs(600);
-/// What counts as little, as a part of the whole.
-const LITTLE: u64 = 20;
 
-/// Recipients by slot. A slot counts until all of it is older than a day, so the sum is never too
-/// low.
+/// What this process handed over, by slots of ten minutes. A slot counts until all of it is older than a
+/// day, so the sum is never too low.
 #[derive(Clone, Debug, Default)]
-struct Slots(VecDeque<(Instant, u64)>);
+pub(crate) struct Slots(VecDeque<(Instant, u64)>);
 
 impl Slots {
-    /// The recipients of the last day.
-    fn used(&mut self, now: Instant) -> u64 {
+    /// How many more may go if `most` is the limit of any 24 hours, or when to look again.
+    pub(crate) fn room(&mut self, most: u64, now: Instant) -> Result<u64, Instant> {
         while self.0.front().is_some_and(|(gone_at, _)| *gone_at <= now) {
             self.0.pop_front();
         }
-        self.0.iter().map(|(_, count)| count).sum()
+        match most.saturating_sub(self.0.iter().map(|(_, count)| count).sum()) {
+            0 => Err(self.0.front().map_or(now + DAY, |(gone_at, _)| *gone_at)),
+            left => Ok(left),
+        }
     }
 
-    /// When the oldest slot stops counting.
-    fn eased_at(&self) -> Option<Instant> {
-        self.0.front().map(|(gone_at, _)| *gone_at)
-    }
-
-    fn spend(&mut self, count: u64, now: Instant) {
+    pub(crate) fn spend(&mut self, count: u64, now: Instant) {
         match self.0.back_mut().filter(|(gone_at, _)| now + DAY < *gone_at) {
             Some((_, used)) => *used += count,
             None => self.0.push_back((now + DAY + SLOT, count)),
@@ -46,121 +39,51 @@ impl Slots {
     }
 }
 
-/// The limit that was set, for any 24 hours.
-#[derive(Clone, Debug)]
-pub(crate) struct Limit {
-    pub(crate) most: u64,
-    /// What this process handed over.
-    own: Slots,
-    /// What the database knows, of all processes, and what this one handed over since.
-    known: Slots,
-    /// Whether there is a database to ask.
-    database: bool,
-    /// When it was asked, how many were left then, and how many went since; `None`: ask it now.
-    counted: Option<(Instant, u64, u64)>,
-}
-
-impl Limit {
-    pub(crate) fn new(most: u64) -> Limit {
-        let (own, known) = (Slots::default(), Slots::default());
-        Limit { most, own, known, database: true, counted: None }
-    }
-
-    /// Whether the database should be asked.
-    pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        let is_old = |(at, left, spent)| now >= at + RECOUNT || spent > 0 && spent >= left / SHARE;
-        self.database && self.counted.is_none_or(is_old)
-    }
-
-    /// Asks again at once: others sent more than was known here.
-    pub(crate) fn forget(&mut self) {
-        self.counted = None;
-    }
-
-    /// Takes the counts of the database: the first is of the last ten minutes, and so on.
-    pub(crate) fn seed(&mut self, counts: Option<&[u64]>, now: Instant) {
-        let slots = counts.unwrap_or_default().iter().enumerate().rev();
-        let slots = slots.filter_map(|(age, count)| {
-            let youngest = SLOT * u32::try_from(age).ok()?;
-            (*count > 0 && youngest < DAY).then(|| (now + (DAY - youngest), *count))
-        });
-        self.known = Slots(slots.collect());
-        let left = self.left(now);
-        (self.database, self.counted) = (counts.is_some(), Some((now, left, 0)));
-    }
-
-    fn left(&mut self, now: Instant) -> u64 {
-        // A row may be gone before its day is over; this process still knows.
-        let used = self.own.used(now).max(self.known.used(now));
-        self.most.saturating_sub(used)
-    }
-
-    /// How many may go now, or when to look again.
-    pub(crate) fn room(&mut self, now: Instant) -> Result<u64, Instant> {
-        match self.left(now) {
-            0 if self.most == 0 => Err(now + DAY),
-            0 => {
-                let full = [&mut self.own, &mut self.known].into_iter().filter_map(|slots| {
-                    (slots.used(now) >= self.most).then(|| slots.eased_at())?
-                });
-                Err(full.max().unwrap_or(now + SLOT))
-            }
-            left => Ok(left),
-        }
-    }
-
-    pub(crate) fn spend(&mut self, count: u64, now: Instant) {
-        self.own.spend(count, now);
-        self.known.spend(count, now);
-        if let Some((_, _, spent)) = &mut self.counted {
-            *spent += count;
-        }
-    }
-}
-
-/// What the provider said it allows.
+/// What somebody else says is left of the day: the provider for its account, or the database for all
+/// processes on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Allowance {
-    pub(crate) quota: Quota,
-    /// Handed over since the quota was read.
+    /// `None`: there is no limit, or none that is known.
+    left: Option<u64>,
+    /// Handed over since that was said.
     spent: u64,
-    /// When it was last asked for, and whether it was answered.
-    asked: Option<(Instant, bool)>,
+    /// When it was asked for; `None`: it is to be asked for at once.
+    asked_at: Option<Instant>,
 }
 
 impl Allowance {
-    /// Whether the provider should be asked: when little is left more often.
+    /// Whether to ask.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        let Some((asked_at, answered)) = self.asked else { return true };
-        let little = match (self.quota.left, self.quota.daily) {
-            (Some(left), Some(daily)) => left.saturating_sub(self.spent) <= daily / LITTLE,
-            _ => false,
-        };
-        now >= asked_at + if answered && little { REREAD_SOON } else { REREAD }
+        let changes = self.spent > 0 || self.left == Some(0);
+        self.asked_at.is_none_or(|asked_at| changes && now >= asked_at + AGAIN)
     }
 
-    /// Asks again at once: the provider, or the account there, is back.
+    /// Whether much of what was left is used.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.left.is_some_and(|left| self.spent > 0 && self.spent >= left / SHARE)
+    }
+
+    /// Takes the answer.
+    pub(crate) fn take(&mut self, left: Option<u64>, now: Instant) {
+        *self = Allowance { left, spent: 0, asked_at: Some(now) };
+    }
+
+    /// There was no answer: what was known before goes on.
+    pub(crate) fn keep(&mut self, now: Instant) {
+        self.asked_at = Some(now);
+    }
+
+    /// Asks again at once: others sent more than was known here, or the provider is back.
     pub(crate) fn forget(&mut self) {
-        self.asked = None;
-    }
-
-    /// Takes the answer. Without one, what was known before goes on.
-    pub(crate) fn take(&mut self, quota: Option<Quota>, now: Instant) {
-        self.asked = Some((now, quota.is_some()));
-        if let Some(quota) = quota {
-            (self.quota, self.spent) = (quota, 0);
-        }
+        self.asked_at = None;
     }
 
     /// How many may go now, or when to look again.
     pub(crate) fn room(&self, now: Instant) -> Result<u64, Instant> {
-        match (self.quota.left, self.asked) {
-            (None, _) => Ok(u64::MAX),
-            (Some(left), _) if left > self.spent => Ok(left - self.spent),
-            (Some(_), Some((asked_at, true))) => Err((asked_at + REREAD_SOON).max(now)),
-            // It answered once and does not now.
-            (Some(_), Some((asked_at, false))) => Err((asked_at + REREAD).max(now)),
-            (Some(_), None) => Err(now + REREAD_SOON),
+        match self.left.map(|left| left.saturating_sub(self.spent)) {
+            None => Ok(u64::MAX),
+            Some(0) => Err((self.asked_at.unwrap_or(now) + AGAIN).max(now)),
+            Some(left) => Ok(left),
         }
     }
 

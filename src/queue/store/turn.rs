@@ -37,9 +37,8 @@ impl Statements {
         let mut alone = client.transaction()?;
         // A statement of its own: what the others did before must be visible to the next one.
         alone.batch_execute(ALONE)?;
-        let sql = include_str!("../sql/room.sql");
-        let room: i64 = self.prepared.row(&mut alone, sql, &[&count(daily)])?.try_get("room")?;
-        let room = usize::try_from(room).unwrap_or(0);
+        let (room, _) = self.room(&mut alone, daily)?;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
         let (limit, least) = (want.limit.min(room), want.least.min(room));
         let want = (room > 0).then_some(Want { limit, least, ..want });
         let (settled, mut claimed) =
