@@ -335,10 +335,6 @@ const fn family(
 
 use Value::{Count, Level, Moment, Spread};
 
-fn flag(flag: Option<bool>, give: &mut Give) {
-    flag.into_iter().for_each(|flag| give("", Level(f64::from(u8::from(flag)))));
-}
-
 /// All of them, in the order in which they are written.
 #[rustfmt::skip]
 pub const FAMILIES: &[Family] = &[
@@ -380,7 +376,7 @@ pub const FAMILIES: &[Family] = &[
         |of, _, give| give("", Count(of.reconnects))),
     family(["mailroom_database_up", "mailroom.database.up", "gauge", "", ""],
         "Whether there is a connection to the database: 1 or 0.",
-        |of, _, give| flag(of.connected, give)),
+        |of, _, give| of.connected.into_iter().for_each(|up| give("", Level(f64::from(u8::from(up)))))),
     family(["mailroom_queue_movement", "mailroom.queue.movement", "gauge", "", "movement"],
         "Whether mail moves, as `mailroom status` and `mailroom health` say it: 1 for what is so, else 0.",
         |of, _, give| if let Some(movement) = of.movement {

@@ -27,7 +27,9 @@ impl Templates {
             let (number, name) = entry.split_once('=').ok_or_else(|| {
                 format!("{entry:?} is not NUMBER=TEMPLATE, such as 1=activationv1")
             })?;
-            let (number, name) = (action(number.trim())?, template(name.trim())?);
+            let (text, name) = (number.trim(), template(name.trim())?);
+            let number = Kind::parse_number(text)
+                .ok_or_else(|| format!("{text:?} is not an action number (1 to 32767)"))?;
             if templates.insert(number, name).is_some() {
                 return Err(format!("{entry:?} names a second template for action {number}"));
             }
@@ -46,14 +48,6 @@ impl Templates {
     pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
         self.0.iter().map(|(number, name)| (*number, name.as_str()))
     }
-}
-
-fn action(text: &str) -> Result<u16, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse::<u16>()
-        .ok()
-        .filter(|number| digits && (1..=32767).contains(number))
-        .ok_or_else(|| format!("{text:?} is not an action number (1 to 32767)"))
 }
 
 fn template(text: &str) -> Result<String, String> {
@@ -146,6 +140,7 @@ mod tests {
             ("1=a,", "\"\" is not NUMBER=TEMPLATE"),
             ("activationv1", "\"activationv1\" is not NUMBER=TEMPLATE"),
             ("0=a", "\"0\" is not an action number"),
+            ("01=a", "\"01\" is not an action number"),
             ("+1=a", "\"+1\" is not an action number"),
             ("32768=a", "\"32768\" is not an action number"),
             ("x=a", "\"x\" is not an action number"),

@@ -57,6 +57,12 @@ impl Kind {
     pub fn numbered(number: u16) -> Kind {
         Kind { name: number.to_string().into(), number: Some(number), ..Kind::default() }
     }
+
+    /// The number of an action as it stands in settings and on the wire: 1 to 32767, as digits alone.
+    pub fn parse_number(text: &str) -> Option<u16> {
+        let number = text.parse().ok().filter(|number| (1..=0x7fff).contains(number))?;
+        (!text.starts_with(['+', '0'])).then_some(number)
+    }
 }
 
 /// The hold that a source has on one delivery: which, under which lease, after how many tries.

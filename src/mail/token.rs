@@ -165,13 +165,10 @@ pub fn verify(
 ) -> Option<Purpose> {
     for (index, key) in keys.iter().enumerate() {
         for path in paths {
-            for with_code in [false, true] {
-                if with_code && code.is_none() {
-                    continue;
-                }
-                if key.signed(token, path, code.filter(|_| with_code)) {
+            for code in [None, code] {
+                if key.signed(token, path, code) {
                     let path = (*path).to_owned();
-                    return Some(Purpose { path, with_code, retired_key: index > 0 });
+                    return Some(Purpose { path, with_code: code.is_some(), retired_key: index > 0 });
                 }
             }
         }

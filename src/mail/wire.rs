@@ -23,6 +23,9 @@ pub const RECORD_LIMIT: usize = 256 * 1024;
 pub const CUT: &str =
     "the record does not end with a line feed, so it may be cut short; it was not sent";
 
+/// What is wrong with a message whose action is none.
+const NO_ACTION: &str = "the action is not a number from 1 to 32767";
+
 /// A record that was read: its good messages, and what was bad.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Record {
@@ -94,10 +97,7 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
         *text = std::str::from_utf8(field).map_err(|_| format!("the {name} is not UTF-8"))?;
     }
     let [action, email, login, token, code] = texts;
-    let number = match action.parse::<u16>() {
-        Ok(number) if (1..=0x7fff).contains(&number) && !action.starts_with(['+', '0']) => number,
-        _ => return Err("the action is not a number from 1 to 32767".to_owned()),
-    };
+    let number = Kind::parse_number(action).ok_or(NO_ACTION)?;
     let [email, login, token, code] = [email, login, token, code].map(str::to_owned);
     let kind = Kind::numbered(number).into();
     checked(Message { kind, email, login, token, code, ..Message::default() })

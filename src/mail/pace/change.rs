@@ -31,14 +31,12 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Held(scope, why, lasted, wait) => {
-                let (name, lasted, wait) = (name(scope), lasted.as_secs(), wait.as_secs());
-                match lasted {
-                    0 => write!(f, "{name} held: {why}; next probe in {wait} s"),
-                    _ => write!(
-                        f,
-                        "{name} still held, for {lasted} s now: {why}; next probe in {wait} s"
-                    ),
-                }
+                let held = match lasted.as_secs() {
+                    0 => "held".to_owned(),
+                    lasted => format!("still held, for {lasted} s now"),
+                };
+                let wait = wait.as_secs();
+                write!(f, "{} {held}: {why}; next probe in {wait} s", name(scope))
             }
             Change::Released(scope, lasted) => {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
@@ -67,8 +65,10 @@ impl fmt::Display for Change {
                     (Some(daily), Some(left)) => format!("{daily} in 24 h, {left} of them left"),
                     _ => "any number in 24 h".to_owned(),
                 };
-                write!(f, "the provider allows {a_second} recipients/s and {a_day}; ")?;
-                write!(f, "sending {rate} a second")
+                write!(
+                    f,
+                    "the provider allows {a_second} recipients/s and {a_day}; sending {rate} a second"
+                )
             }
             Change::Full(wait) => {
                 let wait = wait.as_secs();

@@ -8,7 +8,7 @@
 use crate::mail::model::{Kind, List, Message, Ticket, template_of};
 use crate::mail::wire::fields;
 use crate::mail::wire::fields::encode_fields;
-use crate::mail::wire::{CUT, Decode, RECORD_LIMIT, Record, checked};
+use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
@@ -203,12 +203,11 @@ fn message(line: &[u8]) -> Result<Message, String> {
     };
     let optional = |name: &str| data.contains_key(name).then(|| text(name)).transpose();
     let number = match data.get("action") {
-        Some(Value::Number(number)) => match number.as_u64().map(u16::try_from) {
-            Some(Ok(number)) if (1..=0x7fff).contains(&number) => Some(number),
-            _ => return Err(NO_ACTION.to_owned()),
-        },
         None if data.contains_key("kind") => None,
-        _ => return Err(NO_ACTION.to_owned()),
+        action => {
+            let number = action.filter(|action| action.is_number()).map(Value::to_string);
+            Some(number.and_then(|number| Kind::parse_number(&number)).ok_or(NO_ACTION)?)
+        }
     };
     let mut kind = number.map(Kind::numbered).unwrap_or_default();
     if let Some(name) = optional("kind")? {
@@ -252,8 +251,6 @@ fn delivery(id: Option<&Value>) -> Option<Ticket> {
     let delivery = id?.as_str()?.parse().ok().filter(|id| *id > 0)?;
     Some(Ticket { delivery, lease: "".into(), attempts: 0, age: None })
 }
-
-const NO_ACTION: &str = "the action is not a number from 1 to 32767";
 
 /// A JSON value without a key that stands twice in one object: readers differ in which value they
 /// take. <https://www.rfc-editor.org/rfc/rfc8259#section-4>
