@@ -98,32 +98,30 @@ pub struct Depth {
 ///
 /// The default one counts and writes nothing.
 #[derive(Clone, Default)]
-pub struct Metrics(Rc<Inner>);
+pub struct Metrics(Option<Rc<Inner>>);
 
-#[derive(Default)]
 struct Inner {
     numbers: RefCell<Numbers>,
     sinks: RefCell<Vec<Sink>>,
-    on: bool,
     due: Cell<Option<Instant>>,
 }
 
 impl Metrics {
     /// Numbers that are written to each of `sinks`.
     pub fn new(sinks: Vec<Sink>) -> Metrics {
-        let on = !sinks.is_empty();
-        let numbers = RefCell::new(Numbers::new());
-        Metrics(Rc::new(Inner { numbers, sinks: RefCell::new(sinks), on, due: Cell::default() }))
+        let (numbers, due) = (RefCell::new(Numbers::new()), Cell::default());
+        let some = !sinks.is_empty();
+        Metrics(some.then(|| Rc::new(Inner { numbers, sinks: RefCell::new(sinks), due })))
     }
 
     /// Whether anybody wants the numbers.
     pub fn is_on(&self) -> bool {
-        self.0.on
+        self.0.is_some()
     }
 
     /// When [`Metrics::tick`] should be called again; a wait should not go on beyond that.
     pub fn due(&self) -> Option<Instant> {
-        self.0.due.get()
+        self.0.as_ref()?.due.get()
     }
 
     /// `until`, or when [`Metrics::tick`] should be called, if that is earlier.
@@ -133,20 +131,19 @@ impl Metrics {
 
     /// Writes the numbers, if it is time.
     pub fn tick(&self, now: Instant) {
-        let samples = |numbers: &Numbers| numbers.send.recent.len() + numbers.latency.recent.len();
-        let full = self.0.numbers.try_borrow().is_ok_and(|numbers| samples(&numbers) >= SAMPLES);
-        if full || self.due().is_none_or(|due| due <= now) {
+        let mut samples = 0;
+        self.count(|numbers| samples = numbers.send.recent.len() + numbers.latency.recent.len());
+        if samples >= SAMPLES || self.due().is_none_or(|due| due <= now) {
             self.flush(now);
         }
     }
 
     /// Writes the numbers.
     pub fn flush(&self, now: Instant) {
-        if self.0.on {
-            self.0.due.set(Some(now + INTERVAL));
-        }
+        let Some(inner) = &self.0 else { return };
+        inner.due.set(Some(now + INTERVAL));
         self.count(|numbers| {
-            if let Ok(mut sinks) = self.0.sinks.try_borrow_mut() {
+            if let Ok(mut sinks) = inner.sinks.try_borrow_mut() {
                 sinks.iter_mut().for_each(|sink| sink(numbers, now));
             }
             numbers.send.recent.clear();
@@ -156,8 +153,8 @@ impl Metrics {
 
     /// Changes the numbers, if anybody wants them.
     pub fn count(&self, change: impl FnOnce(&mut Numbers)) {
-        if self.0.on
-            && let Ok(mut numbers) = self.0.numbers.try_borrow_mut()
+        if let Some(inner) = &self.0
+            && let Ok(mut numbers) = inner.numbers.try_borrow_mut()
         {
             change(&mut numbers);
         }
@@ -204,8 +201,8 @@ fn place(outcome: &Outcome) -> (usize, Option<&str>) {
 /// Durations, counted by buckets.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    bounds: &'static [f64],
-    counts: Vec<u64>,
+    /// The upper bounds of the buckets in seconds, and how many durations were not above them.
+    pub buckets: Vec<(f64, u64)>,
     /// How many there were.
     pub count: u64,
     /// Their sum in seconds.
@@ -216,27 +213,19 @@ pub struct Histogram {
 
 impl Histogram {
     /// No durations yet; the buckets end at these seconds, in order.
-    fn new(bounds: &'static [f64]) -> Histogram {
-        let counts = vec![0; bounds.len()];
-        Histogram { bounds, counts, ..Histogram::default() }
+    fn new(bounds: &[f64]) -> Histogram {
+        let buckets = bounds.iter().map(|bound| (*bound, 0)).collect();
+        Histogram { buckets, ..Histogram::default() }
     }
 
     fn add(&mut self, time: Duration) {
         let seconds = time.as_secs_f64();
-        if let Some(place) = self.bounds.iter().position(|bound| seconds <= *bound) {
-            self.counts[place] += 1;
+        for (bound, below) in &mut self.buckets {
+            *below += u64::from(seconds <= *bound);
         }
         self.count += 1;
         self.sum += seconds;
         self.recent.push(time.as_secs_f32());
-    }
-
-    /// The upper bounds of the buckets, and how many durations were not above them.
-    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.bounds.iter().zip(&self.counts).scan(0, |below, (bound, count)| {
-            *below += count;
-            Some((*bound, *below))
-        })
     }
 }
 
@@ -299,7 +288,7 @@ pub enum Value<'a> {
 }
 
 /// Takes a number and the value of its label.
-type Give<'a> = dyn FnMut(&str, Value<'_>) + 'a;
+pub type Give<'a> = dyn FnMut(&str, Value<'_>) + 'a;
 
 /// What is counted under one name.
 pub struct Family {
@@ -315,14 +304,8 @@ pub struct Family {
     pub label: &'static str,
     /// What it means, in one line.
     pub help: &'static str,
-    read: fn(&Numbers, Instant, &mut Give),
-}
-
-impl Family {
-    /// Gives each of its numbers that is known at `now`.
-    pub fn each(&self, numbers: &Numbers, now: Instant, give: &mut Give) {
-        (self.read)(numbers, now, give);
-    }
+    /// Gives each of its numbers that is known at that moment.
+    pub read: fn(&Numbers, Instant, &mut Give),
 }
 
 const fn family(
@@ -462,10 +445,10 @@ mod tests {
     #[test]
     fn nothing_is_kept_where_nobody_wants_it() {
         let metrics = Metrics::default();
-        metrics.attempted(&[], &[], Duration::from_secs(1));
         metrics.tick(Instant::now());
+        metrics.count(|_| panic!("counted"));
         assert_eq!((metrics.is_on(), metrics.due()), (false, None));
-        assert_eq!(metrics.0.numbers.borrow().send.count, 0);
+        assert!(!Metrics::new(Vec::new()).is_on());
     }
 
     #[test]
@@ -482,7 +465,7 @@ mod tests {
         numbers.depth = Some((depth, now));
         for family in FAMILIES {
             let mut given = Vec::new();
-            family.each(&numbers, now + Duration::from_secs(3), &mut |_, value| {
+            (family.read)(&numbers, now + Duration::from_secs(3), &mut |_, value| {
                 given.push(format!("{value:?}"));
             });
             assert!(!given.is_empty(), "{}", family.name);
@@ -529,7 +512,7 @@ mod tests {
         for millis in [10, 11, 500, 40_000] {
             send.add(Duration::from_millis(millis));
         }
-        let of = |bound: f64| send.buckets().find(|(own, _)| *own == bound).unwrap().1;
+        let of = |bound: f64| send.buckets.iter().find(|(own, _)| *own == bound).unwrap().1;
         assert_eq!([of(0.01), of(0.05), of(0.25), of(0.5), of(30.0)], [1, 2, 2, 3, 3]);
         assert_eq!((send.count, send.sum, send.recent.len()), (4, 40.521, 4));
     }

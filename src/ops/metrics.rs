@@ -82,7 +82,7 @@ fn file(path: &Path, queue: String, command: &'static str) -> Sink {
 fn encode(encoder: &mut Encoder, numbers: &Numbers, now: Instant) {
     for family in FAMILIES.iter().filter(|family| !family.statsd.is_empty()) {
         let name = family.statsd;
-        family.each(numbers, now, &mut |label, value| {
+        (family.read)(numbers, now, &mut |label, value| {
             let label = (family.label, label);
             match value {
                 Value::Count(count) => encoder.count(name, label, count),
@@ -98,14 +98,14 @@ fn encode(encoder: &mut Encoder, numbers: &Numbers, now: Instant) {
 fn text(numbers: &Numbers, labels: &[(&str, &str)], now: Instant) -> String {
     let mut text = Text::new(labels);
     for family in FAMILIES {
-        family.each(numbers, now, &mut |label, value| {
+        (family.read)(numbers, now, &mut |label, value| {
             text.family(family.name, family.kind, family.help);
             let label = (family.label, label);
             match value {
                 Value::Count(count) => text.number(label, count),
                 Value::Level(level) => text.number(label, level),
                 Value::Moment(unix, _) => text.number(label, format_args!("{unix:.3}")),
-                Value::Spread(of) => text.histogram(of.buckets(), of.count, of.sum),
+                Value::Spread(of) => text.histogram(of.buckets.iter().copied(), of.count, of.sum),
             }
         });
     }
