@@ -9,7 +9,7 @@ use crate::edges::systemd;
 use crate::mail::counts::Metrics;
 use crate::mail::ends::{Next, Source, Transport};
 use crate::mail::error::Error;
-use crate::mail::model::Batch;
+use crate::mail::model::{Batch, Message};
 use crate::mail::pace::change::Change;
 use crate::mail::pace::{Pace, Permit};
 use std::time::{Duration, Instant, SystemTime};
@@ -108,15 +108,11 @@ impl Pump<'_> {
     /// Hands a batch over, learns from what comes of it, and has that written down.
     fn hand_over(&mut self, batch: Batch) -> Result<(), Error> {
         let begun = self.now();
-        self.pace.spent(batch.messages.len(), begun);
-        if self.source.sorts() {
-            let of_lists = batch.messages.iter().filter(|message| message.list.is_some()).count();
-            self.pace.went(of_lists, batch.messages.len() - of_lists);
-        }
+        let waits = |message: &&Message| self.source.sorts() && message.list.is_some();
+        let of_lists = batch.messages.iter().filter(waits).count();
+        self.pace.spent(of_lists, batch.messages.len() - of_lists, begun);
         let mut outcomes = self.transport.send(&batch);
-        self.pace.doubt(&batch.messages, &mut outcomes);
         let now = self.now();
-        self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));
         let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted()).count();
         if accepted > 0 {
             self.progress.accepted += accepted;
@@ -126,13 +122,13 @@ impl Pump<'_> {
         let mut probe = Duration::ZERO;
         // With nobody to hand over to there is nothing to learn of a pace.
         if broken.is_none() {
-            let kinds = batch.messages.iter().map(|message| &message.kind.name);
-            let (changes, delay) = self.pace.learn(kinds.zip(&outcomes), now);
+            let (changes, delay) = self.pace.learn(&batch.messages, &mut outcomes, now);
             self.say(&changes);
             self.metrics.count(|numbers| numbers.holding = self.pace.holding());
             // A process that ends lets others try at once what it found held.
             probe = if self.stop.requested() { Duration::ZERO } else { delay };
         }
+        self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));
         self.source.settle(batch, outcomes, probe)?;
         broken.map_or(Ok(()), Err)
     }

@@ -2,15 +2,15 @@
 //! it. `cargo test pacing -- --nocapture` prints the figures.
 
 use mailroom::mail::ends::Ask;
-use mailroom::mail::model::{Cause, Outcome, Quota};
+use mailroom::mail::model::{Cause, Message, Outcome, Quota};
 use mailroom::mail::pace::change::Change;
 use mailroom::mail::pace::{Pace, Permit};
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// The kind of every message here.
-static KIND: LazyLock<Arc<str>> = LazyLock::new(|| "1".into());
+/// The messages of a batch, for they are all alike here.
+static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| vec![Message::default(); 1000]);
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -56,6 +56,11 @@ fn outcomes(accepted: u64, throttled: u64) -> Vec<Outcome> {
     good.chain(std::iter::repeat_n(slow, usize::try_from(throttled).unwrap())).collect()
 }
 
+fn learn(pace: &mut Pace, mut outcomes: Vec<Outcome>, now: Instant) {
+    let messages = &MESSAGES[..outcomes.len()];
+    let _ = pace.learn(messages, &mut outcomes, now);
+}
+
 /// One batch, if it may go now; gives the time of the next look. `accept` says how many of so
 /// many the provider takes.
 fn step(
@@ -67,14 +72,13 @@ fn step(
     match pace.permit(now) {
         Permit::Wait(at) => at,
         Permit::Go(Ask { limit, .. }) => {
-            pace.spent(limit, now);
+            pace.spent(0, limit, now);
             let count = u64::try_from(limit).unwrap();
             let taken = accept(now, count).min(count);
             if taken > 0 {
                 sent.0.push((now, taken));
             }
-            let outcomes = outcomes(taken, count - taken);
-            let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now + CALL);
+            learn(pace, outcomes(taken, count - taken), now + CALL);
             now + CALL
         }
     }
@@ -82,8 +86,7 @@ fn step(
 
 /// Hands over so many, all of which are accepted.
 fn take(pace: &mut Pace, count: u64, now: Instant) {
-    let outcomes = outcomes(count, 0);
-    let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now);
+    learn(pace, outcomes(count, 0), now);
 }
 
 fn all(_: Instant, count: u64) -> u64 {
@@ -137,13 +140,13 @@ fn however_low_the_rate_no_batch_but_a_single_message_keeps_the_next_waiting_for
                     Permit::Go(Ask { limit, .. }) => limit,
                 };
                 batches += 1;
-                pace.spent(limit, now);
+                pace.spent(0, limit, now);
                 if let Permit::Wait(at) = pace.permit(now) {
                     let wait = at - now;
                     assert!(limit == 1 || wait <= MINUTE, "{rate}/s: {limit} cost {wait:?}");
                 }
-                let outcomes = outcomes(limit as u64 * (1 - throttled), limit as u64 * throttled);
-                let _ = pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now);
+                let limit = limit as u64;
+                learn(&mut pace, outcomes(limit * (1 - throttled), limit * throttled), now);
             }
         }
     }
@@ -349,11 +352,9 @@ fn share(rate: f64, limit: u64) {
                     turned_away += 1;
                     pace.crowded(now);
                 } else {
-                    pace.spent(usize::try_from(claimed).unwrap(), now);
+                    pace.spent(0, usize::try_from(claimed).unwrap(), now);
                     sent.0.push((now, claimed));
-                    let outcomes = outcomes(claimed, 0);
-                    let _ =
-                        pace.learn(outcomes.iter().map(|outcome| (&*KIND, outcome)), now + CALL);
+                    learn(pace, outcomes(claimed, 0), now + CALL);
                 }
                 now + CALL
             }
@@ -472,9 +473,9 @@ fn the_quota_is_asked_for_at_the_start_while_mail_goes_and_after_an_outage() {
     let now = start + 32 * MINUTE;
     let away = Outcome::refused(Cause::Away, "not sent");
     let good = Outcome::Accepted { provider_id: String::new() };
-    let _ = pace.learn([(&*KIND, &away)].into_iter(), now);
+    learn(&mut pace, vec![away], now);
     assert!(!pace.wants_quota(now));
-    let _ = pace.learn([(&*KIND, &good)].into_iter(), now);
+    learn(&mut pace, vec![good], now);
     assert!(pace.wants_quota(now), "the provider is back");
 
     let pipe = Pace::unlimited(10);

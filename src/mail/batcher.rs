@@ -268,7 +268,7 @@ impl Batcher {
     }
 
     fn action(&self, now: Instant) -> Action {
-        if self.sleep.is_disturbed() {
+        if self.sleep.stage() == Stage::Disturbed {
             return Action::Wake;
         }
         if matches!(self.phase, Phase::Look | Phase::Wait) && self.sleep.is_tired(now) {

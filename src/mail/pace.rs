@@ -15,7 +15,6 @@ use breaker::{Breakers, Met};
 use change::Change;
 use day::{Allowance, Slots};
 use rate::Throttle;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streak::Streak;
 
@@ -179,13 +178,6 @@ impl Pace {
         Permit::Go(Ask { limit, held, until, daily, urgent: wait.is_some() })
     }
 
-    /// Takes note of what was handed over: so many messages of lists, and so many others. As many others as
-    /// there were of lists in a batch need not wait for the time that those take: they are as fast as beside
-    /// nothing. The rate is kept all the same, for what comes next waits for all of them.
-    pub fn went(&mut self, of_lists: usize, others: usize) {
-        self.ahead = if of_lists > 0 { of_lists } else { self.ahead.saturating_sub(others) };
-    }
-
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
     /// the counts are due again, and a short wait.
     pub fn crowded(&mut self, now: Instant) {
@@ -201,13 +193,16 @@ impl Pace {
         at.saturating_duration_since(now)
     }
 
-    /// Takes note that `recipients` are handed over at `now`: that takes its time, whatever becomes
-    /// of them.
-    pub fn spent(&mut self, recipients: usize, now: Instant) {
+    /// Takes note that so many messages of lists and so many others are handed over at `now`: that takes
+    /// its time, whatever becomes of them. As many others as there were of lists in a batch need not wait
+    /// for the time that those take: they are as fast as beside nothing. The rate is kept all the same, for
+    /// what comes next waits for all of them.
+    pub fn spent(&mut self, of_lists: usize, others: usize, now: Instant) {
         let free_at = self.earliest(now);
         self.went = Some((now, Duration::ZERO));
-        let cost = time_of(recipients, self.throttle.rate(self.top_rate()));
+        let cost = time_of(of_lists + others, self.throttle.rate(self.top_rate()));
         self.free_at = cost.map(|cost| free_at + cost).or(self.free_at);
+        self.ahead = if of_lists > 0 { of_lists } else { self.ahead.saturating_sub(others) };
     }
 
     /// The moment from which what goes now is counted: its own, or an earlier one if it could not
@@ -218,20 +213,17 @@ impl Pace {
         self.free_at.map_or(now, |free_at| free_at.max(credit))
     }
 
-    /// Makes refusals that only look like the recipients' fault ours, before anything is made of them.
-    pub fn doubt(&mut self, messages: &[Message], outcomes: &mut [Outcome]) {
-        self.streak.judge(messages, outcomes);
-    }
-
-    /// Learns from the outcomes of one batch, given with the kind of each message. What was
-    /// accepted, or may have been, counts for the day. Gives what changed, and how long what is
-    /// held of the batch should wait.
-    pub fn learn<'a>(
+    /// Learns from the outcomes of one batch; refusals that only look like the recipients' fault become
+    /// ours. What was accepted, or may have been, counts for the day. Gives what changed, and how long
+    /// what is held of the batch should wait.
+    pub fn learn(
         &mut self,
-        outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>,
+        messages: &[Message],
+        outcomes: &mut [Outcome],
         now: Instant,
     ) -> (Vec<Change>, Duration) {
-        let met = Met::of(outcomes);
+        self.streak.judge(messages, outcomes);
+        let met = Met::of(messages, outcomes);
         self.own.spend(met.taken, now);
         self.database.spend(met.taken);
         self.provider.spend(met.taken);
@@ -257,7 +249,8 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::model::{Cause, Refusal};
+    use crate::mail::model::{Cause, Kind, Refusal};
+    use std::sync::Arc;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -273,8 +266,12 @@ mod tests {
         number.to_string().into()
     }
 
+    fn message(action: u16) -> Message {
+        Message { kind: Kind::numbered(action).into(), ..Message::default() }
+    }
+
     fn learn(pace: &mut Pace, action: u16, outcome: &Outcome, now: Instant) -> Vec<Change> {
-        pace.learn(std::iter::once((&kind(action), outcome)), now).0
+        pace.learn(&[message(action)], &mut [outcome.clone()], now).0
     }
 
     #[test]
@@ -314,7 +311,7 @@ mod tests {
     /// The limit of the next batch, and the wait for the one behind it.
     fn next(pace: &mut Pace, now: Instant) -> (usize, Duration) {
         let Permit::Go(Ask { limit, .. }) = pace.permit(now) else { panic!("no permit") };
-        pace.spent(limit, now);
+        pace.spent(0, limit, now);
         let _ = learn(pace, 1, &accepted(), now);
         let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
         (limit, at - now)
@@ -354,7 +351,7 @@ mod tests {
         for _ in 0..9 {
             for _ in 0..4 {
                 now += SECOND;
-                pace.spent(1, now);
+                pace.spent(0, 1, now);
                 changes.extend(learn(&mut pace, 1, &accepted(), now));
             }
             now += SECOND;
@@ -379,7 +376,7 @@ mod tests {
         for rate in [1e-300, f64::MIN_POSITIVE] {
             let mut pace = Pace::new(10, 50.0, None);
             let _ = pace.allow(Some(Quota { rate: Some(rate), ..Quota::default() }), now);
-            pace.spent(1, now);
+            pace.spent(0, 1, now);
             assert_eq!(pace.permit(now), Permit::Wait(now + 86_400 * SECOND));
         }
     }
@@ -392,7 +389,7 @@ mod tests {
         for cause in [Cause::Away, Cause::Throttled, Cause::Account, Cause::Rejected] {
             let outcome = refused(cause);
             for _ in 0..20 {
-                pace.spent(1, now);
+                pace.spent(0, 1, now);
                 let _ = learn(&mut pace, 1, &outcome, now);
                 assert!(!full(&mut pace, now), "{outcome:?}");
                 now += SECOND;
@@ -444,10 +441,9 @@ mod tests {
             };
         }
         let mut pace = Pace::new(10, 50.0, None);
-        let (short, long) = (asks(7, Cause::Away), asks(9, Cause::Away));
-        let (one, two) = (kind(1), kind(2));
-        let outcomes = [(&one, &long), (&two, &short)].into_iter();
-        assert_eq!(pace.learn(outcomes, Instant::now()).0, [Change::Unreached(9 * SECOND)]);
+        let mut outcomes = [asks(9, Cause::Away), asks(7, Cause::Away)];
+        let (changes, _) = pace.learn(&[message(1), message(2)], &mut outcomes, Instant::now());
+        assert_eq!(changes, [Change::Unreached(9 * SECOND)]);
     }
 
     #[test]
@@ -458,11 +454,9 @@ mod tests {
         assert_eq!(changes, [Change::Throttled(40.0), Change::Asked(120 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 120 * SECOND));
         // Some of the batch went before it was said.
-        let throttled = asks(120, Cause::Throttled);
-        let good = accepted();
-        let (one, two) = (kind(1), kind(2));
-        let outcomes = [(&one, &good), (&two, &throttled)].into_iter();
-        let (changes, _) = pace.learn(outcomes, now + 200 * SECOND);
+        let mut outcomes = [accepted(), asks(120, Cause::Throttled)];
+        let later = now + 200 * SECOND;
+        let (changes, _) = pace.learn(&[message(1), message(2)], &mut outcomes, later);
         assert_eq!(changes, [Change::Asked(120 * SECOND)]);
     }
 
@@ -478,7 +472,7 @@ mod tests {
     fn the_pause_that_is_told_is_the_one_that_the_rate_asks_for_if_that_is_longer() {
         let now = Instant::now();
         let mut pace = Pace::new(10, 0.5, None);
-        pace.spent(10, now);
+        pace.spent(0, 10, now);
         let changes = learn(&mut pace, 1, &asks(5, Cause::Away), now);
         assert_eq!(changes, [Change::Unreached(20 * SECOND)]);
         assert_eq!(pace.permit(now), Permit::Wait(now + 20 * SECOND));
@@ -489,8 +483,7 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(10, 10.0, None);
         let Permit::Go(Ask { urgent: false, limit, .. }) = pace.permit(now) else { panic!("wait") };
-        pace.spent(limit, now);
-        pace.went(limit, 0);
+        pace.spent(limit, 0, now);
         let free_at = now + SECOND * limit as u32 / 10;
         let mut gone = 0;
         // In the time that those take: as many others, and no more.
@@ -500,8 +493,7 @@ mod tests {
                 "{ask:?}"
             );
             assert_eq!(ask.limit, limit - gone);
-            pace.spent(1, now);
-            pace.went(0, 1);
+            pace.spent(0, 1, now);
             gone += 1;
         }
         assert_eq!(gone, limit);
@@ -509,8 +501,7 @@ mod tests {
         assert_eq!(pace.permit(now), Permit::Wait(all));
         assert!(matches!(pace.permit(all), Permit::Go(Ask { urgent: false, .. })));
         // An outage is waited for.
-        pace.spent(1, all);
-        pace.went(1, 0);
+        pace.spent(1, 0, all);
         pace.crowded(all);
         assert!(matches!(pace.permit(all), Permit::Wait(_)));
     }

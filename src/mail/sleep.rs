@@ -39,6 +39,8 @@ pub enum Stage {
     Restless,
     /// All of them.
     Asleep,
+    /// Some or all of them, but it is awake, and is about to say so.
+    Disturbed,
 }
 
 /// The sleep of one collector.
@@ -47,8 +49,6 @@ pub struct Sleep {
     /// Looks come so long after one another, and it never sleeps.
     poll: Option<Duration>,
     stage: Stage,
-    /// It was woken up, but its queue does not know yet.
-    disturbed: bool,
     /// When something new was seen last; `None`: not on this connection.
     news: Option<Instant>,
     /// When it looks next by itself,
@@ -73,11 +73,6 @@ impl Sleep {
     /// Its stage.
     pub fn stage(&self) -> Stage {
         self.stage
-    }
-
-    /// Whether it must say that it is awake.
-    pub fn is_disturbed(&self) -> bool {
-        self.disturbed
     }
 
     /// Whether it would sleep now.
@@ -117,8 +112,7 @@ impl Sleep {
     /// There is much to do: nobody needs to say that there is more.
     pub fn disturb(&mut self, now: Instant) {
         if self.stage != Stage::Awake {
-            self.disturbed = true;
-            self.news = Some(now);
+            (self.stage, self.news) = (Stage::Disturbed, Some(now));
         }
     }
 
@@ -127,7 +121,7 @@ impl Sleep {
         // A queue that wakes it up each time, with nothing for it, is to do so rarely.
         let soon = self.since.take().is_some_and(|since| now < since + self.linger);
         self.linger = if soon { LINGER.min(2 * self.linger) } else { LINGER_FIRST };
-        (self.stage, self.disturbed, self.burst) = (Stage::Awake, false, None);
+        (self.stage, self.burst) = (Stage::Awake, None);
         self.found(true, None, now);
     }
 

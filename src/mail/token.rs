@@ -167,8 +167,8 @@ pub fn verify(
         for path in paths {
             for code in [None, code] {
                 if key.signed(token, path, code) {
-                    let path = (*path).to_owned();
-                    return Some(Purpose { path, with_code: code.is_some(), retired_key: index > 0 });
+                    let (path, with_code) = ((*path).to_owned(), code.is_some());
+                    return Some(Purpose { path, with_code, retired_key: index > 0 });
                 }
             }
         }

@@ -188,10 +188,9 @@ impl Ledger for DatabaseLedger {
     }
 
     fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
-        let room = self.link.run("counting what was sent", |statements, client| {
-            statements.room(client, daily)
-        })?;
-        Ok(room.map(|(_, left)| left))
+        self.link.run("counting what was sent", |statements, client| {
+            statements.room(client, daily).map(|(_, left)| left)
+        })
     }
 
     fn close(&mut self) -> Result<Vec<Message>, Error> {

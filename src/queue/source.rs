@@ -364,10 +364,9 @@ impl Source for QueueSource {
 
     fn left(&mut self, daily: u64) -> Result<Option<u64>, Error> {
         self.write_down()?;
-        let room = self.link.run("counting what was sent", |statements, client| {
-            statements.room(client, daily)
-        })?;
-        Ok(room.map(|(_, left)| left))
+        self.link.run("counting what was sent", |statements, client| {
+            statements.room(client, daily).map(|(_, left)| left)
+        })
     }
 
     fn close(&mut self) -> Result<(), Error> {

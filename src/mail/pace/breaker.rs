@@ -5,7 +5,7 @@
 //! mail, and its probe is one message; an outage stops everything for a short while, and its probe
 //! is a batch.
 
-use crate::mail::model::{Outcome, Refusal, Scope};
+use crate::mail::model::{Message, Outcome, Refusal, Scope};
 use crate::mail::pace::change::Change;
 use crate::mail::policy;
 use crate::mail::policy::{Fate, Speed};
@@ -37,10 +37,10 @@ pub(crate) struct Met {
 }
 
 impl Met {
-    /// Reads outcomes, each with the kind of its message.
-    pub(crate) fn of<'a>(outcomes: impl Iterator<Item = (&'a Arc<str>, &'a Outcome)>) -> Met {
+    /// Reads the outcomes of these messages.
+    pub(crate) fn of(messages: &[Message], outcomes: &[Outcome]) -> Met {
         let mut met = Met::default();
-        for (kind, outcome) in outcomes {
+        for (kind, outcome) in messages.iter().map(|message| &message.kind.name).zip(outcomes) {
             let Outcome::Refused(Refusal { cause, why, after }) = outcome else {
                 met.taken += 1;
                 met.reached = true;
