@@ -1,11 +1,13 @@
 """What lies between the program and the database, and between it and the provider: flushes, round
 trips, old snapshots. Beside an earlier build (--before) and the peer where they are there."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import insert
 from figures import mega, percentile
 from process import NOWHERE
 from rates import all_settled, drain_once
@@ -115,12 +117,59 @@ def steady(bench):
                 rows.append([name, limit, "held" if held else "free"] + [
                     f"{percentile(part, share) * 1000:.1f}" for part, share in
                     ((times, 0.5), (times, 0.99), (last, 0.5), (last, 0.99))] + [f"{dead:,}"])
+    for name, queue in OTHERS.items() if bench.queues else ():
+        for held in (False, True):
+            times = other_once(bench, queue, held, seconds, rate)
+            last = times[-len(times) // 10:]
+            rows.append([name, "", "held" if held else "free"] + [
+                f"{percentile(part, share) * 1000:.1f}" for part, share in
+                ((times, 0.5), (times, 0.99), (last, 0.5), (last, 0.99))] + [""])
     bench.cluster.flush(False)
     bench.table(f"Insert committed to line read, {rate} single inserts a second for {seconds} s, fsync on",
                 ["who", "limit", "a snapshot beside it", "p50, ms", "p99, ms", "p50 in the last tenth",
                  "p99 there", "dead rows at the end"], rows,
                 "A held snapshot is a transaction in REPEATABLE READ that was open all the time. Dead rows "
-                "are those of deliveries. Goal: p99 of 21 ms at most beside it, flat.")
+                "are those of deliveries. The other queues: from the insert to the job, 10 jobs at once with "
+                "graphile-worker, 1,000 with pg-boss, which asks each half of a second. Goal: p99 of 21 ms at "
+                "most beside it, flat.")
+
+
+# What makes a job, and the schema of each.
+OTHERS = {
+    "graphile-worker": ("graphile", insert.GRAPHILE, "SELECT graphile_worker.add_job('mail', {})"),
+    "pg-boss": ("pgboss", insert.PGBOSS, "INSERT INTO pgboss.job (name, data) VALUES ('mail', {})")}
+
+
+def other_once(bench, queue, held, seconds, rate):
+    """Seconds from insert to job with another queue."""
+    name, schema, add = queue
+    database, _ = insert.queue(bench, schema)
+    written = bench.cluster.dir / f"{name}.times"
+    with open(written, "wb") as file:
+        worker = bench.start("node", Path(__file__).with_name("queues.js"), name, bench.queues,
+                             f"postgresql://postgres@/{database}?host={bench.cluster.socket}",
+                             stdout=file, env=dict(os.environ), timed=False)
+    holder = bench.cluster.session(database)
+    time.sleep(2)
+    if held:
+        holder.ask("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+    script = bench.cluster.dir / "single.sql"
+    script.write_text(add.format("json_build_object('t', extract(epoch FROM clock_timestamp()))") + ";\n")
+    pgbench(bench, database, script, seconds, rate).wait()
+    count = 0
+    while count != (count := written.read_bytes().count(b"\n")) or not count:
+        time.sleep(2)
+    holder.close()
+    worker.stop()
+    bench.cluster.drop(database)
+    return [float(line) for line in written.read_text().split()]
+
+
+def pgbench(bench, database, script, seconds, rate):
+    return bench.beside(subprocess.Popen(
+        ["pgbench", "-n", "-c", "4", "-M", "prepared", "-R", str(rate), "-T", str(seconds), "-f", script,
+         database], stdin=subprocess.DEVNULL, env=bench.cluster.env(database), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL))
 
 
 def steady_once(bench, program, template, limit, held, seconds, rate):
@@ -135,12 +184,9 @@ def steady_once(bench, program, template, limit, held, seconds, rate):
     script = bench.cluster.dir / "single.sql"
     script.write_text("INSERT INTO accounts (email, login) SELECT 's' || i || '@example.com', 's' || i "
                       "FROM (SELECT nextval('accounts_id_seq') AS i) s;\n")
-    insert = bench.beside(subprocess.Popen(
-        ["pgbench", "-n", "-c", "4", "-M", "prepared", "-R", str(rate), "-T", str(seconds), "-f", script,
-         database], stdin=subprocess.DEVNULL, env=bench.cluster.env(database), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL))
+    inserts = pgbench(bench, database, script, seconds, rate)
     read = []
-    while insert.poll() is None or process.has_more(1.5 if limit == 1 else 6):
+    while inserts.poll() is None or process.has_more(1.5 if limit == 1 else 6):
         if process.has_more(0.1):
             seen = process.seen
             process.read(seen + 1)
