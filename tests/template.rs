@@ -327,7 +327,7 @@ fn what_is_wrong_with_a_file_or_a_name_is_said_before_anything_is_called() {
                 std::fs::create_dir(dir.join("activationv1.txt")).unwrap();
             },
             74,
-            "cannot read",
+            "cannot be read",
         ),
     ];
     for (spoil, code, fault) in spoils {

@@ -22,22 +22,22 @@ pub fn metrics(config: &Config, command: &'static str) -> Metrics {
     Metrics::new(sinks)
 }
 
-/// Says that something does not work, once until it works again.
-struct Trouble(Option<String>);
-
-impl Trouble {
-    fn heed(&mut self, what: &str, done: Result<(), String>) {
-        match done {
-            Ok(()) if self.0.take().is_some() => {
-                log::info("METRICS", format_args!("{what}: works again"));
-            }
-            Err(why) if self.0.is_none() => {
-                log::warn("METRICS", format_args!("{what}: {why}; mail goes on without"));
-                self.0 = Some(why);
-            }
-            _ => {}
+/// Writes the numbers. That this does not work is said once until it works again.
+fn sink(
+    what: String,
+    mut write: impl FnMut(&Numbers, Instant) -> Result<(), String> + 'static,
+) -> Sink {
+    let mut broken = false;
+    Box::new(move |numbers, now| match write(numbers, now) {
+        Ok(()) if std::mem::take(&mut broken) => {
+            log::info("METRICS", format_args!("{what}: works again"));
         }
-    }
+        Err(why) if !broken => {
+            log::warn("METRICS", format_args!("{what}: {why}; mail goes on without"));
+            broken = true;
+        }
+        _ => {}
+    })
 }
 
 /// <https://docs.datadoghq.com/getting_started/tagging/unified_service_tagging/>
@@ -54,8 +54,7 @@ fn datagrams(place: &Place, queue: &str, command: &str) -> Sink {
     let mut encoder = Encoder::new(&tags, place.limit());
     let what = format!("sending to DogStatsD at {place}");
     let mut sender = Sender::new(place.clone());
-    let mut trouble = Trouble(None);
-    Box::new(move |numbers, now| {
+    sink(what, move |numbers, now| {
         encode(&mut encoder, numbers, now);
         let mut done = Ok(());
         for datagram in encoder.take() {
@@ -63,18 +62,16 @@ fn datagrams(place: &Place, queue: &str, command: &str) -> Sink {
                 done = Err(error.to_string());
             }
         }
-        trouble.heed(&what, done);
+        done
     })
 }
 
 fn file(path: &Path, queue: String, command: &'static str) -> Sink {
-    let what = format!("writing {}", path.display());
     let path = path.to_owned();
-    let mut trouble = Trouble(None);
-    Box::new(move |numbers, now| {
+    sink(format!("writing {}", path.display()), move |numbers, now| {
         let labels = [("command", command), ("queue", queue.as_str())];
         let text = text(numbers, &labels, now);
-        trouble.heed(&what, textfile::write(&path, &text).map_err(|error| error.to_string()));
+        textfile::write(&path, &text).map_err(|error| error.to_string())
     })
 }
 

@@ -1,7 +1,7 @@
 //! Who sends: the list of providers, and what the commands ask of each.
 //!
 //! A new provider is a transport in `send/`, a file in this folder that reads its settings, builds
-//! the transport and checks what it needs, a line in [`PROVIDERS`], and its settings in the table of
+//! the transport and checks what it needs, a line in `PROVIDERS`, and its settings in the table of
 //! `ops/config.rs`.
 
 pub mod duties;
@@ -18,6 +18,7 @@ use crate::mail::ends::Transport;
 use crate::mail::error::Error;
 use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
+use crate::ops::config::values::choice;
 use crate::ops::provider::duties::Provider;
 use crate::ops::provider::templates::Open;
 use crate::ops::streams::stream;
@@ -26,78 +27,36 @@ use crate::pump::system_clock;
 use crate::send::dry::Dry;
 use std::os::fd::AsFd as _;
 
-/// Reads the settings that one provider alone has. `None`: one is wrong, without which nothing can
-/// be said of the provider; the reader keeps what.
-type Read = fn(&mut Reader<'_>) -> Option<Box<dyn Provider>>;
-
-/// A provider that can be chosen.
+/// A provider that can be chosen. Where one of its settings is wrong without which nothing can be said
+/// of it, both give `None`, and the reader keeps what.
 pub struct Known {
-    /// The word for it in MAILROOM_TRANSPORT.
-    pub name: &'static str,
-    /// `None`: this mailroom was built without it.
-    read: Option<Read>,
-    /// Reads the settings that its templates need.
-    templates: Option<fn(&mut Reader<'_>) -> Option<Open>>,
+    name: &'static str,
+    /// Reads the settings that it alone has.
+    pub read: fn(&mut Reader<'_>) -> Option<Box<dyn Provider>>,
+    /// Reads those that its templates need.
+    pub templates: fn(&mut Reader<'_>) -> Option<Open>,
 }
 
-/// All providers; the first is the default.
-pub const PROVIDERS: &[Known] = &[
-    Known { name: "ses", read: Some(ses::read), templates: Some(ses::templates) },
-    Known {
-        name: "smtp",
-        #[cfg(feature = "smtp")]
-        read: Some(smtp::read),
-        #[cfg(not(feature = "smtp"))]
-        read: None,
-        #[cfg(feature = "smtp")]
-        templates: Some(smtp::templates),
-        #[cfg(not(feature = "smtp"))]
-        templates: None,
-    },
-    Known {
-        name: "postmark",
-        #[cfg(feature = "postmark")]
-        read: Some(postmark::read),
-        #[cfg(not(feature = "postmark"))]
-        read: None,
-        #[cfg(feature = "postmark")]
-        templates: Some(postmark::templates),
-        #[cfg(not(feature = "postmark"))]
-        templates: None,
-    },
+/// The providers of this build.
+const PROVIDERS: &[Known] = &[
+    Known { name: "ses", read: ses::read, templates: ses::templates },
+    #[cfg(feature = "smtp")]
+    Known { name: "smtp", read: smtp::read, templates: smtp::templates },
+    #[cfg(feature = "postmark")]
+    Known { name: "postmark", read: postmark::read, templates: postmark::templates },
 ];
 
-impl Known {
-    /// The one that MAILROOM_TRANSPORT names.
-    pub fn chosen(reader: &mut Reader<'_>) -> &'static Known {
-        let parse = |text: &str| {
-            let words: Vec<String> =
-                PROVIDERS.iter().map(|one| format!("`{}`", one.name)).collect();
-            let found = PROVIDERS.iter().find(|one| one.name == text);
-            found.map(Some).ok_or_else(|| format!("must be {}", words.join(" or ")))
-        };
-        reader.value("MAILROOM_TRANSPORT", parse).unwrap_or(&PROVIDERS[0])
+/// The one that MAILROOM_TRANSPORT names; `None`: there is none, and `reader` keeps why.
+pub fn chosen(reader: &mut Reader<'_>) -> Option<&'static Known> {
+    const NAME: &str = "MAILROOM_TRANSPORT";
+    let words = ["ses", "smtp", "postmark"].map(|name| (name, name));
+    let name = reader.value(NAME, choice(&words));
+    let found = PROVIDERS.iter().find(|one| one.name == name);
+    if found.is_none() {
+        let why = "this mailroom was built without the cargo feature";
+        reader.problem(NAME, format_args!("{why} `{name}`"));
     }
-
-    /// The provider with its settings. Those of the others are not looked at: a half-configured
-    /// spare is no reason not to start. `None`: what is wrong stands in `reader`.
-    pub fn read(&self, reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
-        self.built(self.read, reader).and_then(|read| read(reader))
-    }
-
-    /// Where the provider's templates are, as [`Known::read`].
-    pub fn templates(&self, reader: &mut Reader<'_>) -> Option<Open> {
-        self.built(self.templates, reader).and_then(|read| read(reader))
-    }
-
-    fn built<T>(&self, part: Option<T>, reader: &mut Reader<'_>) -> Option<T> {
-        if part.is_none() {
-            let why =
-                format_args!("this mailroom was built without the cargo feature `{}`", self.name);
-            reader.also("MAILROOM_TRANSPORT", why);
-        }
-        part
-    }
+    found.filter(|_| !reader.is_wrong(NAME))
 }
 
 /// Builds what sends, or prints in its place, and says so.

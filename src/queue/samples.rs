@@ -4,7 +4,7 @@ use crate::edges::pg::{Client, StatementError};
 use crate::mail::model::{Kind, template_of};
 
 /// What is known of a kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// The kind, with its template.
     pub kind: Kind,

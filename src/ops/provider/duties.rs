@@ -21,9 +21,9 @@ pub trait Provider {
     /// What a person must change.
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error>;
 
-    /// What is wrong with what only [`Provider::transport`] reads, a line each.
-    fn problems(&self, config: &Config, stop: &Stop) -> Vec<String> {
-        self.transport(config, stop).err().map(|error| error.message).into_iter().collect()
+    /// What is wrong with what only [`Provider::transport`] reads.
+    fn fault(&self, config: &Config, stop: &Stop) -> Option<Error> {
+        self.transport(config, stop).err()
     }
 
     /// What is printed in place of sending.

@@ -17,7 +17,6 @@ use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::images;
-use crate::send::images::Wrong;
 use crate::send::postmark;
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -33,17 +32,23 @@ struct Postmark {
 
 /// Reads them.
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
-    Some(Box::new(Postmark::read(reader)?))
+    Some(Box::new(settings(reader)?))
 }
 
 /// Its templates.
 pub fn templates(reader: &mut Reader<'_>) -> Option<Open> {
-    let postmark = Postmark::read(reader)?;
+    let postmark = settings(reader)?;
     Some(Box::new(move |config, stop| {
-        let http = Http::new(&env, stop.clone()).map_err(Error::config)?;
-        let (postmark, files) = (postmark.clone(), config.template_dir.clone());
-        Ok(Box::new(There { postmark, http, files }))
+        let there = There::new(postmark.clone(), config, stop).map_err(Error::config)?;
+        Ok(Box::new(there))
     }))
+}
+
+fn settings(reader: &mut Reader<'_>) -> Option<Postmark> {
+    let token = reader.required("MAILROOM_POSTMARK_TOKEN", api_token);
+    let url = reader.value("MAILROOM_POSTMARK_URL", web_url);
+    let known = !reader.is_wrong("MAILROOM_POSTMARK_URL");
+    Some(Postmark { token: token.filter(|_| known)?, url })
 }
 
 impl Provider for Postmark {
@@ -87,12 +92,21 @@ impl Provider for Postmark {
     }
 }
 
-impl Postmark {
-    fn read(reader: &mut Reader<'_>) -> Option<Postmark> {
-        let token = reader.required("MAILROOM_POSTMARK_TOKEN", api_token);
-        let url = reader.value("MAILROOM_POSTMARK_URL", web_url);
-        let known = !reader.is_wrong("MAILROOM_POSTMARK_URL");
-        Some(Postmark { token: token.filter(|_| known)?, url })
+/// The templates at Postmark, by their aliases; the images are in files.
+struct There {
+    postmark: Postmark,
+    http: Http,
+    files: PathBuf,
+}
+
+impl There {
+    /// The way to it.
+    ///
+    /// # Errors
+    /// What is wrong with the proxy.
+    fn new(postmark: Postmark, config: &Config, stop: &Stop) -> Result<There, String> {
+        let http = Http::new(&env, stop.clone())?;
+        Ok(There { postmark, http, files: config.template_dir.clone() })
     }
 
     /// Asks about the token's server, or about a template there.
@@ -103,50 +117,31 @@ impl Postmark {
     /// The status, 404 for what is not there and 0 if there was no answer, and why.
     fn ask(
         &self,
-        http: &Http,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, (u16, String)> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.url))
+            .uri(format!("{}{path}", self.postmark.url))
             .header("accept", "application/json")
             .header("content-type", "application/json")
-            .header("x-postmark-server-token", self.token.as_str())
+            .header("x-postmark-server-token", self.postmark.token.as_str())
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
             .map_err(|error| (0, error.to_string()))?;
-        let reply = http.call(request).map_err(|fault| (0, fault.why))?;
+        let reply = self.http.call(request).map_err(|fault| (0, fault.why))?;
         let status = reply.status.as_u16();
         let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
         if status == 200 && body.is_object() {
             return Ok(body);
         }
-        let why = match body.get("Message").and_then(Value::as_str).unwrap_or_default() {
+        let why = match body["Message"].as_str().unwrap_or_default() {
             "" => format!("HTTP {status}"),
             text => text.chars().take(200).collect(),
         };
         // 1101: there is no such template. <https://postmarkapp.com/developer/api/overview>
-        let is_missing = body.get("ErrorCode").and_then(Value::as_u64) == Some(1101);
+        let is_missing = body["ErrorCode"].as_u64() == Some(1101);
         Err((if is_missing { 404 } else { status }, why))
-    }
-}
-
-/// The templates at Postmark, by their aliases; the images are in files.
-struct There {
-    postmark: Postmark,
-    http: Http,
-    files: PathBuf,
-}
-
-impl There {
-    fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, (u16, String)> {
-        self.postmark.ask(&self.http, method, path, body)
     }
 }
 
@@ -172,17 +167,15 @@ impl Store for There {
         let page =
             self.ask(Method::GET, "/templates?Count=500&Offset=0&TemplateType=Standard", None);
         let page = page.map_err(|why| fault("listing the templates", "", why))?;
-        let names = page.get("Templates").and_then(Value::as_array).into_iter().flatten();
-        Ok(names.filter_map(|one| Some(one.get("Alias")?.as_str()?.to_owned())).collect())
+        let names = page["Templates"].as_array().into_iter().flatten();
+        Ok(names.filter_map(|one| Some(one["Alias"].as_str()?.to_owned())).collect())
     }
 
     fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
         // An alias needs no escaping.
         match self.ask(Method::GET, &format!("/templates/{name}"), None) {
             Ok(found) => {
-                let part = |part: &str| {
-                    found.get(part).and_then(Value::as_str).unwrap_or_default().to_owned()
-                };
+                let part = |part: &str| found[part].as_str().unwrap_or_default().to_owned();
                 let (subject, text, html) = (part("Subject"), part("TextBody"), part("HtmlBody"));
                 Ok(Some(Content { subject, text, html }))
             }
@@ -215,26 +208,19 @@ impl Store for There {
         let found = self.ask(Method::POST, "/templates/validate", Some(&body));
         let found = found.map_err(|why| fault("rendering the template", name, why))?;
         let mut problems = ["Subject", "HtmlBody", "TextBody"].iter().filter_map(|part| {
-            let error = found.pointer(&format!("/{part}/ValidationErrors/0/Message"))?.as_str()?;
+            let error = found[part]["ValidationErrors"][0]["Message"].as_str()?;
             Some(format!("cannot be rendered: {part}: {}", clean(error)))
         });
         if let Some(problem) = problems.next() {
             return Ok(Err(Problem::Broken(problem)));
         }
         let mut unknown = Vec::new();
-        lacking(
-            found.get("SuggestedTemplateModel").unwrap_or(&Value::Null),
-            &data,
-            "",
-            &mut unknown,
-        );
+        lacking(&found["SuggestedTemplateModel"], &data, "", &mut unknown);
         if !unknown.is_empty() {
             return Ok(Err(templates::unknown(unknown, message)));
         }
-        let part = |part: &str| {
-            let text = found.pointer(&format!("/{part}/RenderedContent")).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
+        let part =
+            |part: &str| found[part]["RenderedContent"].as_str().unwrap_or_default().to_owned();
         // The images go along that the file names.
         let file = std::fs::read_to_string(self.files.join(format!("{name}.html")));
         let file = file.unwrap_or_default();
@@ -247,8 +233,7 @@ impl Store for There {
         }
         let html = match images::load(&file, &self.files, &data) {
             Ok(images) => images::embed(&part("HtmlBody"), &images),
-            Err(Wrong { why, by_data: true }) => return Ok(Err(Problem::Lacks(why))),
-            Err(Wrong { why, .. }) => return Ok(Err(Problem::Broken(why))),
+            Err(wrong) => return Ok(Err(Problem::Broken(wrong.why))),
         };
         Ok(Ok(Content { subject: part("Subject"), text: part("TextBody"), html }))
     }
@@ -304,15 +289,15 @@ fn web_url(text: &str) -> Result<String, String> {
 
 fn check(round: &mut Round<'_>, postmark: &Postmark) {
     const NAME: &str = "Postmark token";
-    let http = match Http::new(&env, round.stop.clone()) {
-        Ok(http) => http,
+    let mut there = match There::new(postmark.clone(), round.config, round.stop) {
+        Ok(there) => there,
         Err(why) => {
             round.checks.misconfigured("Postmark", why, "");
             return round.checks.unknown("templates", "Postmark cannot be asked");
         }
     };
     let url = &postmark.url;
-    match postmark.ask(&http, Method::GET, "/server", None) {
+    match there.ask(Method::GET, "/server", None) {
         Ok(_) => round.checks.ok(NAME, format!("accepted by {url}")),
         Err((401 | 403, why)) => {
             let advice =
@@ -326,6 +311,5 @@ fn check(round: &mut Round<'_>, postmark: &Postmark) {
             return round.checks.unknown("templates", "Postmark cannot be asked");
         }
     }
-    let (postmark, files) = (postmark.clone(), round.config.template_dir.clone());
-    templates::check(round, &mut There { postmark, http, files });
+    templates::check(round, &mut there);
 }

@@ -3,13 +3,10 @@
 pub mod calls;
 mod check;
 mod mime;
-mod sender;
 mod templates;
 
-use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::Endpoint;
-use crate::edges::http::Http;
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
@@ -20,7 +17,7 @@ use crate::ops::config::Config;
 use crate::ops::config::reader::Reader;
 use crate::ops::environment::env;
 use crate::ops::provider::duties::Provider;
-use crate::ops::provider::ses::calls::{Calls, client, identity};
+use crate::ops::provider::ses::calls::{Calls, client, place};
 use crate::ops::provider::templates::Open;
 use crate::pump::system_clock;
 use crate::send::dry;
@@ -57,8 +54,7 @@ impl Provider for Ses {
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-        let (endpoint, http, mut keeper) =
-            place(stop).map_err(|problems| Error::config(problems.join("\n")))?;
+        let (endpoint, http, mut keeper) = place(stop)?;
         match keeper.get() {
             Ok(_) => {}
             Err(Failure::Unset(why) | Failure::Setup(why)) => return Err(Error::config(why)),
@@ -78,8 +74,8 @@ impl Provider for Ses {
         Ok(Box::new(ses::Ses::new(settings, http, keeper)))
     }
 
-    fn problems(&self, _: &Config, stop: &Stop) -> Vec<String> {
-        place(stop).err().unwrap_or_default()
+    fn fault(&self, _: &Config, stop: &Stop) -> Option<Error> {
+        place(stop).err()
     }
 
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
@@ -94,20 +90,6 @@ impl Provider for Ses {
 
     fn check(&self, round: &mut Round<'_>) {
         check::check(round, &self.through.config_set);
-    }
-}
-
-/// Where SES is, how it is reached, and who asks; or all that is wrong with that.
-fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Vec<String>> {
-    match (Endpoint::read(&env), identity(stop)) {
-        (Ok(endpoint), Ok((http, keeper))) => Ok((endpoint, http, keeper)),
-        (endpoint, identity) => {
-            let identity = identity.err().map(|error| error.message);
-            let mut problems: Vec<_> = endpoint.err().into_iter().chain(identity).collect();
-            // Both read the files of AWS.
-            problems.dedup();
-            Err(problems)
-        }
     }
 }
 

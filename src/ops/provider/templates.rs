@@ -1,6 +1,8 @@
 //! The templates that mails are made from, wherever they are: which there are, in which languages, and
 //! whether they can be filled with what mails have.
 
+use crate::edges::stop::Stop;
+use crate::mail::error;
 use crate::mail::error::Error;
 use crate::mail::kind::{data, example};
 use crate::mail::model::{Kind, List, Message};
@@ -9,7 +11,9 @@ use crate::ops::config::Config;
 use crate::queue::samples::Sample;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The end of the link in samples by which one leaves a list: no engine escapes any of it.
@@ -34,16 +38,14 @@ pub struct Content {
 pub enum Problem {
     /// There is none.
     Missing(String),
-    /// It asks for what the data has not.
-    Lacks(String),
-    /// Anything else.
+    /// It cannot be filled, or what comes of it is of no use.
     Broken(String),
 }
 
 impl Problem {
     /// What, for people: goes on from the name of the template.
     pub fn text(&self) -> &str {
-        let (Problem::Missing(text) | Problem::Lacks(text) | Problem::Broken(text)) = self;
+        let (Problem::Missing(text) | Problem::Broken(text)) = self;
         text
     }
 }
@@ -95,11 +97,45 @@ pub trait Store {
     fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault>;
 }
 
+/// The names of the templates that a directory has files of.
+///
+/// # Errors
+/// It cannot be read.
+pub fn in_files(directory: &Path) -> Result<BTreeSet<String>, Error> {
+    let cannot = |error| Error::io(format_args!("{} cannot be read", directory.display()), error);
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).map_err(cannot)? {
+        let file = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+        found.extend(file.strip_suffix(".subject").map(str::to_owned));
+    }
+    Ok(found)
+}
+
+/// A template of `NAME.subject`, `NAME.txt` and `NAME.html`; a part without a file is empty.
+///
+/// # Errors
+/// A file cannot be read, or is not UTF-8.
+pub fn of_files(directory: &Path, name: &str) -> Result<Content, Error> {
+    let part = |ending: &str| {
+        let path = directory.join(format!("{name}.{ending}"));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err(Error::new(error::Kind::Data, format!("{} is not UTF-8", path.display())))
+            }
+            Err(error) => Err(Error::io(format_args!("{} cannot be read", path.display()), error)),
+        }
+    };
+    let subject = part("subject")?.trim().to_owned();
+    Ok(Content { subject, text: part("txt")?, html: part("html")? })
+}
+
 /// Opens a store. Which one, and what it needs of the settings, is known.
-pub type Open = Box<dyn Fn(&Config, &crate::edges::stop::Stop) -> Result<Box<dyn Store>, Error>>;
+pub type Open = Box<dyn Fn(&Config, &Stop) -> Result<Box<dyn Store>, Error>>;
 
 /// A template that kinds of mail are made from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Wanted {
     /// Its name, without a language.
     pub name: String,
@@ -146,57 +182,46 @@ pub fn is_language(text: &str) -> bool {
 /// A file of data cannot be read.
 pub fn wanted(config: &Config, kinds: &[Sample]) -> Result<Vec<Wanted>, Error> {
     let mut all: Vec<Wanted> = Vec::new();
-    let mut add = |of: Sample, number: Option<u16>| {
+    let numbers = || config.templates.iter().map(|(number, _)| number);
+    let is_known = |number| kinds.iter().any(|one| one.kind.number == Some(number));
+    let unknown = numbers().filter(|number| !is_known(*number)).map(|number| {
+        // What may be signed, is: nothing says that it is not.
+        let kind = Kind { path: Some(String::new()), ..Kind::numbered(number) };
+        Sample { kind, of_account: true, ..Sample::default() }
+    });
+    for of in unknown.chain(kinds.iter().cloned()) {
+        let number = numbers().find(|number| of.kind.number == Some(*number));
         let kind = Arc::new(of.kind);
-        let Some(name) = config.templates.name(&kind) else { return Ok(()) };
+        let Some(name) = config.templates.name(&kind) else { continue };
+        if number.is_none() && of.is_event {
+            continue;
+        }
         let own = if of.data.is_empty() { sample(config, name)? } else { None };
         let seen = of.data.iter().filter_map(|text| serde_json::from_str(text).ok());
         let mut data: Vec<Value> = seen.map(|value| like("", &value)).chain(own).collect();
-        let known = of.of_account || !data.is_empty();
-        if data.is_empty() {
-            data.push(Map::new().into());
-        }
-        let signed = kind.path.is_some();
-        let unsubscribe = format!("https://example.org/unsubscribe?token={LEAVE}");
-        let list = of.of_list.then(|| List { id: "list.example.org".to_owned(), unsubscribe });
-        let message = |data: Value| Message {
-            kind: Arc::clone(&kind),
-            list: list.clone(),
-            token: if signed { example(1).token } else { String::new() },
-            data: Some(data.to_string()),
-            ..example(1)
-        };
-        let found = match all.iter_mut().find(|one| one.name == name) {
-            Some(found) => found,
-            None => {
-                let (actions, kinds, samples) = (Vec::new(), Vec::new(), Vec::new());
-                all.push(Wanted { name: name.to_owned(), actions, kinds, samples, known: true });
-                let Some(found) = all.last_mut() else { return Ok(()) };
-                found
-            }
-        };
+        let place = all.iter().position(|one| one.name == name).unwrap_or_else(|| {
+            all.push(Wanted { name: name.to_owned(), known: true, ..Wanted::default() });
+            all.len() - 1
+        });
+        let found = &mut all[place];
         match number {
             Some(number) => found.actions.push(number),
             None => found.kinds.push(Arc::clone(&kind.name)),
         }
-        found.known &= known;
-        found.samples.extend(data.into_iter().map(message));
-        Ok::<_, Error>(())
-    };
-    let named = |number: Option<u16>| config.templates.iter().find(|(one, _)| Some(*one) == number);
-    for (number, _) in config.templates.iter() {
-        if !kinds.iter().any(|sample| sample.kind.number == Some(number)) {
-            // What may be signed, is: nothing says that it is not.
-            let kind = Kind { path: Some(String::new()), ..Kind::numbered(number) };
-            let (of_account, of_list, is_event) = (true, false, false);
-            add(Sample { kind, of_account, of_list, is_event, data: Vec::new() }, Some(number))?;
+        found.known &= of.of_account || !data.is_empty();
+        if data.is_empty() {
+            data.push(Map::new().into());
         }
-    }
-    for sample in kinds {
-        let number = named(sample.kind.number).map(|(number, _)| number);
-        if number.is_some() || !sample.is_event {
-            add(sample.clone(), number)?;
-        }
+        let unsubscribe = format!("https://example.org/unsubscribe?token={LEAVE}");
+        let list = of.of_list.then(|| List { id: "list.example.org".to_owned(), unsubscribe });
+        let token = if kind.path.is_some() { example(1).token } else { String::new() };
+        found.samples.extend(data.into_iter().map(|data| Message {
+            kind: Arc::clone(&kind),
+            list: list.clone(),
+            token: token.clone(),
+            data: Some(data.to_string()),
+            ..example(1)
+        }));
     }
     Ok(all)
 }
@@ -341,7 +366,7 @@ pub fn unknown(mut variables: Vec<String>, message: &Message) -> Problem {
     let used: Vec<String> = variables.iter().map(braced).collect();
     let data = data(message);
     let sent: Vec<String> = data.as_object().into_iter().flat_map(Map::keys).map(braced).collect();
-    Problem::Lacks(format!(
+    Problem::Broken(format!(
         "uses {}, which is not sent: its mails would be lost without an error; sent are {}",
         used.join(", "),
         sent.join(", ")

@@ -4,7 +4,7 @@ use crate::edges::metrics::textfile;
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::{self, Message};
 use crate::ops::config::Config;
-use crate::ops::provider::templates::{Content, Store, Wanted, sample};
+use crate::ops::provider::templates::{Content, Store, Wanted, in_files, sample};
 use crate::ops::screen::html::safe;
 use crate::ops::terminal::print;
 use crate::queue::samples::Sample;
@@ -25,8 +25,7 @@ pub fn add_own(config: &Config, kinds: &mut Vec<Sample>) {
             && config.templates.iter().all(|(_, own)| own != name)
         {
             let kind = model::Kind { name: name.into(), template, ..model::Kind::default() };
-            let (of_account, of_list, is_event) = (false, false, false);
-            kinds.push(Sample { kind, of_account, of_list, is_event, data: Vec::new() });
+            kinds.push(Sample { kind, ..Sample::default() });
         }
     }
 }
@@ -40,9 +39,7 @@ pub fn write(
 ) -> Result<(), Error> {
     let cannot = |error| Error::io(format_args!("cannot write to {}", to.display()), error);
     fs::create_dir_all(to).map_err(cannot)?;
-    let is_template =
-        |entry: &fs::DirEntry| entry.path().extension().is_some_and(|end| end == "subject");
-    if fs::read_dir(to).map_err(cannot)?.flatten().any(|entry| is_template(&entry)) {
+    if !in_files(to)?.is_empty() {
         let why = "holds templates, which pages would replace: name another directory";
         return Err(Error::usage(format!("{} {why}", to.display())));
     }

@@ -3,7 +3,9 @@
 use crate::edges::log;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
-use crate::ops::provider::templates::{Content, Store, is_example, is_language};
+use crate::ops::provider::templates::{
+    Content, Store, in_files, is_example, is_language, of_files,
+};
 use crate::ops::terminal::print;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,28 +20,34 @@ pub fn contents(
     let from = from.unwrap_or(&config.template_dir);
     let mut names: BTreeSet<String> =
         config.templates.iter().map(|(_, name)| name.to_owned()).collect();
-    let cannot = |error| Error::io(format_args!("cannot read {}", from.display()), error);
-    for entry in std::fs::read_dir(from).map_err(cannot)? {
-        let file = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
-        names.extend(file.strip_suffix(".subject").map(str::to_owned));
-    }
+    names.append(&mut in_files(from)?);
     let one = |name: &String| {
-        let wrong = |what: &str| Error::new(Kind::Data, format!("{}/{name}{what}", from.display()));
+        let wrong =
+            |what: &str| Err(Error::new(Kind::Data, format!("{}/{name}{what}", from.display())));
         let (plain, language) = name.split_once('.').unwrap_or((name, ""));
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if plain.is_empty()
             || !plain.bytes().all(fits)
             || !language.is_empty() && !is_language(language)
         {
-            let why = ".subject is no name of a template: NAME.subject, or NAME.LANGUAGE.subject, where \
-                       a name has letters, digits, - and _, and a language is like de or pt-BR";
-            return Err(wrong(why));
+            return wrong(
+                ".subject is no name of a template: NAME.subject, or NAME.LANGUAGE.subject, where \
+                 a name has letters, digits, - and _, and a language is like de or pt-BR",
+            );
         }
-        let content = read(from, name)?;
+        let content = of_files(from, name)?;
+        if content.subject.is_empty() || content.subject.contains(['\n', '\r']) {
+            return wrong(
+                ".subject must be there and hold one line; --from names another directory",
+            );
+        }
+        if content.text.trim().is_empty() && content.html.trim().is_empty() {
+            return wrong(".txt or .html must be there and hold the mail");
+        }
         let mark = if language.is_empty() { String::new() } else { store.mark().to_string() };
         let there = format!("{plain}{mark}{language}");
         match store.refusal(&there, &content) {
-            Some(why) => Err(wrong(&format!(": {why}"))),
+            Some(why) => wrong(&format!(": {why}")),
             None => Ok((there, content)),
         }
     };
@@ -58,28 +66,4 @@ pub fn push(contents: &[(String, Content)], store: &mut dyn Store) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Reads `NAME.subject`, `NAME.txt` and `NAME.html`; one of the last two may be missing.
-fn read(from: &Path, name: &str) -> Result<Content, Error> {
-    let part = |end: &str| {
-        let path = from.join(format!("{name}.{end}"));
-        match std::fs::read(&path).map(String::from_utf8) {
-            Ok(Ok(text)) => Ok(Some(text)),
-            Ok(Err(_)) => Err(Error::new(Kind::Data, format!("{} is not UTF-8", path.display()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(format_args!("cannot read {}", path.display()), error)),
-        }
-    };
-    let subject = part("subject")?.unwrap_or_default();
-    let (text, html) = (part("txt")?.unwrap_or_default(), part("html")?.unwrap_or_default());
-    let subject = subject.trim();
-    let wrong = |what| Err(Error::new(Kind::Data, format!("{}/{name}{what}", from.display())));
-    if subject.is_empty() || subject.contains(['\n', '\r']) {
-        return wrong(".subject must be there and hold one line; --from names another directory");
-    }
-    if text.trim().is_empty() && html.trim().is_empty() {
-        return wrong(".txt or .html must be there and hold the mail");
-    }
-    Ok(Content { subject: subject.to_owned(), text, html })
 }

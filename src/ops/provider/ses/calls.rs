@@ -62,17 +62,6 @@ impl Calls {
             }
         }
     }
-
-    /// The end of a command: what failed, and of which template.
-    pub fn failed(&self, name: &str, refused: &Refused) -> Error {
-        let kind = match refused {
-            refused if refused.is_throttled() => Kind::Temporary,
-            Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
-            _ => Kind::Unavailable,
-        };
-        let space = if name.is_empty() { "" } else { " " };
-        Error::new(kind, format!("{}{space}{name} failed: {refused}", self.what))
-    }
 }
 
 /// A name as a part of a path.
@@ -96,10 +85,26 @@ pub fn identity(stop: &Stop) -> Result<(Http, Keeper), Error> {
     Ok((http, keeper))
 }
 
+/// Where SES is, how it is reached, and who asks.
+///
+/// # Errors
+/// All that is wrong with that, a line each.
+pub fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Error> {
+    match (Endpoint::read(&env), identity(stop)) {
+        (Ok(endpoint), Ok((http, keeper))) => Ok((endpoint, http, keeper)),
+        (endpoint, identity) => {
+            let identity = identity.err().map(|error| error.message);
+            let mut problems: Vec<_> = endpoint.err().into_iter().chain(identity).collect();
+            // Both read the files of AWS.
+            problems.dedup();
+            Err(Error::config(problems.join("\n")))
+        }
+    }
+}
+
 /// Calls to the API of SES besides sending.
 pub fn client(stop: &Stop) -> Result<Client, Error> {
-    let endpoint = Endpoint::read(&env).map_err(Error::config)?;
-    let (http, mut keeper) = identity(stop)?;
+    let (endpoint, http, mut keeper) = place(stop)?;
     keeper.get().map_err(|failure| match failure {
         Failure::Unset(why) | Failure::Setup(why) => Error::config(why),
         Failure::Passing(why) => Error::new(Kind::Temporary, why),

@@ -8,11 +8,11 @@ use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
 use crate::ops::check::{Checks, Round, Status};
 use crate::ops::environment::env;
-use crate::ops::provider::ses::calls::{Calls, identity};
-use crate::ops::provider::ses::sender;
+use crate::ops::provider::ses::calls::{Calls, encoded, identity};
 use crate::ops::provider::templates::check as check_templates;
 use crate::pump::system_clock;
 use crate::send::ses::client::{Client, Refused, quota};
+use http::Method;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -203,8 +203,8 @@ fn verified(round: &mut Round, calls: &mut Calls) {
     let (_, address) = recipient::split(&round.config.source);
     let mut unverified = None;
     let mut asked = Vec::new();
-    for name in sender::identities(address) {
-        match sender::identity(calls, &name) {
+    for name in identities(address) {
+        match allowed(calls, "identities", &name, "/VerifiedForSendingStatus") {
             Ok(Some(true)) => return round.checks.ok(NAME, format!("{name} is verified")),
             Ok(Some(false)) => unverified = unverified.or(Some(name)),
             Ok(None) => asked.push(name),
@@ -219,6 +219,24 @@ fn verified(round: &mut Round, calls: &mut Calls) {
     round.checks.misconfigured(NAME, detail, advice);
 }
 
+/// The identities that may stand for an address, the address first: a domain stands for those below
+/// it, an address for itself with a label behind `+`.
+/// <https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html>
+fn identities(address: &str) -> Vec<String> {
+    let (local, domain) = address.rsplit_once('@').unwrap_or(("", address));
+    let domain = domain.to_ascii_lowercase();
+    let mut found = vec![format!("{local}@{domain}")];
+    found.extend(local.split_once('+').map(|(name, _)| format!("{name}@{domain}")));
+    let mut rest = domain.as_str();
+    loop {
+        found.push(rest.to_owned());
+        match rest.split_once('.') {
+            Some((_, above)) if above.contains('.') => rest = above,
+            _ => return found,
+        }
+    }
+}
+
 /// Whether the configuration set is there.
 fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
     const NAME: &str = "configuration set";
@@ -228,7 +246,7 @@ fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
     if set.is_empty() {
         return round.checks.ok(NAME, "none is used");
     }
-    match sender::configuration_set(calls, set) {
+    match allowed(calls, "configuration-sets", set, "/SendingOptions/SendingEnabled") {
         Ok(Some(true)) => round.checks.ok(NAME, set),
         Ok(Some(false)) => {
             let detail = format!("sending with {set} is turned off");
@@ -243,6 +261,20 @@ fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
     }
 }
 
+/// Whether what SES has of this name may be used to send: nothing is said against it at `flag`; `None`:
+/// there is no such one. Only SES's own word counts for that: another server may not know the call.
+/// Needs the permission ses:GetEmailIdentity or ses:GetConfigurationSet.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetEmailIdentity.html>,
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetConfigurationSet.html>
+fn allowed(calls: &mut Calls, kind: &str, name: &str, flag: &str) -> Result<Option<bool>, Refused> {
+    let path = format!("/v2/email/{kind}/{}", encoded(name));
+    match calls.ask(&Method::GET, &path, None) {
+        Ok(body) => Ok(Some(body.pointer(flag).and_then(Value::as_bool).unwrap_or(true))),
+        Err(refused) if refused.code == "NotFoundException" => Ok(None),
+        Err(refused) => Err(refused),
+    }
+}
+
 /// What could not be asked is no fault by itself: sending needs no right to ask.
 fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
     let advice = match refused.code.starts_with("AccessDenied") {
@@ -250,4 +282,24 @@ fn unasked(round: &mut Round, name: &str, right: &str, refused: &Refused) {
         false => "see to it by hand".to_owned(),
     };
     round.checks.warning(name, format!("not checked: {refused}"), &advice);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_allowed_by_itself_or_by_a_domain_above_it() {
+        assert_eq!(
+            identities("No.Reply+x@Mail.Example.co.uk"),
+            [
+                "No.Reply+x@mail.example.co.uk",
+                "No.Reply@mail.example.co.uk",
+                "mail.example.co.uk",
+                "example.co.uk",
+                "co.uk"
+            ]
+        );
+        assert_eq!(identities("a@localhost"), ["a@localhost", "localhost"]);
+    }
 }

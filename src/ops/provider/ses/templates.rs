@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_TestRenderEmailTemplate.html>
 
 use crate::edges::aws::endpoint::Endpoint;
+use crate::mail::error::{Error, Kind};
 use crate::mail::kind::{data, data_text, unsent};
 use crate::mail::model::Message;
 use crate::ops::check::Status;
@@ -13,7 +14,7 @@ use crate::ops::provider::ses::mime;
 use crate::ops::provider::templates::{Content, Fault, Problem, Store, unknown};
 use crate::send::ses::client::Refused;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The most names that one call lists.
 const PAGE: usize = 100;
@@ -49,13 +50,9 @@ impl Store for Calls {
             let path = format!("/v2/email/templates?PageSize={PAGE}{from}");
             let page = self.ask(&Method::GET, &path, None);
             let page = page.map_err(|refused| self.fault("", &refused))?;
-            let names =
-                page.get("TemplatesMetadata").and_then(Value::as_array).into_iter().flatten();
-            found.extend(
-                names.filter_map(|one| Some(one.get("TemplateName")?.as_str()?.to_owned())),
-            );
-            let more =
-                page.get("NextToken").and_then(Value::as_str).filter(|more| !more.is_empty());
+            let names = page["TemplatesMetadata"].as_array().into_iter().flatten();
+            found.extend(names.filter_map(|one| Some(one["TemplateName"].as_str()?.to_owned())));
+            let more = page["NextToken"].as_str().filter(|more| !more.is_empty());
             if more.is_none() || more == next.as_deref() {
                 return Ok(found);
             }
@@ -68,8 +65,7 @@ impl Store for Calls {
         match self.ask(&Method::GET, &path(name), None) {
             Ok(found) => {
                 let part = |name: &str| {
-                    let text = found.pointer(&format!("/TemplateContent/{name}"));
-                    text.and_then(Value::as_str).unwrap_or_default().to_owned()
+                    found["TemplateContent"][name].as_str().unwrap_or_default().to_owned()
                 };
                 let (subject, text, html) = (part("Subject"), part("Text"), part("Html"));
                 Ok(Some(Content { subject, text, html }))
@@ -98,8 +94,7 @@ impl Store for Calls {
         let refused = match self.ask(&Method::POST, &format!("{}/render", path(name)), Some(&body))
         {
             Ok(reply) => {
-                let mail = reply.get("RenderedTemplate").and_then(Value::as_str);
-                return Ok(Ok(mime::read(mail.unwrap_or_default())));
+                return Ok(Ok(mime::read(reply["RenderedTemplate"].as_str().unwrap_or_default())));
             }
             Err(refused) => refused,
         };
@@ -134,7 +129,15 @@ fn place() -> String {
 }
 
 impl Calls {
+    /// What failed, and of which template.
     fn fault(&self, name: &str, refused: &Refused) -> Fault {
+        let kind = match refused {
+            refused if refused.is_throttled() => Kind::Temporary,
+            Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
+            _ => Kind::Unavailable,
+        };
+        let space = if name.is_empty() { "" } else { " " };
+        let error = Error::new(kind, format!("{}{space}{name} failed: {refused}", self.what));
         let (status, advice) = match refused.status {
             _ if refused.code.starts_with("AccessDenied") => (
                 Status::Warning,
@@ -143,7 +146,7 @@ impl Calls {
             Some(400..500) => (Status::Warning, "try again"),
             _ => (Status::Unreachable, "try again"),
         };
-        Fault { error: self.failed(name, refused), status, advice }
+        Fault { error, status, advice }
     }
 }
 

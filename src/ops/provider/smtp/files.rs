@@ -4,24 +4,18 @@ use crate::mail::error::Error;
 use crate::mail::kind::data;
 use crate::mail::model::Message;
 use crate::ops::check::Status;
-use crate::ops::provider::templates::{Content, Fault, Problem, Store};
-use crate::send::images::{Wrong, embed};
+use crate::ops::provider::templates::{Content, Fault, Problem, Store, in_files, of_files};
+use crate::send::images::embed;
 use crate::send::smtp::mail;
-use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The directory.
 pub struct Files(pub PathBuf);
 
-impl Files {
-    fn fault(&self, path: &Path, error: &std::io::Error) -> Fault {
-        Fault {
-            error: Error::io(format_args!("{} cannot be read", path.display()), error),
-            status: Status::Misconfigured,
-            advice: "let MAILROOM_TEMPLATE_DIR name a directory that this user may read",
-        }
-    }
+/// The files cannot be read.
+fn fault(error: Error) -> Fault {
+    let advice = "let MAILROOM_TEMPLATE_DIR name a directory that this user may read";
+    Fault { error, status: Status::Misconfigured, advice }
 }
 
 impl Store for Files {
@@ -37,26 +31,11 @@ impl Store for Files {
     }
 
     fn list(&mut self) -> Result<Vec<String>, Fault> {
-        let entries = std::fs::read_dir(&self.0).map_err(|error| self.fault(&self.0, &error))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        // A directory has no order of its own.
-        let names: BTreeSet<String> =
-            names.filter_map(|name| name.strip_suffix(".subject").map(str::to_owned)).collect();
-        Ok(names.into_iter().collect())
+        in_files(&self.0).map(|names| names.into_iter().collect()).map_err(fault)
     }
 
     fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
-        let part = |ending: &str| {
-            let path = self.0.join(format!("{name}.{ending}"));
-            match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(text),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-                Err(error) => Err(self.fault(&path, &error)),
-            }
-        };
-        let (subject, text, html) =
-            (part("subject")?.trim().to_owned(), part("txt")?, part("html")?);
-        let content = Content { subject, text, html };
+        let content = of_files(&self.0, name).map_err(fault)?;
         Ok(Some(content).filter(|content| *content != Content::default()))
     }
 
@@ -73,9 +52,8 @@ impl Store for Files {
                 subject: mail.subject,
                 text: mail.text,
             }),
-            Err(Wrong { why, .. }) if !files.has(name) => Err(Problem::Missing(why)),
-            Err(Wrong { why, by_data: true }) => Err(Problem::Lacks(why)),
-            Err(Wrong { why, .. }) => Err(Problem::Broken(why)),
+            Err(wrong) if !files.has(name) => Err(Problem::Missing(wrong.why)),
+            Err(wrong) => Err(Problem::Broken(wrong.why)),
         })
     }
 }
