@@ -130,23 +130,24 @@ fn the_screens_are_the_golden_ones() {
         listeners: busy().listeners,
         ..Snapshot::default()
     };
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let entry = |id, state: &str, due, settled, cause: &str, error: &str| Entry {
         id,
-        cause: cause.to_owned(),
+        cause: filled(cause),
         queue: "mailroom".to_owned(),
         state: state.to_owned(),
         attempts: 2,
         priority: 20,
         kind: "activation".to_owned(),
         account: Some(12),
-        status: "provisioned".to_owned(),
+        account_status: filled("provisioned"),
         address: "j***@example.com".to_owned(),
-        error: error.to_owned(),
-        created: 300.0,
-        due,
-        settled,
-        expires: Some(-600.0),
-        lease: if state == "leased" { "run:17:0123456789abcdef".to_owned() } else { String::new() },
+        error: filled(error),
+        created_seconds_ago: 300.0,
+        due_seconds_ago: due,
+        settled_seconds_ago: settled,
+        token_expires_in_seconds: Some(600.0),
+        lease: filled("run:17:0123456789abcdef").filter(|_| state == "leased"),
         ..Entry::default()
     };
     let entries = [

@@ -11,10 +11,11 @@ use crate::edges::stop::Stop;
 use crate::ops::config::Config;
 use crate::ops::config::reader::is_about;
 use crate::queue::samples::Sample;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// How one check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How one check came out; the later the worse: what may mend by waiting before what does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// As it should be.
     Ok,
@@ -37,8 +38,14 @@ impl Status {
     }
 }
 
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+/// One check, by the keys of its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was looked at, in a word or three: stable, so that programs may go by it.
     pub name: String,
@@ -98,26 +105,15 @@ impl Checks {
         self.iter().filter(|check| check.status.word() == word).count()
     }
 
-    /// The worst of them: what waiting does not mend before what it may mend.
+    /// The worst of them.
     pub fn worst(&self) -> Status {
-        let statuses = [Status::Misconfigured, Status::Unreachable, Status::Warning];
-        let found = |status: &Status| self.iter().any(|check| check.status == *status);
-        statuses.into_iter().find(found).unwrap_or(Status::Ok)
+        self.iter().map(|check| check.status).max().unwrap_or(Status::Ok)
     }
 
     /// `{"ok":…,"checks":[{"name":…,"status":…,"detail":…,"advice":…}]}`; `ok` is true if nothing
     /// failed.
     pub fn json(&self) -> Value {
-        let checks: Vec<Value> = self
-            .iter()
-            .map(|check| {
-                json!({
-                    "name": check.name, "status": check.status.word(),
-                    "detail": check.detail, "advice": check.advice,
-                })
-            })
-            .collect();
-        json!({ "ok": self.count("failed") == 0, "checks": checks })
+        json!({ "ok": self.count("failed") == 0, "checks": self.list })
     }
 }
 

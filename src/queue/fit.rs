@@ -65,7 +65,7 @@ const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
 ];
 
 /// What a connection is for, which says what it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Purpose {
     /// The queue that is worked or looked at.
     pub queue: String,

@@ -12,14 +12,14 @@ use std::time::SystemTime;
 pub const CHUNK: i64 = 5000;
 
 /// Which deliveries are meant.
-#[derive(Clone, Copy, Debug)]
-pub struct Which<'a> {
+#[derive(Clone, Debug)]
+pub struct Which {
     /// These; `None`: all.
-    pub ids: Option<&'a [i64]>,
+    pub ids: Option<Vec<i64>>,
     /// Only those of which people read a text that begins so.
-    pub reason: Option<&'a str>,
+    pub reason: Option<String>,
     /// Only those of this cause.
-    pub cause: Option<&'a str>,
+    pub cause: Option<String>,
 }
 
 /// The states that deliveries can be in, in the order of lists.
@@ -77,17 +77,17 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
         priority: row.try_get("priority")?,
         kind: row.try_get("kind")?,
         account: row.try_get("account")?,
-        status: row.try_get("status")?,
+        account_status: row.try_get("status")?,
         address: if reveal { email } else { mask(&email) },
-        login: if reveal { Some(row.try_get("login")?) } else { None },
+        login: row.try_get("login")?,
         lease: row.try_get("lease")?,
         provider_id: row.try_get("provider_id")?,
         error: row.try_get("error")?,
-        created: row.try_get("created")?,
-        due: row.try_get("due")?,
-        settled: row.try_get("settled")?,
-        expires: row.try_get("expires")?,
-        consumed: row.try_get("consumed")?,
+        created_seconds_ago: row.try_get("created")?,
+        due_seconds_ago: row.try_get("due")?,
+        settled_seconds_ago: row.try_get("settled")?,
+        token_expires_in_seconds: row.try_get("expires")?,
+        token_used: row.try_get("consumed")?,
         locale: row.try_get("locale")?,
         key: row.try_get("key")?,
         data: data.and_then(|text| serde_json::from_str(text).ok()),
@@ -99,7 +99,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 ///
 /// # Errors
 /// As the statement.
-pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i64>, Error> {
+pub fn retry(client: &mut Client, queue: &str, which: &Which) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 5] =
         [&queue, &which.ids, &which.reason, &CHUNK, &which.cause];
     let rows = client.query(include_str!("sql/operate/retry.sql"), &values)?;
@@ -111,7 +111,7 @@ pub fn retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<Vec<i
 ///
 /// # Errors
 /// As the statement.
-pub fn beyond_retry(client: &mut Client, queue: &str, which: Which<'_>) -> Result<i64, Error> {
+pub fn beyond_retry(client: &mut Client, queue: &str, which: &Which) -> Result<i64, Error> {
     let values: [&(dyn ToSql + Sync); 3] = [&queue, &which.reason, &which.cause];
     client.query_one(include_str!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
 }
@@ -124,7 +124,7 @@ pub fn beyond_retry(client: &mut Client, queue: &str, which: Which<'_>) -> Resul
 pub fn drop(
     client: &mut Client,
     queue: &str,
-    which: Which<'_>,
+    which: &Which,
     who: &str,
     until: SystemTime,
 ) -> Result<Vec<i64>, Error> {

@@ -7,6 +7,7 @@
 use crate::mail::model::Cause;
 use crate::mail::policy::{self, Wait};
 use crate::queue::fit::Finding;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub struct KindCounts {
 }
 
 /// A connection that listens for the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
     /// Process id of its backend on the database server.
     pub pid: i32,
@@ -66,7 +67,7 @@ pub struct Pause {
 }
 
 /// Somebody for whom many mails were asked for in the last hour.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recipient {
     /// The address, masked.
     pub address: String,
@@ -214,8 +215,9 @@ impl Snapshot {
     }
 }
 
-/// One delivery, with what people need to know of its token and account; no secret, no code.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One delivery, with what people need to know of its token and account, by the keys of its JSON; no
+/// secret, no code. What it does not have is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Entry {
     /// Its token's id.
     pub id: i64,
@@ -223,8 +225,8 @@ pub struct Entry {
     pub queue: String,
     /// Its state.
     pub state: String,
-    /// Why it waits or how it ended; may be empty.
-    pub cause: String,
+    /// Why it waits or how it ended.
+    pub cause: Option<String>,
     /// Tries so far.
     pub attempts: i32,
     /// The lowest goes first.
@@ -233,36 +235,37 @@ pub struct Entry {
     pub kind: String,
     /// `accounts.id`, if the mail is of an account.
     pub account: Option<i64>,
-    /// `accounts.status`; may be empty.
-    pub status: String,
+    /// `accounts.status`.
+    pub account_status: Option<String>,
     /// The address, masked unless it was asked for.
     pub address: String,
     /// The login, only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// Who holds it; empty if nobody.
-    pub lease: String,
-    /// The provider's id of the mail; may be empty.
-    pub provider_id: String,
-    /// What was said of it, for people; may be empty.
-    pub error: String,
+    /// Who holds it.
+    pub lease: Option<String>,
+    /// The provider's id of the mail.
+    pub provider_id: Option<String>,
+    /// What was said of it, for people.
+    pub error: Option<String>,
     /// Seconds since it was made.
-    pub created: f64,
+    pub created_seconds_ago: f64,
     /// Seconds since it became due or its lease ran out; less than zero: until then.
-    pub due: f64,
+    pub due_seconds_ago: f64,
     /// Seconds since it was settled.
-    pub settled: Option<f64>,
-    /// Seconds since it, or its token, expired; less than zero: until then; `None`: never.
-    pub expires: Option<f64>,
+    pub settled_seconds_ago: Option<f64>,
+    /// Seconds until it, or its token, expires; less than zero: since then; `None`: never.
+    pub token_expires_in_seconds: Option<f64>,
     /// Whether its token was used.
-    pub consumed: bool,
-    /// The language; may be empty.
-    pub locale: String,
-    /// What makes it the only one; may be empty.
-    pub key: String,
+    pub token_used: bool,
+    /// The language.
+    pub locale: Option<String>,
+    /// What makes it the only one.
+    pub key: Option<String>,
     /// The names in its data, or the object itself if it was asked for.
     pub data: Option<serde_json::Value>,
-    /// The moment before which it is not sent: UTC, ISO 8601; may be empty.
-    pub not_before: String,
+    /// The moment before which it is not sent: UTC, ISO 8601.
+    pub not_before: Option<String>,
 }
 
 #[cfg(test)]

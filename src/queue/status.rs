@@ -24,9 +24,8 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut reading = begin(client)?;
     let Some(mut found) = read(&mut reading, queue)? else { return Ok(None) };
     ended(&mut reading, queue, &mut found)?;
-    for row in
-        reading.query(include_str!("sql/status/recipients.sql"), &[&queue, &LATEST, &MANY])?
-    {
+    let recipients = include_str!("sql/status/recipients.sql");
+    for row in reading.query(recipients, &[&queue, &LATEST, &MANY])? {
         let count = |name| row.try_get::<_, i64>(name);
         found.more_recipients = count("people")?;
         found.hour_is_cut = row.try_get("cut")?;
@@ -70,10 +69,8 @@ fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, 
         last_seq: row.try_get("last_seq")?,
         ..Snapshot::default()
     };
-    if row.try_get("paused")? {
-        let seconds = row.try_get("paused_for")?;
-        found.pause = Some(Pause { reason: row.try_get("reason")?, seconds });
-    }
+    let (reason, seconds) = (row.try_get("reason")?, row.try_get::<_, Option<f64>>("paused_for")?);
+    found.pause = seconds.map(|seconds| Pause { reason, seconds });
     waiting(reading, queue, &mut found)?;
     found.listeners = reading
         .query(include_str!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?

@@ -8,22 +8,18 @@ use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::{Error, Kind};
 use crate::mail::model::Cause;
 use crate::ops::config::Config;
-use crate::ops::database::{STEP, session, unusable};
+use crate::ops::database::{LONG, STEP};
+use crate::ops::screen::deliveries;
 use crate::ops::screen::page::clean;
-use crate::ops::screen::{deliveries, json};
-use crate::ops::settings::Verb;
+use crate::ops::settings::{Verb, operation};
 use crate::ops::terminal::{look_whole, page, print};
 use crate::queue::operate;
-use crate::queue::operate::STATES;
-use change::Chosen;
+use crate::queue::operate::{STATES, Which};
 use pico_args::Arguments;
-use std::time::Duration;
+use serde_json::json;
 
 /// States that `list` shows if none is named: what needs a look.
 const OPEN: [&str; 3] = ["leased", "pending", "failed"];
-
-/// The longest that looking for deliveries may take; the server's own limit is shorter.
-const LOOK: Duration = Duration::from_secs(30);
 
 /// How deliveries are shown.
 #[derive(Clone, Copy)]
@@ -36,7 +32,7 @@ struct View {
 
 /// What is done with a connection to the queue.
 fn verb(what: impl FnOnce(&Config, &mut Session) -> Result<(), Error> + 'static) -> Verb {
-    Box::new(move |given, stop| what(&given.config, &mut session(&given.config, "queue", stop)?))
+    operation("queue", move |config, session, _| what(config, session))
 }
 
 /// Reads the words after `queue`.
@@ -132,7 +128,7 @@ fn read_limit(args: &mut Arguments) -> Result<i64, Error> {
     }
 }
 
-fn chosen(args: &mut Arguments, word: &str) -> Result<Chosen, Error> {
+fn chosen(args: &mut Arguments, word: &str) -> Result<Which, Error> {
     // Flags first: what is left over are words.
     let reason: Option<String> = args.opt_value_from_str("--reason")?;
     let cause: Option<String> = args.opt_value_from_str("--cause")?;
@@ -144,11 +140,11 @@ fn chosen(args: &mut Arguments, word: &str) -> Result<Chosen, Error> {
     }
     let ids = ids(args)?;
     match (ids.is_empty(), all) {
-        (true, true) => Ok(Chosen { ids: None, reason, cause }),
+        (true, true) => Ok(Which { ids: None, reason, cause }),
         (_, false) if reason.is_some() || cause.is_some() => {
             Err(Error::usage("--reason and --cause go with --all"))
         }
-        (false, false) => Ok(Chosen { ids: Some(ids), reason, cause }),
+        (false, false) => Ok(Which { ids: Some(ids), reason, cause }),
         (true, false) => {
             Err(Error::usage(format!("queue {word} needs ids of deliveries, or --all")))
         }
@@ -174,14 +170,12 @@ fn list(
     view: View,
     choose: impl FnOnce(&mut Client, i64) -> Result<Vec<i64>, StatementError>,
 ) -> Result<(), Error> {
-    let mut ids = session.call(LOOK, |client| choose(client, limit + 1)).map_err(unusable)?;
+    let mut ids = session.call(LONG, |client| choose(client, limit + 1))?;
     let is_cut = ids.len() as i64 > limit;
     ids.truncate(limit as usize);
-    let found = session.call(LOOK, |client| operate::show(client, &ids, view.reveal));
-    let found = found.map_err(unusable)?;
+    let found = session.call(LONG, |client| operate::show(client, &ids, view.reveal))?;
     if view.json {
-        let all: Vec<_> = found.iter().map(json::entry).collect();
-        page(&format!("{}\n", serde_json::Value::from(all)))?;
+        page(&format!("{}\n", json!(found)))?;
     } else if found.is_empty() {
         page("none\n")?;
     } else {
@@ -194,25 +188,16 @@ fn list(
 }
 
 fn show(session: &mut Session, id: i64, view: View) -> Result<(), Error> {
-    let found = session.call(STEP, |client| operate::show(client, &[id], view.reveal));
-    match found.map_err(unusable)?.first() {
-        Some(entry) if view.json => page(&format!("{}\n", json::entry(entry))),
+    match session.call(STEP, |client| operate::show(client, &[id], view.reveal))?.first() {
+        Some(entry) if view.json => page(&format!("{}\n", json!(entry))),
         Some(entry) => page(&deliveries::show(entry)),
         None => Err(Error::new(Kind::Data, format!("there is no delivery {id}"))),
     }
 }
 
 fn pause(config: &Config, session: &mut Session, reason: Option<&str>) -> Result<(), Error> {
-    let before = session.call(STEP, |client| operate::pause(client, &config.queue, reason));
-    let before = before.map_err(|fault| {
-        let mut error = unusable(fault);
-        if error.kind == Kind::Config {
-            error.message += "; let the owner of the tables run: mailroom migrate grants ROLE \
-                              --operator";
-        }
-        error
-    })?;
-    session.call(STEP, |client| operate::wake(client, &config.channel)).map_err(unusable)?;
+    let before = session.call(STEP, |client| operate::pause(client, &config.queue, reason))?;
+    session.call(STEP, |client| operate::wake(client, &config.channel))?;
     let queue = clean(&config.queue);
     print(&match (reason, before.unwrap_or_default()) {
         (Some(_), false) => {

@@ -8,16 +8,16 @@ use crate::lists::issue::{Issue, issues};
 use crate::lists::members;
 use crate::mail::error::{Error, Kind};
 use crate::ops::config::Config;
-use crate::ops::database::{STEP, inspect, open, unusable};
+use crate::ops::database::{STEP, inspect, open};
 use crate::ops::screen;
-use crate::ops::screen::page::{Tone, clean, redrawn};
-use crate::ops::screen::report::Report;
+use crate::ops::screen::page::redrawn;
 use crate::ops::settings::Verb;
 use crate::ops::terminal::{look, page, print, size};
 use crate::queue::fit::Severity;
 use crate::queue::snapshot::Snapshot;
 use crate::queue::status::snapshot;
 use pico_args::Arguments;
+use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn run(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<(), Error> {
         return watch(config, wanted, stop);
     }
     let found = read(config, &mut None, stop)?;
-    show(config, wanted, &found)?;
+    show(config, wanted, Ok(&found))?;
     let wrong = found.failed > 0 || found.movement(config.max_age).is_fault();
     if wanted.exit_code && wrong {
         return Err(Error::new(Kind::No, ""));
@@ -76,9 +76,9 @@ fn read(config: &Config, kept: &mut Option<Session>, stop: &Stop) -> Result<Snap
         None => open(config, "status", stop)?,
     };
     let findings = inspect(config, &mut session)?;
-    let found = session.call(STEP, |client| snapshot(client, &config.queue)).map_err(unusable)?;
-    let lists = session.call(STEP, members::confirmed).map_err(unusable)?;
-    let issues = session.call(STEP, |client| issues(client, None)).map_err(unusable)?;
+    let found = session.call(STEP, |client| snapshot(client, &config.queue))?;
+    let lists = session.call(STEP, members::confirmed)?;
+    let issues = session.call(STEP, |client| issues(client, None))?;
     *kept = Some(session);
     let mut found =
         found.ok_or_else(|| Error::config(format!("the queue {:?} is gone", config.queue)))?;
@@ -106,10 +106,9 @@ fn watch(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<(), Error> {
     }
     let mut kept = None;
     while !stop.requested() {
-        match read(config, &mut kept, stop) {
-            Ok(found) => show(config, wanted, &found)?,
-            Err(_) if stop.requested() => break,
-            Err(error) => show_away(config, wanted, &error)?,
+        let found = read(config, &mut kept, stop);
+        if found.is_ok() || !stop.requested() {
+            show(config, wanted, found.as_ref())?;
         }
         stop.sleep(AGAIN);
     }
@@ -122,31 +121,25 @@ fn in_place(wanted: &Wanted) -> bool {
     wanted.watch && !wanted.json && wanted.html.is_none() && std::io::stdout().is_terminal()
 }
 
-fn show(config: &Config, wanted: &Wanted, found: &Snapshot) -> Result<(), Error> {
-    match wanted.json {
-        true => page(&format!("{}\n", screen::json::status(found, config.max_age))),
-        false => give(wanted, &screen::status::report(found, config.max_age)),
-    }
-}
-
-fn show_away(config: &Config, wanted: &Wanted, error: &Error) -> Result<(), Error> {
+/// Shows what was found, or why nothing was, in the file or on the terminal.
+fn show(config: &Config, wanted: &Wanted, found: Result<&Snapshot, &Error>) -> Result<(), Error> {
     if wanted.json {
-        return page(&format!("{}\n", serde_json::json!({"error": error.message})));
+        let value = match found {
+            Ok(found) => screen::json::status(found, config.max_age),
+            Err(error) => json!({"error": error.message}),
+        };
+        return page(&format!("{value}\n"));
     }
-    let text = format!("the database cannot be asked: {}", clean(&error.message));
-    let lines = vec![(Tone::Bad, text)];
-    let name = format!("mailroom, queue {}", clean(&config.queue));
-    give(wanted, &Report { name, lines, ..Report::default() })
-}
-
-/// To the file, or the terminal.
-fn give(wanted: &Wanted, report: &Report) -> Result<(), Error> {
+    let report = match found {
+        Ok(found) => screen::status::report(found, config.max_age),
+        Err(error) => screen::status::away(&config.queue, &error.message),
+    };
     if let Some(path) = &wanted.html {
-        let text = screen::html::page(report, wanted.watch.then_some(REFRESH));
+        let text = screen::html::page(&report, wanted.watch.then_some(REFRESH));
         return textfile::write(path, &text)
             .map_err(|error| Error::io(format_args!("cannot write {}", path.display()), error));
     }
-    let text = screen::report::text(report, look());
+    let text = screen::report::text(&report, look());
     match in_place(wanted) {
         true => print(&redrawn(&text, size().map_or(usize::MAX, |(_, rows)| rows))),
         false if wanted.watch => page(&format!("{text}\n")),

@@ -13,11 +13,10 @@ pub fn list(found: &[Entry], look: Look) -> String {
             .map(str::to_owned),
     ];
     rows.extend(found.iter().map(|one| {
-        let reason = if one.error.is_empty() { &one.provider_id } else { &one.error };
-        let texts = [&one.state, &one.kind, &one.address, &one.cause, reason];
-        let [state, kind, address, cause, reason] = texts.map(|text| clean(text));
-        let id = one.id.to_string();
-        [id, state, one.attempts.to_string(), when(one), kind, address, cause, reason]
+        let reason = one.error.as_deref().or(one.provider_id.as_deref()).unwrap_or_default();
+        let (id, tries, when) = (one.id.to_string(), one.attempts.to_string(), when(one));
+        let cause = one.cause.as_deref().unwrap_or_default();
+        [id.as_str(), &one.state, &tries, &when, &one.kind, &one.address, cause, reason].map(clean)
     }));
     let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..8).map(|column| longest(column).unwrap_or(0)).collect();
@@ -33,57 +32,53 @@ pub fn list(found: &[Entry], look: Look) -> String {
 
 /// When it is its turn, or was.
 fn when(one: &Entry) -> String {
-    match (one.state.as_str(), one.settled) {
+    let due = one.due_seconds_ago;
+    match (one.state.as_str(), one.settled_seconds_ago) {
         (_, Some(ago)) => format!("{} ago", span(ago)),
-        ("leased", _) if one.due < 0.0 => format!("lease {}", span(-one.due)),
-        ("leased", _) => format!("lease over {}", span(one.due)),
-        _ if one.due < 0.0 => format!("in {}", span(-one.due)),
-        _ => format!("due {}", span(one.due)),
+        ("leased", _) if due < 0.0 => format!("lease {}", span(-due)),
+        ("leased", _) => format!("lease over {}", span(due)),
+        _ if due < 0.0 => format!("in {}", span(-due)),
+        _ => format!("due {}", span(due)),
     }
 }
 
 /// Everything about one delivery: `mailroom queue show`.
 pub fn show(one: &Entry) -> String {
-    let token = match one.expires {
-        _ if one.consumed => "used".to_owned(),
-        None => String::new(),
-        Some(ago) if ago >= 0.0 => format!("expired {} ago", span(ago)),
-        Some(until) => format!("expires in {}", span(-until)),
+    let token = match one.token_expires_in_seconds {
+        _ if one.token_used => Some("used".to_owned()),
+        Some(until) if until <= 0.0 => Some(format!("expired {} ago", span(-until))),
+        until => until.map(|until| format!("expires in {}", span(until))),
     };
-    let data = match &one.data {
-        Some(Value::Array(names)) => {
-            names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-        }
-        Some(object) => object.to_string(),
-        None => String::new(),
-    };
-    let account = one.account.map(|account| format!("{account}, {}", one.status));
-    let mut rows = vec![
-        ("delivery", one.id.to_string()),
-        ("queue", one.queue.clone()),
-        ("state", format!("{} ({})", one.state, when(one))),
-        ("mail", format!("{}, priority {}", one.kind, one.priority)),
-        ("address", one.address.clone()),
-        ("account", account.unwrap_or_default()),
+    let data = one.data.as_ref().map(|data| match data.as_array() {
+        Some(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        None => data.to_string(),
+    });
+    let status = one.account_status.as_deref().unwrap_or_default();
+    let rows = [
+        ("delivery", Some(one.id.to_string())),
+        ("queue", Some(one.queue.clone())),
+        ("state", Some(format!("{} ({})", one.state, when(one)))),
+        ("mail", Some(format!("{}, priority {}", one.kind, one.priority))),
+        ("address", Some(one.address.clone())),
+        ("account", one.account.map(|account| format!("{account}, {status}"))),
         ("token", token),
-        ("tries", one.attempts.to_string()),
-        ("made", format!("{} ago", span(one.created))),
+        ("tries", Some(one.attempts.to_string())),
+        ("made", Some(format!("{} ago", span(one.created_seconds_ago)))),
+        ("login", one.login.clone()),
+        ("cause", one.cause.clone()),
+        ("reason", one.error.clone()),
+        ("not before", one.not_before.clone()),
+        ("language", one.locale.clone()),
+        ("key", one.key.clone()),
+        ("data", data),
+        ("lease", one.lease.clone()),
+        ("provider id", one.provider_id.clone()),
     ];
-    rows.extend(one.login.clone().map(|login| ("login", login)));
-    let optional = [
-        ("cause", &one.cause),
-        ("reason", &one.error),
-        ("not before", &one.not_before),
-        ("language", &one.locale),
-        ("key", &one.key),
-        ("data", &data),
-        ("lease", &one.lease),
-        ("provider id", &one.provider_id),
-    ];
-    rows.extend(optional.map(|(name, text)| (name, text.clone())));
     let mut out = String::new();
-    for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        let _ = writeln!(out, "{name:<12} {}", clean(text));
+    for (name, text) in rows.iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
+        if !text.is_empty() {
+            let _ = writeln!(out, "{name:<12} {}", clean(text));
+        }
     }
     out
 }

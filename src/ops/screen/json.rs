@@ -1,9 +1,9 @@
-//! The JSON of `status`, `queue list` and `queue show`. Keys are documented, and only ever added.
+//! The JSON of `status`. Keys are documented, and only ever added.
 
 use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::queue::fit::Finding;
-use crate::queue::snapshot::{Entry, KindCounts, Listener, Reason, Recipient, Snapshot};
+use crate::queue::snapshot::{KindCounts, Reason, Snapshot};
 use crate::queue::status::LATEST;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "movement": found.movement(max_age).word(),
         "paused": pause.is_some(),
         "paused_reason": pause.map(|pause| pause.reason.as_str()),
-        "paused_seconds": pause.map(|pause| round(pause.seconds)),
+        "paused_seconds": pause.map(|pause| pause.seconds),
         "pending": found.pending,
         "due": found.due,
         "retrying": found.retrying,
@@ -34,32 +34,25 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
         "expired": found.expired,
         "ineligible": found.ineligible,
         "superseded": found.superseded,
-        "oldest_pending_seconds": found.oldest_pending.map(round),
-        "oldest_due_seconds": found.oldest_due.map(round),
+        "oldest_pending_seconds": found.oldest_pending,
+        "oldest_due_seconds": found.oldest_due,
         "held": held.map(reason).collect::<Value>(),
         "waiting": found.waiting_for(Wait::Change).map(reason).collect::<Value>(),
         "failures": found.failures.iter().map(reason).collect::<Value>(),
         "failures_cut": found.failed > LATEST,
-        "recipients": found.recipients.iter().map(recipient).collect::<Value>(),
+        "recipients": found.recipients,
         "recipients_cut": found.hour_is_cut || found.more_recipients > 0,
         "findings": found.findings.iter().map(finding).collect::<Value>(),
         "kinds": found.kinds.iter().map(kind).collect::<Value>(),
         "lists": found.lists.iter().map(|(list, confirmed)| json!({ "list": list, "confirmed": confirmed })).collect::<Value>(),
         "issues": found.issues.iter().map(|(key, left, what)| json!({ "key": key, "left": left, "state": what })).collect::<Value>(),
         "listeners": found.listeners.len(),
-        "listening": found.listeners.iter().map(listener).collect::<Value>(),
+        "listening": found.listeners,
     })
 }
 
 fn reason(one: &Reason) -> Value {
     json!({ "cause": one.cause.map(Cause::name), "reason": one.text, "count": one.count, "ours": one.is_ours() })
-}
-
-fn recipient(one: &Recipient) -> Value {
-    json!({
-        "address": one.address, "asked": one.asked, "sent": one.sent, "superseded": one.superseded,
-        "limited": one.limited, "latest": one.latest,
-    })
 }
 
 fn kind((name, of): (&String, &KindCounts)) -> Value {
@@ -71,49 +64,4 @@ fn kind((name, of): (&String, &KindCounts)) -> Value {
 
 fn finding(one: &Finding) -> Value {
     json!({ "name": one.subject, "detail": one.detail, "advice": one.advice })
-}
-
-fn listener(one: &Listener) -> Value {
-    json!({
-        "pid": one.pid, "role": one.role, "name": one.name,
-        "address": one.address, "seconds": one.seconds.map(round),
-    })
-}
-
-/// One delivery.
-pub fn entry(one: &Entry) -> Value {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let mut value = json!({
-        "id": one.id,
-        "queue": one.queue,
-        "state": one.state,
-        "cause": filled(&one.cause),
-        "attempts": one.attempts,
-        "priority": one.priority,
-        "kind": one.kind,
-        "locale": filled(&one.locale),
-        "key": filled(&one.key),
-        "data": one.data,
-        "not_before": filled(&one.not_before),
-        "account": one.account,
-        "account_status": filled(&one.status),
-        "address": one.address,
-        "lease": filled(&one.lease),
-        "provider_id": filled(&one.provider_id),
-        "error": filled(&one.error),
-        "created_seconds_ago": round(one.created),
-        "due_seconds_ago": round(one.due),
-        "settled_seconds_ago": one.settled.map(round),
-        "token_expires_in_seconds": one.expires.map(|ago| round(-ago)),
-        "token_used": one.consumed,
-    });
-    if let Some(login) = &one.login {
-        value["login"] = json!(login);
-    }
-    value
-}
-
-/// Milliseconds are enough.
-fn round(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }

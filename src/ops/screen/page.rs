@@ -73,12 +73,6 @@ impl Page {
     }
 }
 
-/// A text of any length, in lines of the width.
-pub fn note(text: &str, look: Look) -> String {
-    let width = look.width.max(NARROWEST);
-    text.lines().flat_map(|line| wrapped(&clean(line), width)).map(|line| line + "\n").collect()
-}
-
 /// A screen drawn over the one before it, on a terminal of so many rows.
 ///
 /// A terminal that scrolls cannot be drawn on again: what has no row is counted in the last one,

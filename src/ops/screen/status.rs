@@ -50,8 +50,17 @@ pub fn report(found: &Snapshot, max_age: Duration) -> Report {
         true => Section { title: (Tone::Bad, "nobody listens".to_owned()), ..Section::default() },
         false => Section::new("listening", found.listeners.iter().map(listener)),
     });
-    let name = format!("mailroom, queue {}", clean(&found.queue));
-    Report { name, time: found.time.clone(), lines, sections }
+    Report { name: name(&found.queue), time: found.time.clone(), lines, sections }
+}
+
+/// That nothing is known of a queue, and why.
+pub fn away(queue: &str, why: &str) -> Report {
+    let line = (Tone::Bad, format!("the database cannot be asked: {}", clean(why)));
+    Report { name: name(queue), lines: vec![line], ..Report::default() }
+}
+
+fn name(queue: &str) -> String {
+    format!("mailroom, queue {}", clean(queue))
 }
 
 /// Whether mail moves, in one line.

@@ -1,23 +1,24 @@
 -- mailroom:show
 -- The deliveries $1, of any queue, in this order; $2: with the values of their data, else with its names
 -- alone. Index: the primary keys.
-SELECT d.id, d.queue::text AS queue, d.state::text AS state, coalesce(d.cause::text, '') AS cause,
+SELECT d.id, d.queue::text AS queue, d.state::text AS state, d.cause::text AS cause,
        d.attempts, d.priority, d.kind, t.account, coalesce(d.recipient, a.email, '') AS email,
-       coalesce(a.login, '') AS login, coalesce(a.status::text, '') AS status,
-       coalesce(d.lease, '') AS lease, coalesce(d.provider_id, '') AS provider_id,
-       coalesce(d.error, '') AS error, t.consumed_at IS NOT NULL AS consumed,
-       extract(epoch FROM now() - d.created_at)::float8 AS created,
-       extract(epoch FROM now() - d.due_at)::float8 AS due,
-       extract(epoch FROM now() - d.settled_at)::float8 AS settled,
-       extract(epoch FROM now() - least(d.expires_at, to_timestamp(t.expires_at)))::float8 AS expires,
-       coalesce(d.locale, '') AS locale, coalesce(d.key, '') AS key,
+       CASE WHEN $2::bool THEN coalesce(a.login, '') END AS login, a.status::text AS status,
+       d.lease, nullif(d.provider_id, '') AS provider_id, nullif(d.error, '') AS error,
+       t.consumed_at IS NOT NULL AS consumed,
+       round(extract(epoch FROM now() - d.created_at)::numeric, 3)::float8 AS created,
+       round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8 AS due,
+       round(extract(epoch FROM now() - d.settled_at)::numeric, 3)::float8 AS settled,
+       round(extract(epoch FROM least(d.expires_at, to_timestamp(t.expires_at)) - now())::numeric, 3)::float8
+           AS expires,
+       nullif(d.locale, '') AS locale, nullif(d.key, '') AS key,
        CASE WHEN $2::bool THEN d.data
             WHEN d.data IS NOT NULL
             THEN (SELECT coalesce(jsonb_agg(name), '[]') FROM jsonb_object_keys(d.data) AS name)
        END::text AS data,
        CASE WHEN d.state = 'pending' AND d.due_at > now()
             THEN to_char(d.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-            ELSE '' END AS not_before
+       END AS not_before
   FROM unnest($1::bigint[]) WITH ORDINALITY AS chosen (id, place)
   JOIN deliveries d USING (id)
   LEFT JOIN tokens t USING (id)

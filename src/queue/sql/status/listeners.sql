@@ -5,7 +5,7 @@
 -- process waits for, listens no more: such a connection may outlive its process.
 SELECT a.pid, a.usename::text AS role, a.application_name AS name,
        coalesce(host(a.client_addr), '') AS address,
-       extract(epoch FROM now() - a.backend_start)::float8 AS since
+       round(extract(epoch FROM now() - a.backend_start)::numeric, 3)::float8 AS since
   FROM pg_locks l
   JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2

@@ -9,11 +9,11 @@ SELECT kind, CASE WHEN state = 'pending' THEN cause::text END AS cause,
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
        count(*) FILTER (WHERE state = 'leased') AS leased,
-       extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'pending'))::float8
+       round(extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'pending'))::numeric, 3)::float8
            AS oldest_pending,
-       extract(epoch FROM now() - min(
+       round(extract(epoch FROM now() - min(
                CASE WHEN cause = ANY ($2::text[]::delivery_cause[]) THEN created_at ELSE due_at END)
-           FILTER (WHERE due_at <= now() OR cause = ANY ($2::text[]::delivery_cause[])))::float8
+           FILTER (WHERE due_at <= now() OR cause = ANY ($2::text[]::delivery_cause[])))::numeric, 3)::float8
            AS oldest_due
   FROM (SELECT kind, state, cause, error, attempts, created_at, due_at
           FROM deliveries
