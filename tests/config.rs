@@ -4,8 +4,9 @@ mod database;
 
 use crate::support::cluster::Database;
 use crate::support::program::{Finished, KEY, Program};
-use mailroom::ops::cli::help::{COMMANDS, help, markdown};
+use mailroom::ops::cli::help::{COMMANDS, help};
 use mailroom::ops::config::VARS;
+use std::fmt::Write as _;
 
 /// A database that nobody can reach: connecting there would be tried for ever.
 const NOWHERE: &str = "host=127.0.0.1 port=9 dbname=x user=x password=hunter2secret";
@@ -390,6 +391,24 @@ fn every_setting_of_a_command_has_its_own_flag_and_a_name_like_it() {
             assert!(COMMANDS.iter().any(|known| known.name == *command), "{command}");
         }
     }
+}
+
+/// The table of settings, in Markdown, as it stands in docs/REFERENCE.md.
+fn markdown() -> String {
+    let mut out =
+        "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
+    for var in VARS {
+        let name = match var.is_secret() {
+            true => format!("`{}` (`_FILE`)", var.name),
+            false => format!("`{}`", var.name),
+        };
+        let flag = var.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
+        let default = var.default.map(|value| format!("`{value}`")).unwrap_or_default();
+        let used_by = var.used_by.join(" ");
+        let _ = writeln!(out, "| {name} | {flag} | {default} | {used_by} | {} |", var.meaning);
+    }
+    out
 }
 
 #[test]

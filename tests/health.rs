@@ -58,7 +58,8 @@ fn what_is_held_is_named_though_nothing_is_late_yet() {
     let collect = Program::collect(&database).start();
     collect.wait_log("connected");
     database.accounts("user", 1);
-    collect.wait_lines(1);
+    let settled = "SELECT count(*) FROM deliveries WHERE state = 'sent'";
+    wait_until("it is settled", || database.number(settled) == 1);
     database.run(
         "UPDATE deliveries SET state = 'pending', lease = NULL, settled_at = NULL,
                 cause = 'setup', error = 'HTTP 404', due_at = now() + interval '30 seconds'",

@@ -2,10 +2,6 @@
 //! it is; the help texts are in `cli/help.rs`.
 
 pub mod help;
-pub mod list;
-pub mod migrate;
-pub mod publish;
-pub mod template;
 mod words;
 
 use crate::mail::error::Error;
@@ -21,8 +17,6 @@ use words::{near, shown};
 pub struct Line {
     /// Name of the command, as in [`COMMANDS`].
     pub name: &'static str,
-    /// Help on it is wanted, not what it does.
-    pub help: bool,
     /// A file of variables.
     pub env_file: Option<PathBuf>,
     /// Settings given as flags, by variable name.
@@ -31,29 +25,30 @@ pub struct Line {
     pub args: Arguments,
 }
 
-/// Reads the words after the program's name; `None`: only help is wanted, on all.
+/// Reads the words after the program's name. `mailroom COMMAND --help` is `mailroom help COMMAND`.
 ///
 /// # Errors
 /// What is wrong with them (exit 64).
-pub fn begin(words: Vec<OsString>) -> Result<Option<Line>, Error> {
+pub fn begin(words: Vec<OsString>) -> Result<Line, Error> {
     let mut args = Arguments::from_vec(words);
     let env_file = args.opt_value_from_str("--env-file")?;
     let help = args.contains(["-h", "--help"]);
-    let Some(word) = args.subcommand()? else {
-        return match args.finish().first() {
-            _ if help => Ok(None),
-            Some(flag) => {
-                Err(Error::usage(format!("unknown flag{}", shown(&flag.to_string_lossy()))))
-            }
-            None => Err(Error::usage("which command?")),
-        };
-    };
-    let name = command_name(&word)?;
+    let name = args.subcommand()?.map(|word| command_name(&word)).transpose()?;
     let mut flags = Vec::new();
-    for var in VARS.iter().filter(|var| !help && var.used_by.contains(&name)) {
+    if help {
+        let args = Arguments::from_vec(name.into_iter().map(OsString::from).collect());
+        return Ok(Line { name: "help", env_file, flags, args });
+    }
+    let Some(name) = name else {
+        return Err(Error::usage(match args.finish().first() {
+            Some(flag) => format!("unknown flag{}", shown(&flag.to_string_lossy())),
+            None => "which command?".to_owned(),
+        }));
+    };
+    for var in VARS.iter().filter(|var| var.used_by.contains(&name)) {
         flags.extend(flag(&mut args, var)?.map(|value| (var.name, value)));
     }
-    Ok(Some(Line { name, help, env_file, flags, args }))
+    Ok(Line { name, env_file, flags, args })
 }
 
 impl Line {

@@ -44,6 +44,9 @@ pub struct Parsed {
 /// # Errors
 /// Why it ends other than well; `main` prints it and gives its exit status.
 pub fn main(words: Vec<OsString>) -> Result<(), Error> {
+    if words.iter().any(|word| word == "-V" || word == "--version") {
+        return print(&format!("mailroom {}\n", env!("CARGO_PKG_VERSION")));
+    }
     let parsed = parse(words)?;
     if let Some(path) = &parsed.env_file {
         environment::read(path)?;
@@ -63,43 +66,19 @@ pub fn main(words: Vec<OsString>) -> Result<(), Error> {
 /// # Errors
 /// What is wrong with them (exit 64).
 pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
-    let says = |text: String| Parsed {
-        name: "help",
-        env_file: None,
-        flags: Vec::new(),
-        verb: Box::new(move |_, _| print(&text)),
-    };
-    if words.iter().any(|word| word == "-V" || word == "--version") {
-        return Ok(says(format!("mailroom {}\n", env!("CARGO_PKG_VERSION"))));
-    }
-    let mut line = match cli::begin(words)? {
-        Some(line) if !line.help => line,
-        about => return Ok(says(help::help(about.map(|line| line.name)))),
-    };
-    let (args, name) = (&mut line.args, line.name);
-    let verb: Verb = match name {
+    let mut line = cli::begin(words)?;
+    let args = &mut line.args;
+    let verb: Verb = match line.name {
         "collect" => Box::new(|given, stop| collect::run(&given.config, stop)),
         "send" => Box::new(send::run),
         "run" => Box::new(run::run),
         "health" => Box::new(|given, stop| health::run(&given.config, stop)),
         "check" => check::words(args),
-        "migrate" => {
-            let what = cli::migrate::parse(args)?;
-            Box::new(move |given, stop| migrate::run(&given.config, what, stop))
-        }
+        "migrate" => migrate::words(args)?,
         "mail" => mail::words(args)?,
-        "list" => {
-            let what = cli::list::parse(args)?;
-            Box::new(move |given, stop| list::run(&given.config, &what, stop))
-        }
-        "publish" => {
-            let what = cli::publish::parse(args)?;
-            Box::new(move |given, stop| publish::run(&given.config, &what, stop))
-        }
-        "template" => {
-            let what = cli::template::parse(args)?;
-            Box::new(move |given, stop| template::run(given, &what, stop))
-        }
+        "list" => list::words(args)?,
+        "publish" => publish::words(args)?,
+        "template" => template::words(args)?,
         "status" => status::words(args)?,
         "queue" => queue::words(args)?,
         "verify" => verify::words(args)?,
@@ -109,7 +88,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Error> {
             Box::new(move |_, _| print(&help::help(about)))
         }
     };
-    let env_file = line.env_file.take();
+    let (name, env_file) = (line.name, line.env_file.take());
     Ok(Parsed { name, env_file, flags: line.end()?, verb })
 }
 
@@ -128,24 +107,14 @@ fn sound(inputs: &Inputs<'_>, stop: &Stop) -> Result<Settings, Error> {
     if settings.problems.is_empty() {
         return Ok(settings);
     }
-    let mut problems = settings.problems.clone();
-    problems.extend(more_problems(&settings, stop));
-    Err(Error::config(problems.join("\n")))
-}
-
-/// What is wrong besides with what is read when it is needed, so that all is said at once.
-fn more_problems(settings: &Settings, stop: &Stop) -> Vec<String> {
-    let Settings { config, provider, problems, .. } = settings;
+    // What is read when it is needed is looked at now, so that all is said at once.
+    let Settings { config, provider, mut problems, .. } = settings;
     let sound = |name: &str| !problems.iter().any(|problem| is_about(problem, name));
-    let mut more = Vec::new();
-    if config.database_url.is_some() && sound("MAILROOM_DATABASE_URL") {
-        more.extend(target(config).err().map(|error| error.message));
-    }
-    if let Some(provider) = provider
-        && sound("MAILROOM_TEMPLATES")
-        && sound("MAILROOM_TEMPLATE_DIR")
-    {
-        more.extend(provider.problems(config, stop));
-    }
-    more
+    let has_url = config.database_url.is_some() && sound("MAILROOM_DATABASE_URL");
+    let database = has_url.then(|| target(&config).err()).flatten();
+    let has_templates = sound("MAILROOM_TEMPLATES") && sound("MAILROOM_TEMPLATE_DIR");
+    let provider = provider.filter(|_| has_templates);
+    let provider = provider.and_then(|provider| provider.fault(&config, stop));
+    problems.extend(database.into_iter().chain(provider).map(|error| error.message));
+    Err(Error::config(problems.join("\n")))
 }

@@ -4,7 +4,6 @@ use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::edges::{signal, systemd};
 use crate::mail::error::{Error, Kind};
-use crate::mail::pace::Pace;
 use crate::ops::config::Config;
 use crate::ops::environment::env;
 use crate::queue::source::settings::Settings;
@@ -73,9 +72,4 @@ pub fn log_configured(config: &Config) {
             config.healthcheck.as_millis()
         ),
     );
-}
-
-/// The pace of a provider.
-pub fn pace(config: &Config, limit: usize) -> Pace {
-    Pace::new(limit, config.send_rate, config.daily_limit)
 }

@@ -33,12 +33,15 @@ fn parse(url: &str) -> Result<Target, Error> {
 /// How long each step of a command that runs once may take: to connect, to be answered.
 pub const STEP: Duration = Duration::from_secs(5);
 
+/// The same for statements that read or change many rows; the server's own limit is shorter.
+pub const LONG: Duration = Duration::from_secs(30);
+
 /// A connection for `command`, which runs once.
 pub fn open(config: &Config, command: &str, stop: &Stop) -> Result<Session, Error> {
     let mut target = target(config)?;
     target.name(command);
     target.hurry(STEP);
-    pg::connect(&target, stop).map_err(unusable)
+    Ok(pg::connect(&target, stop)?)
 }
 
 /// What is found in a database that is only looked at, or where single deliveries are changed.
@@ -47,8 +50,8 @@ pub fn open(config: &Config, command: &str, stop: &Stop) -> Result<Session, Erro
 /// It cannot be asked, or has no such schema or queue.
 pub fn inspect(config: &Config, session: &mut Session) -> Result<Vec<Finding>, Error> {
     let queue = config.queue.clone();
-    let purpose = Purpose { queue, channel: None, works: false, deletes: false, poll: None };
-    let found = fit::inspect(session, STEP, &purpose).map_err(unusable)?;
+    let purpose = Purpose { queue, ..Purpose::default() };
+    let found = fit::inspect(session, STEP, &purpose)?;
     fit::refuse(&found).map_err(Error::config)?;
     Ok(found)
 }
@@ -61,10 +64,23 @@ pub fn session(config: &Config, command: &str, stop: &Stop) -> Result<Session, E
 }
 
 /// What a fault of the database means for a command that runs once.
-pub fn unusable(fault: Fault) -> Error {
-    match fault {
-        Fault::Denied(text) => Error::config(text),
-        Fault::Lost(text) | Fault::Statement(text) => Error::new(Kind::Unavailable, text),
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        match fault {
+            Fault::Denied(text) => Error::config(text),
+            Fault::Lost(text) | Fault::Statement(text) => Error::new(Kind::Unavailable, text),
+        }
+    }
+}
+
+/// What is needed of a database whose queue is worked, and listened to if there is a channel.
+pub fn purpose(config: &Config, channel: Option<&str>) -> Purpose {
+    Purpose {
+        queue: config.queue.clone(),
+        channel: channel.map(str::to_owned),
+        works: true,
+        deletes: config.retention.is_some() && channel.is_some(),
+        poll: config.poll,
     }
 }
 
@@ -89,14 +105,7 @@ pub fn link(
     if let Some(warning) = &target.warning {
         log::warn("PG", warning);
     }
-    let purpose = Purpose {
-        queue: config.queue.clone(),
-        channel: channel.map(str::to_owned),
-        works: true,
-        deletes: config.retention.is_some() && channel.is_some(),
-        poll: config.poll,
-    };
-    let token = stop.clone();
+    let (purpose, token) = (purpose(config, channel), stop.clone());
     let open = Box::new(move || {
         let target = aim().map_err(|error| Fault::Lost(error.message))?;
         pg::reach(&target, &token)

@@ -1,6 +1,6 @@
 //! The manual page, in the macros of man(7).
 
-use super::words::flags;
+use super::words::{details, flags};
 use mailroom::ops::cli::help::COMMANDS;
 use mailroom::ops::config::VARS;
 use std::fmt::Write as _;
@@ -35,8 +35,8 @@ pub fn page() -> String {
     out.push_str(".SH COMMANDS\n");
     for command in COMMANDS {
         let _ = writeln!(out, ".SS {}\n{}", command.name, ended(command.summary()));
-        if !command.details().is_empty() {
-            let _ = writeln!(out, ".PP\n{}", text(command.details()));
+        if !details(command).is_empty() {
+            let _ = writeln!(out, ".PP\n{}", text(&details(command)));
         }
         let _ = writeln!(out, ".PP\n.nf\n{}\n.fi", text(command.example()));
         let own: Vec<String> = flags(command)

@@ -37,6 +37,14 @@ pub fn subcommands(command: &CommandHelp) -> Vec<&'static str> {
     firsts.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase())).collect()
 }
 
+/// What the help of a command says between its summary and its example; may be empty.
+pub fn details(command: &CommandHelp) -> String {
+    let path = format!("{}/src/ops/cli/help/{}.txt", env!("CARGO_MANIFEST_DIR"), command.name);
+    let text = std::fs::read_to_string(path).unwrap();
+    let rest = text.splitn(3, "\n\n").nth(2).unwrap_or_default();
+    rest.rsplit_once("  mailroom ").map_or(rest, |(before, _)| before).trim_end().to_owned()
+}
+
 /// All flags of a command: those in its usage, and the settings that it reads.
 pub fn flags(command: &CommandHelp) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();

@@ -8,11 +8,11 @@ use crate::edges::pg::{Client, StatementError};
 use crate::mail::model;
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
-use crate::ops::database::{STEP, target};
+use crate::ops::database::{STEP, purpose, target};
 use crate::ops::screen::page::clean;
 use crate::pump::system_clock;
 use crate::queue::fit;
-use crate::queue::fit::{Finding, Purpose, Severity};
+use crate::queue::fit::{Finding, Severity};
 use crate::queue::link::POLL;
 use crate::queue::samples;
 use std::time::{Duration, SystemTime};
@@ -97,13 +97,7 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
     let before = wall();
     let facts = session.call(STEP, facts)?;
     let seconds = ahead(facts.clock, before, wall());
-    let purpose = Purpose {
-        queue: round.config.queue.clone(),
-        channel: Some(round.config.channel.clone()),
-        works: true,
-        deletes: round.config.retention.is_some(),
-        poll: round.config.poll,
-    };
+    let purpose = purpose(round.config, Some(&round.config.channel));
     let found = fit::inspect(&mut session, STEP, &purpose)?;
     let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);
     match found.iter().find(|one| one.subject == "database") {

@@ -1,7 +1,6 @@
 //! The help texts: what the commands are for, and the settings they read.
 
 use crate::ops::config::VARS;
-use crate::ops::config::reader::Var;
 use std::fmt::Write as _;
 
 /// One command, for help: a file in `help/`, with its words, a line on what it does, more, if that needs
@@ -23,12 +22,6 @@ impl CommandHelp {
     /// What it does, in one line.
     pub fn summary(&self) -> &'static str {
         self.text.split("\n\n").nth(1).unwrap_or_default().trim_end()
-    }
-
-    /// More; may be empty.
-    pub fn details(&self) -> &'static str {
-        let rest = self.text.splitn(3, "\n\n").nth(2).unwrap_or_default();
-        rest.rsplit_once("  mailroom ").map_or(rest, |(before, _)| before).trim_end()
     }
 
     /// One that works.
@@ -81,22 +74,13 @@ pub fn help(command: Option<&str>) -> String {
         }
         Some(command) => {
             out.push_str(command.text);
-            let vars: Vec<&Var> =
-                VARS.iter().filter(|var| var.used_by.contains(&command.name)).collect();
-            if !vars.is_empty() {
-                out.push_str("\nSettings:\n");
-            }
-            for var in vars {
-                let flag = match var.flag {
-                    Some(flag) => flag.to_owned(),
-                    None => format!("{}_FILE", var.name),
-                };
+            let mut heading = "\nSettings:\n";
+            for var in VARS.iter().filter(|var| var.used_by.contains(&command.name)) {
+                out.push_str(std::mem::take(&mut heading));
+                let flag = var.flag.map_or_else(|| format!("{}_FILE", var.name), str::to_owned);
                 let _ = writeln!(out, "  {:<30} {flag}", var.name);
-                let default = match var.default {
-                    Some(default) => format!(" (default {default})"),
-                    None => String::new(),
-                };
-                let _ = writeln!(out, "      {}{default}", var.meaning);
+                let default = var.default.map(|default| format!(" (default {default})"));
+                let _ = writeln!(out, "      {}{}", var.meaning, default.unwrap_or_default());
             }
             if matches!(command.name, "send" | "run" | "template" | "check") {
                 out.push_str(
@@ -105,24 +89,6 @@ pub fn help(command: Option<&str>) -> String {
                 );
             }
         }
-    }
-    out
-}
-
-/// The table of settings, in Markdown, as it stands in docs/REFERENCE.md.
-pub fn markdown() -> String {
-    let mut out =
-        "| name | flag | default | used by | meaning |\n| --- | --- | --- | --- | --- |\n"
-            .to_owned();
-    for var in VARS {
-        let name = match var.is_secret() {
-            true => format!("`{}` (`_FILE`)", var.name),
-            false => format!("`{}`", var.name),
-        };
-        let flag = var.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
-        let default = var.default.map(|value| format!("`{value}`")).unwrap_or_default();
-        let used_by = var.used_by.join(" ");
-        let _ = writeln!(out, "| {name} | {flag} | {default} | {used_by} | {} |", var.meaning);
     }
     out
 }

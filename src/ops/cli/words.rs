@@ -44,11 +44,6 @@ impl From<pico_args::Error> for Error {
     }
 }
 
-/// The same as a function.
-pub fn usage(error: pico_args::Error) -> Error {
-    error.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,16 +23,12 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     become_daemon(stop, 0)?;
     log_configured(config);
     let clock = system_clock();
-    let encode: Encode = match config.format {
-        Format::Csv => Box::new(fields::encode),
+    let (carries, encode): (_, Encode) = match config.format {
+        Format::Csv => ("csv", Box::new(fields::encode)),
         Format::CloudEvents => {
             let queue = config.queue.clone();
-            Box::new(move |messages, out| cloudevents::encode(messages, &queue, out))
+            ("events", Box::new(move |messages, out| cloudevents::encode(messages, &queue, out)))
         }
-    };
-    let carries = match config.format {
-        Format::Csv => "csv",
-        Format::CloudEvents => "events",
     };
     let settles = config.ack == Ack::Written;
     let settings = Settings { carries, settles, ..queue_settings(config, "collect") };

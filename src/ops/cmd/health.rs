@@ -4,7 +4,7 @@ use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::mail::policy::Wait;
 use crate::ops::config::Config;
-use crate::ops::database::{STEP, session, unusable};
+use crate::ops::database::{STEP, session};
 use crate::ops::screen::page::{clean, span};
 use crate::ops::terminal::print;
 use crate::queue::snapshot::{Movement, Snapshot};
@@ -14,9 +14,8 @@ use std::time::Duration;
 /// Says in one line whether mail moves, and why not.
 pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let unhealthy = |why: String| Error::new(Kind::No, format!("not healthy: {why}"));
-    let found = session(config, "health", stop).and_then(|mut session| {
-        session.call(STEP, |client| moving(client, &config.queue)).map_err(unusable)
-    });
+    let found = session(config, "health", stop)
+        .and_then(|mut session| Ok(session.call(STEP, |client| moving(client, &config.queue))?));
     let found = found.map_err(|error| unhealthy(error.message))?.unwrap_or_default();
     match verdict(&found, config.max_age) {
         Ok(line) => print(&format!("healthy: {line}\n")),

@@ -2,54 +2,58 @@
 
 use crate::edges::log;
 use crate::edges::pg::session::Session;
-use crate::edges::stop::Stop;
 use crate::lists::file::{COLUMNS, Columns};
 use crate::lists::members;
 use crate::lists::members::CHUNK;
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::list::List;
-use crate::ops::cmd::publish::may_publish;
-use crate::ops::config::Config;
-use crate::ops::database::session;
+use crate::ops::database::LONG;
 use crate::ops::screen::page::{bar, clean};
+use crate::ops::settings::{Verb, operation};
 use crate::ops::terminal::{page, print};
 use csv::{ReaderBuilder, StringRecord, Writer};
-use std::cell::Cell;
+use pico_args::Arguments;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
-use std::path::Path;
-use std::rc::Rc;
-use std::time::Duration;
-
-/// The longest that a statement may take; the server's own limit is shorter.
-const STEP: Duration = Duration::from_secs(30);
+use std::path::{Path, PathBuf};
 
 /// The longest line, in bytes: a quote that is never closed must not swallow the memory.
 const LINE: u64 = 1 << 20;
 
-/// Does it.
-pub fn run(config: &Config, what: &List, stop: &Stop) -> Result<(), Error> {
-    let mut session = session(config, "list", stop)?;
-    match what {
-        List::Import { list, file, confirmed } => import(&mut session, list, file, *confirmed),
-        List::Export(list) => export(&mut session, list),
-        List::Show(list) => show(&mut session, list.as_deref()),
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let confirmed = args.contains("--confirmed");
+    let mut word = || args.opt_free_from_str::<String>();
+    let (verb, list, file) = (word()?.unwrap_or_default(), word()?, word()?);
+    match (verb.as_str(), list, file) {
+        ("import", Some(list), Some(file)) => Ok(operation("list", move |_, session, _| {
+            import(session, &list, &PathBuf::from(file), confirmed)
+        })),
+        ("export", Some(list), None) if !confirmed => {
+            Ok(operation("list", move |_, session, _| export(session, &list)))
+        }
+        ("show", list, None) if !confirmed => {
+            Ok(operation("list", move |_, session, _| show(session, list.as_deref())))
+        }
+        _ => Err(Error::usage(
+            "list needs one of: import LIST FILE.csv [--confirmed], export LIST, show [LIST]",
+        )),
     }
 }
 
-/// A file that is read: how far, and how much of its line.
+/// A file that is read, and how much of its line was.
 struct Input {
     from: Box<dyn Read>,
-    read: Rc<Cell<u64>>,
-    line: Rc<Cell<u64>>,
+    line: u64,
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.from.read(buffer)?;
-        self.read.set(self.read.get() + count as u64);
-        self.line.set(self.line.get() + count as u64);
-        if self.line.get() > LINE {
+        self.line += count as u64;
+        if self.line > LINE {
             return Err(std::io::Error::other("a line is too long: is a quote never closed?"));
         }
         Ok(count)
@@ -67,8 +71,7 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
             (Box::new(file), size)
         }
     };
-    let (read, line) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-    let input = Input { from, read: Rc::clone(&read), line: Rc::clone(&line) };
+    let input = Input { from, line: 0 };
     let mut reader = ReaderBuilder::new().flexible(true).has_headers(false).from_reader(input);
     let (mut record, mut columns) = (StringRecord::new(), None);
     let (mut taken, mut refused, mut chunk, mut lines) = (0, 0, Vec::new(), Vec::new());
@@ -85,7 +88,7 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
                 _ => return Err(Error::new(Kind::Data, "the file is no CSV")),
             },
         };
-        line.set(0);
+        reader.get_mut().line = 0;
         let at = record.position().map_or(0, csv::Position::line);
         match &columns {
             _ if !more => {}
@@ -101,9 +104,8 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
             },
         }
         if chunk.len() == CHUNK || !more {
-            let left = session
-                .call(STEP, |client| members::import(client, list, confirmed, &chunk))
-                .map_err(may_publish)?;
+            let left =
+                session.call(LONG, |client| members::import(client, list, confirmed, &chunk))?;
             taken += chunk.len() - left.len();
             for (place, why) in left {
                 refuse(&mut refused, lines.get(place).copied().unwrap_or_default(), &why);
@@ -112,7 +114,8 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
             lines.clear();
             if draws {
                 // Erased at the end: what is said afterwards begins a line.
-                let _ = write!(std::io::stderr(), "\r{}\u{1b}[K", bar(read.get(), size, 40));
+                let done = bar(reader.position().byte(), size, 40);
+                let _ = write!(std::io::stderr(), "\r{done}\u{1b}[K");
             }
         }
         if !more {
@@ -139,7 +142,7 @@ fn refuse(refused: &mut u64, line: u64, why: &str) {
 }
 
 fn require(session: &mut Session, list: &str) -> Result<(), Error> {
-    match session.call(STEP, |client| members::exists(client, list)).map_err(may_publish)? {
+    match session.call(LONG, |client| members::exists(client, list))? {
         true => Ok(()),
         false => Err(Error::new(Kind::Data, format!("there is no list {}", clean(list)))),
     }
@@ -147,31 +150,26 @@ fn require(session: &mut Session, list: &str) -> Result<(), Error> {
 
 fn export(session: &mut Session, list: &str) -> Result<(), Error> {
     require(session, list)?;
-    let write = |lines: &[Vec<String>]| {
+    let (mut lines, mut after) = (vec![COLUMNS.map(str::to_owned).to_vec()], 0);
+    while !lines.is_empty() {
         let mut writer = Writer::from_writer(Vec::new());
-        for line in lines {
+        for line in &lines {
             // Writing into memory cannot fail.
             let _ = writer.write_record(line);
         }
-        page(&String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default())
-    };
-    write(&[COLUMNS.map(str::to_owned).to_vec()])?;
-    let mut after = 0;
-    loop {
-        let some = session
-            .call(STEP, |client| members::export(client, list, after))
-            .map_err(may_publish)?;
-        let Some((last, _)) = some.last() else { return Ok(()) };
-        after = *last;
-        write(&some.into_iter().map(|(_, line)| line).collect::<Vec<_>>())?;
+        page(&String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default())?;
+        let some = session.call(LONG, |client| members::export(client, list, after))?;
+        after = some.last().map_or(after, |(id, _)| *id);
+        lines = some.into_iter().map(|(_, line)| line).collect();
     }
+    Ok(())
 }
 
 fn show(session: &mut Session, list: Option<&str>) -> Result<(), Error> {
     if let Some(list) = list {
         require(session, list)?;
     }
-    let sizes = session.call(STEP, |client| members::sizes(client, list)).map_err(may_publish)?;
+    let sizes = session.call(LONG, |client| members::sizes(client, list))?;
     let line = |size: &members::Size| {
         format!(
             "{}: {} confirmed, {} pending, {} unsubscribed, {} suppressed\n",

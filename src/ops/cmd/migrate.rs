@@ -5,59 +5,97 @@ use crate::edges::pg::migrate::state::State;
 use crate::edges::pg::migrate::{Change, Step};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::Target;
+use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
-use crate::ops::cli::migrate::Migrate;
-use crate::ops::config::Config;
-use crate::ops::database::{target, unusable};
+use crate::ops::database::target;
+use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
 use crate::queue::fit;
 use crate::queue::grants;
 use crate::queue::grants::{Given, Purpose};
 use crate::queue::schema;
+use pico_args::Arguments;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// A migration of a large table takes its time.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Changes or shows the schema.
-pub fn run(config: &Config, what: Migrate, stop: &Stop) -> Result<(), Error> {
-    let target = target(config)?;
-    let mut session = pg::connect(&target, stop).map_err(unusable)?;
-    if !matches!(what, Migrate::Status) {
-        refuse_pool(&mut session, &target, stop)?;
-    }
-    // The limits of the daemons' statements are not for migrations.
-    let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
-                     SET idle_in_transaction_session_timeout = 0";
-    session.call(LIMIT, |client| client.batch_execute(unlimited)).map_err(unusable)?;
-    if let Migrate::Grants { role, purpose } = &what {
-        return grant(&mut session, role, *purpose);
-    }
-    let text = session
-        .call(LIMIT, |client| {
-            Ok(match what {
-                Migrate::Grants { .. } => Ok(String::new()),
-                Migrate::Up => schema::up(client).map(|steps| listed(&steps)),
-                Migrate::Down { steps, yes } => down(client, steps, yes),
-                Migrate::Status => schema::status(client).map(|status| shown(&status)),
-                Migrate::Force(version) => schema::force(client, version)
-                    .map(|()| format!("recorded version {version} as applied and clean\n")),
-            })
-        })
-        .map_err(unusable)??;
-    print(&text)
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let word = args.subcommand()?.unwrap_or_default();
+    let wrong = |what: &str| Error::usage(format!("migrate {word} needs {what}"));
+    Ok(match word.as_str() {
+        "up" => verb(true, |client| Ok(schema::up(client).map(|steps| listed(&steps)))),
+        "status" => verb(false, |client| Ok(schema::status(client).map(|status| shown(&status)))),
+        "down" => {
+            let yes = args.contains("--yes");
+            let steps: Option<String> = args.opt_free_from_str()?;
+            let steps =
+                steps.as_deref().unwrap_or("1").parse().ok().filter(|steps: &u32| *steps > 0);
+            let steps = steps.ok_or_else(|| wrong("a number of steps, at least 1"))?;
+            verb(true, move |client| Ok(down(client, steps, yes)))
+        }
+        "force" => {
+            let version: Option<String> = args.opt_free_from_str()?;
+            let version = version.ok_or_else(|| wrong("a version"))?.parse().ok();
+            let version = version.filter(|version: &i64| *version >= -1);
+            let version = version.ok_or_else(|| wrong("a version, or -1 for none"))?;
+            let done = format!("recorded version {version} as applied and clean\n");
+            verb(true, move |client| Ok(schema::force(client, version).map(|()| done)))
+        }
+        "grants" => {
+            let given = ["--operator", "--application", "--lists"].map(|flag| args.contains(flag));
+            let purpose = match given {
+                [false, false, false] => Purpose::Daemon,
+                [true, false, false] => Purpose::Operator,
+                [false, true, false] => Purpose::Application,
+                [false, false, true] => Purpose::Lists,
+                _ => return Err(wrong("one of --operator, --application and --lists at a time")),
+            };
+            let role: Option<String> = args.opt_free_from_str()?;
+            let role = role.ok_or_else(|| wrong("a role"))?;
+            verb(true, move |client| grant(client, &role, purpose))
+        }
+        _ => {
+            return Err(Error::usage(
+                "migrate needs one of: up, down [N], status, force VERSION, grants ROLE",
+            ));
+        }
+    })
+}
+
+/// Prints what `work` has done to the schema, or found there.
+fn verb(
+    changes: bool,
+    work: impl FnOnce(&mut Client) -> Result<Result<String, Error>, StatementError> + 'static,
+) -> Verb {
+    Box::new(move |given, stop| {
+        let target = target(&given.config)?;
+        let mut session = pg::connect(&target, stop)?;
+        if changes {
+            refuse_pool(&mut session, &target, stop)?;
+        }
+        // The limits of the daemons' statements are not for migrations.
+        let unlimited = "SET statement_timeout = 0; SET lock_timeout = 0; \
+                         SET idle_in_transaction_session_timeout = 0";
+        session.call(LIMIT, |client| client.batch_execute(unlimited))?;
+        print(&session.call(LIMIT, work)??)
+    })
 }
 
 /// The lock of a migration would stay behind on a connection that is lent to somebody else.
 fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<(), Error> {
     let Ok(mut other) = pg::connect(target, stop) else { return Ok(()) };
-    let found = fit::pooled(session, &mut other).map_err(unusable)?;
+    let found = fit::pooled(session, &mut other)?;
     fit::refuse(&found).map_err(Error::config)
 }
 
-fn down(client: &mut pg::Client, steps: u32, yes: bool) -> Result<String, Error> {
+fn down(client: &mut Client, steps: u32, yes: bool) -> Result<String, Error> {
     if let Some(lost) = schema::loss(client, steps)?
         && !yes
     {
@@ -66,10 +104,16 @@ fn down(client: &mut pg::Client, steps: u32, yes: bool) -> Result<String, Error>
     schema::down(client, Some(steps)).map(|steps| listed(&steps))
 }
 
-fn grant(session: &mut Session, role: &str, purpose: Purpose) -> Result<(), Error> {
-    session.call(LIMIT, |client| Ok(schema::require_current(client))).map_err(unusable)??;
-    match session.call(LIMIT, |client| grants::give(client, role, purpose)).map_err(unusable)? {
-        Given::Done(statements) => print(&format!("{};\n", statements.join(";\n"))),
+fn grant(
+    client: &mut Client,
+    role: &str,
+    purpose: Purpose,
+) -> Result<Result<String, Error>, StatementError> {
+    if let Err(error) = schema::require_current(client) {
+        return Ok(Err(error));
+    }
+    Ok(match grants::give(client, role, purpose)? {
+        Given::Done(statements) => Ok(format!("{};\n", statements.join(";\n"))),
         Given::NotOurs(missing) => Err(Error::config(format!(
             "only the owner of the tables can give these: {}",
             missing.join(", ")
@@ -77,7 +121,7 @@ fn grant(session: &mut Session, role: &str, purpose: Purpose) -> Result<(), Erro
         Given::NoRole => Err(Error::config(format!(
             "there is no role {role:?}: make it first (CREATE ROLE … LOGIN)"
         ))),
-    }
+    })
 }
 
 fn listed(steps: &[Step]) -> String {

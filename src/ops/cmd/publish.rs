@@ -1,49 +1,88 @@
 //! `mailroom publish`: an issue to a list, once; followed, paused, cancelled.
 
-use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::edges::signal;
 use crate::edges::stop::Stop;
 use crate::lists::issue;
 use crate::lists::issue::{Change, Issue, Publication};
 use crate::mail::error::{Error, Kind};
-use crate::ops::cli::publish::{New, Publish};
 use crate::ops::cmd::mail::read;
 use crate::ops::config::Config;
-use crate::ops::database::{session, unusable};
+use crate::ops::database::LONG;
 use crate::ops::screen::page::{bar, clean, span};
+use crate::ops::settings::{Verb, operation};
 use crate::ops::terminal::{page, print};
+use pico_args::Arguments;
 use std::io::IsTerminal as _;
 use std::time::Duration;
-
-/// The longest that a statement may take: to how many an issue goes is counted. The server's own limit
-/// is shorter.
-const STEP: Duration = Duration::from_secs(30);
 
 /// Between two looks at an issue that is followed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Does it.
-pub fn run(config: &Config, what: &Publish, stop: &Stop) -> Result<(), Error> {
-    let mut session = session(config, "publish", stop)?;
-    match what {
-        Publish::New(new) => publish(config, &mut session, new),
-        Publish::Status(Some(key)) if std::io::stdout().is_terminal() => {
-            follow(&mut session, key, stop)
-        }
-        Publish::Status(key) => status(&mut session, key.as_deref()),
-        Publish::Change(key, how) => change(&mut session, key, *how),
-    }
+/// An issue that is to be published.
+struct New {
+    /// To whom.
+    list: String,
+    /// The template.
+    template: String,
+    /// The same key is the same issue; empty for a test.
+    key: String,
+    /// JSON, or `@` and the name of a file that holds it.
+    data: Option<String>,
+    /// Not before this moment, as PostgreSQL reads it.
+    at: Option<String>,
+    /// Only to those whose data has this: a JSON object.
+    filter: Option<String>,
+    /// It is not asked whether that is meant.
+    yes: bool,
+    /// Only say to how many.
+    dry_run: bool,
+    /// One copy to this address instead.
+    test: Option<String>,
 }
 
-/// What a fault means where an operator's rights are needed.
-pub fn may_publish(fault: Fault) -> Error {
-    let mut error = unusable(fault);
-    if error.kind == Kind::Config {
-        error.message +=
-            "; let the owner of the tables run: mailroom migrate grants ROLE --operator";
-    }
-    error
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let mut text = |flag| args.opt_value_from_str::<_, String>(flag);
+    let (template, key, data) = (text("--template")?, text("--key")?, text("--data")?);
+    let (at, test) = (text("--at")?, text("--test")?);
+    let fields: Vec<String> = args.values_from_str("--where")?;
+    let filter = issue::filter(&fields).map_err(Error::usage)?;
+    let (yes, dry_run) = (args.contains("--yes"), args.contains("--dry-run"));
+    let mut word = || args.opt_free_from_str::<String>();
+    let (first, of) = (word()?, word()?);
+    let how = match first.as_deref() {
+        Some("status") => {
+            return Ok(operation("publish", move |_, session, stop| match of {
+                Some(key) if std::io::stdout().is_terminal() => follow(session, &key, stop),
+                key => status(session, key.as_deref()),
+            }));
+        }
+        Some("pause") => Change::Pause,
+        Some("resume") => Change::Resume,
+        Some("cancel") => Change::Cancel,
+        Some(list) if of.is_none() => {
+            let (Some(template), true) = (template, key.is_some() || test.is_some()) else {
+                let why = "publish needs --template NAME, and --key KEY or --test ADDRESS";
+                return Err(Error::usage(why));
+            };
+            let (list, key) = (list.to_owned(), key.unwrap_or_default());
+            let new = New { list, template, key, data, at, filter, yes, dry_run, test };
+            return Ok(operation("publish", move |config, session, _| {
+                publish(config, session, &new)
+            }));
+        }
+        _ => {
+            return Err(Error::usage(
+                "publish needs a list, or one of: status [KEY], pause KEY, resume KEY, cancel KEY",
+            ));
+        }
+    };
+    let key = of.ok_or_else(|| Error::usage("which issue? its key is needed"))?;
+    Ok(operation("publish", move |_, session, _| change(session, &key, how)))
 }
 
 fn publish(config: &Config, session: &mut Session, new: &New) -> Result<(), Error> {
@@ -51,19 +90,13 @@ fn publish(config: &Config, session: &mut Session, new: &New) -> Result<(), Erro
     let (list, template, data) = (new.list.as_str(), new.template.as_str(), data.as_deref());
     let refused = |why: String| Error::new(Kind::Data, clean(&why));
     if let Some(address) = &new.test {
-        let id = session
-            .call(STEP, |client| issue::test(client, list, template, address, data))
-            .map_err(may_publish)?
-            .map_err(refused)?;
-        return print(&format!("{id}\n"));
+        let id = session.call(LONG, |client| issue::test(client, list, template, address, data))?;
+        return print(&format!("{}\n", id.map_err(refused)?));
     }
     let filter = new.filter.as_deref();
-    let audience = session
-        .call(STEP, |client| issue::audience(client, list, filter))
-        .map_err(may_publish)?
-        .ok_or_else(|| refused(format!("there is no list {list}")))?;
-    let known = session.call(STEP, |client| issue::issues(client, Some(&new.key)));
-    if known.map_err(may_publish)?.is_empty() {
+    let audience = session.call(LONG, |client| issue::audience(client, list, filter))?;
+    let audience = audience.ok_or_else(|| refused(format!("there is no list {list}")))?;
+    if session.call(LONG, |client| issue::issues(client, Some(&new.key)))?.is_empty() {
         let takes = estimate(config, audience);
         print(&format!("{audience} subscribers of {}, {takes}\n", clean(list)))?;
         if new.dry_run || !new.yes && !is_meant()? {
@@ -72,10 +105,7 @@ fn publish(config: &Config, session: &mut Session, new: &New) -> Result<(), Erro
     }
     let at = new.at.as_deref();
     let what = Publication { list, template, key: &new.key, data, not_before: at, filter };
-    session
-        .call(STEP, |client| issue::publish(client, &what))
-        .map_err(may_publish)?
-        .map_err(refused)?;
+    session.call(LONG, |client| issue::publish(client, &what))?.map_err(refused)?;
     status(session, Some(&new.key))
 }
 
@@ -105,7 +135,7 @@ fn is_meant() -> Result<bool, Error> {
 }
 
 fn status(session: &mut Session, key: Option<&str>) -> Result<(), Error> {
-    let found = session.call(STEP, |client| issue::issues(client, key)).map_err(may_publish)?;
+    let found = session.call(LONG, |client| issue::issues(client, key))?;
     match (found.is_empty(), key) {
         (true, Some(key)) => Err(unknown(key)),
         (true, None) => page("no issue is under way\n"),
@@ -113,15 +143,19 @@ fn status(session: &mut Session, key: Option<&str>) -> Result<(), Error> {
     }
 }
 
+/// The issue of this key.
+fn one(session: &mut Session, key: &str) -> Result<Issue, Error> {
+    let found = session.call(LONG, |client| issue::issues(client, Some(key)))?;
+    found.into_iter().next().ok_or_else(|| unknown(key))
+}
+
 /// Draws how far an issue has come, over what was drawn before, until nothing of it is to go.
 fn follow(session: &mut Session, key: &str, stop: &Stop) -> Result<(), Error> {
     signal::install(stop, 0).map_err(|why| Error::new(Kind::Bug, why))?;
     let mut over = String::new();
     loop {
-        let found = session.call(STEP, |client| issue::issues(client, Some(key)));
-        let found = found.map_err(may_publish)?;
-        let one = found.first().ok_or_else(|| unknown(key))?;
-        let text = shown(one);
+        let one = one(session, key)?;
+        let text = shown(&one);
         // No line wraps meanwhile (DECAWM): the lines are counted.
         print(&format!("{over}\u{1b}[?7l{text}\u{1b}[?7h"))?;
         if stop.requested() || one.left() == 0 && one.state != "publishing" {
@@ -158,13 +192,10 @@ fn shown(one: &Issue) -> String {
 }
 
 fn change(session: &mut Session, key: &str, how: Change) -> Result<(), Error> {
-    let changed = session.call(STEP, |client| issue::change(client, key, how));
-    let changed = changed.map_err(may_publish)?;
-    let found = session.call(STEP, |client| issue::issues(client, Some(key)));
-    let found = found.map_err(may_publish)?;
-    let one = found.first().ok_or_else(|| unknown(key))?;
+    let changed = session.call(LONG, |client| issue::change(client, key, how))?;
+    let one = one(session, key)?;
     if !changed {
         print(&format!("nothing changed: it is {}\n", one.state))?;
     }
-    page(&shown(one))
+    page(&shown(&one))
 }

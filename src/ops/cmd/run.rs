@@ -2,9 +2,8 @@
 
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
-use crate::ops::daemon::{
-    become_daemon, log_configured, pace, queue_settings, warn_of_short_lease,
-};
+use crate::mail::pace::Pace;
+use crate::ops::daemon::{become_daemon, log_configured, queue_settings, warn_of_short_lease};
 use crate::ops::database::link;
 use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
@@ -30,7 +29,7 @@ pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
     Pump {
         source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
         transport,
-        pace: pace(config, config.batch_limit),
+        pace: Pace::new(config.batch_limit, config.send_rate, config.daily_limit),
         stop: stop.clone(),
         clock,
         metrics,

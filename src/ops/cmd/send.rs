@@ -4,9 +4,10 @@ use crate::edges::stop::Stop;
 use crate::edges::systemd;
 use crate::mail::ends::Ledger;
 use crate::mail::error::{Error, Kind};
+use crate::mail::pace::Pace;
 use crate::mail::wire::{Decode, cloudevents, csv};
 use crate::ops::config::{Ack, Format};
-use crate::ops::daemon::{become_daemon, pace, warn_of_short_lease};
+use crate::ops::daemon::{become_daemon, warn_of_short_lease};
 use crate::ops::database::link;
 use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
@@ -61,7 +62,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     Pump {
         source: &mut source,
         transport,
-        pace: pace(config, BATCH),
+        pace: Pace::new(BATCH, config.send_rate, config.daily_limit),
         stop: stop.clone(),
         clock,
         metrics,

@@ -11,41 +11,77 @@ use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
 use crate::mail::kind::data_text;
-use crate::ops::cli::template::Templating;
 use crate::ops::config::Config;
-use crate::ops::database::{STEP, session, unusable};
-use crate::ops::provider::templates::{Store, Wanted, examine, wanted as templates_of};
-use crate::ops::settings::Settings;
+use crate::ops::database::{STEP, session};
+use crate::ops::provider::templates;
+use crate::ops::provider::templates::{Store, Wanted, examine};
+use crate::ops::settings::{Settings, Verb};
 use crate::ops::terminal::print;
 use crate::queue::samples;
 use crate::queue::samples::Sample;
+use pico_args::Arguments;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-/// Lists, shows, pushes, checks or draws.
-pub fn run(given: &Settings, what: &Templating, stop: &Stop) -> Result<(), Error> {
-    let config = &given.config;
-    let open = || match &given.templates {
-        Some(open) => open(config, stop),
-        None => Err(Error::new(Kind::Bug, "there are no templates to ask for")),
-    };
-    let wanted = || templates_of(config, &kinds(config, stop));
-    match what {
-        Templating::List => list(&wanted()?, &mut *open()?),
-        // It needs no call.
-        Templating::Show { name, data: true } => show_data(&wanted()?, name),
-        Templating::Show { name, .. } => show(name, &mut *open()?),
-        Templating::Push { from } => {
-            let mut store = open()?;
-            let contents = push::contents(config, from.as_deref(), &*store)?;
-            push::push(&contents, &mut *store)
+/// Reads its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
+    let word: Option<String> = args.opt_free_from_str()?;
+    Ok(match word.as_deref() {
+        Some("list") => {
+            Box::new(|given, stop| list(&wanted(&given.config, stop)?, &mut *open(given, stop)?))
         }
-        Templating::Check => check(&wanted()?, &mut *open()?),
-        Templating::Preview { to } => {
-            let mut kinds = kinds(config, stop);
-            preview::add_own(config, &mut kinds);
-            preview::write(config, to, &templates_of(config, &kinds)?, &mut *open()?)
+        Some("show") => {
+            let data = args.contains("--data");
+            let name: Option<String> = args.opt_free_from_str()?;
+            let name = name.ok_or_else(|| Error::usage("template show needs a name"))?;
+            Box::new(move |given, stop| match data {
+                // It needs no call.
+                true => show_data(&wanted(&given.config, stop)?, &name),
+                false => show(&name, &mut *open(given, stop)?),
+            })
         }
-    }
+        Some("push") => {
+            let from: Option<PathBuf> = args.opt_value_from_str("--from")?;
+            Box::new(move |given, stop| {
+                let mut store = open(given, stop)?;
+                let contents = push::contents(&given.config, from.as_deref(), &*store)?;
+                push::push(&contents, &mut *store)
+            })
+        }
+        Some("check") => {
+            Box::new(|given, stop| check(&wanted(&given.config, stop)?, &mut *open(given, stop)?))
+        }
+        Some("preview") => {
+            let to: Option<PathBuf> = args.opt_free_from_str()?;
+            let to = to.ok_or_else(|| Error::usage("template preview needs a directory"))?;
+            Box::new(move |given, stop| {
+                let mut kinds = kinds(&given.config, stop);
+                preview::add_own(&given.config, &mut kinds);
+                let wanted = templates::wanted(&given.config, &kinds)?;
+                preview::write(&given.config, &to, &wanted, &mut *open(given, stop)?)
+            })
+        }
+        _ => {
+            return Err(Error::usage(
+                "template needs one of: list, show NAME [--data], push [--from DIR], check, \
+                 preview DIR",
+            ));
+        }
+    })
+}
+
+/// Where the templates are.
+fn open(given: &Settings, stop: &Stop) -> Result<Box<dyn Store>, Error> {
+    let missing = || Error::new(Kind::Bug, "there are no templates to ask for");
+    given.templates.as_ref().ok_or_else(missing)?(&given.config, stop)
+}
+
+/// The templates that mails are made from.
+fn wanted(config: &Config, stop: &Stop) -> Result<Vec<Wanted>, Error> {
+    templates::wanted(config, &kinds(config, stop))
 }
 
 /// What the database says of kinds and their data; without one, nothing.
@@ -54,8 +90,7 @@ fn kinds(config: &Config, stop: &Stop) -> Vec<Sample> {
         return Vec::new();
     }
     let read = session(config, "template", stop).and_then(|mut session| {
-        let read = session.call(STEP, |client| samples::read(client, &config.queue));
-        read.map_err(unusable)
+        Ok(session.call(STEP, |client| samples::read(client, &config.queue))?)
     });
     read.unwrap_or_else(|error| {
         let what = "what data mails have is not known";
