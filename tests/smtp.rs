@@ -6,6 +6,7 @@ mod groups;
 mod images;
 mod mails;
 mod real;
+mod servers;
 #[cfg(feature = "postmark")]
 mod settings;
 mod tokens;

@@ -2,8 +2,8 @@
 
 use super::{smtp, smtp_on, templates};
 use crate::support::batches::{TOKEN, accepted, batch, cause, message, why};
-use crate::support::exim::Exim;
 use crate::support::postfix::Postfix;
+use crate::support::servers::exim;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome};
@@ -106,7 +106,7 @@ const LEFT: &str = "no immediate delivery: more than 10 messages received in one
 
 #[test]
 fn exim_delivers_all_mails_at_once_if_a_connection_has_ten() {
-    let Some(exim) = Exim::start() else { return };
+    let Some(exim) = exim() else { return };
     let dir = templates();
     let on = |connections, mails| {
         let (url, stop) = (exim.url(), Stop::new());
@@ -123,7 +123,7 @@ fn exim_delivers_all_mails_at_once_if_a_connection_has_ten() {
 
 #[test]
 fn exim_tells_recipients_apart_in_groups() {
-    let Some(exim) = Exim::start() else { return };
+    let Some(exim) = exim() else { return };
     let dir = templates();
     let mut smtp = smtp(&exim.url(), dir.path(), &Stop::new()).unwrap();
     let mut ten = batch(10);
