@@ -10,7 +10,7 @@ from process import NOWHERE
 
 MANY, SENT = 1_000_000, 300_000
 # Mails of which the claims are timed in one go, how many of these only warm up, and how often.
-TIMED, LIMIT, WARM, TURNS = 5_000, 50, 0.2, 4
+TIMED, LIMIT, WARM, TURNS = 5_000, 50, 0.2, 6
 # Recoveries a second, for so many seconds, so often; and what the provider lets through.
 RECOVERIES, SECONDS, ROUNDS, RATE = 20, 12, 2, 50
 # Batches, the window in ms, and how long the provider takes for a call, in ms.
