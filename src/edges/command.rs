@@ -1,13 +1,14 @@
 //! A command of the user's that prints a secret.
 //!
-//! In scope: starting it without a shell, waiting for it no longer than a deadline. What it says on
-//! standard error is not kept: it may hold anything.
+//! In scope: starting it without a shell and without our own secrets, waiting for it no longer than a
+//! deadline. What it says on standard error is not kept: it may hold anything.
 
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::words::split;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,12 @@ use zeroize::Zeroizing;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// The longest output.
 const LONGEST: usize = 64 * 1024;
+
+/// Variables of ours, secrets among them, that no other program needs; but for these it gets all of
+/// ours, for nobody knows where it looks for its own.
+fn is_ours(name: &OsStr) -> bool {
+    name == "PGPASSWORD" || name.as_encoded_bytes().starts_with(b"MAILROOM_")
+}
 
 /// Why there is no output.
 pub enum Failure {
@@ -37,7 +44,11 @@ pub fn output(line: &str, stop: &Stop) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let words = split(line).ok_or_else(|| setup("a quote is not closed".to_owned()))?;
     let (program, arguments) =
         words.split_first().ok_or_else(|| setup("it names no program".to_owned()))?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

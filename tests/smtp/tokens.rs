@@ -2,7 +2,7 @@
 
 use super::templates;
 use crate::support::mailserver::{MailServer, Tls};
-use crate::support::program::{Program, wait_until};
+use crate::support::program::{KEY, Program, wait_until};
 use crate::support::records::activations;
 use std::path::Path;
 
@@ -81,6 +81,29 @@ fn a_token_that_was_never_good_holds_everything() {
     let finished = send.stop();
     assert!(finished.log.contains("status=retry"), "{}", finished.log);
     assert!(server.mails().is_empty());
+}
+
+#[test]
+fn a_command_sees_its_own_variables_and_none_of_ours() {
+    let (server, dir) = server();
+    let seen = dir.path().join("seen");
+    let line = format!("sh -c 'env >\"$0\"; echo {TOKEN}' {}", seen.display());
+    let mut send = send(&server, dir.path())
+        .env("MAILROOM_SMTP_TOKEN_COMMAND", line)
+        .env("MAILROOM_SECRET_KEY", KEY)
+        .env("PGPASSWORD", "hunter2")
+        .env("AZURE_CLIENT_ID", "its own")
+        .start();
+    send.write(activations("one", 1));
+    wait_until("it is sent", || server.mails().len() == 1);
+    assert_eq!(send.stop().code, Some(0));
+    let seen = std::fs::read_to_string(seen).unwrap();
+    for name in ["PATH=", "HOME=", "AZURE_CLIENT_ID=its own\n"] {
+        assert!(seen.contains(name), "{seen}");
+    }
+    for word in ["MAILROOM", "PGPASSWORD", KEY, "hunter2"] {
+        assert!(!seen.contains(word), "{seen}");
+    }
 }
 
 #[test]
