@@ -228,13 +228,16 @@ impl Pace {
         self.database.spend(met.taken);
         self.provider.spend(met.taken);
         let mut changes = self.breakers.learn(&met, now);
+        let went = self.went.map_or(now, |(at, _)| at);
         self.went = self.went.map(|(at, _)| (at, now.saturating_duration_since(at)));
-        let news = self.throttle.learn(met.taken, met.throttled, self.top_rate(), now);
-        changes.extend(news);
-        if met.throttled
-            && let Some(wait) = time_of(1, self.throttle.asking(self.top_rate()))
+        let top = self.top_rate();
+        let before = self.throttle.rate(top);
+        changes.extend(self.throttle.learn(met.taken, met.throttled, top, now));
+        // What comes next is the first at a rate that was lowered: sooner it would be refused at the old one.
+        if (met.throttled || self.throttle.rate(top) < before)
+            && let Some(wait) = time_of(1, self.throttle.asking(top))
         {
-            self.pause(wait, now);
+            self.pause(wait, went);
         }
         let (pause, back) = self.breakers.outage(&met);
         changes.extend(pause.map(|(change, pause)| change(self.pause(pause, now))));
@@ -345,11 +348,11 @@ mod tests {
         // What goes through is half the rate, then the middle between that and what was refused.
         now += 10 * SECOND;
         let (one, wait) = next(&mut pace, now);
-        assert_eq!((one, wait.as_millis()), (1, 25));
+        assert_eq!((one, wait.as_millis()), (1, 50));
         let mut changes = Vec::new();
         let mut rates = Vec::new();
         for _ in 0..9 {
-            for _ in 0..4 {
+            for _ in 0..2 {
                 now += SECOND;
                 pace.spent(0, 1, now);
                 changes.extend(learn(&mut pace, 1, &accepted(), now));

@@ -11,10 +11,12 @@ use crate::mail::pace::change::Change;
 use std::time::{Duration, Instant};
 
 /// A rate went through when so many messages were accepted, for so long.
-const ENOUGH: (u64, Duration) = (4, Duration::from_secs(1));
+const ENOUGH: (u64, Duration) = (3, Duration::from_secs(1));
 /// After a refusal the rate is at most this part of what it was, and from here on it goes on by
 /// steps.
 const NEAR: f64 = 0.95;
+/// The same where this very rate went through before.
+const LESS: f64 = 0.9;
 /// The first of these steps, as a part of the rate; the largest doubles it.
 const STEP: (f64, f64) = (0.001, 1.0);
 /// What a batch holds at most, in seconds: a limit that is counted by the second is then used up
@@ -125,10 +127,14 @@ impl Search {
 
     /// It takes messages again, after it refused some.
     fn down(&mut self, now: Instant) {
-        let passed = if self.passed < self.rate { self.passed } else { 0.0 };
         self.refused = self.rate;
-        self.rate = ((passed + self.rate) / 2.0).min(self.rate * NEAR);
-        self.passed = passed.min(self.rate);
+        if self.passed < self.rate {
+            self.rate = ((self.passed + self.rate) / 2.0).min(self.rate * NEAR);
+            self.passed = self.passed.min(self.rate);
+        } else {
+            // It was luck, or the limit fell: if so it is refused again, and then halved.
+            (self.rate, self.passed) = (self.rate * LESS, 0.0);
+        }
         (self.step, self.misses) = (STEP.0, 0);
         (self.clean, self.since) = (0, now);
     }
