@@ -8,8 +8,8 @@ use crate::mail::model::Cause;
 use crate::send::ses::causes::unverified;
 use crate::send::text::look_up;
 
-/// Enhanced codes that are not about the recipient, whatever the step.
-/// <https://www.iana.org/assignments/smtp-enhanced-status-codes>
+/// Enhanced codes that are not about the recipient, whatever the step. docs/TRANSPORTS.md names the
+/// standard or the server that each comes from.
 pub const ENHANCED: [(Cause, &str); 5] = [
     // The mail system is full, or takes no mail now.
     (Cause::Away, "4.3.1, 4.3.2"),
@@ -22,22 +22,24 @@ pub const ENHANCED: [(Cause, &str); 5] = [
 ];
 
 /// Words that are not about the recipient, in lower case; at 4xx and 5xx alike. Single words would
-/// be met in what a server says of one recipient.
-pub const WORDS: [(Cause, &str); 10] = [
-    // Amazon SES, Gmail; cPanel, Plesk.
-    (Cause::Quota, "daily message quota, daily sending, daily user sending, sending limit"),
-    (Cause::Quota, "sending quota, outgoing email quota, max emails per hour"),
-    // Amazon SES; Mailtrap, Exchange; Postfix.
-    (Cause::Throttled, "throttl, sending rate, rate limit, too fast, too many requests"),
-    (Cause::Throttled, "emails per second, submission rate, concurrent connections, server busy"),
-    (Cause::Throttled, "too much mail from, too many recipients from"),
-    // Servers that do not know us,
-    (Cause::Setup, "relay access denied, relay denied, relaying denied, relaying not, relay not"),
-    (Cause::Setup, "not permitted to relay, unable to relay"),
-    (Cause::Setup, "helo command rejected, client host rejected"),
-    // or not our sender: Postfix; SendGrid, Exchange, who checks DMARC.
-    (Cause::Sender, "sender address rejected"),
-    (Cause::Sender, "verified sender identity, send as this sender, dmarc"),
+/// be met in what a server says of one recipient. docs/TRANSPORTS.md names a server that says each.
+pub const WORDS: [(Cause, &str); 6] = [
+    (Cause::Quota, "daily message quota, daily sending, sending limit"),
+    (Cause::Quota, "max emails per hour, outgoing email quota"),
+    (Cause::Throttled, "throttl, rate limit, too fast, too many requests, emails per second"),
+    (
+        Cause::Throttled,
+        "submission rate, server busy, too much mail from, too many recipients from",
+    ),
+    (
+        Cause::Setup,
+        "relay access denied, relay denied, relaying denied, relay not permitted, unable to relay, \
+         helo command rejected, client host rejected",
+    ),
+    (
+        Cause::Sender,
+        "sender address rejected, verified sender identity, send as this sender, dmarc",
+    ),
 ];
 
 /// Why an SMTP server did not take a message; `from` and `to` are the addresses of its sender and
