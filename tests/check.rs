@@ -191,6 +191,7 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
         "replication",
         "two-phase commit",
         "channel",
+        "functions",
         "actions",
         "database clock",
         "NOTIFY",
@@ -223,6 +224,7 @@ fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
         "replication",
         "two-phase commit",
         "channel",
+        "functions",
         "actions",
     ]);
     assert_eq!(found.code, 78);
@@ -317,6 +319,37 @@ fn a_trigger_that_is_missing_or_disabled_is_found() {
     collect.wait_log("[PG] WARN: after_token_inserted on tokens is missing; ALTER TABLE");
     collect.wait_log("connected");
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_function_that_was_replaced_is_named_until_it_is_put_back() {
+    let (database, endpoint) = (Database::empty(), ses());
+    // As the first mailroom left it, with functions of its own.
+    let secret = "decode(md5('a') || md5('b'), 'hex')";
+    let original = include_str!("fixtures/original.sql");
+    database.run(&original.replace("gen_random_bytes(32)", secret));
+    let migrated = Program::new(&["migrate", "up"]).on(&database).output();
+    assert_eq!(migrated.code, Some(0), "{}", migrated.log);
+    let check = || Found::of(program(&database, &endpoint.url()).output());
+    check().only(&[]).says("functions", "ok", "each is as the migration made it");
+    let sql = "SELECT pg_get_functiondef('trg_after_account_insert'::regproc)";
+    let definition: String = database.client().query_one(sql, &[]).unwrap().get(0);
+    database.run(
+        "CREATE OR REPLACE FUNCTION trg_after_account_insert() RETURNS trigger
+         LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END'",
+    );
+    let found = check();
+    found.only(&["functions"]).says("functions", "warning", ": trg_after_account_insert\"");
+    found.says("functions", "warning", "migrations/1_mailroom.up.sql");
+    assert_eq!(found.code, 0);
+    database.accounts("user", 1);
+    assert_eq!(database.number("SELECT count(*) FROM tokens"), 0, "no trigger shows it");
+    database.run(&definition);
+    // An application may have one of the same name.
+    database.run("CREATE FUNCTION confirm(id bigint) RETURNS bigint LANGUAGE sql AS 'SELECT id'");
+    check().only(&[]);
+    database.run("DROP FUNCTION publish_test");
+    check().only(&["functions"]).says("functions", "warning", ": publish_test");
 }
 
 #[test]

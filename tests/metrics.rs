@@ -1,6 +1,7 @@
 //! Numbers for Prometheus and DogStatsD: right, readable by others, and never in the way of mail.
 
 mod documents;
+mod exporter;
 mod idle;
 mod statsd;
 mod textfile;

@@ -1,6 +1,8 @@
 //! Through PgBouncer: a pool of sessions is as good as the server; behind one of transactions it is
 //! looked for mail, and nothing is left there.
 
+mod pgpool;
+
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::Endpoint;
 use crate::support::pgbouncer::PgBouncer;
@@ -9,9 +11,13 @@ use serde_json::Value;
 
 /// The checks of the database by name: status, and what is said.
 fn checks(pooler: &PgBouncer, database: &Database) -> Vec<(String, String, String)> {
+    checks_at(&pooler.url(&database.name), database)
+}
+
+fn checks_at(url: &str, database: &Database) -> Vec<(String, String, String)> {
     let finished = Program::new(&["check", "--json"])
         .on(database)
-        .env("MAILROOM_DATABASE_URL", pooler.url(&database.name))
+        .env("MAILROOM_DATABASE_URL", url)
         .env("MAILROOM_DEBUG", "true")
         .output();
     let report: Value = serde_json::from_str(&finished.out).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! In scope: what is found, how serious it is, what to do about it. Out of scope: whom it stops.
 
-use crate::edges::pg::fault::{Fault, POOLED, UNPOOLED};
+use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
 use crate::mail::error::Kind;
 use crate::queue::{grants, schema};
@@ -43,17 +43,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The subject that says whether somebody inserts without notifying.
-const POLLING: &str = "polling";
-
 /// What is looked at: how serious it is if something is wrong, what is said if nothing is, and what
-/// to do. A subject of `fit.sql` each, but for the first three.
+/// to do. A subject of `fit.sql` each, but for the first two.
 #[rustfmt::skip]
 const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
     ("schema", Severity::Fatal, "the one that is needed", ""),
     ("grants", Severity::Fatal, "all that are needed", "grant them, or let the owner of the tables run: mailroom migrate grants ROLE"),
-    ("NOTIFY", Severity::Fatal, "each connection has a server process", UNPOOLED),
-    (POLLING, Severity::Warning, "not needed: whoever inserts notifies those who sleep", "without need: ALTER DATABASE … RESET mailroom.notify"),
+    ("polling", Severity::Warning, "not needed: whoever inserts notifies those who sleep", "without need: ALTER DATABASE … RESET mailroom.notify"),
     ("queue", Severity::Fatal, "is there", "MAILROOM_QUEUE_NAME must be a value of the type job_type with a row in the table jobs"),
     ("pause", Severity::Warning, "nobody paused it", "mailroom queue resume"),
     ("row level security", Severity::Warning, "hides nothing", "let a policy show the daemon all rows, or give its role BYPASSRLS"),
@@ -117,24 +113,8 @@ pub fn inspect(
     Ok(found.into_iter().filter_map(|(subject, wrong)| finding(&subject, wrong)).collect())
 }
 
-/// Whether somebody inserts without notifying, as far as a setting says so.
-pub fn nobody_notifies(found: &[Finding]) -> Option<&Finding> {
-    found.iter().find(|one| one.subject == POLLING && one.severity != Severity::Good)
-}
-
-/// Whether two connections, made one after the other, have a server process each. Through a pool of
-/// transactions all would seem well, but no notification would ever come.
-///
-/// # Errors
-/// The database cannot be asked.
-pub fn pooled(one: &mut Session, other: &mut Session) -> Result<Option<Finding>, Fault> {
-    let shared = one.is_pooled_with(other)?;
-    Ok(finding("NOTIFY", shared.then(|| POOLED.to_owned())))
-}
-
 fn finding(subject: &str, wrong: Option<String>) -> Option<Finding> {
-    let known = SUBJECTS.iter().find(|(name, ..)| *name == subject)?;
-    let (subject, severity, good, advice) = *known;
+    let &(subject, severity, good, advice) = SUBJECTS.iter().find(|(name, ..)| *name == subject)?;
     Some(match wrong {
         Some(detail) => Finding { subject, severity, detail, advice },
         None => Finding { subject, severity: Severity::Good, detail: good.to_owned(), advice: "" },

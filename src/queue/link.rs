@@ -6,14 +6,14 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::pg::fault::{Fault, POOLED};
+use crate::edges::pg::fault::{BALANCED, Fault, POOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::{Client, StatementError};
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
-use crate::queue::fit::{self, Purpose, Severity};
+use crate::queue::fit::{self, Finding, Purpose, Severity};
 use crate::queue::store::Statements;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ pub struct Link {
     backoff: Duration,
     /// Whether the database was found sound once.
     proven: bool,
-    /// Whether a pooler lends us a process of the server for each transaction.
+    /// Whether a pooler lends us a process of the server for each transaction, or asks a standby.
     pooled: bool,
     /// How often to look, for nobody notifies us.
     poll: Option<Duration>,
@@ -171,39 +171,49 @@ impl Link {
 
     fn attempt(&mut self) -> Result<(Session, Statements), Fault> {
         let mut session = (self.open)()?;
-        if !self.proven {
-            self.pooled = self.is_pooled(&mut session)?;
+        // Through a pool of transactions all would seem well, but no notification would ever come. A role
+        // may be allowed a single connection: then it is not known.
+        if !self.proven
+            && let Ok(mut other) = (self.open)()
+        {
+            self.pooled = session.is_pooled_with(&mut other)?;
         }
+        // Whom it asks may change from connection to connection.
+        self.pooled |= session.is_balanced();
         let pooled = self.pooled;
         if !pooled {
             session.introduce()?;
         }
-        let listens = self.purpose.channel.as_ref().filter(|_| !pooled);
         // As early as can be: what comes from now on is heard.
-        if let Some(channel) = listens {
+        if let Some(channel) = self.purpose.channel.as_ref().filter(|_| !pooled) {
             session.listen(channel)?;
         }
-        // Behind a pooler what is prepared for it must end with a transaction.
+        // Behind a pooler what is prepared for it must end with a transaction; one like this is not for
+        // a standby.
         if pooled {
-            session.call(STATEMENT, |client| client.batch_execute("BEGIN"))?;
+            let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+            session.call(STATEMENT, |client| client.batch_execute(begin))?;
         }
         let found = fit::inspect(&mut session, STATEMENT, &self.purpose)?;
         if pooled {
             session.call(STATEMENT, |client| client.batch_execute("COMMIT"))?;
         }
         fit::refuse(&found).map_err(Fault::Denied)?;
-        let never = fit::nobody_notifies(&found);
-        let silent = pooled || never.is_some();
-        self.poll = self.purpose.poll.or(silent.then_some(POLL));
+        let is_never = |one: &Finding| one.subject == "polling" && one.severity != Severity::Good;
+        let never = found.iter().any(is_never);
+        let poll = self.purpose.poll.or((pooled || never).then_some(POLL));
+        let before = std::mem::replace(&mut self.poll, poll);
+        if let Some(poll) = self.poll.filter(|_| before.is_none() && self.purpose.channel.is_some())
+        {
+            let why = match never {
+                _ if session.is_balanced() => BALANCED,
+                _ if pooled => POOLED,
+                true => "mailroom.notify is never",
+                false => "MAILROOM_POLL is set",
+            };
+            log::info("PG", format_args!("{why}: looking every {} ms", poll.as_millis()));
+        }
         if !self.proven {
-            if let Some(poll) = self.poll.filter(|_| self.purpose.channel.is_some()) {
-                let why = match never {
-                    _ if pooled => POOLED,
-                    Some(_) => "mailroom.notify is never",
-                    None => "MAILROOM_POLL is set",
-                };
-                log::info("PG", format_args!("{why}: looking every {} ms", poll.as_millis()));
-            }
             for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
                 log::warn("PG", wrong);
             }
@@ -220,13 +230,6 @@ impl Link {
             self.pulses = [session.call(STATEMENT, |client| statements.pulse(client))?; 2];
         }
         Ok((session, statements))
-    }
-
-    /// Through a pool of transactions all would seem well, but no notification would ever come.
-    fn is_pooled(&mut self, session: &mut Session) -> Result<bool, Fault> {
-        // A role may be allowed a single connection: then it is not known.
-        let Ok(mut other) = (self.open)() else { return Ok(false) };
-        session.is_pooled_with(&mut other)
     }
 
     /// Runs one statement until it succeeds. Faults that pass are waited out.

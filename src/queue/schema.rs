@@ -35,6 +35,11 @@ pub const SCHEMA: Schema = Schema {
 /// the queue's, so that whoever asks sees who listens, whatever their role.
 pub const LISTENER: i32 = 0x6d61_696c;
 
+/// What makes the newest version.
+pub fn text() -> &'static str {
+    SCHEMA.migrations.last().map_or("", |newest| newest.up)
+}
+
 /// Brings the schema to [`NEWEST`]; gives the steps that took.
 ///
 /// # Errors

@@ -3,11 +3,14 @@
 use super::Rig;
 use crate::support::batches::{TOKEN, batch, why};
 use crate::support::endpoint::Reply;
+use crate::support::python::ask;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome, Scope};
 use mailroom::mail::policy::held;
 use mailroom::send::reply::Ruling;
 use mailroom::send::ses::causes;
+use mailroom::send::ses::causes::{CODES, STATUSES};
+use serde_json::json;
 use std::time::Duration;
 
 /// What a row of the tables asks for.
@@ -199,6 +202,25 @@ fn each_call_error_has_its_outcome_over_http() {
         assert_eq!(rig.endpoint.requests().len(), calls, "{status} {code} {message}");
         assert_eq!(rig.saved().len(), 1);
         assert!(rig.saved()[0].1.starts_with(&format!("HTTP/1.1 {status} ")));
+    }
+}
+
+#[test]
+fn each_status_and_each_error_of_the_model_of_this_year_is_known() {
+    let model = ask("tests/ses/model.py", &json!({}));
+    let names = |of: &str| -> Vec<String> {
+        let names = model[of].as_array().unwrap().iter();
+        names.map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let (statuses, errors) = (names("statuses"), names("errors"));
+    assert!(statuses.len() >= 14 && errors.len() >= 8, "{model}");
+    let among = |name: &str, known: &str| known.split(", ").any(|known| known == name);
+    for status in statuses.iter().filter(|status| *status != "SUCCESS") {
+        assert!(STATUSES.iter().any(|(_, known)| among(status, known)), "{status}");
+    }
+    for error in errors {
+        let name = error.trim_end_matches("Exception");
+        assert!(CODES.iter().any(|(_, known)| among(name, known)), "{error}");
     }
 }
 

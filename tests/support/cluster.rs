@@ -131,17 +131,21 @@ wait $server
 rm -rf "$2"
 "#;
 
+/// A directory for a cluster. Tests run as root too, and must reach the socket inside.
+fn folder() -> PathBuf {
+    let dir = tempfile::Builder::new().prefix("mailroom-pg-").tempdir().unwrap().keep();
+    if is_root() {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        nix::unistd::chown(&dir, Some(nobody.uid), Some(nobody.gid)).unwrap();
+    }
+    std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    dir
+}
+
 impl Cluster {
     /// Makes and starts a cluster; `settings` are lines of `postgresql.conf`.
     pub fn start(settings: &[&str]) -> Cluster {
-        let dir = tempfile::Builder::new().prefix("mailroom-pg-").tempdir().unwrap().keep();
-        if is_root() {
-            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-            nix::unistd::chown(&dir, Some(nobody.uid), Some(nobody.gid)).unwrap();
-        }
-        // Tests run as root too, and must reach the socket inside.
-        std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        let dir = folder();
         let made = unprivileged(bin_dir().join("initdb"))
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
             .args(["--no-sync", "-D"])
@@ -150,6 +154,31 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let usual = [
+            "fsync = off\nsynchronous_commit = off\nfull_page_writes = off",
+            "max_connections = 200\nshared_buffers = 64MB",
+        ];
+        Cluster::of(dir, &[&usual, settings].concat())
+    }
+
+    /// Makes and starts a standby of this one, which may be read.
+    pub fn standby(&self) -> Cluster {
+        let dir = folder();
+        let made = unprivileged(bin_dir().join("pg_basebackup"))
+            .args(["--username=postgres", "--checkpoint=fast", "--wal-method=stream"])
+            .args(["--no-sync", "--write-recovery-conf"])
+            .args([format!("--port={}", self.port), format!("--host={}", self.dir.display())])
+            .arg("-D")
+            .arg(dir.join("data"))
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        Cluster::of(dir, &[])
+    }
+
+    /// Starts what was made in a directory.
+    fn of(dir: PathBuf, settings: &[&str]) -> Cluster {
         std::fs::write(dir.join("openssl.cnf"), OPENSSL).unwrap();
         let port = free_port();
         let mut conf = std::fs::OpenOptions::new()
@@ -158,8 +187,6 @@ impl Cluster {
             .unwrap();
         writeln!(conf, "port = {port}\nlisten_addresses = '127.0.0.1'").unwrap();
         writeln!(conf, "unix_socket_directories = '{}'", dir.display()).unwrap();
-        writeln!(conf, "fsync = off\nsynchronous_commit = off\nfull_page_writes = off").unwrap();
-        writeln!(conf, "max_connections = 200\nshared_buffers = 64MB").unwrap();
         for line in settings {
             writeln!(conf, "{line}").unwrap();
         }

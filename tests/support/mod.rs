@@ -11,6 +11,7 @@ pub mod manager;
 pub mod meter;
 pub mod peer;
 pub mod pgbouncer;
+pub mod pgpool;
 pub mod pipe;
 pub mod postfix;
 pub mod postmark;

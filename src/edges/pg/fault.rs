@@ -17,7 +17,15 @@ pub const UNPOOLED: &str = "connect to the server itself, or let the pooler keep
     for each client (pool_mode = session): mailroom listens, prepares statements and holds a lock \
     on its own";
 
-/// What the client says of a server that answered `SHOW transaction_read_only` with `on`.
+/// What is wrong with a pooler that asks a standby where it thinks that nothing is written.
+pub const BALANCED: &str = "a standby answers what is only read, the primary the rest: there is a \
+    pooler between that balances load";
+
+/// What to do about a pooler that asks a standby.
+pub const UNBALANCED: &str = "connect to the primary itself, or let the pooler ask that one alone \
+    (Pgpool-II: app_name_redirect_preference_list = 'mailroom.*:primary')";
+
+/// What is said of a server that answered `SHOW transaction_read_only` with `on`.
 pub const READ_ONLY: &str = "database does not allow writes";
 
 /// What went wrong with the database. The text holds no secret.

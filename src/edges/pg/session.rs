@@ -4,12 +4,12 @@
 //! a [`Fault`]. Out of scope: when to connect again, and what is asked of the server. No thread is
 //! started; an idle session sends nothing and wakes at most twice a second.
 
-use crate::edges::pg::fault::{Fault, classify, concerns_tls};
+use crate::edges::pg::fault::{Fault, READ_ONLY, classify, concerns_tls};
 use crate::edges::pg::target::{host, port};
 use crate::edges::pg::watchdog::Watchdog;
 use crate::edges::stop::Stop;
 use fallible_iterator::FallibleIterator as _;
-use postgres::config::SslMode;
+use postgres::config::{SslMode, TargetSessionAttrs};
 use postgres::{Client, Config, Notifications, SimpleQueryMessage};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -53,6 +53,8 @@ pub struct Session {
     label: String,
     /// Notifications that arrived during calls and that no wait has given yet.
     heard: usize,
+    /// A pooler asks a standby where it thinks that nothing is written.
+    balanced: bool,
 }
 
 impl Session {
@@ -178,11 +180,11 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub fn is_pooled_with(&mut self, other: &mut Session) -> Result<bool, Fault> {
-        let own = self.process(PROCESS)?;
+        let own = self.value(PROCESS)?;
         for _ in 0..LOOKS {
             // In a transaction the other one keeps its process, and we must get another.
-            let held = other.process(&format!("BEGIN; {PROCESS}"))?;
-            let shared = held == own || self.process(PROCESS)? != own;
+            let held = other.value(&format!("BEGIN; {PROCESS}"))?;
+            let shared = held == own || self.value(PROCESS)? != own;
             other.call(SHORT, |client| client.batch_execute("ROLLBACK"))?;
             if shared {
                 return Ok(true);
@@ -191,9 +193,28 @@ impl Session {
         Ok(false)
     }
 
-    /// The process at the server's end, as [`PROCESS`] tells it. Without a prepared statement,
-    /// which might be elsewhere.
-    fn process(&mut self, sql: &str) -> Result<String, Fault> {
+    /// Whether something can be written, if only where a pooler is told to ask the primary. Pgpool-II
+    /// heeds its comment in front of a SELECT alone, and balances SHOW.
+    /// <https://www.pgpool.net/docs/latest/en/html/runtime-config-load-balancing.html>
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn can_write(&mut self) -> Result<bool, Fault> {
+        if self.value("SHOW transaction_read_only")? == "off" {
+            return Ok(true);
+        }
+        let sql = "/*NO LOAD BALANCE*/ SELECT current_setting('transaction_read_only')";
+        self.balanced = self.value(sql)? == "off";
+        Ok(self.balanced)
+    }
+
+    /// Whether [`Session::can_write`] found a pooler that asks a standby.
+    pub fn is_balanced(&self) -> bool {
+        self.balanced
+    }
+
+    /// The single value that an answer has. Without a prepared statement, which might be elsewhere.
+    fn value(&mut self, sql: &str) -> Result<String, Fault> {
         let answer = self.call(SHORT, |client| client.simple_query(sql))?;
         let row = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
@@ -287,16 +308,29 @@ fn open_one(
     let label = label(config);
     let begun = Instant::now();
     let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    let writes = config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
     loop {
         enough_descriptors().map_err(|cause| (Fault::Lost(format!("{label}: {cause}")), false))?;
         let left = limit.saturating_sub(begun.elapsed());
         let mut config = config.clone();
         config.connect_timeout(left.min(CONNECT_SLICE));
+        if writes {
+            // Asked below, for the client takes the first answer.
+            config.target_session_attrs(TargetSessionAttrs::Any);
+        }
         let (watchdog, watched) = Watchdog::new(tls, left, stop);
         match config.connect(watched) {
             Ok(client) => {
                 let (tls, stop) = (tls.clone(), stop.clone());
-                return Ok(Session { client, watchdog, tls, stop, label, heard: 0 });
+                let (heard, balanced) = (0, false);
+                let mut session = Session { client, watchdog, tls, stop, label, heard, balanced };
+                return match writes.then(|| session.can_write()) {
+                    None | Some(Ok(true)) => Ok(session),
+                    Some(Ok(false)) => {
+                        Err((Fault::Lost(format!("{}: {READ_ONLY}", session.label)), false))
+                    }
+                    Some(Err(fault)) => Err((fault, false)),
+                };
             }
             Err(_) if watchdog.has_bitten() => {
                 return Err((unanswered(&label, begun, stop), false));

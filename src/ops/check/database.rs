@@ -1,7 +1,7 @@
 //! What `collect` and `run` need of the database.
 
 use crate::edges::pg;
-use crate::edges::pg::fault::{Fault, POOLED, READ_ONLY, UNPOOLED};
+use crate::edges::pg::fault::{BALANCED, Fault, POOLED, READ_ONLY, UNBALANCED, UNPOOLED};
 use crate::edges::pg::session::Session;
 use crate::edges::pg::target::{Target, TlsMode};
 use crate::edges::pg::{Client, StatementError};
@@ -15,6 +15,7 @@ use crate::queue::fit;
 use crate::queue::fit::{Finding, Severity};
 use crate::queue::link::POLL;
 use crate::queue::samples;
+use crate::queue::schema;
 use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
@@ -85,7 +86,7 @@ pub fn check(round: &mut Round<'_>) {
 fn unknown(round: &mut Round<'_>, why: &str) {
     let findings = FINDINGS.iter().map(|(name, _)| *name);
     let names = ["database TLS"].into_iter().chain(findings);
-    for name in names.chain(["actions", "database clock", "NOTIFY"]) {
+    for name in names.chain(["functions", "actions", "database clock", "NOTIFY"]) {
         round.checks.unknown(name, why);
     }
 }
@@ -101,7 +102,9 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
     let found = fit::inspect(&mut session, STEP, &purpose)?;
     let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);
     match found.iter().find(|one| one.subject == "database") {
-        Some(Finding { severity: Severity::Wrong, detail, advice, .. }) => {
+        Some(Finding { severity: Severity::Wrong, detail, advice, .. })
+            if !session.can_write()? =>
+        {
             round.checks.misconfigured("database", format!("{name}: {detail}"), advice);
         }
         _ => round.checks.ok("database", name),
@@ -115,6 +118,10 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
             Some(finding) => show(round, finding, &facts.role),
             None => round.checks.unknown(name, "the schema is not the one that is needed"),
         }
+    }
+    match found.iter().any(|one| one.subject == "schema" && one.severity == Severity::Good) {
+        true => functions(round, &mut session),
+        false => round.checks.unknown("functions", "the schema is not the one that is needed"),
     }
     kinds(round, &mut session);
     clock(round, seconds);
@@ -175,6 +182,40 @@ fn privacy(mode: TlsMode, tls: Option<&str>, near: bool) -> Result<String, Strin
     }
 }
 
+/// Whether the functions that triggers and applications call are those of the migration: one that was
+/// replaced may not ask for mail, and no trigger shows it.
+fn functions(round: &mut Round<'_>, session: &mut Session) {
+    const NAME: &str = "functions";
+    let found = session.call(STEP, |client| {
+        let rows = client.query(include_str!("../../queue/sql/functions.sql"), &[])?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    });
+    let found: Vec<(String, String)> = match found {
+        Ok(found) => found,
+        Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
+    };
+    let is_there = |(name, body): &(&str, &str)| found.iter().any(|(n, b)| n == name && b == body);
+    let other = made(schema::text()).filter(|one| !is_there(one)).map(|(name, _)| name);
+    let other: Vec<&str> = other.collect();
+    if other.is_empty() {
+        return round.checks.ok(NAME, "each is as the migration made it");
+    }
+    let detail = format!("missing, or not as the migration made it: {}", other.join(", "));
+    let advice = "unless that is meant, CREATE OR REPLACE it as it stands in \
+                  migrations/1_mailroom.up.sql of this version; `mailroom migrate up` leaves it as \
+                  it is";
+    round.checks.warning(NAME, detail, advice);
+}
+
+/// Name and body of each function that a migration makes.
+fn made(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("FUNCTION ").filter_map(|part| {
+        let (name, rest) = part.split_once('(')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        Some((name, rest.split("$$").nth(1)?)).filter(|_| is_name)
+    })
+}
+
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.
 fn kinds(round: &mut Round<'_>, session: &mut Session) {
     const NAME: &str = "actions";
@@ -220,8 +261,11 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
         let mut target = target.clone();
         target.write();
         let mut mouth = pg::connect(&target, round.stop)?;
+        if mouth.is_balanced() {
+            return Ok(Err((BALANCED, UNBALANCED)));
+        }
         if ear.is_pooled_with(&mut mouth)? {
-            return Ok(Err(()));
+            return Ok(Err((POOLED, UNPOOLED)));
         }
         ear.listen(&channel)?;
         let begun = now();
@@ -238,19 +282,17 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
             let detail = format!("no notification came within {} s", HEARD.as_secs());
             round.checks.misconfigured(NAME, detail, UNPOOLED);
         }
-        Ok(Err(())) => {
+        Ok(Err((why, advice))) => {
             let poll = round.config.poll.unwrap_or(POLL).as_millis();
             let detail = format!(
-                "{POOLED}: mail is looked for each {poll} ms, each statement is a transaction of four \
+                "{why}: mail is looked for each {poll} ms, each statement is a transaction of four \
                  round trips, and status and health do not see who works the queue"
             );
-            round.checks.warning(NAME, detail, UNPOOLED);
+            round.checks.warning(NAME, detail, advice);
         }
         Err(Fault::Lost(text)) if text.contains(READ_ONLY) => {
-            let advice = "connect to the primary; a pool must ask that one alone (Pgpool-II: \
-                          app_name_redirect_preference_list = 'mailroom.*:primary')";
             let detail = format!("`run` would not connect: {text}");
-            round.checks.misconfigured(NAME, detail, advice);
+            round.checks.misconfigured(NAME, detail, UNBALANCED);
         }
         Err(fault) => {
             let detail = format!("it could not be tried: {fault}");
@@ -262,6 +304,16 @@ fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Fact
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_function_of_the_migration_is_found_with_its_body() {
+        let text = schema::text();
+        assert_eq!(made(text).count(), text.matches("AS $$\n").count());
+        for (name, body) in made(text) {
+            assert!(text.contains(&format!("FUNCTION {name}(")), "{name}");
+            assert!(body.starts_with('\n') && body.ends_with('\n'), "{name}: {body}");
+        }
+    }
 
     #[test]
     fn what_others_could_read_or_fake_is_a_warning() {

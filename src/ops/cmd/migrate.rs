@@ -1,6 +1,7 @@
 //! `mailroom migrate`: the schema.
 
 use crate::edges::pg;
+use crate::edges::pg::fault::{POOLED, UNPOOLED};
 use crate::edges::pg::migrate::state::State;
 use crate::edges::pg::migrate::{Change, Step};
 use crate::edges::pg::session::Session;
@@ -11,7 +12,6 @@ use crate::mail::error::Error;
 use crate::ops::database::target;
 use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
-use crate::queue::fit;
 use crate::queue::grants;
 use crate::queue::grants::{Given, Purpose};
 use crate::queue::schema;
@@ -91,8 +91,10 @@ fn verb(
 /// The lock of a migration would stay behind on a connection that is lent to somebody else.
 fn refuse_pool(session: &mut Session, target: &Target, stop: &Stop) -> Result<(), Error> {
     let Ok(mut other) = pg::connect(target, stop) else { return Ok(()) };
-    let found = fit::pooled(session, &mut other)?;
-    fit::refuse(&found).map_err(Error::config)
+    match session.is_pooled_with(&mut other)? {
+        true => Err(Error::config(format!("{POOLED}; {UNPOOLED}"))),
+        false => Ok(()),
+    }
 }
 
 fn down(client: &mut Client, steps: u32, yes: bool) -> Result<String, Error> {

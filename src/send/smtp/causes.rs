@@ -23,23 +23,16 @@ pub const ENHANCED: [(Cause, &str); 5] = [
 
 /// Words that are not about the recipient, in lower case; at 4xx and 5xx alike. Single words would
 /// be met in what a server says of one recipient. docs/TRANSPORTS.md names a server that says each.
-pub const WORDS: [(Cause, &str); 6] = [
+pub const WORDS: [(Cause, &str); 9] = [
     (Cause::Quota, "daily message quota, daily sending, sending limit"),
     (Cause::Quota, "max emails per hour, outgoing email quota"),
-    (Cause::Throttled, "throttl, rate limit, too fast, too many requests, emails per second"),
-    (
-        Cause::Throttled,
-        "submission rate, server busy, too much mail from, too many recipients from",
-    ),
-    (
-        Cause::Setup,
-        "relay access denied, relay denied, relaying denied, relay not permitted, unable to relay, \
-         helo command rejected, client host rejected",
-    ),
-    (
-        Cause::Sender,
-        "sender address rejected, verified sender identity, send as this sender, dmarc",
-    ),
+    (Cause::Throttled, "throttl, rate limit, too fast, too many requests, server busy"),
+    (Cause::Throttled, "emails per second, submission rate"),
+    (Cause::Throttled, "too much mail from, too many recipients from"),
+    (Cause::Setup, "relay access denied, relay denied, relaying denied, relay not permitted"),
+    (Cause::Setup, "unable to relay, helo command rejected, client host rejected"),
+    (Cause::Sender, "sender address rejected, verified sender identity"),
+    (Cause::Sender, "send as this sender, dmarc"),
 ];
 
 /// Why an SMTP server did not take a message; `from` and `to` are the addresses of its sender and
