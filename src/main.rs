@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         // The payload may hold data; the place is enough to find the fault.
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         log::error("RUN", format_args!("a fault in mailroom itself at {place}; please report it"));
-        std::process::exit(i32::from(Kind::Bug.exit_code()));
+        std::process::exit(Kind::Bug as i32);
     }));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let known = words.iter().find_map(|word| COMMANDS.iter().find(|command| word == command.name));
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
                 let of = known.map(|known| format!(" {}", known.name)).unwrap_or_default();
                 log::end(format_args!("see `mailroom help{of}`"));
             }
-            ExitCode::from(error.kind.exit_code())
+            ExitCode::from(error.kind as u8)
         }
     }
 }

@@ -435,7 +435,7 @@ fn the_document_has_every_exit_status_and_no_other() {
     let rows = table.lines().skip(1).filter_map(|line| line.split('|').nth(1)?.trim().parse().ok());
     let told: Vec<u8> = rows.collect();
     let kinds = [No, Usage, Data, Unavailable, Bug, Io, Temporary, Config];
-    let statuses: Vec<u8> = std::iter::once(0).chain(kinds.map(|kind| kind.exit_code())).collect();
+    let statuses: Vec<u8> = std::iter::once(0).chain(kinds.map(|kind| kind as u8)).collect();
     assert_eq!(told, statuses);
 }
 

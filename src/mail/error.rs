@@ -29,13 +29,6 @@ pub enum Kind {
     Config = 78,
 }
 
-impl Kind {
-    /// The exit status of the process.
-    pub fn exit_code(self) -> u8 {
-        self as u8
-    }
-}
-
 /// The end of a command, with what happened, where, and what to do. Holds no secret.
 #[derive(Clone, Debug)]
 pub struct Error {

@@ -77,11 +77,6 @@ pub fn data(message: &Message) -> Value {
     Value::Object(data)
 }
 
-/// The same as text.
-pub fn data_text(message: &Message) -> String {
-    data(message).to_string()
-}
-
 /// Our names with empty texts: SES asks for default data and ours must never show in a mail.
 pub fn empty_data() -> String {
     json!({ "login": "", "secret": "", "code": "" }).to_string()
@@ -206,7 +201,7 @@ mod tests {
             let wanted = serde_json::json!({
                 "code": message.code, "login": message.login, "secret": message.token,
             });
-            assert_eq!(data_text(&message), wanted.to_string());
+            assert_eq!(data(&message).to_string(), wanted.to_string());
         }
     }
 }

@@ -91,7 +91,13 @@ impl Signer {
         context.update(path.as_bytes());
         context.update(secret);
         if with_code {
-            context.update(signed_code(code)?.as_bytes());
+            let code = code.ok_or("the code is missing, and this kind of mail signs it")?;
+            if !is_code(code) {
+                return Err(
+                    "the code is not five digits, and this kind of mail signs it".to_owned()
+                );
+            }
+            context.update(code.as_bytes());
         }
         let mut bytes = Zeroizing::new([0; SECRET_LEN + MAC_LEN]);
         bytes[..SECRET_LEN].copy_from_slice(secret);
@@ -103,14 +109,6 @@ impl Signer {
 /// Whether a text is a code: five ASCII digits.
 pub fn is_code(text: &str) -> bool {
     text.len() == CODE_LEN && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn signed_code(code: Option<&str>) -> Result<&str, String> {
-    match code {
-        None => Err("the code is missing, and this kind of mail signs it".to_owned()),
-        Some(code) if is_code(code) => Ok(code),
-        Some(_) => Err("the code is not five digits, and this kind of mail signs it".to_owned()),
-    }
 }
 
 /// The bytes of a token: secret and MAC, not checked.
@@ -147,8 +145,6 @@ impl Parsed {
 pub struct Purpose {
     /// The path it was signed for.
     pub path: String,
-    /// Whether the code was part of what was signed.
-    pub with_code: bool,
     /// Whether a retired key signed it.
     pub retired_key: bool,
 }
@@ -167,8 +163,7 @@ pub fn verify(
         for path in paths {
             for code in [None, code] {
                 if key.signed(token, path, code) {
-                    let (path, with_code) = ((*path).to_owned(), code.is_some());
-                    return Some(Purpose { path, with_code, retired_key: index > 0 });
+                    return Some(Purpose { path: (*path).to_owned(), retired_key: index > 0 });
                 }
             }
         }
@@ -210,10 +205,7 @@ mod tests {
         assert_eq!(parsed.secret(), secret);
         let paths = ["/activate", "/recover"];
         let found = verify(&[key()], &parsed, &paths, Some("12345")).unwrap();
-        assert_eq!(
-            (found.path.as_str(), found.with_code, found.retired_key),
-            ("/recover", true, false)
-        );
+        assert_eq!((found.path.as_str(), found.retired_key), ("/recover", false));
         assert_eq!(verify(&[key()], &parsed, &paths, Some("12346")), None);
         assert_eq!(verify(&[key()], &parsed, &paths, None), None);
         assert_eq!(verify(&[key()], &parsed, &["/activate"], Some("12345")), None);

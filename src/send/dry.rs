@@ -5,7 +5,7 @@
 
 use crate::mail::ends::Transport;
 use crate::mail::error::Error;
-use crate::mail::kind::{Templates, data_text};
+use crate::mail::kind::{Templates, data};
 use crate::mail::model::{Batch, Cause, Outcome, Refusal};
 use crate::send::calls::{Answer, Calls, Item, alike};
 use std::io::Write;
@@ -65,7 +65,7 @@ impl<W: Write> Dry<W> {
             set => writeln!(self.out, "  from {source}, configuration set {set}")?,
         }
         for Item { message, .. } in items {
-            writeln!(self.out, "  to {} {}", message.email, data_text(message))?;
+            writeln!(self.out, "  to {} {}", message.email, data(message))?;
         }
         self.out.flush()
     }

@@ -226,8 +226,8 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
         "template activationv1 (action 1), 1 to send",
         "template passwordrecoveryv1 (action 2), 1 to send",
         "from noreply@example.com, configuration set default",
-        &format!("to user0@example.com {}", mailroom::mail::kind::data_text(&batch.messages[0])),
-        &format!("to user1@example.com {}", mailroom::mail::kind::data_text(&batch.messages[1])),
+        &format!("to user0@example.com {}", mailroom::mail::kind::data(&batch.messages[0])),
+        &format!("to user1@example.com {}", mailroom::mail::kind::data(&batch.messages[1])),
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }

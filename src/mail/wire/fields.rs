@@ -8,16 +8,13 @@ use crate::mail::model::Message;
 
 /// Writes messages as one CSV record at the end of `out`.
 pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
-    let numbers: Vec<String> = messages.iter().map(|message| number(message).to_string()).collect();
+    let number = |message: &Message| message.kind.number.unwrap_or_default().to_string();
+    let numbers: Vec<String> = messages.iter().map(number).collect();
     let fields = messages.iter().zip(&numbers).flat_map(|(message, action)| {
         let Message { email, login, token, code, .. } = message;
         [action, email, login, token, code].map(String::as_bytes)
     });
     encode_fields(fields, out);
-}
-
-fn number(message: &Message) -> u16 {
-    message.kind.number.unwrap_or_default()
 }
 
 /// Writes fields as one CSV record at the end of `out`.

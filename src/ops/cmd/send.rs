@@ -41,7 +41,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
             Box::new(DatabaseLedger::new(link, config.lease, config.max_attempts, clock))
         }
     };
-    let overdue = if ledger.is_sole() { Kind::Io.exit_code() } else { 0 };
+    let overdue = if ledger.is_sole() { Kind::Io as u8 } else { 0 };
     become_daemon(stop, overdue)?;
     let transport = transport(provider, config, stop)?;
     let undelivered =

@@ -10,7 +10,7 @@ mod push;
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::data_text;
+use crate::mail::kind::data;
 use crate::ops::config::Config;
 use crate::ops::database::{STEP, session};
 use crate::ops::provider::templates;
@@ -137,7 +137,7 @@ fn show_data(wanted: &[Wanted], name: &str) -> Result<(), Error> {
         let text = format!("no kind of mail has the template {name:?}");
         return Err(Error::new(Kind::Data, text));
     };
-    print(&format!("{}\n", data_text(message)))
+    print(&format!("{}\n", data(message)))
 }
 
 fn check(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The JSON of `SendBulkEmail`: the body of a call, and the results in its reply.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use crate::mail::kind::{data_text, empty_data};
+use crate::mail::kind::{data, empty_data};
 use crate::mail::model::Message;
 use crate::mail::recipient;
 use serde::Deserialize;
@@ -27,7 +27,7 @@ pub(crate) fn body(
         let mut entry = json!({
             "Destination": { "ToAddresses": [recipient::wire(&message.email)] },
             "ReplacementEmailContent": {
-                "ReplacementTemplate": { "ReplacementTemplateData": data_text(message) },
+                "ReplacementTemplate": { "ReplacementTemplateData": data(message).to_string() },
             },
         });
         if let Some(list) = &message.list {

@@ -5,7 +5,7 @@
 
 use crate::edges::aws::endpoint::Endpoint;
 use crate::mail::error::{Error, Kind};
-use crate::mail::kind::{data, data_text, unsent};
+use crate::mail::kind::{data, unsent};
 use crate::mail::model::Message;
 use crate::ops::check::Status;
 use crate::ops::environment::env;
@@ -90,7 +90,7 @@ impl Store for Calls {
 
     fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
         self.what = "rendering the template";
-        let body = json!({ "TemplateData": data_text(message) });
+        let body = json!({ "TemplateData": data(message).to_string() });
         let refused = match self.ask(&Method::POST, &format!("{}/render", path(name)), Some(&body))
         {
             Ok(reply) => {
