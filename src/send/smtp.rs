@@ -82,8 +82,6 @@ struct Course<'a> {
     budget: Budget,
     /// The places of those that no server has heard of; the last one is next.
     waiting: Vec<usize>,
-    /// The Message-ID of those under way.
-    ids: Vec<String>,
     outcomes: Vec<Outcome>,
     /// What becomes of those that need not be tried.
     rest: Option<Refusal>,
@@ -149,7 +147,6 @@ impl Smtp {
             items,
             budget,
             waiting: (0..items.len()).rev().collect(),
-            ids: vec![String::new(); items.len()],
             outcomes: vec![Outcome::Refused(Budget::refusal()); items.len()],
             rest: None,
             more: true,
@@ -194,19 +191,16 @@ impl Smtp {
                 course.end(index, Outcome::refused(Cause::Rejected, why));
                 continue;
             }
-            let of_kind = message.kind.sender.as_deref().map(sender);
-            let from = of_kind.as_ref().unwrap_or(&self.from);
-            let id = mail::id(message, from);
+            let from = self.from(message);
             let names = locale::candidates(message, template, '.');
             let there = names.iter().find(|name| self.files.has(name));
             let template = there.map_or(template, String::as_str);
             let date = (self.settings.clock.wall)();
-            match mail::make(&self.files, template, message, from, &id, date) {
+            match mail::make(&self.files, template, message, &from, date) {
                 Ok(mail) => {
-                    let (from, to) = (from.email.clone(), address(&message.email));
-                    session.give(index, from, to, mail, self.watch.now());
+                    let to = address(&message.email);
+                    session.give(index, from.email, to, mail, self.watch.now());
                     self.logged_in = true;
-                    course.ids[index] = id;
                 }
                 Err(why) => {
                     self.files.forget();
@@ -269,7 +263,7 @@ impl Smtp {
         let Done { id: index, result, again } = done;
         let message = course.items[index].message;
         let outcome = match result {
-            Ok(()) => Outcome::Accepted { provider_id: std::mem::take(&mut course.ids[index]) },
+            Ok(()) => Outcome::Accepted { provider_id: mail::id(message, &self.from(message)) },
             Err(_) if again && !course.budget.is_over() && !self.stop.requested() => {
                 log::debug(TAG, "the connection takes no more mail: another one is tried");
                 course.waiting.push(index);
@@ -292,9 +286,13 @@ impl Smtp {
         course.end(index, outcome);
     }
 
+    /// Whom a message is from.
+    fn from(&self, message: &Message) -> Mailbox {
+        message.kind.sender.as_deref().map_or_else(|| self.from.clone(), sender)
+    }
+
     fn refused(&self, message: &Message, fault: &Fault) -> Outcome {
-        let source = message.kind.sender.as_ref().unwrap_or(&self.settings.source);
-        Outcome::Refused(refusal(fault, recipient::split(source).1, Some(message)))
+        Outcome::Refused(refusal(fault, self.from(message).email.as_ref(), Some(message)))
     }
 
     /// Parts with connections that ended, or had all the mails that one may have.

@@ -135,7 +135,6 @@ pub fn make(
     template: &str,
     message: &Message,
     from: &Mailbox,
-    id: &str,
     now: SystemTime,
 ) -> Result<Vec<u8>, String> {
     let rendered = files.render(template, &data(message)).map_err(|wrong| wrong.why)?;
@@ -169,7 +168,7 @@ pub fn make(
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .raw_header(subject(rendered.subject))
-        .message_id(Some(format!("<{id}>")))
+        .message_id(Some(format!("<{}>", id(message, from))))
         .date(now)
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
