@@ -67,8 +67,10 @@ impl PipeSource {
 
     /// Gives what may go now, if there is any.
     fn take(&mut self, ask: &Ask) -> Result<Option<Batch>, Error> {
-        let Taken { batch, refused: bad } = self.ledger.take(&mut self.read, ask)?;
-        let bad = bad.into_iter().map(|(place, message, why)| refused(place, message, why));
+        let Taken { batch, refused } = self.ledger.take(&mut self.read, ask)?;
+        let bad = refused.into_iter().map(|((number, place), message, why)| {
+            (number, Bad { message: Some(place), why, raw: kept(&message) })
+        });
         self.report(bad.collect());
         Ok(Some(batch).filter(|batch| !batch.messages.is_empty()))
     }
@@ -169,11 +171,6 @@ impl PipeSource {
         // A request to stop may wait for so long, and after one this must not turn without a rest.
         std::thread::sleep(left);
     }
-}
-
-/// A message that will not be sent, with the number of its record.
-fn refused((number, place): Place, message: Message, why: String) -> (u64, Bad) {
-    (number, Bad { message: Some(place), why, raw: kept(&message) })
 }
 
 impl Source for PipeSource {
