@@ -4,7 +4,7 @@
 //! them. Out of scope: formats, files and sockets. docs/METRICS.md shows the table; a test holds the
 //! two together.
 
-use crate::mail::model::{Message, Outcome};
+use crate::mail::model::{Cause, Message, Outcome};
 use crate::mail::policy;
 use crate::mail::policy::{Fate, Speed};
 use std::cell::{Cell, RefCell};
@@ -165,36 +165,29 @@ impl Metrics {
         self.count(|numbers| {
             numbers.send.add(took);
             for (message, outcome) in messages.iter().zip(outcomes) {
-                let (place, why) = place(outcome);
-                numbers.attempts[place] += 1;
-                match why {
-                    Some(why) => numbers.errors.add(why),
-                    None => {
-                        numbers.kinds.add(&message.kind.name);
-                        let age = message.ticket.as_ref().and_then(|ticket| ticket.age);
-                        age.into_iter().for_each(|age| numbers.latency.add(age + took));
-                    }
+                if let Outcome::Refused(refusal) = outcome {
+                    numbers.attempts[place(refusal.cause)] += 1;
+                    numbers.errors.add(&refusal.why);
+                    continue;
                 }
+                numbers.attempts[0] += 1;
+                numbers.kinds.add(&message.kind.name);
+                let age = message.ticket.as_ref().and_then(|ticket| ticket.age);
+                age.into_iter().for_each(|age| numbers.latency.add(age + took));
             }
         });
     }
 }
 
-/// Its place in [`OUTCOMES`], and the reason if it is not good.
-fn place(outcome: &Outcome) -> (usize, Option<&str>) {
-    match outcome {
-        Outcome::Accepted { .. } => (0, None),
-        Outcome::Refused(refusal) => {
-            let policy = policy::of(refusal.cause);
-            let place = match policy.fate {
-                _ if policy.ambiguous => 2,
-                Fate::Wait if policy.speed == Speed::Pause => 3,
-                Fate::Retry | Fate::Wait => 1,
-                Fate::Fail => 4,
-                Fate::HoldAll | Fate::HoldKind => 5,
-            };
-            (place, Some(&refusal.why))
-        }
+/// The place in [`OUTCOMES`] of what was refused for this cause.
+fn place(cause: Cause) -> usize {
+    let policy = policy::of(cause);
+    match policy.fate {
+        _ if policy.ambiguous => 2,
+        Fate::Wait if policy.speed == Speed::Pause => 3,
+        Fate::Retry | Fate::Wait => 1,
+        Fate::Fail => 4,
+        Fate::HoldAll | Fate::HoldKind => 5,
     }
 }
 
@@ -430,15 +423,13 @@ mod tests {
 
     #[test]
     fn what_may_have_been_sent_is_told_as_ambiguous_wherever_the_provider_was() {
-        use crate::mail::model::Cause;
         for (cause, name) in [
             (Cause::Gateway, "ambiguous"),
             (Cause::Unknown, "ambiguous"),
             (Cause::Away, "unreached"),
             (Cause::Busy, "retry"),
         ] {
-            let outcome = Outcome::refused(cause, "why");
-            assert_eq!(OUTCOMES[place(&outcome).0], name);
+            assert_eq!(OUTCOMES[place(cause)], name);
         }
     }
 

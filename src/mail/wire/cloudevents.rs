@@ -7,7 +7,6 @@
 
 use crate::mail::model::{Kind, List, Message, Ticket, template_of};
 use crate::mail::wire::fields;
-use crate::mail::wire::fields::encode_fields;
 use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -60,16 +59,16 @@ fn mail(message: &Message) -> Value {
     }
     // With a number and a token it is as it would be in CSV.
     let named = kind.number.is_none() || token.is_empty();
-    if named {
-        data["kind"] = kind.name.as_ref().into();
-    }
-    let template = kind.template.as_ref().filter(|_| named);
-    let texts = [("template", template), ("sender", kind.sender.as_ref())];
-    for (name, text) in
-        texts.into_iter().chain([("locale", locale.as_ref()), ("reply_to", reply_to.as_ref())])
-    {
+    let texts = [
+        ("kind", named.then_some(&*kind.name)),
+        ("template", kind.template.as_deref().filter(|_| named)),
+        ("sender", kind.sender.as_deref()),
+        ("locale", locale.as_deref()),
+        ("reply_to", reply_to.as_deref()),
+    ];
+    for (name, text) in texts {
         if let Some(text) = text {
-            data[name] = text.as_str().into();
+            data[name] = text.into();
         }
     }
     if let Some(own) = own_data(message) {
@@ -133,11 +132,7 @@ impl Decode for Decoder {
 pub(crate) fn read(number: u64, line: &[u8]) -> Record {
     match message(line).and_then(checked) {
         Ok(message) => Record { number, good: vec![(1, message)], bad: Vec::new() },
-        Err(why) => {
-            let mut raw = Vec::new();
-            encode_fields([line], &mut raw);
-            Record::bad(number, why, raw)
-        }
+        Err(why) => Record::bad(number, why, fields::record([line])),
     }
 }
 
@@ -147,14 +142,13 @@ pub fn kept(message: &Message) -> Vec<u8> {
     let Message { kind, locale, data, reply_to, list, .. } = message;
     let more =
         list.is_some() || [locale, data, reply_to, &kind.sender].into_iter().any(Option::is_some);
-    let (one, mut out, mut event) = (std::slice::from_ref(message), Vec::new(), Vec::new());
+    let (one, mut out) = (std::slice::from_ref(message), Vec::new());
     if kind.number.is_some() && !message.token.is_empty() && !more {
         fields::encode(one, &mut out);
-    } else {
-        encode(one, "undelivered", &mut event);
-        encode_fields([event.trim_ascii_end()], &mut out);
+        return out;
     }
-    out
+    encode(one, "undelivered", &mut out);
+    fields::record([out.trim_ascii_end()])
 }
 
 /// The message that an event holds; it is not checked.

@@ -4,7 +4,7 @@
 //! event: so `undelivered.csv` keeps what five fields cannot say. Out of scope: files.
 
 use crate::mail::wire::cloudevents;
-use crate::mail::wire::fields::encode_fields;
+use crate::mail::wire::fields::record;
 use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
 use csv_core::ReadRecordResult;
 
@@ -53,11 +53,7 @@ impl Decoder {
         if let [event @ [b'{', ..]] = fields.as_slice() {
             return cloudevents::read(self.number, event);
         }
-        let raw = |fields: &[&[u8]]| {
-            let mut raw = Vec::new();
-            encode_fields(fields.iter().copied(), &mut raw);
-            raw
-        };
+        let raw = |fields: &[&[u8]]| record(fields.iter().copied());
         let (messages, rest) = fields.as_chunks::<FIELDS>();
         if !rest.is_empty() {
             let mut why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
@@ -66,16 +62,14 @@ impl Decoder {
             }
             return Record::bad(self.number, why, raw(&fields));
         }
-        let mut record = Record { number: self.number, good: Vec::new(), bad: Vec::new() };
+        let mut read = Record { number: self.number, good: Vec::new(), bad: Vec::new() };
         for (place, fields) in (1..).zip(messages) {
             match message(*fields) {
-                Ok(message) => record.good.push((place, message)),
-                Err(why) => {
-                    record.bad.push(Bad { message: Some(place), why, raw: raw(fields) });
-                }
+                Ok(message) => read.good.push((place, message)),
+                Err(why) => read.bad.push(Bad { message: Some(place), why, raw: raw(fields) }),
             }
         }
-        record
+        read
     }
 }
 

@@ -14,16 +14,16 @@ pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
         let Message { email, login, token, code, .. } = message;
         [action, email, login, token, code].map(String::as_bytes)
     });
-    encode_fields(fields, out);
+    out.extend(record(fields));
 }
 
-/// Writes fields as one CSV record at the end of `out`.
-pub fn encode_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+/// Fields as one CSV record.
+pub fn record<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(1024)
-        .from_writer(out);
+        .from_writer(Vec::new());
     // Writing into memory cannot fail, and records of any length are allowed one at a time.
     let _ = writer.write_record(fields);
-    let _ = writer.flush();
+    writer.into_inner().unwrap_or_default()
 }
