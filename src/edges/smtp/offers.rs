@@ -4,6 +4,7 @@
 //! counted as none would send mail in the clear. lettre's own reading compares exactly.
 //! <https://www.rfc-editor.org/rfc/rfc5321#section-4.1.1.1>
 
+use crate::edges::smtp::server::Secret;
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::response::Response;
 
@@ -21,34 +22,24 @@ impl Offers {
         Offers(reply.message().skip(1).map(|line| line.trim().to_ascii_uppercase()).collect())
     }
 
-    /// Whether STARTTLS is offered.
-    pub(crate) fn encryption(&self) -> bool {
-        self.parameters("STARTTLS").next().is_some()
-    }
-
-    /// Whether commands may be sent in groups.
-    pub(crate) fn groups(&self) -> bool {
-        self.parameters("PIPELINING").next().is_some()
-    }
-
-    /// Whether addresses may have other letters than ASCII's.
-    /// <https://www.rfc-editor.org/rfc/rfc6531>
-    pub(crate) fn utf8(&self) -> bool {
-        self.parameters("SMTPUTF8").next().is_some()
+    /// Whether a keyword is offered: STARTTLS, PIPELINING (commands may be sent in groups), SMTPUTF8
+    /// (addresses may have other letters than ASCII's: <https://www.rfc-editor.org/rfc/rfc6531>).
+    pub(crate) fn has(&self, keyword: &str) -> bool {
+        self.parameters(keyword).next().is_some()
     }
 
     /// XOAUTH2 for a token, and for a password the first of PLAIN and LOGIN, if it is offered.
     ///
     /// # Errors
     /// None is: the names of those that are, for people.
-    pub(crate) fn login(&self, is_token: bool) -> Result<Mechanism, String> {
+    pub(crate) fn login(&self, secret: &Secret) -> Result<Mechanism, String> {
         let words = self.parameters("AUTH").flat_map(str::split_ascii_whitespace);
         let mut offered: Vec<&str> = words.filter(|word| is_name(word)).collect();
         offered.sort_unstable();
         offered.dedup();
-        let known: &[Mechanism] = match is_token {
-            true => &[Mechanism::Xoauth2],
-            false => &[Mechanism::Plain, Mechanism::Login],
+        let known: &[Mechanism] = match secret {
+            Secret::Token(_) => &[Mechanism::Xoauth2],
+            Secret::Password(_) => &[Mechanism::Plain, Mechanism::Login],
         };
         let found = known.iter().copied().find(|one| offered.contains(&one.to_string().as_str()));
         offered.truncate(NAMED);
@@ -77,6 +68,11 @@ fn is_name(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zeroize::Zeroizing;
+
+    fn password() -> Secret {
+        Secret::Password(Zeroizing::default())
+    }
 
     fn offers(lines: &[&str]) -> Offers {
         let mut text = "250-AUTH.example.com STARTTLS\r\n".to_owned();
@@ -88,29 +84,35 @@ mod tests {
     #[test]
     fn starttls_is_known_in_whatever_case() {
         for line in ["STARTTLS", "starttls", "StartTLS", "StartTls ", "STARTTLS required"] {
-            assert!(offers(&["SIZE 1000", line]).encryption(), "{line}");
+            assert!(offers(&["SIZE 1000", line]).has("STARTTLS"), "{line}");
         }
         for line in ["STARTTLSX", "XSTARTTLS", "START TLS", "HELP STARTTLS"] {
-            assert!(!offers(&[line]).encryption(), "{line}");
+            assert!(!offers(&[line]).has("STARTTLS"), "{line}");
         }
-        assert!(!offers(&[]).encryption(), "the first line names the server");
+        assert!(!offers(&[]).has("STARTTLS"), "the first line names the server");
     }
 
     #[test]
     fn auth_is_known_in_whatever_case_and_in_its_old_form() {
         for line in ["AUTH LOGIN PLAIN", "auth LOGIN PLAIN", "Auth Plain", "AUTH=LOGIN PLAIN"] {
-            assert_eq!(offers(&[line]).login(false), Ok(Mechanism::Plain), "{line}");
+            assert_eq!(offers(&[line]).login(&password()), Ok(Mechanism::Plain), "{line}");
         }
         for line in ["AUTH LOGIN", "auth login", "AUTH=LOGIN", "Auth=login CRAM-MD5", "AUTH\tLogin"]
         {
-            assert_eq!(offers(&[line]).login(false), Ok(Mechanism::Login), "{line}");
+            assert_eq!(offers(&[line]).login(&password()), Ok(Mechanism::Login), "{line}");
         }
         assert_eq!(
-            offers(&["AUTH=LOGIN", "AUTH CRAM-MD5 PLAIN"]).login(false),
+            offers(&["AUTH=LOGIN", "AUTH CRAM-MD5 PLAIN"]).login(&password()),
             Ok(Mechanism::Plain)
         );
-        assert_eq!(offers(&["auth Login xOAuth2"]).login(true), Ok(Mechanism::Xoauth2));
-        assert_eq!(offers(&["AUTH LOGIN"]).login(true), Err("AUTH LOGIN".to_owned()));
+        assert_eq!(
+            offers(&["auth Login xOAuth2"]).login(&Secret::Token(Zeroizing::default())),
+            Ok(Mechanism::Xoauth2)
+        );
+        assert_eq!(
+            offers(&["AUTH LOGIN"]).login(&Secret::Token(Zeroizing::default())),
+            Err("AUTH LOGIN".to_owned())
+        );
     }
 
     #[test]
@@ -122,7 +124,7 @@ mod tests {
             (&["auth Cram-MD5 GSSAPI", "AUTH=CRAM-MD5"], "AUTH CRAM-MD5 GSSAPI"),
             (&["AUTH PLAINLY john@example.com XOAUTH2"], "AUTH PLAINLY XOAUTH2"),
         ] {
-            assert_eq!(offers(lines).login(false), Err(offered.to_owned()), "{lines:?}");
+            assert_eq!(offers(lines).login(&password()), Err(offered.to_owned()), "{lines:?}");
         }
     }
 }

@@ -25,19 +25,25 @@ pub enum Encryption {
 pub struct Login {
     /// The user.
     pub user: String,
-    /// The password, or the token.
-    pub secret: Zeroizing<String>,
-    /// Whether it is an OAuth 2.0 access token, for XOAUTH2.
-    pub is_token: bool,
+    /// What shows that it is us.
+    pub secret: Secret,
 }
 
-/// What logs in, where it does not stand in the URL.
-#[derive(Clone, Copy)]
-pub enum Secret<'a> {
+/// What logs in.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
     /// A password.
-    Password(&'a str),
-    /// An access token.
-    Token(&'a str),
+    Password(Zeroizing<String>),
+    /// An OAuth 2.0 access token, for XOAUTH2.
+    Token(Zeroizing<String>),
+}
+
+impl Secret {
+    /// The password or the token.
+    pub fn text(&self) -> &Zeroizing<String> {
+        let (Secret::Password(text) | Secret::Token(text)) = self;
+        text
+    }
 }
 
 /// A server, and who we are to it. `Debug` and `Display` show no password.
@@ -83,7 +89,7 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with it, without showing it.
-    pub fn parse(url: &str, secret: Option<Secret<'_>>) -> Result<Server, &'static str> {
+    pub fn parse(url: &str, secret: Option<Secret>) -> Result<Server, &'static str> {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or("must be a URL, such as smtps://user@mail.example.com or smtp://localhost:25")?;
@@ -158,7 +164,7 @@ fn tls(usual: Encryption, value: &str) -> Result<Encryption, &'static str> {
     }
 }
 
-fn login(who: Option<&str>, secret: Option<Secret<'_>>) -> Result<Option<Login>, &'static str> {
+fn login(who: Option<&str>, secret: Option<Secret>) -> Result<Option<Login>, &'static str> {
     let Some(who) = who else {
         return match secret {
             None => Ok(None),
@@ -170,23 +176,20 @@ fn login(who: Option<&str>, secret: Option<Secret<'_>>) -> Result<Option<Login>,
         None => (who, None),
     };
     let user = decode(user)?.to_string();
-    let (secret, is_token) = match (inside, secret) {
-        (Some(_), Some(Secret::Password(_))) => {
-            Err("has a password, and so has MAILROOM_SMTP_PASSWORD: set one")
-        }
-        (Some(_), Some(Secret::Token(_))) => {
-            Err("has a password, and there is a token in its place: set one")
+    let secret = match (inside, secret) {
+        (Some(_), Some(_)) => {
+            Err("has a password, and there is another, or a token, beside it: set one")
         }
         (None, None) => Err("has a user and no password: set MAILROOM_SMTP_PASSWORD"),
-        (Some(inside), None) => Ok((decode(inside)?, false)),
-        (None, Some(Secret::Password(text))) => Ok((Zeroizing::new(text.to_owned()), false)),
-        (None, Some(Secret::Token(text))) => Ok((Zeroizing::new(text.to_owned()), true)),
+        (Some(inside), None) => Ok(Secret::Password(decode(inside)?)),
+        (None, Some(secret)) => Ok(secret),
     }?;
+    let is_token = matches!(secret, Secret::Token(_));
     let odd = |text: &str| text.contains('\0') || is_token && text.contains(char::is_control);
-    if user.is_empty() || odd(&user) || odd(&secret) {
+    if user.is_empty() || odd(&user) || odd(secret.text()) {
         return Err("has a user or password that cannot be used");
     }
-    Ok(Some(Login { user, secret, is_token }))
+    Ok(Some(Login { user, secret }))
 }
 
 fn decode(text: &str) -> Result<Zeroizing<String>, &'static str> {
@@ -221,12 +224,14 @@ mod tests {
         assert_eq!((server.host.as_str(), server.port), ("mail.example.com", 465));
         assert_eq!(server.encryption, Encryption::Immediate);
         let login = server.login.clone().unwrap();
-        assert_eq!((login.user.as_str(), login.secret.as_str()), ("user", "p@ss"));
+        assert_eq!((login.user.as_str(), login.secret.text().as_str()), ("user", "p@ss"));
         assert!(!format!("{server:?} {server}").contains("p@ss"));
 
-        let server =
-            Server::parse("smtp://me%40x.org@[::1]:25?tls=none", Some(Secret::Password("pw")))
-                .unwrap();
+        let server = Server::parse(
+            "smtp://me%40x.org@[::1]:25?tls=none",
+            Some(Secret::Password(Zeroizing::new("pw".to_owned()))),
+        )
+        .unwrap();
         assert_eq!((server.host.as_str(), server.port), ("::1", 25));
         assert_eq!(server.login.unwrap().user, "me@x.org");
         for (query, encryption) in [
@@ -264,7 +269,8 @@ mod tests {
             ("smtp://u:hunter2%ff@h", None, "UTF-8"),
             ("smtp://u:hunter2%00@h", None, "cannot be used"),
         ] {
-            for secret in [password.map(Secret::Password), password.map(Secret::Token)] {
+            for kind in [Secret::Password, Secret::Token] {
+                let secret = password.map(|text| kind(Zeroizing::new(text.to_owned())));
                 let error = Server::parse(url, secret).unwrap_err();
                 assert!(error.contains(fault), "{url}: {error}");
                 assert!(!error.contains("hunter2"), "{error}");

@@ -11,7 +11,7 @@
 
 use crate::edges::net::Watch;
 use crate::edges::smtp::offers::Offers;
-use crate::edges::smtp::server::{Encryption, Login, Server};
+use crate::edges::smtp::server::{Encryption, Login, Secret, Server};
 use crate::edges::smtp::socket::Socket;
 use crate::edges::tls::advice;
 use lettre::Address;
@@ -283,7 +283,7 @@ impl Session {
 
     /// Whether addresses may have other letters than ASCII's.
     pub(crate) fn takes_utf8(&self) -> bool {
-        self.offers.utf8()
+        self.offers.has("SMTPUTF8")
     }
 
     /// Begins to hand a mail over, when [`Session::is_free`] says so.
@@ -557,7 +557,7 @@ impl Session {
     }
 
     fn begins_encryption(&self, server: &Server) -> Result<bool, Fault> {
-        let offered = self.offers.encryption();
+        let offered = self.offers.has("STARTTLS");
         match server.encryption {
             _ if self.is_encrypted() => Ok(false),
             Encryption::Immediate | Encryption::Never => Ok(false),
@@ -568,28 +568,28 @@ impl Session {
     }
 
     fn log_in(&mut self, login: &Login) -> Result<(), Fault> {
-        let mechanism = self.offers.login(login.is_token).map_err(|offered| {
+        let mechanism = self.offers.login(&login.secret).map_err(|offered| {
             let how = if self.is_encrypted() { "" } else { " without encryption" };
-            let none = match login.is_token {
-                true => "the server offers no AUTH XOAUTH2",
-                false => "the server offers neither AUTH PLAIN nor AUTH LOGIN",
+            let none = match login.secret {
+                Secret::Token(_) => "the server offers no AUTH XOAUTH2",
+                Secret::Password(_) => "the server offers neither AUTH PLAIN nor AUTH LOGIN",
             };
             Fault::Insecure(format!("{none}{how}: it offers {offered}"))
         })?;
-        let credentials = Credentials::new(login.user.clone(), login.secret.to_string());
+        let credentials = Credentials::new(login.user.clone(), login.secret.text().to_string());
         let command = Auth::new(mechanism, credentials.clone(), None)
             .map_err(|error| Fault::Insecure(error.to_string()))?;
         self.ask(Stage::Login, &command);
         if let Some(opening) = &mut self.opening {
             opening.login = Some((mechanism, credentials));
-            opening.secrets.push(login.secret.clone());
+            opening.secrets.push(login.secret.text().clone());
         }
         Ok(())
     }
 
     fn ready(&mut self) {
         self.opening = None;
-        self.grouped &= self.offers.groups();
+        self.grouped &= self.offers.has("PIPELINING");
     }
 
     /// What an answer means for the first mail.

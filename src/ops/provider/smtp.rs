@@ -49,11 +49,11 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
                    MAILROOM_SMTP_TOKEN_COMMAND is enough: set one";
         reader.problem("MAILROOM_SMTP_TOKEN", why);
     }
-    let token = token.as_ref().map(|text| text.as_str());
     // The command is run when a connection is opened.
-    let secret = token.or_else(|| command.as_ref().map(|_| "")).map(Secret::Token);
-    let secret = secret.or_else(|| password.as_ref().map(|text| Secret::Password(text)));
-    let server = reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, secret)?));
+    let token = token.or_else(|| command.as_ref().map(|_| Zeroizing::default()));
+    let secret = token.map(Secret::Token).or_else(|| password.map(Secret::Password));
+    let server =
+        reader.required("MAILROOM_SMTP_URL", |url| Ok(Server::parse(url, secret.clone())?));
     let connections = reader.value("MAILROOM_SMTP_CONNECTIONS", number(1, 50));
     let mails = reader.value("MAILROOM_SMTP_CONNECTION_MAILS", number(1, 100_000));
     let wrong = ["MAILROOM_SMTP_PASSWORD", "MAILROOM_SMTP_TOKEN"].map(|name| reader.is_wrong(name));
@@ -69,8 +69,7 @@ fn login(known: &Server, command: Option<&str>, stop: &Stop) -> Result<Option<Lo
         Some(line) => Some(printed(line, stop)?),
         None => secret("MAILROOM_SMTP_TOKEN"),
     };
-    let given = token.as_ref().map(|text| Secret::Token(text));
-    let given = given.or_else(|| password.as_ref().map(|text| Secret::Password(text)));
+    let given = token.map(Secret::Token).or_else(|| password.map(Secret::Password));
     let now = url.map(|url| Server::parse(&url, given));
     Ok(now.and_then(Result::ok).map_or_else(|| known.login.clone(), |server| server.login))
 }
