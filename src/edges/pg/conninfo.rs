@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use text::Word;
 use words::{Lookup, Words};
-use zeroize::Zeroizing;
 
 const CONNECT_TIMEOUT: u32 = 10;
 const KEEPALIVE_IDLE: u32 = 30;
@@ -45,14 +45,13 @@ const SESSION_ATTRS: [(&str, TargetSessionAttrs); 4] = [
 /// What is wrong: it begins with `connection string` or with the variable's name, and says in which
 /// part it is and what to do.
 pub fn parse(text: &str, env: Lookup<'_>) -> Result<Target, String> {
-    let words = Words { given: text::split(text)?, env };
-    words.refuse_unread()?;
-    let user = words.filled("user").map_or_else(os_user, |word| Ok(word.value))?;
+    let words = Words::read(text, env)?;
+    let user = words.filled("user").map_or_else(os_user, |word| Ok(word.value.clone()))?;
     let dbname = match words.filled("dbname") {
         Some(word) if word.value.contains("://") => {
             return Err(word.wrong("is no name of a database"));
         }
-        Some(word) => word.value,
+        Some(word) => word.value.clone(),
         None => user.clone(),
     };
     let mut base = Config::new();
@@ -75,7 +74,7 @@ impl Words<'_> {
     fn describe(&self, base: &mut postgres::Config) -> Result<(), String> {
         let name = self.filled("application_name");
         let name = name.or_else(|| self.filled("fallback_application_name"));
-        base.application_name(name.as_ref().map_or(NAME, |word| &word.value));
+        base.application_name(name.map_or(NAME, |word| &word.value));
         if let Some(word) = self.filled("options") {
             base.options(&word.value);
         }
@@ -121,7 +120,7 @@ impl Words<'_> {
             (Some(word), _) if word.value == "system" => {
                 Roots::System(self.variable("SSL_CERT_FILE").map(PathBuf::from))
             }
-            (Some(word), _) => Roots::File(PathBuf::from(word.value)),
+            (Some(word), _) => Roots::File(PathBuf::from(&word.value)),
             (None, Some(path)) if path.exists() => Roots::File(path),
             (None, _) => Roots::Unset,
         };
@@ -145,11 +144,12 @@ impl Words<'_> {
 
     /// `base` with the host, address and port of each place.
     fn places(&self, base: &Config) -> Result<Vec<Config>, String> {
+        let nothing = Word::default();
         let [hosts, addrs, ports] =
-            ["host", "hostaddr", "port"].map(|key| self.filled_or_empty(key));
+            ["host", "hostaddr", "port"].map(|key| self.filled(key).unwrap_or(&nothing));
         let (host_list, addr_list, mut port_list) = (hosts.list(), addrs.list(), ports.list());
         let count = host_list.len().max(addr_list.len());
-        if [&hosts, &addrs].iter().any(|one| !one.value.is_empty() && one.list().len() != count) {
+        if [hosts, addrs].iter().any(|one| !one.value.is_empty() && one.list().len() != count) {
             return Err(addrs.wrong("and host must list the same number of hosts"));
         }
         if let [one] = *port_list {
@@ -190,13 +190,12 @@ impl Words<'_> {
     /// Gives each place its password. Returns what a person should know about the password file.
     fn add_passwords(&self, places: &mut [Config], user: &str, dbname: &str) -> Option<String> {
         if let Some(word) = self.filled("password") {
-            let password = Zeroizing::new(word.value);
             for place in places {
-                place.password(password.as_bytes());
+                place.password(&word.value);
             }
             return None;
         }
-        let path = self.filled("passfile").map(|word| PathBuf::from(word.value));
+        let path = self.filled("passfile").map(|word| PathBuf::from(&word.value));
         let path = path.or_else(|| self.home().map(|home| home.join(".pgpass")))?;
         let file = match passfile::read(&path) {
             Ok(file) => file?,

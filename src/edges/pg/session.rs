@@ -28,7 +28,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// wakes the process twice for each, now and then three times, and an idle process is to wake at
 /// most twice a second.
 const SLICE: Duration = Duration::from_millis(1200);
-/// How long [`Session::probe`] and [`Session::listen`] wait.
+/// How long [`Session::probe`] and [`Session::listen`] wait, and connecting where nothing else is said.
 const SHORT: Duration = Duration::from_secs(5);
 /// How often [`Session::is_pooled_with`] looks.
 const LOOKS: usize = 3;
@@ -40,8 +40,6 @@ const PROCESS: &str =
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The kernel's part of connecting cannot be ended from here, so it is cut into pieces.
 const CONNECT_SLICE: Duration = Duration::from_secs(2);
-/// Used if the configuration names none.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open connection. Dropping it closes it, within a second.
 pub struct Session {
@@ -307,7 +305,7 @@ fn open_one(
 ) -> Result<Session, (Fault, bool)> {
     let label = label(config);
     let begun = Instant::now();
-    let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    let limit = config.get_connect_timeout().copied().unwrap_or(SHORT);
     let writes = config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
     loop {
         enough_descriptors().map_err(|cause| (Fault::Lost(format!("{label}: {cause}")), false))?;

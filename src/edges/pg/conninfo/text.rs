@@ -8,12 +8,18 @@
 use percent_encoding::percent_decode_str;
 use std::fmt::Display;
 
+/// Where a value is from that stands in the string.
+pub(crate) const STRING: &str = "connection string";
+
 /// One keyword with its value.
-pub(crate) struct Setting {
+#[derive(Default)]
+pub(crate) struct Word {
     /// The keyword as written.
     pub(crate) key: String,
     /// The value, unquoted and decoded.
     pub(crate) value: String,
+    /// Where it was given: [`STRING`], or the name of a variable.
+    pub(crate) place: &'static str,
     /// Whether the keyword may be repeated in a message: it is surely no piece of a password.
     pub(crate) plain: bool,
 }
@@ -22,7 +28,7 @@ pub(crate) struct Setting {
 ///
 /// # Errors
 /// What is wrong, in which part, and what to do.
-pub(crate) fn split(text: &str) -> Result<Vec<Setting>, String> {
+pub(crate) fn split(text: &str) -> Result<Vec<Word>, String> {
     let text = text.trim();
     let uri = ["postgres://", "postgresql://"].iter().find_map(|start| text.strip_prefix(start));
     let found = if let Some(rest) = uri {
@@ -34,7 +40,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<Setting>, String> {
     } else if text.contains(|c: char| c.is_whitespace() || "@/:'\"".contains(c)) {
         return bad("this is no URI, no keyword=value string and no name of a database");
     } else {
-        vec![setting("dbname", text.to_owned(), true)]
+        vec![word("dbname", text.to_owned(), true)]
     };
     match found.iter().find(|one| one.key.contains('\0') || one.value.contains('\0')) {
         Some(_) => bad("a NUL character cannot stand in it"),
@@ -42,17 +48,17 @@ pub(crate) fn split(text: &str) -> Result<Vec<Setting>, String> {
     }
 }
 
-fn setting(key: &str, value: String, plain: bool) -> Setting {
-    Setting { key: key.to_owned(), value, plain }
+fn word(key: &str, value: String, plain: bool) -> Word {
+    Word { key: key.to_owned(), value, place: STRING, plain }
 }
 
 fn bad<T>(what: impl Display) -> Result<T, String> {
-    Err(format!("connection string: {what}"))
+    Err(format!("{STRING}: {what}"))
 }
 
 /// `keyword=value` pairs between white space; values in single quotes may hold anything.
-fn of_words(mut rest: &str) -> Result<Vec<Setting>, String> {
-    let mut found: Vec<Setting> = Vec::new();
+fn of_words(mut rest: &str) -> Result<Vec<Word>, String> {
+    let mut found: Vec<Word> = Vec::new();
     while !rest.is_empty() {
         let pair = rest.split_once('=').map(|(key, behind)| (key.trim_ascii_end(), behind));
         let is_word = |key: &str| !key.contains(|c: char| c.is_ascii_whitespace());
@@ -63,7 +69,7 @@ fn of_words(mut rest: &str) -> Result<Vec<Setting>, String> {
         rest = behind.trim_ascii_start();
         // After an unquoted password with a space in it, the next "keyword" is a piece of it.
         let plain = found.iter().all(|earlier| earlier.key != "password");
-        found.push(setting(key, value, plain));
+        found.push(word(key, value, plain));
     }
     Ok(found)
 }
@@ -87,7 +93,7 @@ fn word_value(text: &str) -> Result<(String, &str), String> {
 }
 
 /// `user:password@host:port,host:port/dbname?keyword=value&…`
-fn of_uri(text: &str) -> Result<Vec<Setting>, String> {
+fn of_uri(text: &str) -> Result<Vec<Word>, String> {
     let (who, rest) = match text.split_once('@') {
         Some((who, rest)) if !who.contains('/') => (who, rest),
         _ => ("", text),
@@ -111,7 +117,7 @@ fn of_uri(text: &str) -> Result<Vec<Setting>, String> {
     ];
     // What is left out may come from elsewhere.
     let given = parts.into_iter().filter(|(_, value)| !value.is_empty());
-    let mut found: Vec<Setting> = given.map(|(key, value)| setting(key, value, true)).collect();
+    let mut found: Vec<Word> = given.map(|(key, value)| word(key, value, true)).collect();
     let plain = !query.contains('@');
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((key, value)) = pair.split_once('=') else {
@@ -120,8 +126,8 @@ fn of_uri(text: &str) -> Result<Vec<Setting>, String> {
         let (key, value) = (decode("a parameter", key)?, decode("a parameter", value)?);
         found.push(match (key.as_str(), value.as_str()) {
             // What JDBC users write.
-            ("ssl", "true") => setting("sslmode", "require".to_owned(), plain),
-            _ => setting(&key, value, plain),
+            ("ssl", "true") => word("sslmode", "require".to_owned(), plain),
+            _ => word(&key, value, plain),
         });
     }
     Ok(found)

@@ -3,23 +3,12 @@
 //! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
 //! <https://www.postgresql.org/docs/current/libpq-envars.html>
 
-use crate::edges::pg::conninfo::text::Setting;
+use crate::edges::pg::conninfo::text;
+use crate::edges::pg::conninfo::text::{STRING, Word};
 use std::fmt;
 
 /// Looks a variable of the environment up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Where a value is from that no variable gave.
-const STRING: &str = "connection string";
-
-/// A value and where it came from.
-pub(crate) struct Word {
-    key: &'static str,
-    /// What it was set to.
-    pub(crate) value: String,
-    /// The string, or the variable.
-    place: &'static str,
-}
 
 impl Word {
     /// An error that names the keyword and its place, and not its value.
@@ -51,44 +40,20 @@ impl Word {
 
 /// All that was given.
 pub(crate) struct Words<'a> {
-    /// In the string, in its order.
-    pub(crate) given: Vec<Setting>,
-    /// In the environment.
-    pub(crate) env: Lookup<'a>,
+    /// What stands in the string, in its order, and then what variables say of other keywords.
+    given: Vec<Word>,
+    env: Lookup<'a>,
 }
 
-impl Words<'_> {
-    /// The last value given for `key`, else that of its variable; nothing if it is empty, which
-    /// means the default.
-    pub(crate) fn filled(&self, key: &'static str) -> Option<Word> {
-        let (_, variable) = READ.iter().find(|(known, _)| *known == key)?;
-        self.find(key, variable)
-    }
-
-    /// As `filled`, where no value is an empty one.
-    pub(crate) fn filled_or_empty(&self, key: &'static str) -> Word {
-        self.filled(key).unwrap_or(Word { key, value: String::new(), place: STRING })
-    }
-
-    fn find(&self, key: &'static str, variable: &'static str) -> Option<Word> {
-        let word = match self.given.iter().rfind(|setting| setting.key == key) {
-            Some(Setting { value, .. }) => Word { key, value: value.clone(), place: STRING },
-            None => Word { key, value: self.variable(variable)?, place: variable },
-        };
-        Some(word).filter(|word| !word.value.is_empty())
-    }
-
-    /// A variable that is set to something.
-    pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let named = Some(name).filter(|name| !name.is_empty())?;
-        (self.env)(named).filter(|value| !value.is_empty())
-    }
-
-    /// Refuses by name whatever would ask for more than this program can do.
-    pub(crate) fn refuse_unread(&self) -> Result<(), String> {
-        for Setting { key, plain, .. } in &self.given {
-            let known = READ.iter().map(|row| row.0).chain(UNREAD.iter().map(|row| row.0));
-            if !known.into_iter().any(|known| known == key) {
+impl<'a> Words<'a> {
+    /// Reads the string and the variables; refuses by name whatever would ask for more than this
+    /// program can do.
+    pub(crate) fn read(text: &str, env: Lookup<'a>) -> Result<Words<'a>, String> {
+        let mut words = Words { given: text::split(text)?, env };
+        let unread = UNREAD.iter().map(|&(key, variable, ..)| (key, variable));
+        let known: Vec<(&str, &'static str)> = READ.iter().copied().chain(unread).collect();
+        for Word { key, plain, .. } in &words.given {
+            if !known.iter().any(|(known, _)| known == key) {
                 let simple = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
                 let name = if simple && *plain && key.len() <= 30 { key } else { "that is there" };
                 return Err(format!(
@@ -97,17 +62,34 @@ impl Words<'_> {
                 ));
             }
         }
-        for &(key, variable, harmless, advice) in UNREAD {
-            let word = self.find(key, variable);
-            let Some(word) = word.filter(|word| !harmless.split(' ').any(|one| one == word.value))
-            else {
-                continue;
-            };
-            let unset = if word.place == variable { "; unset the variable" } else { "" };
-            let what = format_args!("is not supported with this value: {advice}{unset}");
-            return Err(word.wrong(what));
+        for (key, place) in known.into_iter().filter(|(_, variable)| !variable.is_empty()) {
+            if words.given.iter().all(|word| word.key != key)
+                && let Some(value) = words.variable(place)
+            {
+                words.given.push(Word { key: key.to_owned(), value, place, plain: true });
+            }
         }
-        Ok(())
+        for &(key, _, harmless, advice) in UNREAD {
+            let Some(word) = words.filled(key) else { continue };
+            if !harmless.split(' ').any(|one| one == word.value) {
+                let unset = if word.place == STRING { "" } else { "; unset the variable" };
+                let what = format_args!("is not supported with this value: {advice}{unset}");
+                return Err(word.wrong(what));
+            }
+        }
+        Ok(words)
+    }
+
+    /// The last value given for `key`, else that of its variable; nothing if it is empty, which
+    /// means the default.
+    pub(crate) fn filled(&self, key: &str) -> Option<&Word> {
+        let last = self.given.iter().rfind(|word| word.key == key);
+        last.filter(|word| !word.value.is_empty())
+    }
+
+    /// A variable that is set to something.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name).filter(|value| !value.is_empty())
     }
 }
 
