@@ -2,7 +2,8 @@
 
 use super::Place;
 use crate::support::cloud::Cloud;
-use std::time::{Duration, Instant};
+use crate::support::program::wait_until;
+use std::time::Duration;
 
 fn place(line: &str) -> Place {
     let place = Place::new(&Cloud::start());
@@ -83,23 +84,16 @@ fn a_process_is_given_up_with_all_it_started_when_mailroom_stops() {
     let line = format!("sh -c 'sleep 1000 & echo $! > \"$0\"; wait' {}", pid.display());
     place.write(".aws/config", &format!("[default]\ncredential_process = {line}\n"));
     let written = || std::fs::read_to_string(&pid).ok().filter(|text| text.ends_with('\n'));
-    let deadline = Instant::now() + Duration::from_secs(10);
     let why = std::thread::scope(|scope| {
         scope.spawn(|| {
-            while written().is_none() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_until("the process has begun", || written().is_some());
             place.stop.request();
         });
         place.keeper().get().unwrap_err().to_string()
     });
     assert!(why.contains("asked to stop"), "{why}");
-    assert!(Instant::now() < deadline);
     let path = format!("/proc/{}/stat", written().unwrap().trim());
     // Killed, it stays a zombie until whoever inherited it looks.
     let gone = || std::fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
-    while !gone() {
-        assert!(Instant::now() < deadline, "what it started still runs");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("what it started has ended", gone);
 }

@@ -17,10 +17,6 @@ pub(crate) fn of_environment(look: &Look) -> Result<Found, Failure> {
         let why = if secret.is_some() { "AWS_SECRET_ACCESS_KEY is set but " } else { "" };
         return Err(Failure::Unset(format!("{why}AWS_ACCESS_KEY_ID is not set")));
     }
-    if secret.is_none() {
-        let why = "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not";
-        return Err(Failure::Setup(why.to_owned()));
-    }
     // The first name is older; botocore reads it first.
     let token = variable("AWS_SECURITY_TOKEN").or_else(|| variable("AWS_SESSION_TOKEN"));
     Found::new("the environment", [id, secret, token], None).map_err(Failure::Setup)
