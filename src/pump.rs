@@ -129,7 +129,7 @@ impl Pump<'_> {
             probe = if self.stop.requested() { Duration::ZERO } else { delay };
         }
         self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));
-        self.source.settle(batch, outcomes, probe)?;
+        self.source.settle(batch.messages.into_iter().zip(outcomes).collect(), probe)?;
         broken.map_or(Ok(()), Err)
     }
 

@@ -15,7 +15,7 @@ use mailroom::mail::counts::Metrics;
 use mailroom::mail::ends::{Ask, Next, Source, Transport};
 use mailroom::mail::error::Error;
 use mailroom::mail::kind::Templates;
-use mailroom::mail::model::{Batch, Cause, Kind, Outcome, Scope};
+use mailroom::mail::model::{Batch, Cause, Kind, Message, Outcome, Scope};
 use mailroom::mail::pace::Pace;
 use mailroom::mail::policy::held;
 use mailroom::pump::{Progress, Pump, system_clock};
@@ -398,7 +398,7 @@ impl Source for Endless {
         Ok(true)
     }
 
-    fn settle(&mut self, _: Batch, _: Vec<Outcome>, _: Duration) -> Result<(), Error> {
+    fn settle(&mut self, _: Vec<(Message, Outcome)>, _: Duration) -> Result<(), Error> {
         Ok(())
     }
 

@@ -51,6 +51,8 @@ struct List {
     /// What was sent before: how many seconds before the start, and how many.
     past: Vec<(u64, u64)>,
     counted: usize,
+    /// Messages of the batch that was given out last.
+    given: usize,
 }
 
 impl List {
@@ -63,7 +65,7 @@ impl List {
             failed: false,
         };
         let rows = (1..).zip(actions.iter().map(row)).collect();
-        List { rows, ends: now() + lasts, past: Vec::new(), counted: 0 }
+        List { rows, ends: now() + lasts, past: Vec::new(), counted: 0, given: 0 }
     }
 
     fn open(&self) -> impl Iterator<Item = (&i64, &Row)> {
@@ -94,6 +96,7 @@ impl Source for List {
             };
             let messages: Vec<Message> = due.map(message).collect();
             if !messages.is_empty() {
+                self.given = messages.len();
                 return Ok(Next::Batch(Batch { messages }));
             }
             if ask.until.is_some_and(|until| until <= now()) {
@@ -111,14 +114,9 @@ impl Source for List {
         Ok(now() < self.ends)
     }
 
-    fn settle(
-        &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
-        probe: Duration,
-    ) -> Result<(), Error> {
-        assert_eq!(batch.messages.len(), outcomes.len());
-        for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
+    fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
+        assert_eq!(done.len(), self.given);
+        for (message, outcome) in done {
             let row = self.rows.get_mut(&message.ticket.unwrap().delivery).unwrap();
             let backoff = |attempt| policy::backoff(attempt, 0.5);
             match policy::settlement(outcome, row.attempts, None, 5, backoff, probe) {

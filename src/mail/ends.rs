@@ -50,18 +50,13 @@ pub trait Source {
     /// As [`Source::next`].
     fn idle(&mut self, until: Instant) -> Result<bool, Error>;
 
-    /// Writes down the outcomes, one for each message of the batch and in its order.
+    /// Writes down what became of each message of the batch, in its order.
     ///
     /// `probe` is how long what is held should wait.
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn settle(
-        &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
-        probe: Duration,
-    ) -> Result<(), Error>;
+    fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error>;
 
     /// Whether [`Ask::urgent`] means anything here.
     fn sorts(&self) -> bool {
@@ -97,8 +92,6 @@ pub struct Taken {
 }
 
 /// What becomes of messages that were read from a pipe, until they are settled.
-///
-/// While it is full nothing more is read: the pipe fills, and its writer waits.
 pub trait Ledger {
     /// Whether nobody else has what is read: what will not be sent must be kept for a person.
     fn is_sole(&self) -> bool;
@@ -106,11 +99,6 @@ pub trait Ledger {
     /// How many messages wait here.
     fn waiting(&self) -> usize {
         0
-    }
-
-    /// Whether no more may be read meanwhile.
-    fn is_full(&self) -> bool {
-        false
     }
 
     /// Takes messages from the front of `read`, and gives those that may go now; it may be none.
@@ -125,8 +113,7 @@ pub trait Ledger {
     /// As [`Source::next`].
     fn settle(
         &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
+        done: Vec<(Message, Outcome)>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error>;
 

@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// So many messages that will not be sent are kept at once: a writer that does not end must not fill
 /// the memory.
 const TOGETHER: usize = 500;
+/// While so many messages wait for another try nothing more is read, and the writer of the pipe waits: they
+/// are lost with the process.
+const MOST: usize = 50;
 /// While nothing goes no more than this is read ahead, so that the first batch is whole.
 const AHEAD: usize = 50;
 
@@ -62,7 +65,7 @@ impl PipeSource {
 
     /// Whether more may be read: what would not go soon had better stay in the pipe.
     fn has_room(&self) -> bool {
-        self.read.is_empty() && !self.ledger.is_full() && !self.undelivered.is_full()
+        self.read.is_empty() && self.ledger.waiting() < MOST && !self.undelivered.is_full()
     }
 
     /// Gives what may go now, if there is any.
@@ -209,13 +212,8 @@ impl Source for PipeSource {
         Ok(true)
     }
 
-    fn settle(
-        &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
-        probe: Duration,
-    ) -> Result<(), Error> {
-        let given_up = self.ledger.settle(batch, outcomes, probe)?;
+    fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
+        let given_up = self.ledger.settle(done, probe)?;
         for (_, why) in &given_up {
             self.metrics.count(|numbers| numbers.failed.add(why));
         }
@@ -321,6 +319,11 @@ mod tests {
         format!("{action},{login}@example.com,{login},{token},")
     }
 
+    fn refuse(batch: Batch, cause: Cause) -> Vec<(Message, Outcome)> {
+        let refused = |message| (message, Outcome::refused(cause, "later"));
+        batch.messages.into_iter().map(refused).collect()
+    }
+
     impl Piped {
         fn write(&mut self, records: &[&[String]]) {
             for record in records {
@@ -364,8 +367,7 @@ mod tests {
         for count in [49, 1] {
             let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
             assert_eq!(batch.messages.len(), count);
-            let busy = vec![Outcome::refused(Cause::Busy, "later"); count];
-            piped.source.settle(batch, busy, Duration::ZERO).unwrap();
+            piped.source.settle(refuse(batch, Cause::Busy), Duration::ZERO).unwrap();
         }
         let soon = Ask { until: Some(Instant::now() + Duration::from_millis(10)), ..ALL };
         assert_eq!(piped.source.next(&soon).unwrap(), Next::Idle);
@@ -384,8 +386,7 @@ mod tests {
             piped.writer = std::io::pipe().unwrap().1;
             let Next::Batch(batch) = piped.source.next(&ALL).unwrap() else { panic!("no batch") };
             let cause = if held { Cause::Account } else { Cause::Busy };
-            let outcomes = vec![Outcome::refused(cause, "later")];
-            piped.source.settle(batch, outcomes, Duration::from_secs(600)).unwrap();
+            piped.source.settle(refuse(batch, cause), Duration::from_secs(600)).unwrap();
             let later = Instant::now() + Duration::from_secs(600);
             match held {
                 true => while piped.source.idle(later).unwrap() {},

@@ -20,9 +20,6 @@ struct Waiting {
     due: Instant,
 }
 
-/// While so many messages wait nothing more is read: what is here is lost with the process.
-const MOST: usize = 50;
-
 /// Messages that wait in memory.
 pub struct MemoryLedger {
     templates: Templates,
@@ -52,10 +49,6 @@ impl Ledger for MemoryLedger {
         self.waiting.len()
     }
 
-    fn is_full(&self) -> bool {
-        self.waiting.len() >= MOST
-    }
-
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (now, mut refused) = ((self.clock.now)(), Vec::new());
         for (place, message) in read.drain(..) {
@@ -83,14 +76,12 @@ impl Ledger for MemoryLedger {
 
     fn settle(
         &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
+        done: Vec<(Message, Outcome)>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error> {
         let (mut given_up, now) = (Vec::new(), (self.clock.now)());
         let under_way = std::mem::take(&mut self.under_way);
-        let settled = batch.messages.into_iter().zip(outcomes).zip(under_way);
-        for ((message, outcome), (attempts, since)) in settled {
+        for ((message, outcome), (attempts, since)) in done.into_iter().zip(under_way) {
             let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
             let (age, most) = (Some(now.saturating_duration_since(since)), self.max_attempts);
             match policy::settlement(outcome, attempts, age, most, backoff, probe) {
@@ -179,9 +170,10 @@ mod tests {
         let mut ledger = ledger(5);
         ledger.take(&mut placed(&[(1, "a"), (1, "b"), (1, "c")]), &NOTHING).unwrap();
         let batch = next(&mut ledger, 50, &[]);
-        let outcomes = vec![accepted(), refused(Cause::Busy), refused(Cause::Rejected)];
+        let outcomes = [accepted(), refused(Cause::Busy), refused(Cause::Rejected)];
+        let done = batch.messages.into_iter().zip(outcomes).collect();
         let before = Instant::now();
-        let given_up = ledger.settle(batch, outcomes, Duration::ZERO).unwrap();
+        let given_up = ledger.settle(done, Duration::ZERO).unwrap();
         assert_eq!(given_up, [(message(1, "c"), "why".to_owned())]);
         assert_eq!(logins(&next(&mut ledger, 50, &[])), [""; 0]);
         let due = ledger.tend().unwrap().unwrap();
@@ -198,9 +190,10 @@ mod tests {
             for waiting in &mut ledger.waiting {
                 waiting.due = Instant::now();
             }
-            let batch = next(&mut ledger, 50, &[]);
+            let mut batch = next(&mut ledger, 50, &[]);
             assert_eq!(logins(&batch), ["a"]);
-            ledger.settle(batch, vec![refused(cause)], Duration::ZERO).unwrap().len()
+            let done = vec![(batch.messages.remove(0), refused(cause))];
+            ledger.settle(done, Duration::ZERO).unwrap().len()
         };
         let causes = [Cause::Away, Cause::Fault, Cause::Throttled, Cause::Account, Cause::Fault];
         assert_eq!(causes.map(&mut turn), [0, 0, 0, 0, 1]);

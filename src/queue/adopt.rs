@@ -9,7 +9,7 @@ use crate::edges::log;
 use crate::edges::pg::fault::is_locked_out;
 use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Cause, Message, Outcome, shown};
+use crate::mail::model::{Cause, Message, Outcome, shown};
 use crate::mail::token::Parsed;
 use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
@@ -168,11 +168,10 @@ impl Ledger for DatabaseLedger {
 
     fn settle(
         &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
+        done: Vec<(Message, Outcome)>,
         probe: Duration,
     ) -> Result<Vec<(Message, String)>, Error> {
-        for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
+        for (message, outcome) in done {
             if let Some(ticket) = message.ticket {
                 let settlement = self.settling.of(outcome, &ticket, probe);
                 self.settling.owe([(ticket, settlement)]);

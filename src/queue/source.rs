@@ -14,7 +14,7 @@ use crate::edges::stop::Stop;
 use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
-use crate::mail::model::{Batch, Outcome, Settlement};
+use crate::mail::model::{Message, Outcome, Settlement};
 use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
@@ -333,19 +333,14 @@ impl Source for QueueSource {
         Ok(!self.stop.requested())
     }
 
-    fn settle(
-        &mut self,
-        batch: Batch,
-        outcomes: Vec<Outcome>,
-        probe: Duration,
-    ) -> Result<(), Error> {
+    fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
         // Who takes the batches may not have done so for hours.
         let unread = self.now().saturating_duration_since(self.given_at);
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }
         let mut changed = false;
-        for (message, outcome) in batch.messages.into_iter().zip(outcomes) {
+        for (message, outcome) in done {
             let Some(ticket) = message.ticket else { continue };
             // Nobody settles an event but us: `send` takes mails alone.
             let is_event = message.email.is_empty();
