@@ -3,8 +3,7 @@
 //! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
 //! <https://www.postgresql.org/docs/current/libpq-envars.html>
 
-use crate::edges::pg::conninfo::text;
-use crate::edges::pg::conninfo::text::{STRING, Word};
+use crate::edges::pg::conninfo::text::{STRING, Word, split};
 use std::fmt;
 
 /// Looks a variable of the environment up.
@@ -49,7 +48,7 @@ impl<'a> Words<'a> {
     /// Reads the string and the variables; refuses by name whatever would ask for more than this
     /// program can do.
     pub(crate) fn read(text: &str, env: Lookup<'a>) -> Result<Words<'a>, String> {
-        let mut words = Words { given: text::split(text)?, env };
+        let mut words = Words { given: split(text)?, env };
         let unread = UNREAD.iter().map(|&(key, variable, ..)| (key, variable));
         let known: Vec<(&str, &'static str)> = READ.iter().copied().chain(unread).collect();
         for Word { key, plain, .. } in &words.given {
