@@ -64,50 +64,24 @@ fn section(out: &mut String, section: &Section) -> fmt::Result {
 
 /// The numbers of a row as one bar; `most` is as wide as the page.
 fn parts(out: &mut String, numbers: &[i64], most: i64) -> fmt::Result {
-    write!(
-        out,
-        "<svg class=\"part\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
-    )?;
-    let mut from = 0;
+    write!(out, "<div class=\"part\" aria-hidden=\"true\">")?;
     for (place, number) in numbers.iter().enumerate() {
-        let width = number * 1000 / most;
-        write!(out, "<rect class=\"p{place}\" x=\"{from}\" width=\"{width}\" height=\"10\"/>")?;
-        from += width;
+        let part = *number as f64 * 100.0 / most as f64;
+        write!(out, "<i class=\"p{place}\" style=\"width:{part:.1}%\"></i>")?;
     }
-    write!(out, "</svg>")
+    write!(out, "</div>")
 }
 
 /// Bars of counts, the earliest first.
 fn chart(out: &mut String, title: &str, counts: &[i64]) -> fmt::Result {
     let Some(most) = counts.iter().copied().max().filter(|most| *most > 0) else { return Ok(()) };
-    let (step, high) = (50, 140);
-    let wide = step * counts.len();
-    let (title, bottom) = (safe(title), high + 20);
-    writeln!(
-        out,
-        "<svg viewBox=\"0 0 {wide} {}\" role=\"img\" aria-label=\"{title}\">",
-        bottom + 20
-    )?;
-    for (place, count) in counts.iter().enumerate() {
+    write!(out, "<div class=\"chart\" role=\"img\" aria-label=\"{}\">", safe(title))?;
+    for count in counts {
         // Something is never nothing.
-        let tall = (count * high / most).max(i64::from(*count > 0));
-        let (x, y) = (place * step + 4, bottom - tall);
-        writeln!(
-            out,
-            "<rect class=\"bar\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{tall}\"/>\
-             <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{count}</text>",
-            step - 8,
-            x + step / 2 - 4,
-            y - 4
-        )?;
+        let tall = (count * 100 / most).max(i64::from(*count > 0));
+        write!(out, "<div>{count}<i style=\"--tall:{tall}\"></i></div>")?;
     }
-    let (end, text) = (wide - 4, bottom + 16);
-    writeln!(
-        out,
-        "<line x1=\"0\" x2=\"{wide}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
-         <text x=\"4\" y=\"{text}\">-60 min</text>\
-         <text x=\"{end}\" y=\"{text}\" text-anchor=\"end\">now</text></svg>"
-    )
+    writeln!(out, "</div>\n<div class=\"axis\"><span>-60 min</span><span>now</span></div>")
 }
 
 fn class(tone: Tone) -> &'static str {
