@@ -100,7 +100,7 @@ fn kinds(config: &Config, stop: &Stop) -> Vec<Sample> {
 }
 
 fn list(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {
-    let mut found = store.list().map_err(|fault| fault.error)?;
+    let mut found = store.list()?;
     found.sort();
     let mark = store.mark();
     let mut out = String::new();
@@ -118,7 +118,7 @@ fn list(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {
 }
 
 fn show(name: &str, store: &mut dyn Store) -> Result<(), Error> {
-    let Some(content) = store.get(name).map_err(|fault| fault.error)? else {
+    let Some(content) = store.get(name)? else {
         let text = format!("there is no template {name:?} at the provider; see `template list`");
         return Err(Error::new(Kind::Data, text));
     };
@@ -141,11 +141,11 @@ fn show_data(wanted: &[Wanted], name: &str) -> Result<(), Error> {
 }
 
 fn check(wanted: &[Wanted], store: &mut dyn Store) -> Result<(), Error> {
-    let listed = store.list().map_err(|fault| fault.error)?;
+    let listed = store.list()?;
     let mut problems = Vec::new();
     for one in wanted {
         for name in one.names(&listed, store.mark()) {
-            match examine(store, name, one).map_err(|fault| fault.error)? {
+            match examine(store, name, one)? {
                 None => print(&format!("{name} good ({})\n", one.uses()))?,
                 Some(problem) => {
                     problems.push(format!("template {name} ({}) {}", one.uses(), problem.text()));

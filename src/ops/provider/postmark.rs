@@ -146,14 +146,13 @@ impl There {
 }
 
 /// A template could not be asked about, or not be put there.
-fn fault(what: &str, name: &str, (status, why): (u16, String)) -> Fault {
+fn fault(what: &str, (status, why): (u16, String)) -> Fault {
     let (kind, status) = match status {
         429 => (Kind::Temporary, Status::Unreachable),
         400..500 => (Kind::Data, Status::Misconfigured),
         _ => (Kind::Unavailable, Status::Unreachable),
     };
-    let space = if name.is_empty() { "" } else { " " };
-    let error = Error::new(kind, format!("{what}{space}{name} failed: {why}"));
+    let error = Error::new(kind, format!("{what} failed: {why}"));
     Fault { error, status, advice: "try again, or see the template at Postmark" }
 }
 
@@ -166,7 +165,7 @@ impl Store for There {
         // More than a server may have.
         let page =
             self.ask(Method::GET, "/templates?Count=500&Offset=0&TemplateType=Standard", None);
-        let page = page.map_err(|why| fault("listing the templates", "", why))?;
+        let page = page.map_err(|why| fault("listing the templates", why))?;
         let names = page["Templates"].as_array().into_iter().flatten();
         Ok(names.filter_map(|one| Some(one["Alias"].as_str()?.to_owned())).collect())
     }
@@ -180,7 +179,7 @@ impl Store for There {
                 Ok(Some(Content { subject, text, html }))
             }
             Err((404, _)) => Ok(None),
-            Err(why) => Err(fault("getting the template", name, why)),
+            Err(why) => Err(fault(&format!("getting the template {name}"), why)),
         }
     }
 
@@ -191,10 +190,12 @@ impl Store for There {
         match self.ask(Method::PUT, &format!("/templates/{name}"), Some(&body)) {
             Ok(_) => return Ok("updated"),
             Err((404, _)) => {}
-            Err(why) => return Err(fault("putting the template", name, why)),
+            Err(why) => return Err(fault(&format!("putting the template {name}"), why)),
         }
         let created = self.ask(Method::POST, "/templates", Some(&body));
-        created.map(|_| "created").map_err(|why| fault("putting the template", name, why))
+        created
+            .map(|_| "created")
+            .map_err(|why| fault(&format!("putting the template {name}"), why))
     }
 
     fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
@@ -206,7 +207,7 @@ impl Store for There {
         let mut body = parts(&content);
         body["TestRenderModel"] = data.clone();
         let found = self.ask(Method::POST, "/templates/validate", Some(&body));
-        let found = found.map_err(|why| fault("rendering the template", name, why))?;
+        let found = found.map_err(|why| fault(&format!("rendering the template {name}"), why))?;
         let mut problems = ["Subject", "HtmlBody", "TextBody"].iter().filter_map(|part| {
             let error = found[part]["ValidationErrors"][0]["Message"].as_str()?;
             Some(format!("cannot be rendered: {part}: {}", clean(error)))

@@ -38,7 +38,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
 
 /// Its templates.
 pub fn templates(_: &mut Reader<'_>) -> Option<Open> {
-    Some(Box::new(|_, stop| Ok(Box::new(Calls::new(client(stop)?, stop, "")))))
+    Some(Box::new(|_, stop| Ok(Box::new(Calls { client: client(stop)?, stop: stop.clone() }))))
 }
 
 impl Provider for Ses {

@@ -61,6 +61,12 @@ pub struct Fault {
     pub advice: &'static str,
 }
 
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        fault.error
+    }
+}
+
 /// Where a provider's templates are.
 pub trait Store {
     /// What stands between a template's name and its language.

@@ -43,7 +43,7 @@ pub fn write(
         let why = "holds templates, which pages would replace: name another directory";
         return Err(Error::usage(format!("{} {why}", to.display())));
     }
-    let listed = store.list().map_err(|fault| fault.error)?;
+    let listed = store.list()?;
     let mark = store.mark();
     let mut body = String::new();
     let mut problems = Vec::new();
@@ -58,7 +58,7 @@ pub fn write(
         for name in one.names(&listed, mark) {
             let language = one.language(name, mark);
             let message = example(config, one, language)?;
-            match store.fill(name, &message).map_err(|fault| fault.error)? {
+            match store.fill(name, &message)? {
                 Ok(mail) => {
                     if !mail.html.is_empty() {
                         textfile::write(&to.join(format!("{name}.html")), &mail.html)

@@ -57,7 +57,7 @@ pub fn contents(
 /// Creates or updates them.
 pub fn push(contents: &[(String, Content)], store: &mut dyn Store) -> Result<(), Error> {
     for (name, content) in contents {
-        let done = store.put(name, content).map_err(|fault| fault.error)?;
+        let done = store.put(name, content)?;
         print(&format!("{name} {done}\n"))?;
         if [&content.text, &content.html].iter().any(|part| is_example(part)) {
             let what =

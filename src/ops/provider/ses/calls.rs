@@ -29,17 +29,11 @@ const TRIES: u32 = 10;
 pub struct Calls {
     /// Makes them.
     pub client: Client,
-    stop: Stop,
-    /// What is being done, for errors.
-    pub what: &'static str,
+    /// The request to stop.
+    pub stop: Stop,
 }
 
 impl Calls {
-    /// Calls that are for `what`.
-    pub fn new(client: Client, stop: &Stop, what: &'static str) -> Calls {
-        Calls { client, stop: stop.clone(), what }
-    }
-
     /// Makes a call and reads its answer; again while it comes too soon.
     ///
     /// # Errors
@@ -54,7 +48,7 @@ impl Calls {
         loop {
             match self.client.ask(method, path, body) {
                 Err(refused) if refused.is_throttled() && tries < TRIES => {
-                    log::debug("SES", format_args!("{}: {refused}; waiting", self.what));
+                    log::debug("SES", format_args!("{method} {path}: {refused}; waiting"));
                     self.stop.sleep(PAUSE);
                     tries += 1;
                 }

@@ -31,7 +31,7 @@ pub fn check(round: &mut Round<'_>, set: &str) {
         return;
     };
     let client = Client::new(endpoint, http, keeper, system_clock().wall);
-    let mut calls = Calls::new(client, round.stop, "mailroom check");
+    let mut calls = Calls { client, stop: round.stop.clone() };
     let answered = account_of(&mut round.checks, &mut calls.client, round.config.send_rate);
     clock(&mut round.checks, &calls.client);
     if !answered {

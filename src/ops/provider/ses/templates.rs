@@ -42,14 +42,13 @@ impl Store for Calls {
     }
 
     fn list(&mut self) -> Result<Vec<String>, Fault> {
-        self.what = "listing the templates";
         let (mut found, mut next) = (Vec::new(), None::<String>);
         loop {
             let from = next.as_ref().map(|token| format!("&NextToken={}", encoded(token)));
             let from = from.unwrap_or_default();
             let path = format!("/v2/email/templates?PageSize={PAGE}{from}");
             let page = self.ask(&Method::GET, &path, None);
-            let page = page.map_err(|refused| self.fault("", &refused))?;
+            let page = page.map_err(|refused| fault("listing the templates", &refused))?;
             let names = page["TemplatesMetadata"].as_array().into_iter().flatten();
             found.extend(names.filter_map(|one| Some(one["TemplateName"].as_str()?.to_owned())));
             let more = page["NextToken"].as_str().filter(|more| !more.is_empty());
@@ -61,7 +60,6 @@ impl Store for Calls {
     }
 
     fn get(&mut self, name: &str) -> Result<Option<Content>, Fault> {
-        self.what = "getting the template";
         match self.ask(&Method::GET, &path(name), None) {
             Ok(found) => {
                 let part = |name: &str| {
@@ -71,25 +69,25 @@ impl Store for Calls {
                 Ok(Some(Content { subject, text, html }))
             }
             Err(refused) if refused.is_missing() => Ok(None),
-            Err(refused) => Err(self.fault(name, &refused)),
+            Err(refused) => Err(fault(&format!("getting the template {name}"), &refused)),
         }
     }
 
     fn put(&mut self, name: &str, content: &Content) -> Result<&'static str, Fault> {
-        self.what = "putting the template";
         let update = json!({ "TemplateContent": content });
         match self.ask(&Method::PUT, &path(name), Some(&update)) {
             Ok(_) => return Ok("updated"),
             Err(refused) if refused.is_missing() => {}
-            Err(refused) => return Err(self.fault(name, &refused)),
+            Err(refused) => return Err(fault(&format!("putting the template {name}"), &refused)),
         }
         let create = json!({ "TemplateName": name, "TemplateContent": content });
         let created = self.ask(&Method::POST, "/v2/email/templates", Some(&create));
-        created.map(|_| "created").map_err(|refused| self.fault(name, &refused))
+        created
+            .map(|_| "created")
+            .map_err(|refused| fault(&format!("putting the template {name}"), &refused))
     }
 
     fn fill(&mut self, name: &str, message: &Message) -> Result<Result<Content, Problem>, Fault> {
-        self.what = "rendering the template";
         let body = json!({ "TemplateData": data(message).to_string() });
         let refused = match self.ask(&Method::POST, &format!("{}/render", path(name)), Some(&body))
         {
@@ -100,7 +98,7 @@ impl Store for Calls {
         };
         let missing = refused.is_missing();
         if !missing && !refused.is_bad_request() {
-            return Err(self.fault(name, &refused));
+            return Err(fault(&format!("rendering the template {name}"), &refused));
         }
         if let Some(variable) = variable(&refused.text) {
             return Ok(Err(unknown(vec![variable], message)));
@@ -128,26 +126,22 @@ fn place() -> String {
     endpoint.map(|endpoint| format!(" (at {})", endpoint.url)).unwrap_or_default()
 }
 
-impl Calls {
-    /// What failed, and of which template.
-    fn fault(&self, name: &str, refused: &Refused) -> Fault {
-        let kind = match refused {
-            refused if refused.is_throttled() => Kind::Temporary,
-            Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
-            _ => Kind::Unavailable,
-        };
-        let space = if name.is_empty() { "" } else { " " };
-        let error = Error::new(kind, format!("{}{space}{name} failed: {refused}", self.what));
-        let (status, advice) = match refused.status {
-            _ if refused.code.starts_with("AccessDenied") => (
-                Status::Warning,
-                "allow ses:TestRenderEmailTemplate, ses:GetEmailTemplate and ses:ListEmailTemplates",
-            ),
-            Some(400..500) => (Status::Warning, "try again"),
-            _ => (Status::Unreachable, "try again"),
-        };
-        Fault { error, status, advice }
-    }
+/// A template could not be asked about, or not be put there.
+fn fault(what: &str, refused: &Refused) -> Fault {
+    let kind = match refused {
+        refused if refused.is_throttled() => Kind::Temporary,
+        Refused { status: Some(_), .. } if refused.is_bad_request() => Kind::Data,
+        _ => Kind::Unavailable,
+    };
+    let (status, advice) = match refused.status {
+        _ if refused.code.starts_with("AccessDenied") => (
+            Status::Warning,
+            "allow ses:TestRenderEmailTemplate, ses:GetEmailTemplate and ses:ListEmailTemplates",
+        ),
+        Some(400..500) => (Status::Warning, "try again"),
+        _ => (Status::Unreachable, "try again"),
+    };
+    Fault { error: Error::new(kind, format!("{what} failed: {refused}")), status, advice }
 }
 
 fn path(name: &str) -> String {
