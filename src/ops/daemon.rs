@@ -3,9 +3,16 @@
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::edges::{signal, systemd};
+use crate::mail::counts::Metrics;
+use crate::mail::ends::{Source, Transport};
 use crate::mail::error::{Error, Kind};
+use crate::mail::pace::Pace;
+use crate::mail::token::SigningKey;
 use crate::ops::config::Config;
+use crate::ops::database::link;
 use crate::ops::environment::env;
+use crate::pump::{Progress, Pump, system_clock};
+use crate::queue::source::QueueSource;
 use crate::queue::source::settings::Settings;
 use crate::send::calls::WORST;
 
@@ -21,6 +28,43 @@ pub fn become_daemon(stop: &Stop, overdue: u8) -> Result<(), Error> {
         log::warn("RUN", format_args!("{why}; the service manager is not told how we are"));
     }
     signal::install(stop, overdue).map_err(|why| Error::new(Kind::Bug, why))
+}
+
+/// Becomes a daemon that takes mails from the queue.
+pub fn queue(
+    config: &Config,
+    key: SigningKey,
+    settings: Settings,
+    metrics: &Metrics,
+    stop: &Stop,
+) -> Result<QueueSource, Error> {
+    let link = link(config, settings.holder, Some(&config.channel), metrics, stop)?;
+    become_daemon(stop, 0)?;
+    log::info(
+        "PG",
+        format_args!(
+            "configured; channel={} queue={} limit={} timeout={}ms healthcheck-interval={}ms",
+            config.channel,
+            config.queue,
+            config.batch_limit,
+            config.batch_timeout.as_millis(),
+            config.healthcheck.as_millis()
+        ),
+    );
+    Ok(QueueSource::new(settings, link, key, stop.clone(), system_clock()))
+}
+
+/// Hands over what there is at `source` until it ends, or the process is asked to stop.
+pub fn work(
+    source: &mut dyn Source,
+    transport: Box<dyn Transport>,
+    pace: Pace,
+    unit: &'static str,
+    metrics: Metrics,
+    stop: &Stop,
+) -> Result<(), Error> {
+    let (stop, clock, progress) = (stop.clone(), system_clock(), Progress::default());
+    Pump { source, transport, pace, stop, clock, metrics, unit, progress }.run()
 }
 
 /// How the queue is worked.
@@ -57,19 +101,4 @@ pub fn warn_of_short_lease(config: &Config) {
     if let Some(why) = short_lease(config) {
         log::warn("PG", why);
     }
-}
-
-/// The line that both collecting commands begin with.
-pub fn log_configured(config: &Config) {
-    log::info(
-        "PG",
-        format_args!(
-            "configured; channel={} queue={} limit={} timeout={}ms healthcheck-interval={}ms",
-            config.channel,
-            config.queue,
-            config.batch_limit,
-            config.batch_timeout.as_millis(),
-            config.healthcheck.as_millis()
-        ),
-    );
 }

@@ -5,13 +5,11 @@ use crate::mail::error::Error;
 use crate::mail::pace::Pace;
 use crate::mail::wire::{cloudevents, fields};
 use crate::ops::config::{Ack, Config, Format};
-use crate::ops::daemon::{become_daemon, log_configured, queue_settings};
-use crate::ops::database::link;
+use crate::ops::daemon::{queue, queue_settings, work};
 use crate::ops::metrics::metrics;
 use crate::ops::streams::output;
 use crate::pipe::write::{Encode, Pipe};
-use crate::pump::{Progress, Pump, system_clock};
-use crate::queue::source::QueueSource;
+use crate::pump::system_clock;
 use crate::queue::source::settings::Settings;
 
 /// Runs until it is asked to stop.
@@ -19,10 +17,6 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let Some(key) = config.secret_key.clone() else { return Ok(()) };
     let output = output()?;
     let metrics = metrics(config, "collect");
-    let link = link(config, "collect", Some(&config.channel), &metrics, stop)?;
-    become_daemon(stop, 0)?;
-    log_configured(config);
-    let clock = system_clock();
     let (carries, encode): (_, Encode) = match config.format {
         Format::Csv => ("csv", Box::new(fields::encode)),
         Format::CloudEvents => {
@@ -32,15 +26,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     };
     let settles = config.ack == Ack::Written;
     let settings = Settings { carries, settles, ..queue_settings(config, "collect") };
-    Pump {
-        source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
-        transport: Box::new(Pipe::new(output, encode, stop.clone(), clock)),
-        pace: Pace::unlimited(config.batch_limit),
-        stop: stop.clone(),
-        clock,
-        metrics,
-        unit: "PG",
-        progress: Progress::default(),
-    }
-    .run()
+    let mut source = queue(config, key, settings, &metrics, stop)?;
+    let pipe = Pipe::new(output, encode, stop.clone(), system_clock());
+    let pace = Pace::unlimited(config.batch_limit);
+    work(&mut source, Box::new(pipe), pace, "PG", metrics, stop)
 }

@@ -3,13 +3,10 @@
 use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::mail::pace::Pace;
-use crate::ops::daemon::{become_daemon, log_configured, queue_settings, warn_of_short_lease};
-use crate::ops::database::link;
+use crate::ops::daemon::{queue, queue_settings, warn_of_short_lease, work};
 use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
 use crate::ops::settings;
-use crate::pump::{Progress, Pump, system_clock};
-use crate::queue::source::QueueSource;
 use crate::queue::source::settings::Settings;
 
 /// Runs until it is asked to stop.
@@ -19,22 +16,10 @@ pub fn run(given: &settings::Settings, stop: &Stop) -> Result<(), Error> {
         return Ok(());
     };
     let metrics = metrics(config, "run");
-    let link = link(config, "run", Some(&config.channel), &metrics, stop)?;
-    become_daemon(stop, 0)?;
-    log_configured(config);
+    let settings = Settings { daily_limit: config.daily_limit, ..queue_settings(config, "run") };
+    let mut source = queue(config, key, settings, &metrics, stop)?;
     warn_of_short_lease(config);
     let transport = transport(provider, config, stop)?;
-    let clock = system_clock();
-    let settings = Settings { daily_limit: config.daily_limit, ..queue_settings(config, "run") };
-    Pump {
-        source: &mut QueueSource::new(settings, link, key, stop.clone(), clock),
-        transport,
-        pace: Pace::new(config.batch_limit, config.send_rate, config.daily_limit),
-        stop: stop.clone(),
-        clock,
-        metrics,
-        unit: "RUN",
-        progress: Progress::default(),
-    }
-    .run()
+    let pace = Pace::new(config.batch_limit, config.send_rate, config.daily_limit);
+    work(&mut source, transport, pace, "RUN", metrics, stop)
 }

@@ -7,7 +7,7 @@ use crate::mail::error::{Error, Kind};
 use crate::mail::pace::Pace;
 use crate::mail::wire::{Decode, cloudevents, csv};
 use crate::ops::config::{Ack, Format};
-use crate::ops::daemon::{become_daemon, warn_of_short_lease};
+use crate::ops::daemon::{become_daemon, warn_of_short_lease, work};
 use crate::ops::database::link;
 use crate::ops::metrics::metrics;
 use crate::ops::provider::transport;
@@ -17,7 +17,7 @@ use crate::pipe::read::PipeSource;
 use crate::pipe::read::input::Input;
 use crate::pipe::retry::MemoryLedger;
 use crate::pipe::undelivered::Undelivered;
-use crate::pump::{Progress, Pump, system_clock};
+use crate::pump::system_clock;
 use crate::queue::adopt::DatabaseLedger;
 
 /// The most messages in a batch on the wire.
@@ -59,15 +59,6 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     let (patience, numbers) = (config.end_timeout, metrics.clone());
     let mut source =
         PipeSource::new(input, ledger, undelivered, patience, numbers, stop.clone(), clock);
-    Pump {
-        source: &mut source,
-        transport,
-        pace: Pace::new(BATCH, config.send_rate, config.daily_limit),
-        stop: stop.clone(),
-        clock,
-        metrics,
-        unit: provider.unit(),
-        progress: Progress::default(),
-    }
-    .run()
+    let pace = Pace::new(BATCH, config.send_rate, config.daily_limit);
+    work(&mut source, transport, pace, provider.unit(), metrics, stop)
 }
