@@ -136,11 +136,6 @@ impl Round<'_> {
     pub fn is_wrong(&self, name: &str) -> bool {
         self.problems.iter().any(|problem| is_about(problem, name))
     }
-
-    /// As [`Round::is_wrong`], for any of them.
-    pub fn any_wrong(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.is_wrong(name))
-    }
 }
 
 #[cfg(test)]

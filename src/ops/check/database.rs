@@ -219,7 +219,7 @@ fn made(text: &str) -> impl Iterator<Item = (&str, &str)> {
 /// Whether every kind of mail has a template. `collect` needs none, so it is not a fault.
 fn kinds(round: &mut Round<'_>, session: &mut Session) {
     const NAME: &str = "actions";
-    if round.any_wrong(&["MAILROOM_QUEUE_NAME", "MAILROOM_TEMPLATES"]) {
+    if round.is_wrong("MAILROOM_QUEUE_NAME") || round.is_wrong("MAILROOM_TEMPLATES") {
         return round.checks.unknown(NAME, "a setting that says which is wrong");
     }
     let queue = round.config.queue.as_str();

@@ -321,7 +321,7 @@ fn shows_the_way_out(mail: &Content) -> bool {
 
 /// Looks at each template, in each of its languages.
 pub fn check(round: &mut Round<'_>, store: &mut dyn Store) {
-    if round.any_wrong(&["MAILROOM_TEMPLATES", "MAILROOM_TEMPLATE_DIR"]) {
+    if round.is_wrong("MAILROOM_TEMPLATES") || round.is_wrong("MAILROOM_TEMPLATE_DIR") {
         return round.checks.unknown("templates", "their settings are wrong");
     }
     let wanted = match wanted(round.config, &round.kinds) {

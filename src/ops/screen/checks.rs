@@ -31,27 +31,18 @@ fn one(page: &mut Page, check: &Check) {
         Status::Warning => Tone::Attention,
         Status::Unreachable | Status::Misconfigured => Tone::Bad,
     };
-    let word = check.status.word();
     let wide = page.look.width > MARGIN + NARROWEST;
     let margin = if wide { MARGIN } else { 4 };
-    let head = format!("{word:<9}{:<19} ", clean(&check.name));
-    let mut lines = Vec::new();
-    for text in check.detail.lines() {
-        lines.extend(wrapped(&clean(text), page.look.width - margin));
-    }
-    let mut lines = lines.into_iter();
-    if wide {
-        // A long name moves its first line; the next ones stand in their column.
-        let first = lines.next().unwrap_or_default();
-        page.whole(tone, &format!("{head:<margin$}{first}"));
-    } else {
-        page.whole(tone, &head);
-    }
+    let width = page.look.width - margin;
+    let mut lines = check.detail.lines().flat_map(|text| wrapped(&clean(text), width));
+    // A long name moves the first line; the next ones stand in their column.
+    let first = if wide { lines.next().unwrap_or_default() } else { String::new() };
+    page.whole(tone, &format!("{:<9}{:<19} {first}", check.status.word(), clean(&check.name)));
     for line in lines {
         page.whole(tone, &format!("{:margin$}{line}", ""));
     }
     let mut mark = "->";
-    for line in wrapped(&check.advice, page.look.width - margin - 3) {
+    for line in wrapped(&check.advice, width - 3) {
         page.whole(Tone::Plain, &format!("{:margin$}{mark:<3}{line}", ""));
         mark = "";
     }

@@ -5,20 +5,25 @@ use crate::ops::screen::page::Tone;
 use crate::ops::screen::report::{Report, Section};
 use std::fmt::{self, Write as _};
 
+/// A page that asks for nothing: `head` goes behind its style, `body` must be safe.
+pub fn document(title: &str, style: &str, head: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n\
+         <style>\n{style}</style>\n{head}</head>\n<body>\n{body}</body>\n</html>\n",
+        safe(title)
+    )
+}
+
 /// The page, which a browser loads again after `again` seconds.
 pub fn page(report: &Report, again: Option<u64>) -> String {
-    let style = include_str!("status.css");
-    let refresh =
-        again.map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"));
-    let (refresh, name, time) =
-        (refresh.unwrap_or_default(), safe(&report.name), safe(&report.time));
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">{refresh}\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src \
-         'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n\
-         <header><span>{name}</span><time>{time}</time></header>\n"
-    );
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src \
+                  'unsafe-inline'\">\n";
+    let refresh = again
+        .map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">\n"))
+        .unwrap_or_default();
+    let (name, time) = (safe(&report.name), safe(&report.time));
+    let mut out = format!("<header><span>{name}</span><time>{time}</time></header>\n");
     for (number, (tone, line)) in report.lines.iter().enumerate() {
         let tag = if number == 0 { "h1" } else { "p" };
         let _ = writeln!(out, "<{tag} class=\"{}\">{}</{tag}>", class(*tone), safe(line));
@@ -26,7 +31,7 @@ pub fn page(report: &Report, again: Option<u64>) -> String {
     for one in &report.sections {
         let _ = section(&mut out, one);
     }
-    out + "</body>\n</html>\n"
+    document(&report.name, include_str!("status.css"), &format!("{policy}{refresh}"), &out)
 }
 
 fn section(out: &mut String, section: &Section) -> fmt::Result {
@@ -95,16 +100,7 @@ fn class(tone: Tone) -> &'static str {
 
 /// Text that the browser shows as it is.
 pub fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
+    let marks = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")];
+    // The ampersand first: the others bring more of them.
+    marks.iter().fold(text.to_owned(), |text, (mark, name)| text.replace(*mark, name))
 }

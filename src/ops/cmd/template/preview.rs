@@ -5,7 +5,7 @@ use crate::mail::error::{Error, Kind};
 use crate::mail::model::{self, Message};
 use crate::ops::config::Config;
 use crate::ops::provider::templates::{Content, Store, Wanted, in_files, sample};
-use crate::ops::screen::html::safe;
+use crate::ops::screen::html::{document, safe};
 use crate::ops::terminal::print;
 use crate::queue::samples::Sample;
 use std::fmt::Write as _;
@@ -76,12 +76,8 @@ pub fn write(
         body += "</div>\n";
     }
     let index = to.join("index.html");
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width\">\n<title>Mails</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-         <h1>Mails with sample data</h1>\n{body}</body>\n</html>\n",
-        include_str!("preview.css")
-    );
+    let body = format!("<h1>Mails with sample data</h1>\n{body}");
+    let page = document("Mails", include_str!("preview.css"), "", &body);
     textfile::write(&index, &page).map_err(cannot)?;
     print(&format!("{}\n", index.display()))?;
     if problems.is_empty() { Ok(()) } else { Err(Error::config(problems.join("\n"))) }
