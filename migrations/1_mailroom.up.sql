@@ -313,11 +313,15 @@ $$;
 -- after the other, in the whole cluster. A sleeper holds the second lock, shared; a transaction that
 -- did not notify holds the first one, shared, until it has ended, and nobody falls asleep before that.
 -- Both are in memory, so the isolation level does not matter. Others try the second lock too, each for
--- a moment: so not just once.
+-- a moment: so not just once. One notification does for a transaction: the setting that says so goes with
+-- it, when it ends or where it is rolled back to a savepoint.
 CREATE FUNCTION wake_mailroom(queue job_type) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     key CONSTANT integer := hashenum(queue);
 BEGIN
+    IF current_setting('mailroom.notified', true) = 'yes' THEN
+        RETURN;
+    END IF;
     IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
         FOR i IN 1..5 LOOP
             IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
@@ -328,6 +332,7 @@ BEGIN
         END LOOP;
     END IF;
     PERFORM notify_mailroom();
+    PERFORM set_config('mailroom.notified', 'yes', true);
 END;
 $$;
 

@@ -96,6 +96,26 @@ fn secrets_are_32_bytes_and_never_twice_the_same() {
 }
 
 #[test]
+fn a_transaction_notifies_once_and_again_if_that_was_rolled_back() {
+    let database = Database::migrated();
+    let _sleeper = sleeper(&database);
+    let mut client = database.client();
+    client.batch_execute("LISTEN token_insert").unwrap();
+    let mail = "SELECT send_mail('activation', 'a@example.com')";
+    let setting = "current_setting('mailroom.notified', true)";
+    let rolled_back = format!("SAVEPOINT s; {mail}; ROLLBACK TO s");
+    client.batch_execute(&format!("BEGIN; {rolled_back}; COMMIT")).unwrap();
+    assert_eq!(notifications(&mut client), [""; 0], "nothing is there");
+    client.batch_execute(&format!("BEGIN; {rolled_back}; {mail}; {mail}")).unwrap();
+    assert_eq!(text(&mut client, &format!("SELECT {setting}")), "yes");
+    client.batch_execute("COMMIT").unwrap();
+    assert_eq!(text(&mut client, &format!("SELECT {setting}")), "");
+    assert_eq!(notifications(&mut client), ["token_insert"]);
+    client.batch_execute(mail).unwrap();
+    assert_eq!(notifications(&mut client), ["token_insert"]);
+}
+
+#[test]
 fn on_conflict_do_nothing_makes_a_token_only_for_a_new_account() {
     let database = Database::migrated();
     let _sleeper = sleeper(&database);

@@ -672,6 +672,9 @@ CREATE FUNCTION public.wake_mailroom(queue public.job_type) RETURNS void
 DECLARE
     key CONSTANT integer := hashenum(queue);
 BEGIN
+    IF current_setting('mailroom.notified', true) = 'yes' THEN
+        RETURN;
+    END IF;
     IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
         FOR i IN 1..5 LOOP
             IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
@@ -682,6 +685,7 @@ BEGIN
         END LOOP;
     END IF;
     PERFORM notify_mailroom();
+    PERFORM set_config('mailroom.notified', 'yes', true);
 END;
 $$;
 CREATE TABLE public.accounts (
