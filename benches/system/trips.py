@@ -228,11 +228,10 @@ def data(bench):
         all_settled(bench, database, count, process)
         process.stop()
         endpoint.stop()
-        turns = bench.used(mark)
-        used = percentile(turns, 0.5)
+        used = percentile(bench.used(mark), 0.5)
         bench.cluster.drop(database)
         # A batch ends where its data reaches a bound.
-        of = min(50, -(-count // len(turns)))
+        of = min(50, 262144 // max(1, size * 31 * 32) + 1)
         rows.append([f"{of} with {size} KB" if size else "50 tokens", f"{used:.2f}",
                      f"{used / float(rows[0][1]):.2f}" if rows else "1.00", mega(peak)])
     bench.table("Data of a mail", ["a batch", "processor time of a turn, ms", "times that of tokens",
