@@ -38,3 +38,32 @@ fn the_demo_shows_nine_mails_and_nothing_that_looks_wrong() {
     }
     assert!(log.contains("the provider allows 14 recipients/s"), "{log}");
 }
+
+#[test]
+fn what_the_linker_moves_behind_the_rest_is_still_called_so() {
+    let script = super::read("scripts/static.ld");
+    let words = script.split(['*', '?', ' ', '(', ')', '\n']);
+    let names: Vec<String> = words.filter_map(module).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let file = root().join("src").join(format!("{name}.rs"));
+        assert!(file.exists(), "there is no module {name}: its functions are moved nowhere");
+    }
+}
+
+/// The path of a module of ours that a pattern names: as a function of it is called,
+/// `8mailroom4send3ses`, or an implementation for its types, `mailroom..send..ses`.
+fn module(word: &str) -> Option<String> {
+    if let Some(path) = word.strip_prefix("mailroom..") {
+        return Some(path.trim_end_matches('.').replace("..", "/"));
+    }
+    let mut rest = word.strip_prefix("8mailroom")?;
+    let mut path = Vec::new();
+    while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()) {
+        let (length, name) = rest.split_at(end);
+        let (name, after) = name.split_at(length.parse().unwrap());
+        path.push(name);
+        rest = after;
+    }
+    Some(path.join("/"))
+}
