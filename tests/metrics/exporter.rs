@@ -83,3 +83,40 @@ fn the_node_exporter_gives_each_number_of_the_file() {
     assert_eq!(read.values, written.values);
     assert_eq!(read.get("sent_total"), 3.0);
 }
+
+/// How often the exporter could not put together what it read.
+fn faults(text: &str) -> u32 {
+    let name = "promhttp_metric_handler_errors_total{cause=\"gathering\"} ";
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+#[test]
+fn of_two_files_that_say_the_same_numbers_or_explain_them_otherwise_one_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let sent = |command: &str, help: &str, count: u32| {
+        format!(
+            "# HELP mailroom_sent_total {help}\n# TYPE mailroom_sent_total counter\n\
+             mailroom_sent_total{{command=\"{command}\",queue=\"mailroom\"}} {count}\n"
+        )
+    };
+    let (one, other) = (folder.path().join("one.prom"), folder.path().join("other.prom"));
+    std::fs::write(&one, sent("run", "Sent.", 3)).unwrap();
+    let exporter = Exporter::start(folder.path());
+    for (text, given, fault) in [
+        (sent("send", "Sent.", 7), 2, false),
+        (sent("run", "Sent.", 7), 1, true),
+        (sent("send", "Mails that were sent.", 7), 1, true),
+    ] {
+        std::fs::write(&other, &text).unwrap();
+        let before = faults(&exporter.read().1);
+        let (status, read) = exporter.read();
+        assert!(status.contains(" 200 "), "{status}");
+        // All that Prometheus could go by is as if nothing were wrong.
+        assert!(read.contains("node_textfile_scrape_error 0"), "{read}");
+        assert_eq!(read.matches("node_textfile_mtime_seconds{").count(), 2, "{read}");
+        let lines = read.lines().filter(|line| line.starts_with("mailroom_sent_total{"));
+        assert_eq!(lines.count(), given, "beside {text}: {read}");
+        assert_eq!(faults(&read) > before, fault, "beside {text}: {read}");
+    }
+}

@@ -25,7 +25,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l yes
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l operator
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l application
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
-complete -c mailroom -n '__fish_seen_subcommand_from run' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction, else not at all'
+complete -c mailroom -n '__fish_seen_subcommand_from run' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction or asks a standby, else not at all'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l healthcheck-interval -x -d 'ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l batch-timeout -x -d 'ms from the first waiting notification to the flush of a partial batch'
@@ -54,7 +54,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from run' -l max-age -x -d 'how 
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
-complete -c mailroom -n '__fish_seen_subcommand_from collect' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction, else not at all'
+complete -c mailroom -n '__fish_seen_subcommand_from collect' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction or asks a standby, else not at all'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l healthcheck-interval -x -d 'ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for'
 complete -c mailroom -n '__fish_seen_subcommand_from collect' -l batch-timeout -x -d 'ms from the first waiting notification to the flush of a partial batch'
@@ -118,7 +118,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from publish' -l yes
 complete -c mailroom -n '__fish_seen_subcommand_from publish' -l dry-run
 complete -c mailroom -n '__fish_seen_subcommand_from publish' -l test -x
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
-complete -c mailroom -n '__fish_seen_subcommand_from check' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction, else not at all'
+complete -c mailroom -n '__fish_seen_subcommand_from check' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction or asks a standby, else not at all'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l healthcheck-interval -x -d 'ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l batch-timeout -x -d 'ms from the first waiting notification to the flush of a partial batch'
