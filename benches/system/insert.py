@@ -3,11 +3,16 @@
 import json
 import re
 import subprocess
+import time
 
-from process import call
+from process import NOWHERE, call
 
 CLIENTS = (1, 4, 16, 64)
 SECONDS = 2
+# Of other databases in the same cluster.
+BESIDE = 4
+# In one statement.
+ROWS = 100_000
 
 # A flush of a disk is not measured, it would be another one elsewhere; one of 2 ms is imitated: the server
 # waits so long before each flush, and all who come meanwhile go with it.
@@ -15,6 +20,8 @@ DISKS = {"fsync off": {"fsync": "off"},
          "a flush of 2 ms": {"fsync": "on", "commit_delay": "2000", "commit_siblings": "0"}}
 
 SIGN_UP = "INSERT INTO accounts (email, login) VALUES (gen_random_uuid() || '@example.com', gen_random_uuid());\n"
+# As a collector that sleeps.
+SLEEP = "LISTEN token_insert; SELECT pg_advisory_lock_shared(1835100527, hashenum('mailroom'::job_type))"
 SEND_MAIL = "SELECT send_mail('notice', 'u' || gen_random_uuid() || '@example.com', '{\"n\": 1}');\n"
 
 
@@ -31,17 +38,22 @@ def insert(bench):
             cluster.sql("postgres", f"ALTER SYSTEM SET {name} = {value}")
         cluster.sql("postgres", "SELECT pg_reload_conf()")
         rows = []
-        for what, script, prepare in variants(bench):
-            database, end = prepare()
-            rates = [tps(cluster, database, scripts[script], clients) for clients in CLIENTS]
-            end()
-            cluster.drop(database)
+        for what, script, prepare, others in variants(bench):
+            # The first one is measured.
+            databases, ends = zip(*(prepare() for _ in range(1 + others)))
+            rates = [tps(bench, databases, scripts[script], clients) for clients in CLIENTS]
+            for database, end in zip(databases, ends):
+                end()
+                cluster.drop(database)
             rows.append([what] + [f"{rate:,.0f}" for rate in rates])
         bench.table(f"Inserts a second, {disk}", ["what", *(f"{n} clients" for n in CLIENTS)], rows)
     cluster.sql("postgres", "ALTER SYSTEM RESET ALL", "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    together(bench)
 
 
 def variants(bench):
+    """What is measured: its name, its script, what makes a database for it and gives what ends that,
+    and in how many other databases the same goes on meanwhile."""
     cluster = bench.cluster
 
     def plain(*statements):
@@ -55,36 +67,52 @@ def variants(bench):
     def sleeper():
         database = cluster.database()
         session = cluster.session(database)
-        session.ask("LISTEN token_insert; SELECT pg_advisory_lock_shared(1835100527, hashenum('mailroom'::job_type))")
+        session.ask(SLEEP)
         return database, session.close
 
-    def drained(*statements):
+    def drained(command, *statements):
         def prepare():
             database, _ = plain(*statements)()
-            # It does not write into nothing.
-            reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            run = bench.start(bench.program, "collect", stdout=reader.stdin, timed=False,
-                              env=cluster.env(database, MAILROOM_BATCH_LIMIT=50, MAILROOM_FORMAT="cloudevents"))
+            settings = {"MAILROOM_BATCH_LIMIT": 50, "MAILROOM_FORMAT": "cloudevents"}
+            ends = []
+            if command == "run":
+                address, endpoint, _ = bench.endpoint()
+                settings = {"MAILROOM_BATCH_LIMIT": 50, "MAILROOM_SEND_RATE": 1000000,
+                            "AWS_ENDPOINT_URL": address, "MAILROOM_SES_OUTPUT_PATH": cluster.dir / "out"}
+                out, ends = NOWHERE, [endpoint.stop]
+            else:
+                # It does not write into nothing.
+                reader = bench.beside(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+                out, ends = reader.stdin, [reader.communicate]
+            process = bench.start(bench.program, command, stdout=out, timed=False,
+                                  env=cluster.env(database, **settings))
             bench.wait("a collector", lambda: cluster.sql(
-                database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", output=True) != "0", 30, 0.1, run)
+                database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())", output=True) != "0",
+                30, 0.1, process)
 
             def end():
-                run.stop()
-                reader.communicate()
+                for each in [process.stop, *ends]:
+                    each()
             return database, end
         return prepare
 
     never = "ALTER DATABASE {database} SET mailroom.notify = 'never'"
     bare = "DROP TRIGGER after_account_insert ON accounts"
     notice = "INSERT INTO kinds (kind) VALUES ('notice')"
-    found = [("accounts alone", "sign-up", plain(bare)),
-             ("sign-up, nobody notified", "sign-up", plain(never)),
-             ("sign-up, collect drains", "sign-up", drained()),
-             ("sign-up, each notifies", "sign-up", sleeper),
-             ("send_mail, collect drains", "send_mail", drained(notice))]
+    found = [("accounts alone", "sign-up", plain(bare), 0),
+             ("sign-up, nobody notified", "sign-up", plain(never), 0),
+             ("sign-up, collect drains", "sign-up", drained("collect"), 0),
+             ("sign-up, run drains", "sign-up", drained("run"), 0),
+             ("sign-up, each notifies", "sign-up", sleeper, 0),
+             ("send_mail, collect drains", "send_mail", drained("collect", notice), 0),
+             ("send_mail, run drains", "send_mail", drained("run", notice), 0),
+             ("sign-up, nobody notified, also in two others", "sign-up", plain(never), 2),
+             ("sign-up, run drains, also in two others", "sign-up", drained("run"), 2),
+             ("sign-up, each notifies, also in two others", "sign-up", sleeper, 2)]
     if bench.queues:
-        found += [("graphile-worker add_job", "add_job", lambda: queue(bench, GRAPHILE)),
-                  ("pg-boss, the row of send", "send", lambda: queue(bench, PGBOSS))]
+        found += [("graphile-worker add_job", "add_job", lambda: queue(bench, GRAPHILE), 0),
+                  ("pg-boss, the row of send", "send", lambda: queue(bench, PGBOSS), 0)]
     return found
 
 
@@ -101,7 +129,91 @@ def queue(bench, program):
     return database, lambda: None
 
 
-def tps(cluster, database, script, clients):
-    told = call("pgbench", "-n", "-M", "prepared", "-c", clients, "-j", "1", "-T", SECONDS, "-f", script, database,
-                env=cluster.env(database))
+def pgbench(cluster, database, script, clients, seconds):
+    return ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), "-f", script,
+            database], cluster.env(database)
+
+
+def tps(bench, databases, script, clients):
+    """Of the first database, while as much goes on in the others."""
+    others = []
+    for other in databases[1:]:
+        words, env = pgbench(bench.cluster, other, script, BESIDE, SECONDS + 60)
+        others.append(bench.beside(subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL,
+                                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))
+    words, env = pgbench(bench.cluster, databases[0], script, clients, SECONDS)
+    told = call(*words, env=env)
+    for other in others:
+        if other.poll() is not None:
+            raise SystemExit(f"bench: pgbench beside it ended with {other.returncode}")
+        other.terminate()
+        other.wait()
     return float(re.search(r"tps = ([0-9.]+)", told).group(1))
+
+
+# Beside what the same rows cost in a table of the same columns without index, CHECK or trigger.
+SETS = {
+    "accounts": [
+        ("COPY into a table of the same columns", None, False),
+        ("accounts alone", "DROP TRIGGER after_account_insert ON accounts", False),
+        ("sign-ups", "SELECT", False),
+        ("sign-ups, somebody sleeps", "SELECT", True),
+    ],
+    "deliveries": [
+        ("COPY into a table of the same columns", None, False),
+        ("send_mail", "INSERT INTO kinds (kind) VALUES ('notice')", False),
+        ("send_mail, somebody sleeps", "INSERT INTO kinds (kind) VALUES ('notice')", True),
+    ],
+}
+STATEMENTS = {
+    "accounts": "INSERT INTO accounts (email, login) SELECT 'u' || i || '@example.com', 'u' || i "
+                f"FROM generate_series(1, {ROWS}) i",
+    "deliveries": "SELECT count(send_mail('notice', 'u' || i || '@example.com', jsonb_build_object('n', i))) "
+                  f"FROM generate_series(1, {ROWS}) i",
+}
+
+
+def together(bench):
+    """Many rows by one statement."""
+    rows = []
+    for table, ways in SETS.items():
+        best = {}
+        for _ in range(bench.repeat):
+            for what, before, sleeps in ways:
+                taken = at_once(bench, table, before, sleeps)
+                best[what] = min(taken, best.get(what, taken))
+        bare = best[ways[0][0]]
+        rows += [[table, what, f"{seconds:.2f}", f"{seconds / bare:.1f}"] for what, seconds in best.items()]
+    bench.table(f"{ROWS:,} rows by one statement, fsync off (best of {bench.repeat})",
+                ["table", "how", "s", "times COPY"], rows,
+                "All by turns. COPY reads the rows that the same statement makes elsewhere, from a file, into a "
+                "table without index, check or trigger. Goals: 2.0 s for sign-ups, twice COPY for send_mail.")
+
+
+def at_once(bench, table, before, sleeps):
+    """Seconds that so many rows take; `before` None: by COPY."""
+    cluster = bench.cluster
+    database = cluster.database()
+    session = cluster.session(database)
+    statement = STATEMENTS[table]
+    if sleeps:
+        sleeper = cluster.session(database)
+        sleeper.ask(SLEEP)
+    if before is None:
+        # Written by the server, where it may write.
+        file = cluster.socket / f"{table}.rows"
+        if table == "deliveries":
+            cluster.sql(database, "INSERT INTO kinds (kind) VALUES ('notice')")
+        cluster.sql(database, statement, f"COPY {table} TO '{file}'", f"CREATE TABLE bare (LIKE {table})")
+        statement = f"COPY bare FROM '{file}'"
+    else:
+        cluster.sql(database, before)
+    cluster.sql(database, "CHECKPOINT")
+    begun = time.monotonic()
+    # What is asked gives one line.
+    session.ask(statement if statement.startswith("SELECT") else f"{statement}; SELECT 1")
+    seconds = time.monotonic() - begun
+    for each in [session] + ([sleeper] if sleeps else []):
+        each.close()
+    cluster.drop(database)
+    return seconds
