@@ -5,6 +5,7 @@ use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{PATIENCE, Program, Running, wait_until};
 use crate::support::records::{activation, record};
 use mailroom::queue::store::Statements;
+use mailroom::queue::store::values::Adopted;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -330,16 +331,14 @@ fn a_take_over_whose_answer_was_lost_is_repeated_and_gives_the_same() {
     let mut client = database.client();
     let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
     let rows = client.query("SELECT secret FROM tokens ORDER BY id", &[]).unwrap();
-    let secrets: Vec<&[u8]> = rows.iter().map(|row| row.get(0)).collect();
+    let secrets: Vec<Option<&[u8]>> = rows.iter().map(|row| row.get(0)).collect();
     let addresses = ["user1@example.com", "user2@example.com"];
     let mut take = |lease: &str| {
         let (lease, minute) = (lease.into(), Duration::from_secs(60));
-        let found = {
-            let (named, none) = ((&secrets[..], &addresses[..]), (&[][..], &[][..]));
-            statements.adopt(&mut client, named, none, &lease, minute, false).unwrap()
-        };
+        let named = (&secrets[..], &[None, None][..], &addresses[..]);
+        let found = statements.adopt(&mut client, named, &lease, minute, false).unwrap();
         assert_eq!(found.len(), 2);
-        found.iter().filter(|found| found.ticket.is_some()).count()
+        found.iter().filter(|found| matches!(found, Adopted::Taken(_))).count()
     };
     assert_eq!([take("send:1:1"), take("send:1:1"), take("send:2:2")], [2, 2, 0]);
 }

@@ -30,37 +30,30 @@ pub struct DatabaseLedger {
     clock: Clock,
 }
 
-/// What names a delivery.
-enum Name {
-    /// Its token.
-    Token(Parsed),
-    /// `deliveries.id`, where it has no token.
-    Id(i64),
-}
-
-/// A message, and what names its delivery.
+/// A message, and what names its delivery: its token, or else `deliveries.id`.
 struct Named {
     place: Place,
     message: Message,
-    name: Name,
+    token: Option<Parsed>,
+    id: Option<i64>,
 }
 
-impl Name {
+impl Named {
     /// # Errors
-    /// What is wrong with the message.
-    fn of(message: &Message) -> Result<Name, String> {
-        match (&message.ticket, message.token.is_empty()) {
-            (Some(ticket), true) => Ok(Name::Id(ticket.delivery)),
-            (None, true) => Err("neither a token nor an id names its delivery".to_owned()),
-            (_, false) => Parsed::from_text(&message.token).map(Name::Token),
-        }
-    }
-
-    fn is(&self, found: &Adopted) -> bool {
-        match self {
-            Name::Token(token) => found.secret.as_deref() == Some(token.secret()),
-            Name::Id(id) => found.secret.is_none() && found.delivery == *id,
-        }
+    /// What is wrong with the message, which is given back.
+    fn new(place: Place, message: Message) -> Result<Named, (Place, Message, String)> {
+        let (token, id) = match (&message.ticket, message.token.is_empty()) {
+            (_, false) => match Parsed::from_text(&message.token) {
+                Ok(token) => (Some(token), None),
+                Err(why) => return Err((place, message, why)),
+            },
+            (Some(ticket), true) => (None, Some(ticket.delivery)),
+            (None, true) => {
+                let why = "neither a token nor an id names its delivery".to_owned();
+                return Err((place, message, why));
+            }
+        };
+        Ok(Named { place, message, token, id })
     }
 }
 
@@ -71,31 +64,19 @@ impl DatabaseLedger {
         DatabaseLedger { link, lease, settling, clock }
     }
 
-    /// Takes deliveries over. Gives what was found of each that exists; `None`: asked to stop first.
+    /// Takes deliveries over. Gives what became of each; `None`: asked to stop first.
     fn adopt(&mut self, named: &[Named]) -> Result<Option<Vec<Adopted>>, Error> {
-        let (mut of_tokens, mut of_ids) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
-        for Named { message, name, .. } in named {
-            let addresses = match name {
-                Name::Token(token) => {
-                    of_tokens.0.push(token.secret());
-                    &mut of_tokens.1
-                }
-                Name::Id(id) => {
-                    of_ids.0.push(*id);
-                    &mut of_ids.1
-                }
-            };
-            addresses.push(message.email.as_str());
-        }
-        let of_tokens: (&[&[u8]], &[&str]) = (&of_tokens.0, &of_tokens.1);
-        let of_ids: (&[i64], &[&str]) = (&of_ids.0, &of_ids.1);
+        let secrets: Vec<_> = named.iter().map(|one| Some(one.token.as_ref()?.secret())).collect();
+        let ids: Vec<_> = named.iter().map(|one| one.id).collect();
+        let addresses: Vec<_> = named.iter().map(|one| one.message.email.as_str()).collect();
+        let names = (&secrets[..], &ids[..], &addresses[..]);
         let (lease, time) = (new_lease("send"), self.lease);
         self.link.run("taking over a batch", |statements, client| {
-            let mut adopt =
-                |pass_over| statements.adopt(client, of_tokens, of_ids, &lease, time, pass_over);
             // One that another transaction has locked for long does not keep the others.
-            match adopt(false) {
-                Err(error) if is_locked_out(&error) => adopt(true),
+            match statements.adopt(client, names, &lease, time, false) {
+                Err(error) if is_locked_out(&error) => {
+                    statements.adopt(client, names, &lease, time, true)
+                }
                 other => other,
             }
         })
@@ -109,17 +90,17 @@ impl Ledger for DatabaseLedger {
 
     /// What is held goes back at once: it must not stand in the way of others, nor outlast its lease.
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
-        let (mut taken, mut back, mut named) = (Taken::default(), Vec::new(), Vec::new());
+        let (mut taken, mut named) = (Taken::default(), Vec::new());
         for (place, message) in read.drain(..read.len().min(ask.limit)) {
-            match Name::of(&message) {
-                Ok(name) => named.push(Named { place, message, name }),
-                Err(why) => taken.refused.push((place, message, why)),
+            match Named::new(place, message) {
+                Ok(one) => named.push(one),
+                Err(refused) => taken.refused.push(refused),
             }
         }
         if named.is_empty() {
             return Ok(taken);
         }
-        let Some(mut adopted) = self.adopt(&named)? else {
+        let Some(adopted) = self.adopt(&named)? else {
             let count = named.len();
             log::info(
                 "SEND",
@@ -133,23 +114,17 @@ impl Ledger for DatabaseLedger {
         let held = Outcome::refused(Cause::Template, "its kind is held");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
-        for Named { place, mut message, name } in named {
-            let found = adopted.iter().position(|found| name.is(found));
-            match found.map(|index| adopted.swap_remove(index)) {
-                Some(Adopted { ticket: Some(ticket), .. })
-                    if ask.held.contains(&message.kind.name) =>
-                {
-                    let settlement = self.settling.of(held.clone(), &ticket, delay);
-                    back.push((ticket, settlement));
+        for (Named { place, mut message, .. }, adopted) in named.into_iter().zip(adopted) {
+            match adopted {
+                Adopted::Taken(ticket) if ask.held.contains(&message.kind.name) => {
+                    self.settling.settle(ticket, held.clone(), delay);
                 }
-                Some(Adopted { ticket: Some(ticket), .. }) => {
+                Adopted::Taken(ticket) => {
                     message.ticket = Some(ticket);
                     taken.batch.messages.push(message);
                 }
-                Some(Adopted { unsent: true, .. }) => {
-                    taken.refused.push((place, message, UNSENT.to_owned()));
-                }
-                _ => {
+                Adopted::Unsent => taken.refused.push((place, message, UNSENT.to_owned())),
+                Adopted::Left => {
                     let to = shown(&message.email, log::is_debug());
                     log::info(
                         "SEND",
@@ -161,7 +136,6 @@ impl Ledger for DatabaseLedger {
                 }
             }
         }
-        self.settling.owe(back);
         self.settling.write(&mut self.link)?;
         Ok(taken)
     }
@@ -173,8 +147,7 @@ impl Ledger for DatabaseLedger {
     ) -> Result<Vec<(Message, String)>, Error> {
         for (message, outcome) in done {
             if let Some(ticket) = message.ticket {
-                let settlement = self.settling.of(outcome, &ticket, probe);
-                self.settling.owe([(ticket, settlement)]);
+                self.settling.settle(ticket, outcome, probe);
             }
         }
         self.settling.write(&mut self.link)?;

@@ -35,16 +35,14 @@ impl Settling {
         Settling { clock, max_attempts, owed, locked, again_at: None }
     }
 
-    /// What is written of a message; `probe` is how long what is held waits.
-    pub fn of(&self, outcome: Outcome, ticket: &Ticket, probe: Duration) -> Settlement {
+    /// Takes what became of a message, which is written with the next claim or by [`Settling::write`];
+    /// `probe` is how long what is held waits.
+    pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, probe: Duration) {
         let backoff = |attempt| policy::backoff(attempt, (self.clock.chance)());
-        let Ticket { attempts, age, .. } = *ticket;
-        policy::settlement(outcome, attempts, age, self.max_attempts, backoff, probe)
-    }
-
-    /// Takes settlements, which are written with the next claim or by [`Settling::write`].
-    pub fn owe(&mut self, settled: impl IntoIterator<Item = (Ticket, Settlement)>) {
-        self.owed.extend(settled);
+        let Ticket { attempts, age, .. } = ticket;
+        let settlement =
+            policy::settlement(outcome, attempts, age, self.max_attempts, backoff, probe);
+        self.owed.push((ticket, settlement));
     }
 
     /// When [`Settling::retry`] has something to do.

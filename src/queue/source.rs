@@ -14,7 +14,7 @@ use crate::edges::stop::Stop;
 use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
-use crate::mail::model::{Message, Outcome, Settlement};
+use crate::mail::model::{Message, Outcome};
 use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
@@ -284,7 +284,9 @@ impl Source for QueueSource {
                     let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
                     self.upkeep.handed_out(highest.unwrap_or_default());
                     let (batch, failed) = sign(&self.key, claims);
-                    self.settling.owe(failed);
+                    for (ticket, outcome) in failed {
+                        self.settling.settle(ticket, outcome, Duration::ZERO);
+                    }
                     let count = batch.messages.len();
                     if count == 0 {
                         continue;
@@ -344,11 +346,11 @@ impl Source for QueueSource {
             let Some(ticket) = message.ticket else { continue };
             // Nobody settles an event but us: `send` takes mails alone.
             let is_event = message.email.is_empty();
-            if self.settings.settles || is_event || !outcome.is_accepted() {
-                let settlement = self.settling.of(outcome, &ticket, probe);
-                // Its next try may be the next thing that is due.
-                changed |= matches!(settlement, Settlement::Again { .. });
-                self.settling.owe([(ticket, settlement)]);
+            let accepted = outcome.is_accepted();
+            // Its next try may be the next thing that is due.
+            changed |= !accepted;
+            if self.settings.settles || is_event || !accepted {
+                self.settling.settle(ticket, outcome, probe);
             }
         }
         if changed {

@@ -188,42 +188,34 @@ impl Statements {
         })
     }
 
-    /// Takes over deliveries, named by the secrets of their tokens, or by their ids where they have no
-    /// token, each with the address that it is to go to; tells of each that exists what it found.
-    /// `pass_over`: rows that others have locked are left alone.
+    /// Takes over deliveries, each named by the secret of its token, or by its id where it has no token,
+    /// with the address that it is to go to; gives what became of each. `pass_over`: rows that others
+    /// have locked are left alone.
     ///
     /// # Errors
     /// As the statement.
     pub fn adopt(
         &mut self,
         client: &mut Client,
-        (secrets, addresses): (&[&[u8]], &[&str]),
-        (ids, addresses_of_ids): (&[i64], &[&str]),
+        (secrets, ids, addresses): (&[Option<&[u8]>], &[Option<i64>], &[&str]),
         lease: &Arc<str>,
         lease_for: Duration,
         pass_over: bool,
     ) -> Result<Vec<Adopted>, Error> {
         let lease_for = lease_for.as_secs_f64();
         let lease_text = lease.as_ref();
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&secrets, &lease_text, &lease_for, &addresses, &pass_over, &ids, &addresses_of_ids];
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&secrets, &lease_text, &lease_for, &addresses, &pass_over, &ids];
         let rows = self.prepared.query(client, include_str!("sql/adopt.sql"), &values)?;
-        let adopted = |row: &postgres::Row| {
-            let ticket = |attempts: i32| {
-                Ok(Ticket {
-                    delivery: row.try_get("id")?,
-                    lease: Arc::clone(lease),
-                    attempts: u32::try_from(attempts).unwrap_or(0),
-                    age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
-                })
-            };
-            let attempts: Option<i32> = row.try_get("attempts")?;
-            Ok(Adopted {
-                delivery: row.try_get("id")?,
-                secret: row.try_get("secret")?,
-                ticket: attempts.map(ticket).transpose()?,
-                unsent: row.try_get("unsent")?,
-            })
+        let adopted = |row: &postgres::Row| match row.try_get("id")? {
+            Some(delivery) => Ok(Adopted::Taken(Ticket {
+                delivery,
+                lease: Arc::clone(lease),
+                attempts: u32::try_from(row.try_get::<_, i32>("attempts")?).unwrap_or(0),
+                age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
+            })),
+            None if row.try_get("unsent")? => Ok(Adopted::Unsent),
+            None => Ok(Adopted::Left),
         };
         rows.iter().map(adopted).collect()
     }

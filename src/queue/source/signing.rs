@@ -3,12 +3,12 @@
 //! Out of scope: what a signature covers (`mail/token.rs`), when to claim.
 
 use crate::edges::log;
-use crate::mail::model::{Batch, Cause, Claim, Message, Settlement, Ticket};
+use crate::mail::model::{Batch, Cause, Claim, Message, Outcome, Ticket};
 use crate::mail::token::{Signer, SigningKey, is_code};
 use crate::mail::wire;
 
-/// Signs claims. Gives the messages, and those claims that cannot be signed: they have failed.
-pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settlement)>) {
+/// Signs claims. Gives the messages, and what became of those claims that cannot be signed.
+pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Outcome)>) {
     let mut messages = Vec::with_capacity(claims.len());
     let mut failed = Vec::new();
     let signer = key.signer();
@@ -29,7 +29,7 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Settle
             Err(why) => {
                 let id = claim.ticket.delivery;
                 log::warn("PG", format_args!("delivery {id} failed: {why}"));
-                failed.push((claim.ticket, Settlement::Failed { cause: Cause::Unsigned, why }));
+                failed.push((claim.ticket, Outcome::refused(Cause::Unsigned, why)));
             }
         }
     }

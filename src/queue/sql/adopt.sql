@@ -1,10 +1,11 @@
 -- mailroom:adopt
--- Takes over deliveries that a collector wrote into the pipe, named by the secrets in their
--- tokens ($1) and where they are to go ($4), or, where there is no token, by their ids ($6) and where
--- those are to go ($7), under lease $2 for $3 seconds. What another sender
+-- Takes over deliveries that a collector wrote into the pipe, under lease $2 for $3 seconds. Arrays of
+-- equal length name them: $1 the secret of the token, $6 the id where there is no token, $4 where it is to
+-- go. A row for each, in their order. What another sender
 -- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
 -- it stands as sent though no provider has taken it: then the collector has settled it when it was
--- written. What is held under $2 was taken by this statement, whose answer was lost.
+-- written. What is held under $2 was taken by this statement, whose answer was lost. What is named twice is
+-- of the first who did.
 -- What is leased to a collector was claimed and goes, if it was for this address: that lease may be
 -- of a later claim, whose record comes next. What no lease waits for any more has to be as a claim
 -- would have it. What is left alone is found again by a claim.
@@ -23,16 +24,12 @@ unlocked AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ),
 named AS MATERIALIZED (
-    SELECT d.id, d.created_at, t.secret,
+    SELECT d.id, d.created_at, asked.place,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
            coalesce(least(d.expires_at, to_timestamp(t.expires_at)) > now(), true)
            AND t.consumed_at IS NULL
            AND (d.state = 'leased' AND d.lease = $2
-                OR coalesce(d.recipient, a.email)
-                       = CASE WHEN t.id IS NULL
-                              THEN ($7::text[])[array_position($6::bigint[], d.id)]
-                              ELSE ($4::text[])[array_position($1::bytea[], t.secret)]
-                         END
+                OR coalesce(d.recipient, a.email) = ($4::text[])[asked.place]
                    AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
                         OR d.state IN ('pending', 'leased') AND d.due_at <= now() AND d.issue IS NULL
                            AND (t.account IS NULL OR a.status = ANY (k.account_status))
@@ -42,6 +39,9 @@ named AS MATERIALIZED (
       LEFT JOIN accounts a ON a.id = t.account
       LEFT JOIN kinds k ON k.kind = d.kind
       LEFT JOIN jobs j ON j.job_type = d.queue
+     CROSS JOIN LATERAL
+           (SELECT CASE WHEN t.id IS NULL THEN array_position($6::bigint[], d.id)
+                        ELSE array_position($1::bytea[], t.secret) END AS place) AS asked
      WHERE d.id = ANY (ARRAY(SELECT id FROM asked))
        AND (NOT $5 OR d.id = ANY (ARRAY(SELECT id FROM unlocked)))
        FOR UPDATE OF d
@@ -53,7 +53,9 @@ taken AS (
      WHERE d.id = named.id AND named.free
     RETURNING d.id, d.attempts
 )
-SELECT named.id, named.secret, named.unsent, taken.attempts,
-       extract(epoch FROM now() - named.created_at)::float8 AS age
-  FROM named
-  LEFT JOIN taken USING (id)
+SELECT taken.id, taken.attempts, extract(epoch FROM now() - named.created_at)::float8 AS age,
+       coalesce(named.unsent, false) AS unsent
+  FROM generate_subscripts($4, 1) AS place
+  LEFT JOIN named USING (place)
+  LEFT JOIN taken ON taken.id = named.id
+ ORDER BY place

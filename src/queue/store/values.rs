@@ -92,16 +92,14 @@ pub struct Found {
     pub lease: Option<Duration>,
 }
 
-/// A delivery that was to be taken over.
-pub struct Adopted {
-    /// `deliveries.id`.
-    pub delivery: i64,
-    /// The secret of its token, if it was named by that.
-    pub secret: Option<Vec<u8>>,
-    /// If it was taken.
-    pub ticket: Option<Ticket>,
+/// What became of a delivery that was to be taken over.
+pub enum Adopted {
+    /// It is ours.
+    Taken(Ticket),
     /// It stands as sent, but no provider has taken it.
-    pub unsent: bool,
+    Unsent,
+    /// It is none, or not to be had.
+    Left,
 }
 
 /// What became of settlements.
