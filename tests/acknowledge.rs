@@ -334,9 +334,9 @@ fn a_take_over_whose_answer_was_lost_is_repeated_and_gives_the_same() {
     let secrets: Vec<Option<&[u8]>> = rows.iter().map(|row| row.get(0)).collect();
     let addresses = ["user1@example.com", "user2@example.com"];
     let mut take = |lease: &str| {
-        let (lease, minute) = (lease.into(), Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
         let named = (&secrets[..], &[None, None][..], &addresses[..]);
-        let found = statements.adopt(&mut client, named, &lease, minute, false).unwrap();
+        let found = statements.adopt(&mut client, named, lease, minute, false).unwrap();
         assert_eq!(found.len(), 2);
         found.iter().filter(|found| matches!(found, Adopted::Taken(_))).count()
     };

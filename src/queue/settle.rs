@@ -11,7 +11,7 @@ use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
 use crate::mail::policy;
 use crate::queue::link::Link;
-use crate::queue::store::values::{Claimed, Want};
+use crate::queue::store::values::{Turn, Want};
 use std::time::{Duration, Instant};
 
 /// How often rows that are locked are tried again.
@@ -64,23 +64,17 @@ impl Settling {
         if self.owed.is_empty() {
             return Ok(false);
         }
-        let owed = std::mem::take(&mut self.owed);
-        let done = self.put(link, owed, false, None)?;
-        Ok(done.is_some_and(|(wrote, _)| wrote))
+        let done = self.claim(link, Want::default())?;
+        Ok(done.is_some_and(|done| !done.written.is_empty()))
     }
 
-    /// Writes down what is owed and claims. Gives whether anything was written, and what was claimed;
-    /// `None`: the process must give up.
+    /// Writes down what is owed and claims; `None`: the process must give up.
     ///
     /// # Errors
     /// As [`Link::run`].
-    pub fn claim(
-        &mut self,
-        link: &mut Link,
-        want: Want<'_>,
-    ) -> Result<Option<(bool, Claimed)>, Error> {
+    pub fn claim(&mut self, link: &mut Link, want: Want<'_>) -> Result<Option<Turn>, Error> {
         let owed = std::mem::take(&mut self.owed);
-        self.put(link, owed, false, Some(want))
+        self.put(link, owed, false, want)
     }
 
     /// Tries those again whose rows were locked, if it is time.
@@ -90,7 +84,7 @@ impl Settling {
     pub fn retry(&mut self, link: &mut Link) -> Result<(), Error> {
         if self.again_at.take_if(|at| *at <= (self.clock.now)()).is_some() {
             let locked = std::mem::take(&mut self.locked);
-            self.put(link, locked, true, None)?;
+            self.put(link, locked, true, Want::default())?;
         }
         Ok(())
     }
@@ -115,21 +109,21 @@ impl Settling {
         link: &mut Link,
         mut settled: Vec<(Ticket, Settlement)>,
         again: bool,
-        want: Option<Want<'_>>,
-    ) -> Result<Option<(bool, Claimed)>, Error> {
+        want: Want<'_>,
+    ) -> Result<Option<Turn>, Error> {
         settled.sort_unstable_by_key(|(ticket, _)| ticket.delivery);
         let what = if settled.is_empty() { "claiming" } else { "settling" };
         let mut tries = 0;
         let mut pass_over = again;
         let done = link.run(what, |statements, client| {
             tries += 1;
-            if let Some(want) = want.filter(|_| tries > 1) {
-                let count = statements.rescue(client, false, &[], want.lease)?.count;
+            if tries > 1 && want.look > 0 {
+                let count = statements.rescue(client, false, &[], want.lease)?.len();
                 if count > 0 {
                     log::info("PG", format_args!("claimed without an answer: {count}; put back"));
                 }
             }
-            let want = want.filter(|_| tries == 1 || settled.is_empty());
+            let want = if tries == 1 || settled.is_empty() { want } else { Want::default() };
             let again = again || tries > 1;
             match statements.turn(client, &settled, (again, pass_over), want) {
                 Err(error) if is_locked_out(&error) && !pass_over => {
@@ -139,7 +133,7 @@ impl Settling {
                 other => other,
             }
         })?;
-        let Some((done, claimed)) = done else {
+        let Some(done) = done else {
             report(&settled, None, link.metrics());
             return Ok(None);
         };
@@ -153,7 +147,7 @@ impl Settling {
             log::warn("PG", text);
         }
         report(&settled, Some(&done.written), link.metrics());
-        Ok(Some((!done.written.is_empty(), claimed)))
+        Ok(Some(done))
     }
 
     /// Keeps what is locked for later; gives the rest.

@@ -23,7 +23,7 @@ use crate::queue::settle::Settling;
 use crate::queue::source::settings::Settings;
 use crate::queue::source::signing::sign;
 use crate::queue::source::upkeep::{Upkeep, report_expired};
-use crate::queue::store::values::{Claimed, DATA, Levels, Want};
+use crate::queue::store::values::{DATA, Levels, Turn, Want};
 use std::time::{Duration, Instant};
 
 /// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.
@@ -98,17 +98,16 @@ impl QueueSource {
         Ok(true)
     }
 
-    /// Puts back what others left lying; on a new connection, [`Event::Connected`] follows.
+    /// Puts back what others left lying.
     fn rescue(&mut self) -> Result<(), Error> {
         self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), false)
     }
 
+    /// On a new connection: puts back what others left lying, on the first one also what is held.
     fn catch_up(&mut self) -> Result<(), Error> {
         self.write_down()?;
-        self.rescue()?;
-        if !std::mem::replace(&mut self.was_connected, true) {
-            self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), true)?;
-        }
+        let first = !std::mem::replace(&mut self.was_connected, true);
+        self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), first)?;
         self.report(Event::Connected(self.link.poll()));
         Ok(())
     }
@@ -154,9 +153,9 @@ impl QueueSource {
         let begun = self.now();
         let found =
             self.link.run("finding watermarks", |statements, client| statements.levels(client))?;
-        let Some(found) = found else { return Ok(Event::Time) };
-        self.watermark = found.levels;
-        Ok(Event::WatermarkFound { begun, due: found.due, lapse: found.lease })
+        let Some((levels, due, lapse)) = found else { return Ok(Event::Time) };
+        self.watermark = levels;
+        Ok(Event::WatermarkFound { begun, due, lapse })
     }
 
     /// Says that we sleep: whoever inserts notifies us from now on.
@@ -177,7 +176,7 @@ impl QueueSource {
 
     /// Claims deliveries if at least `least` can be had, and writes down with that what became of the
     /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end.
-    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Claimed>, Error> {
+    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Turn>, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(HELD_FOR, |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
@@ -192,15 +191,16 @@ impl QueueSource {
                 held: &ask.held,
                 held_for,
                 daily: self.settings.daily_limit,
-                levels: &self.watermark,
+                priorities: self.watermark.priorities.as_deref(),
+                reached: self.watermark.reached.as_deref(),
+                before: self.watermark.lists.filter(|_| ask.urgent),
                 carries: self.settings.carries,
-                urgent: ask.urgent,
             };
-            let Some((wrote, claimed)) = self.settling.claim(&mut self.link, want)? else {
+            let Some(claimed) = self.settling.claim(&mut self.link, want)? else {
                 return Ok(None);
             };
             self.upkeep.answered(&self.link);
-            if wrote {
+            if !claimed.written.is_empty() {
                 self.upkeep.prune_at_once(&mut self.link);
             }
             if claimed.full {
@@ -266,8 +266,7 @@ impl Source for QueueSource {
                     Event::Rescued
                 }
                 Action::Claim { least, catching_up } => {
-                    let Some(Claimed { claims, full, reached, .. }) = self.claim(ask, least)?
-                    else {
+                    let Some(Turn { claims, full, reached, .. }) = self.claim(ask, least)? else {
                         continue;
                     };
                     if !claims.is_empty() {

@@ -14,7 +14,7 @@ use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
 use crate::queue::status;
 use crate::queue::store::prepared::{Prepared, SETTINGS};
-use crate::queue::store::values::{Adopted, CHUNK, Found, Levels, Rescued, count, seconds};
+use crate::queue::store::values::{Adopted, CHUNK, Levels, count, seconds};
 use postgres::types::ToSql;
 use postgres::{Client, Error, GenericClient};
 use std::sync::Arc;
@@ -86,22 +86,24 @@ impl Statements {
         self.prepared.query(client, include_str!("sql/awake.sql"), &[&self.queue]).map(drop)
     }
 
-    /// Finds where the deliveries of each priority begin, and when the first lease runs out.
+    /// Finds where the deliveries of each priority begin; whether one is due, or will be within a
+    /// second; and when the first lease runs out: zero if one has.
     ///
     /// # Errors
     /// As the statement.
-    pub fn levels(&mut self, client: &mut Client) -> Result<Found, Error> {
+    pub fn levels(
+        &mut self,
+        client: &mut Client,
+    ) -> Result<(Levels, bool, Option<Duration>), Error> {
         let row = self.prepared.row(client, LEVELS, &[&self.queue])?;
-        Ok(Found {
-            levels: Levels {
-                priorities: row.try_get("priorities")?,
-                floors: row.try_get("floors")?,
-                reached: row.try_get("floors")?,
-                lists: row.try_get("lists")?,
-            },
-            due: row.try_get("due")?,
-            lease: row.try_get::<_, Option<f64>>("lease")?.map(seconds),
-        })
+        let levels = Levels {
+            priorities: row.try_get("priorities")?,
+            floors: row.try_get("floors")?,
+            reached: row.try_get("floors")?,
+            lists: row.try_get("lists")?,
+        };
+        let lapse: Option<f64> = row.try_get("lease")?;
+        Ok((levels, row.try_get("due")?, lapse.map(seconds)))
     }
 
     /// The highest number that was given to a delivery.
@@ -198,19 +200,19 @@ impl Statements {
         &mut self,
         client: &mut Client,
         (secrets, ids, addresses): (&[Option<&[u8]>], &[Option<i64>], &[&str]),
-        lease: &Arc<str>,
+        lease: &str,
         lease_for: Duration,
         pass_over: bool,
     ) -> Result<Vec<Adopted>, Error> {
         let lease_for = lease_for.as_secs_f64();
-        let lease_text = lease.as_ref();
+        let name: Arc<str> = lease.into();
         let values: [&(dyn ToSql + Sync); 6] =
-            [&secrets, &lease_text, &lease_for, &addresses, &pass_over, &ids];
+            [&secrets, &lease, &lease_for, &addresses, &pass_over, &ids];
         let rows = self.prepared.query(client, include_str!("sql/adopt.sql"), &values)?;
         let adopted = |row: &postgres::Row| match row.try_get("id")? {
             Some(delivery) => Ok(Adopted::Taken(Ticket {
                 delivery,
-                lease: Arc::clone(lease),
+                lease: Arc::clone(&name),
                 attempts: u32::try_from(row.try_get::<_, i32>("attempts")?).unwrap_or(0),
                 age: row.try_get::<_, Option<f64>>("age")?.map(seconds),
             })),
@@ -221,7 +223,8 @@ impl Statements {
     }
 
     /// Puts back deliveries whose lease ran out, or those with this lease, if it is not empty; but not
-    /// these. If asked, lets held ones be tried now. At most [`CHUNK`] of each.
+    /// these. If asked, lets held ones be tried now. At most [`CHUNK`] of each. Gives of each who had
+    /// leased it: `run`, `collect` or `send`; `None`: it was held.
     ///
     /// # Errors
     /// As the statement.
@@ -231,17 +234,12 @@ impl Statements {
         held_too: bool,
         but: &[i64],
         lease: &str,
-    ) -> Result<Rescued, Error> {
+    ) -> Result<Vec<Option<String>>, Error> {
         let holds: Vec<&str> = policy::causes(Wait::Held).map(Cause::name).collect();
         let values: [&(dyn ToSql + Sync); 6] =
             [&self.queue, &held_too, &CHUNK, &but, &holds, &lease];
         let rows = self.prepared.query(client, RESCUE, &values)?;
-        let mut rescued = Rescued { count: rows.len(), of_collectors: 0 };
-        for row in rows {
-            let of_collector = row.try_get::<_, Option<&str>>("holder")? == Some("collect");
-            rescued.of_collectors += usize::from(of_collector);
-        }
-        Ok(rescued)
+        rows.iter().map(|row| row.try_get("holder")).collect()
     }
 
     /// Ends deliveries whose token expired. Gives how many there were, at most

@@ -9,7 +9,7 @@ use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::queue::link::Link;
 use crate::queue::source::settings::Settings;
-use crate::queue::store::values::{CHUNK, Rescued};
+use crate::queue::store::values::CHUNK;
 use std::time::{Duration, Instant};
 
 /// How many chunks of old rows are deleted at one healthcheck.
@@ -112,10 +112,13 @@ impl Upkeep {
             let done = link.run("rescuing", |statements, client| {
                 statements.rescue(client, held_too, settling, "")
             })?;
-            let Some(Rescued { count, of_collectors }) = done else { return Ok(()) };
-            if count > 0 && !held_too {
+            let Some(put_back) = done else { return Ok(()) };
+            let count = put_back.iter().flatten().count();
+            if count > 0 {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
             }
+            let of_collectors = put_back.iter().flatten().filter(|holder| *holder == "collect");
+            let of_collectors = of_collectors.count();
             if of_collectors > 0 && !self.settings.settles {
                 let text = format!(
                     "deliveries that were written, but no send took over before their leases ran \
@@ -123,7 +126,7 @@ impl Upkeep {
                 );
                 log::warn("PG", text);
             }
-            if count < CHUNK as usize {
+            if put_back.len() < CHUNK as usize {
                 return Ok(());
             }
         }

@@ -33,8 +33,8 @@ level AS (
             SELECT priority, NULL FROM kinds WHERE queue = $1::text::job_type) AS either
      GROUP BY priority
 )
-SELECT coalesce(array_agg(priority ORDER BY priority), '{}')::text AS priorities,
-       coalesce(array_agg(floor ORDER BY priority), '{}')::text AS floors,
+SELECT array_agg(priority ORDER BY priority)::text AS priorities,
+       array_agg(floor ORDER BY priority)::text AS floors,
        (SELECT min(k.priority) FROM lists l JOIN kinds k ON k.kind = l.list) AS lists,
        (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM first) AS due,
        (SELECT extract(epoch FROM min(due_at) - now())

@@ -1,7 +1,7 @@
 //! Settling and claiming in one statement, and the limit of the day.
 
 use crate::mail::model::{Claim, Kind, List, Settlement, Ticket};
-use crate::queue::store::values::{Claimed, DATA, Settled, Want, count, seconds};
+use crate::queue::store::values::{DATA, Turn, Want, count, seconds};
 use crate::queue::store::{Statements, TURN};
 use postgres::types::ToSql;
 use postgres::{Client, Error, GenericClient, Row};
@@ -18,7 +18,7 @@ const ALONE: &str = "SELECT FROM jobs ORDER BY job_type LIMIT 1 FOR UPDATE";
 const TEXT: usize = 1000;
 
 impl Statements {
-    /// Settles deliveries, all whose lease still stands, and claims the next ones, if any are wanted.
+    /// Settles deliveries, all whose lease still stands, and claims the next ones.
     /// `again`: the settlements were tried before without an answer; what was written then counts too.
     /// `pass_over`: rows of theirs that others have locked are not waited for.
     ///
@@ -29,9 +29,9 @@ impl Statements {
         client: &mut Client,
         settled: &[(Ticket, Settlement)],
         (again, pass_over): (bool, bool),
-        want: Option<Want<'_>>,
-    ) -> Result<(Settled, Claimed), Error> {
-        let Some((want, daily)) = want.and_then(|want| Some((want, want.daily?))) else {
+        want: Want<'_>,
+    ) -> Result<Turn, Error> {
+        let Some(daily) = want.daily else {
             return self.exchange(client, settled, (again, pass_over), want);
         };
         let mut alone = client.transaction()?;
@@ -40,12 +40,11 @@ impl Statements {
         let (room, _) = self.room(&mut alone, daily)?;
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let (limit, least) = (want.limit.min(room), want.least.min(room));
-        let want = (room > 0).then_some(Want { limit, least, ..want });
-        let (settled, mut claimed) =
-            self.exchange(&mut alone, settled, (again, pass_over), want)?;
+        let want = if room > 0 { Want { limit, least, ..want } } else { Want::default() };
+        let mut done = self.exchange(&mut alone, settled, (again, pass_over), want)?;
         alone.commit()?;
-        claimed.full = room == 0;
-        Ok((settled, claimed))
+        done.full = room == 0;
+        Ok(done)
     }
 
     fn exchange(
@@ -53,8 +52,8 @@ impl Statements {
         client: &mut impl GenericClient,
         settled: &[(Ticket, Settlement)],
         (again, pass_over): (bool, bool),
-        want: Option<Want<'_>>,
-    ) -> Result<(Settled, Claimed), Error> {
+        want: Want<'_>,
+    ) -> Result<Turn, Error> {
         let (mut ids, mut leases, mut states) = (Vec::new(), Vec::new(), Vec::new());
         let (mut causes, mut texts) = (Vec::new(), Vec::new());
         let (mut delays, mut counted) = (Vec::new(), Vec::new());
@@ -74,27 +73,19 @@ impl Statements {
             delays.push(delay);
             counted.push(counts);
         }
-        let held: Vec<&str> = want.iter().flat_map(|want| want.held).map(AsRef::as_ref).collect();
-        let (limit, least, look) =
-            want.map_or((0, 0, 0), |want| (count(want.limit), count(want.least), count(want.look)));
-        let (lease_for, held_for) = want
-            .map_or((0.0, 0.0), |want| (want.lease_for.as_secs_f64(), want.held_for.as_secs_f64()));
-        let none = || ("", "{}", "{}", "");
-        let (lease, priorities, floors, carries) = want.as_ref().map_or_else(none, |want| {
-            (want.lease.as_ref(), &*want.levels.priorities, &*want.levels.reached, want.carries)
-        });
+        let held: Vec<&str> = want.held.iter().map(AsRef::as_ref).collect();
         let values: [&(dyn ToSql + Sync); 22] = [
             &self.queue,
-            &limit,
-            &least,
-            &lease,
-            &lease_for,
+            &count(want.limit),
+            &count(want.least),
+            &want.lease,
+            &want.lease_for.as_secs_f64(),
             &held,
-            &held_for,
-            &look,
-            &priorities,
-            &floors,
-            &carries,
+            &want.held_for.as_secs_f64(),
+            &count(want.look),
+            &want.priorities,
+            &want.reached,
+            &want.carries,
             &ids,
             &leases,
             &states,
@@ -104,23 +95,23 @@ impl Statements {
             &counted,
             &again,
             &pass_over,
-            &want.as_ref().and_then(|want| want.levels.lists.filter(|_| want.urgent)),
+            &want.before,
             &count(DATA),
         ];
         let rows = self.prepared.query(client, TURN, &values)?;
-        let (mut settled, mut claimed) = (Settled::default(), Claimed::default());
+        let (mut done, lease) = (Turn::default(), Arc::from(want.lease));
         // Columns by their place: a name is looked for among all names, for each row.
         for row in rows {
             let Some(delivery) = row.try_get::<_, Option<i64>>(5)? else {
-                claimed.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-                claimed.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-                settled = Settled { written: row.try_get(2)?, locked: row.try_get(3)? };
-                claimed.reached = row.try_get(4)?;
+                done.passed = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+                done.expired = usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+                (done.written, done.locked) = (row.try_get(2)?, row.try_get(3)?);
+                done.reached = row.try_get(4)?;
                 continue;
             };
             let attempts: i32 = row.try_get(6)?;
             let name: &str = row.try_get(7)?;
-            let last = claimed.claims.last().map(|claim| &claim.kind);
+            let last = done.claims.last().map(|claim| &claim.kind);
             let template: Option<&str> = row.try_get(9)?;
             let same =
                 |kind: &&Arc<Kind>| *kind.name == *name && kind.template.as_deref() == template;
@@ -129,10 +120,10 @@ impl Statements {
                 None => Arc::new(kind(&row, name)?),
             };
             let list = row.try_get::<_, Option<String>>(20)?;
-            claimed.claims.push(Claim {
+            done.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
-                    lease: want.map_or_else(|| lease.into(), |want| Arc::clone(want.lease)),
+                    lease: Arc::clone(&lease),
                     attempts: u32::try_from(attempts).unwrap_or(0),
                     age: row.try_get::<_, Option<f64>>(22)?.map(seconds),
                 },
@@ -150,8 +141,8 @@ impl Statements {
                 },
             });
         }
-        settled.written.sort_unstable();
-        Ok((settled, claimed))
+        done.written.sort_unstable();
+        Ok(done)
     }
 }
 

@@ -11,8 +11,8 @@ pub const CHUNK: i64 = 1000;
 /// there are some copies.
 pub const DATA: usize = 256 * 1024;
 
-/// What a claim asks for.
-#[derive(Clone, Copy, Debug)]
+/// What a claim asks for; the default one takes nothing.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Want<'a> {
     /// Take at most this many.
     pub limit: usize,
@@ -21,7 +21,7 @@ pub struct Want<'a> {
     /// Look at this many due rows.
     pub look: usize,
     /// Text of the lease; every claim has one of its own.
-    pub lease: &'a Arc<str>,
+    pub lease: &'a str,
     /// How long the lease lasts.
     pub lease_for: Duration,
     /// Kinds that are held.
@@ -30,18 +30,24 @@ pub struct Want<'a> {
     pub held_for: Duration,
     /// The most recipients in any 24 hours, of all processes that claim under this limit.
     pub daily: Option<u64>,
-    /// Where to begin.
-    pub levels: &'a Levels,
+    /// Where to begin: [`Levels::priorities`],
+    pub priorities: Option<&'a str>,
+    /// [`Levels::reached`],
+    pub reached: Option<&'a str>,
+    /// and the priority from which on all wait, if any does.
+    pub before: Option<i16>,
     /// What can be carried: `csv`, `mail` or `events`.
     pub carries: &'static str,
-    /// Nothing that is of a list, or goes behind those.
-    pub urgent: bool,
 }
 
-/// What a claim got.
+/// What was settled, and what a claim got.
 #[derive(Default)]
-pub struct Claimed {
-    /// The deliveries, in order.
+pub struct Turn {
+    /// The deliveries that were settled, in ascending order.
+    pub written: Vec<i64>,
+    /// Those that were not, for others have their rows locked.
+    pub locked: Vec<i64>,
+    /// The deliveries that were claimed, in order.
     pub claims: Vec<Claim>,
     /// Due rows that were not eligible, and now wait or are expired.
     pub passed: usize,
@@ -50,46 +56,27 @@ pub struct Claimed {
     /// The limit of the day is reached, counting what others have leased: nothing was looked at.
     pub full: bool,
     /// [`Levels::reached`] for the next claim, if this one took any.
-    pub reached: String,
+    pub reached: Option<String>,
 }
 
 /// Where the deliveries of each priority begin: texts of PostgreSQL, which are handed back as they
-/// came.
+/// came; nothing is known by default.
 ///
 /// A row that changed leaves entries in the indexes until no transaction can want it as it was.
 /// Beside a long transaction these are the entries of all rows since it began, and whatever reads
 /// an index from its front passes them. So that is done rarely, and other statements begin at what
 /// was found then. <https://www.postgresql.org/docs/current/routine-vacuuming.html>
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Levels {
     /// `smallint[]`: the priorities, ascending. The lowest is claimed first.
-    pub priorities: String,
+    pub priorities: Option<String>,
     /// `timestamptz[]`: the moment from which each of them has due rows.
-    pub floors: String,
+    pub floors: Option<String>,
     /// The same, less what was claimed since the last look: full batches that follow one another do not
     /// pass over what the last ones left in the index.
-    pub reached: String,
+    pub reached: Option<String>,
     /// The first priority of a list.
     pub lists: Option<i16>,
-}
-
-impl Default for Levels {
-    /// No priority is known.
-    fn default() -> Levels {
-        let none = || "{}".to_owned();
-        Levels { priorities: none(), floors: none(), reached: none(), lists: None }
-    }
-}
-
-/// What was found out about a queue.
-#[derive(Debug)]
-pub struct Found {
-    /// Where its deliveries begin.
-    pub levels: Levels,
-    /// One is due, or will be within a second.
-    pub due: bool,
-    /// When the first lease runs out; zero if one has.
-    pub lease: Option<Duration>,
 }
 
 /// What became of a delivery that was to be taken over.
@@ -100,24 +87,6 @@ pub enum Adopted {
     Unsent,
     /// It is none, or not to be had.
     Left,
-}
-
-/// What became of settlements.
-#[derive(Debug, Default)]
-pub struct Settled {
-    /// The deliveries that were written, in ascending order.
-    pub written: Vec<i64>,
-    /// Those whose rows others have locked.
-    pub locked: Vec<i64>,
-}
-
-/// Deliveries that were put back.
-#[derive(Clone, Copy, Debug)]
-pub struct Rescued {
-    /// How many.
-    pub count: usize,
-    /// How many of them `collect` had leased.
-    pub of_collectors: usize,
 }
 
 /// Seconds as PostgreSQL gives them; less than none is none.
