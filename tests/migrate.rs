@@ -3,6 +3,7 @@
 use crate::support::cluster::Database;
 use crate::support::dump;
 use crate::support::program::{Program, wait_until};
+use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::pg::migrate::{Change, Step};
 use mailroom::mail::error::Kind;
 use mailroom::queue::schema as migrate;
@@ -70,10 +71,10 @@ fn an_empty_database_goes_up_and_down_and_up_again() {
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
     let steps = migrate::up(&mut client).unwrap();
     assert_eq!(versions(&steps, Change::Applied), [0, 1]);
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
     assert!(migrate::up(&mut client).unwrap().is_empty());
     let newest = dump::schema(&database);
-    let steps = migrate::down(&mut client, Some(9)).unwrap();
+    let steps = migrate::down(&mut client, 9).unwrap();
     assert_eq!(versions(&steps, Change::Reverted), [1, 0]);
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
     assert!(!dump::schema(&database).contains("FUNCTION"), "functions were left behind");
@@ -87,7 +88,7 @@ fn each_down_step_restores_exactly_the_version_before_it() {
     let database = Database::empty();
     let mut client = database.client();
     migrate::up(&mut client).unwrap();
-    let steps = migrate::down(&mut client, None).unwrap();
+    let steps = migrate::down(&mut client, 1).unwrap();
     assert_eq!(versions(&steps, Change::Reverted), [1]);
     let fresh = Database::empty();
     fresh.run(include_str!("../migrations/0_init.up.sql"));
@@ -120,7 +121,7 @@ fn what_golang_migrate_did_goes_on_here_and_the_other_way_round() {
     assert_eq!(versions(&migrate::up(&mut client).unwrap(), Change::Applied), [1]);
     step(&mut client, 0, include_str!("../migrations/1_mailroom.down.sql"));
     step(&mut client, 1, include_str!("../migrations/1_mailroom.up.sql"));
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
     let found = dump::schema(&database);
     dump::assert_same(include_str!("golden/schema.sql"), &found, "either tool does the same");
 }
@@ -150,9 +151,9 @@ fn a_plain_owner_migrates_without_superuser_or_extension() {
     assert_eq!(deliveries(&database), "1:pending");
     let extensions = "SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql'";
     assert_eq!(database.number(extensions), 0);
-    migrate::down(&mut client, Some(2)).unwrap();
+    migrate::down(&mut client, 2).unwrap();
     migrate::up(&mut client).unwrap();
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn the_schema_need_not_be_public() {
             .number("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
         0
     );
-    migrate::down(&mut client, Some(2)).unwrap();
+    migrate::down(&mut client, 2).unwrap();
     assert_eq!(migrate::status(&mut client).unwrap().version, None);
 }
 
@@ -192,9 +193,9 @@ fn an_original_installation_upgrades_to_the_same_schema_with_or_without_pgcrypto
         let database = original(pgcrypto, recorded);
         database.run(ROWS);
         let mut client = database.client();
-        let error = migrate::require_current(&mut client).unwrap_err();
-        assert_eq!(error.kind, Kind::Config);
-        assert!(error.message.contains("version 0"), "{error}");
+        let error = migrate::SCHEMA.require_current(&mut client).unwrap_err();
+        assert!(matches!(error, Fault::Denied(_)));
+        assert!(error.to_string().contains("version 0"), "{error}");
         let steps = migrate::up(&mut client).unwrap();
         assert_eq!(versions(&steps, Change::Recorded), if recorded { vec![] } else { vec![0] });
         assert_eq!(versions(&steps, Change::Applied), [1]);
@@ -227,7 +228,7 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
          UPDATE deliveries SET state = 'failed', settled_at = now() WHERE id = 5;
          DELETE FROM deliveries WHERE id = 6",
     );
-    migrate::down(&mut client, None).unwrap();
+    migrate::down(&mut client, 1).unwrap();
     let mut sent = under_the_cursor(&database);
     sent.sort();
     assert_eq!(sent, ["u2", "u3", "u7"], "what waited, and only that, is beyond the cursor");
@@ -240,7 +241,7 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
     assert_eq!(database.number("SELECT count(*) FROM deliveries"), 3);
     // The next token must not meet an id that was given out.
     database.run("INSERT INTO accounts (email, login) VALUES ('new@example.com', 'new')");
-    migrate::down(&mut client, None).unwrap();
+    migrate::down(&mut client, 1).unwrap();
     assert_eq!(under_the_cursor(&database).len(), 4);
 }
 
@@ -271,12 +272,12 @@ fn going_down_with_everything_sent_leaves_nothing_beyond_the_cursor() {
         "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a'), ('b@b.c', 'b');
          UPDATE deliveries SET state = 'sent', settled_at = now()",
     );
-    migrate::down(&mut database.client(), None).unwrap();
+    migrate::down(&mut database.client(), 1).unwrap();
     assert!(under_the_cursor(&database).is_empty());
     let old = original(false, true);
     old.run(ROWS);
     migrate::up(&mut old.client()).unwrap();
-    migrate::down(&mut old.client(), None).unwrap();
+    migrate::down(&mut old.client(), 1).unwrap();
     assert_eq!(under_the_cursor(&old), ["u4"]);
 }
 
@@ -287,7 +288,7 @@ fn a_moment_beyond_2038_does_not_stop_the_way_down() {
         "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a');
          UPDATE tokens SET expires_at = 4102444800",
     );
-    migrate::down(&mut database.client(), None).unwrap();
+    migrate::down(&mut database.client(), 1).unwrap();
     assert_eq!(database.number("SELECT expires_at::bigint FROM tokens"), i64::from(i32::MAX));
     let unset = "SELECT count(*) FROM tokens t, accounts a
         WHERE num_nulls(consumed_at, status_changed_at, activated_at, suspended_at) = 4";
@@ -310,10 +311,10 @@ fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
     let database = Database::empty();
     let mut client = database.client();
     let refused = |client: &mut postgres::Client, words: &[&str]| {
-        let error = migrate::require_current(client).unwrap_err();
-        assert_eq!(error.kind, Kind::Config);
+        let error = migrate::SCHEMA.require_current(client).unwrap_err();
+        assert!(matches!(error, Fault::Denied(_)));
         for word in words {
-            assert!(error.message.contains(word), "no {word:?} in: {error}");
+            assert!(error.to_string().contains(word), "no {word:?} in: {error}");
         }
     };
     refused(&mut client, &["found none", "version 1", "mailroom migrate up"]);
@@ -321,7 +322,7 @@ fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
     migrate::force(&mut client, 0).unwrap();
     refused(&mut client, &["found version 0", "version 1 is needed", "mailroom migrate up"]);
     migrate::force(&mut client, 1).unwrap();
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
     database.run("UPDATE schema_migrations SET version = 3");
     refused(&mut client, &["version 3", "up to 1", "migrate down 2"]);
     // An application may keep the original tables by migrations of its own.
@@ -329,7 +330,7 @@ fn a_missing_older_or_newer_schema_is_refused_with_what_to_do() {
     refused(&mut client, &["20261128120000", "another program's", "a schema of its own"]);
     database.run("UPDATE schema_migrations SET version = 3");
     assert!(migrate::up(&mut client).unwrap_err().message.contains("version 3"));
-    assert!(migrate::down(&mut client, None).unwrap_err().message.contains("version 3"));
+    assert!(migrate::down(&mut client, 1).unwrap_err().message.contains("version 3"));
     assert_eq!(migrate::force(&mut client, 2).unwrap_err().kind, Kind::Usage);
     database.run("DROP TABLE schema_migrations; CREATE TABLE schema_migrations (version text)");
     refused(&mut client, &["another migration tool", "search_path"]);
@@ -406,7 +407,7 @@ fn a_migration_that_fails_changes_nothing_and_names_file_line_and_cause() {
     assert!(error.message.contains(&format!("line {line};")), "{error}");
     database.run("ALTER TABLE jobs RENAME other TO last_seq");
     migrate::up(&mut client).unwrap();
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
     // The session is as it was before.
     let path: String = client.query_one("SHOW search_path", &[]).unwrap().get(0);
     assert_eq!(path, "\"$user\", public");
@@ -434,8 +435,8 @@ fn a_connection_lost_in_a_migration_leaves_the_dirty_flag_and_the_next_one_looks
     let mut client = database.client();
     let status = migrate::status(&mut client).unwrap();
     assert_eq!((status.version, status.dirty), (Some(1), true));
-    let refused = migrate::require_current(&mut client).unwrap_err();
-    assert!(refused.message.contains("dirty"), "{refused}");
+    let refused = migrate::SCHEMA.require_current(&mut client).unwrap_err();
+    assert!(refused.to_string().contains("dirty"), "{refused}");
     let steps = migrate::up(&mut client).unwrap();
     assert_eq!(versions(&steps, Change::Recorded), [0], "nothing of it had been kept");
     assert_eq!(versions(&steps, Change::Applied), [1]);
@@ -467,7 +468,7 @@ fn a_program_killed_while_it_waits_for_a_lock_leaves_nothing_for_a_person_to_gue
             false => "0_init found and recorded\n1_mailroom applied\n",
         };
         assert_eq!((next.code, next.out.as_str()), (Some(0), said), "{}", next.log);
-        migrate::require_current(&mut database.client()).unwrap();
+        migrate::SCHEMA.require_current(&mut database.client()).unwrap();
     }
 }
 
@@ -482,16 +483,16 @@ fn what_a_migration_left_that_broke_off_is_known_by_what_is_there() {
         let steps = migrate::up(&mut client).unwrap();
         assert_eq!(versions(&steps, Change::Recorded), [1]);
         assert!(versions(&steps, Change::Applied).is_empty());
-        migrate::require_current(&mut client).unwrap();
+        migrate::SCHEMA.require_current(&mut client).unwrap();
     }
     database.run("UPDATE schema_migrations SET dirty = true");
-    let steps = migrate::down(&mut client, None).unwrap();
+    let steps = migrate::down(&mut client, 1).unwrap();
     assert_eq!(versions(&steps, Change::Reverted), [1]);
     assert_eq!(database.number("SELECT count(*) FROM tokens"), 2);
     // The very first one leaves nothing, or everything.
     let empty = Database::empty();
     migrate::up(&mut empty.client()).unwrap();
-    migrate::down(&mut empty.client(), Some(2)).unwrap();
+    migrate::down(&mut empty.client(), 2).unwrap();
     empty.run("INSERT INTO schema_migrations VALUES (0, true)");
     assert_eq!(versions(&migrate::up(&mut empty.client()).unwrap(), Change::Applied), [0, 1]);
 }
@@ -555,7 +556,7 @@ fn of_many_that_migrate_at_once_each_step_is_made_by_one() {
             std::thread::spawn(move || {
                 let mut client = crate::support::cluster::connect(&url).unwrap();
                 let steps = migrate::up(&mut client).unwrap();
-                migrate::require_current(&mut client).unwrap();
+                migrate::SCHEMA.require_current(&mut client).unwrap();
                 steps.len()
             })
         })
@@ -588,10 +589,10 @@ fn a_superuser_who_migrates_leaves_everything_to_the_owner_of_the_tables() {
     assert_eq!(database.number(&others), 0);
     let url = database.url.replace("user=postgres", &format!("user={role}"));
     let mut client = crate::support::cluster::connect(&url).unwrap();
-    migrate::require_current(&mut client).unwrap();
+    migrate::SCHEMA.require_current(&mut client).unwrap();
     client.batch_execute("INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a')").unwrap();
     client.batch_execute("UPDATE deliveries SET due_at = now()").unwrap();
-    migrate::down(&mut database.client(), None).unwrap();
+    migrate::down(&mut database.client(), 1).unwrap();
     assert_eq!(database.number(&others), 0);
 }
 
@@ -602,10 +603,10 @@ fn a_role_that_may_not_read_the_version_is_told_which_right_it_needs() {
     database.run(&format!("CREATE ROLE {role} LOGIN"));
     let url = database.url.replace("user=postgres", &format!("user={role}"));
     let mut client = crate::support::cluster::connect(&url).unwrap();
-    let error = migrate::require_current(&mut client).unwrap_err();
-    assert_eq!(error.kind, Kind::Config);
-    assert!(error.message.contains("run: mailroom migrate grants ROLE"), "{error}");
-    let error = migrate::down(&mut client, None).unwrap_err();
+    let error = migrate::SCHEMA.require_current(&mut client).unwrap_err();
+    assert!(matches!(error, Fault::Denied(_)));
+    assert!(error.to_string().contains("run: mailroom migrate grants ROLE"), "{error}");
+    let error = migrate::down(&mut client, 1).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
 }
 
@@ -679,7 +680,7 @@ fn a_constraint_that_refuses_a_row_does_not_bring_its_secret_into_the_error() {
          ALTER TABLE tokens ADD CONSTRAINT of_an_application CHECK (account <> 1) NOT VALID",
     );
     let mut client = database.client();
-    let error = migrate::down(&mut client, None).unwrap_err();
+    let error = migrate::down(&mut client, 1).unwrap_err();
     assert!(error.message.contains("of_an_application"), "{error}");
     assert!(!error.message.contains("\\x") && !error.message.contains("row contains"), "{error}");
     assert_eq!(database.in_state("pending"), 1);
@@ -688,7 +689,7 @@ fn a_constraint_that_refuses_a_row_does_not_bring_its_secret_into_the_error() {
 #[test]
 fn a_transaction_that_has_the_tables_makes_a_migration_give_up_and_sign_ups_go_on() {
     let database = Database::migrated();
-    migrate::down(&mut database.client(), None).unwrap();
+    migrate::down(&mut database.client(), 1).unwrap();
     let mut reader = database.client();
     let mut reading = reader.transaction().unwrap();
     reading.batch_execute("SELECT FROM tokens").unwrap();

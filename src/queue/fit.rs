@@ -5,8 +5,8 @@
 
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
-use crate::mail::error::Kind;
-use crate::queue::{grants, schema};
+use crate::queue::grants;
+use crate::queue::schema::SCHEMA;
 use std::fmt;
 use std::time::Duration;
 
@@ -85,12 +85,10 @@ pub fn inspect(
     limit: Duration,
     purpose: &Purpose,
 ) -> Result<Vec<Finding>, Fault> {
-    match session.call(limit, |client| Ok(schema::require_current(client)))? {
+    match session.call(limit, |client| Ok(SCHEMA.require_current(client)))? {
         Ok(()) => {}
-        Err(error) if error.kind == Kind::Config => {
-            return Ok(finding("schema", Some(error.message)).into_iter().collect());
-        }
-        Err(error) => return Err(Fault::Lost(error.message)),
+        Err(Fault::Denied(why)) => return Ok(finding("schema", Some(why)).into_iter().collect()),
+        Err(fault) => return Err(fault),
     }
     let missing = match purpose.works {
         true => session.call(limit, |client| grants::missing(client, purpose.deletes))?.join(", "),

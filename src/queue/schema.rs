@@ -48,12 +48,12 @@ pub fn up(client: &mut Client) -> Result<Vec<Step>, Error> {
     SCHEMA.up(client).map_err(error)
 }
 
-/// Takes the last `steps` versions back (`None`: one); gives the steps that took.
+/// Takes the last `steps` versions back; gives the steps that took.
 ///
 /// # Errors
 /// As [`up`].
-pub fn down(client: &mut Client, steps: Option<u32>) -> Result<Vec<Step>, Error> {
-    SCHEMA.down(client, steps.unwrap_or(1)).map_err(error)
+pub fn down(client: &mut Client, steps: u32) -> Result<Vec<Step>, Error> {
+    SCHEMA.down(client, steps).map_err(error)
 }
 
 /// Says which version the database has.
@@ -76,14 +76,6 @@ pub fn force(client: &mut Client, version: i64) -> Result<(), Error> {
         )));
     }
     SCHEMA.force(client, version).map_err(error)
-}
-
-/// Makes sure that this program and the database speak of the same schema.
-///
-/// # Errors
-/// Of kind `Config` if they do not, with what to do.
-pub fn require_current(client: &mut Client) -> Result<(), Error> {
-    SCHEMA.require_current(client).map_err(error)
 }
 
 /// What would be lost if the last `steps` versions were taken back that the version before them has

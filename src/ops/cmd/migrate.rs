@@ -15,6 +15,7 @@ use crate::ops::terminal::print;
 use crate::queue::grants;
 use crate::queue::grants::{Given, Purpose};
 use crate::queue::schema;
+use crate::queue::schema::SCHEMA;
 use pico_args::Arguments;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -103,7 +104,7 @@ fn down(client: &mut Client, steps: u32, yes: bool) -> Result<String, Error> {
     {
         return Err(Error::usage(format!("this drops {lost}; if that is meant, add --yes")));
     }
-    schema::down(client, Some(steps)).map(|steps| listed(&steps))
+    schema::down(client, steps).map(|steps| listed(&steps))
 }
 
 fn grant(
@@ -111,8 +112,8 @@ fn grant(
     role: &str,
     purpose: Purpose,
 ) -> Result<Result<String, Error>, StatementError> {
-    if let Err(error) = schema::require_current(client) {
-        return Ok(Err(error));
+    if let Err(fault) = SCHEMA.require_current(client) {
+        return Ok(Err(fault.into()));
     }
     Ok(match grants::give(client, role, purpose)? {
         Given::Done(statements) => Ok(format!("{};\n", statements.join(";\n"))),
