@@ -22,8 +22,9 @@ fn a_password_of_the_database_is_read_again_at_each_connection() {
     mailroom::queue::grants::give(
         &mut database.client(),
         "clerk",
-        mailroom::queue::grants::Purpose::Daemon,
+        mailroom::queue::grants::COLLECTOR,
     )
+    .unwrap()
     .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let url = server.url(NAME, "clerk", "require", None).replace("dbname=postgres", "dbname=mail");

@@ -2,24 +2,25 @@
 //!
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
+use crate::edges::pg::fault::refused_value;
 use postgres::{Client, Error, Row};
 use serde_json::{Map, Value};
 
 /// What is to be published; `None`: the default of the function.
-#[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publication {
     /// To whom.
-    pub list: &'a str,
+    pub list: String,
     /// The template.
-    pub template: &'a str,
+    pub template: String,
     /// The same key is the same issue.
-    pub key: &'a str,
+    pub key: String,
     /// A JSON object.
-    pub data: Option<&'a str>,
+    pub data: Option<String>,
     /// A moment, as PostgreSQL reads it.
-    pub not_before: Option<&'a str>,
+    pub not_before: Option<String>,
     /// A JSON object: what subscribers' data must have.
-    pub filter: Option<&'a str>,
+    pub filter: Option<String>,
 }
 
 /// `FIELD=VALUE`, any number of times, as a JSON object.
@@ -42,12 +43,9 @@ pub fn filter(fields: &[String]) -> Result<Option<String>, String> {
 ///
 /// # Errors
 /// As the statement, which reads all subscribers of the list.
-pub fn audience(
-    client: &mut Client,
-    list: &str,
-    filter: Option<&str>,
-) -> Result<Option<i64>, Error> {
-    let row = client.query_opt(include_str!("sql/audience.sql"), &[&list, &filter])?;
+pub fn audience(client: &mut Client, what: &Publication) -> Result<Option<i64>, Error> {
+    let sql = include_str!("sql/audience.sql");
+    let row = client.query_opt(sql, &[&what.list, &what.filter])?;
     row.map(|row| row.try_get(0)).transpose()
 }
 
@@ -55,7 +53,7 @@ pub fn audience(
 ///
 /// # Errors
 /// The outer one: as the statement. The inner one: what was asked for makes no sense.
-pub fn publish(client: &mut Client, what: &Publication<'_>) -> Result<Result<i64, String>, Error> {
+pub fn publish(client: &mut Client, what: &Publication) -> Result<Result<i64, String>, Error> {
     let Publication { list, template, key, data, not_before, filter } = what;
     let values: [&(dyn postgres::types::ToSql + Sync); 6] =
         [list, template, key, data, not_before, filter];
@@ -68,28 +66,21 @@ pub fn publish(client: &mut Client, what: &Publication<'_>) -> Result<Result<i64
 /// As [`publish`].
 pub fn test(
     client: &mut Client,
-    list: &str,
-    template: &str,
+    what: &Publication,
     address: &str,
-    data: Option<&str>,
 ) -> Result<Result<i64, String>, Error> {
     let sql = "SELECT publish_test($1, $2, $3, $4::text::jsonb)";
-    one(client.query_one(sql, &[&list, &template, &address, &data]))
+    one(client.query_one(sql, &[&what.list, &what.template, &address, &what.data]))
 }
 
-/// The id that a function gave. Class 22 is data exception, 23 a constraint.
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+/// The id that a function gave.
 fn one(answer: Result<Row, Error>) -> Result<Result<i64, String>, Error> {
-    let error = match answer {
-        Ok(row) => return row.try_get(0).map(Ok),
-        Err(error) => error,
-    };
-    let refusal = error
-        .as_db_error()
-        .filter(|found| ["22", "23"].contains(&found.code().code().get(..2).unwrap_or_default()));
-    match refusal {
-        Some(refusal) => Ok(Err(refusal.message().to_owned())),
-        None => Err(error),
+    match answer {
+        Ok(row) => row.try_get(0).map(Ok),
+        Err(error) => match refused_value(&error) {
+            Some(refusal) => Ok(Err(refusal.message().to_owned())),
+            None => Err(error),
+        },
     }
 }
 

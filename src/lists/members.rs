@@ -2,6 +2,7 @@
 //!
 //! Out of scope: files (`file.rs`).
 
+use crate::edges::pg::fault::refused_value;
 use crate::lists::file::Subscriber;
 use postgres::{Client, Error, Row};
 use std::collections::VecDeque;
@@ -34,24 +35,18 @@ pub fn import(
     while let Some((first, part)) = parts.pop_front() {
         match take(client, list, confirmed, part) {
             Ok(left) => refused.extend(left.into_iter().map(|(place, why)| (first + place, why))),
-            Err(error) => {
-                let why = error.as_db_error().filter(|found| {
-                    // Data exception; a constraint.
-                    ["22", "23"].contains(&found.code().code().get(..2).unwrap_or_default())
-                });
-                match why {
-                    None => return Err(error),
-                    Some(why) if part.len() < 2 => {
-                        let of = why.column().or(why.constraint()).unwrap_or(why.message());
-                        let of = of.trim_start_matches("subscribers_").trim_end_matches("_check");
-                        refused.push((first, format!("its {of} is not allowed")));
-                    }
-                    Some(_) => {
-                        let (left, right) = part.split_at(part.len() / 2);
-                        parts.extend([(first, left), (first + left.len(), right)]);
-                    }
+            Err(error) => match refused_value(&error) {
+                None => return Err(error),
+                Some(why) if part.len() < 2 => {
+                    let of = why.column().or(why.constraint()).unwrap_or(why.message());
+                    let of = of.trim_start_matches("subscribers_").trim_end_matches("_check");
+                    refused.push((first, format!("its {of} is not allowed")));
                 }
-            }
+                Some(_) => {
+                    let (left, right) = part.split_at(part.len() / 2);
+                    parts.extend([(first, left), (first + left.len(), right)]);
+                }
+            },
         }
     }
     refused.sort_unstable();
@@ -106,35 +101,15 @@ pub fn confirmed(client: &mut Client) -> Result<Vec<(String, i64)>, Error> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// How many subscribers a list has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Size {
-    /// The list.
-    pub list: String,
-    /// Those who get its issues.
-    pub confirmed: i64,
-    /// Those who were asked and did not answer.
-    pub pending: i64,
-    /// Those who left.
-    pub unsubscribed: i64,
-    /// Those who are not written to.
-    pub suppressed: i64,
-}
-
-/// The sizes of a list, or of all.
+/// The sizes of a list, or of all: how many are confirmed, pending, unsubscribed and suppressed.
 ///
 /// # Errors
 /// As the statement, which reads all subscribers.
-pub fn sizes(client: &mut Client, list: Option<&str>) -> Result<Vec<Size>, Error> {
+pub fn sizes(client: &mut Client, list: Option<&str>) -> Result<Vec<(String, [i64; 4])>, Error> {
     let rows = client.query(include_str!("sql/sizes.sql"), &[&list])?;
     let size = |row: &Row| {
-        Ok(Size {
-            list: row.try_get("list")?,
-            confirmed: row.try_get("confirmed")?,
-            pending: row.try_get("pending")?,
-            unsubscribed: row.try_get("unsubscribed")?,
-            suppressed: row.try_get("suppressed")?,
-        })
+        let counts = [row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?];
+        Ok((row.try_get(0)?, counts))
     };
     rows.iter().map(size).collect()
 }

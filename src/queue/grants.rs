@@ -3,7 +3,9 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
-use postgres::{Client, Error, GenericClient};
+use crate::edges::pg::{Client, StatementError};
+use crate::mail::error::Error;
+use postgres::GenericClient;
 
 /// A privilege on a table or function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,36 +75,12 @@ pub const LISTS: &[Grant] = &[
     grant("EXECUTE", "unsubscribe", &[]),
 ];
 
-/// What a role is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The daemons, `status` and `health`.
-    Daemon,
-    /// The same, and `queue pause` and `resume`, `list` and `publish`.
-    Operator,
-    /// Coming to a list, and leaving it.
-    Lists,
-    /// Asking for mails.
-    Application,
-}
-
-impl Purpose {
-    fn grants(self) -> Vec<Grant> {
-        match self {
-            Purpose::Daemon => COLLECTOR.to_vec(),
-            Purpose::Operator => [COLLECTOR, OPERATOR].concat(),
-            Purpose::Application => APPLICATION.to_vec(),
-            Purpose::Lists => LISTS.to_vec(),
-        }
-    }
-}
-
 /// What the current role lacks of what a collector needs. `deletes`: whether settled deliveries will
 /// be removed.
 ///
 /// # Errors
 /// As the statement.
-pub fn missing(client: &mut Client, deletes: bool) -> Result<Vec<String>, Error> {
+pub fn missing(client: &mut Client, deletes: bool) -> Result<Vec<String>, StatementError> {
     lacking(client, None, COLLECTOR.iter().filter(|grant| deletes || **grant != DELETE))
 }
 
@@ -111,7 +89,7 @@ fn lacking<'a>(
     client: &mut impl GenericClient,
     role: Option<&str>,
     needed: impl Iterator<Item = &'a Grant>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, StatementError> {
     let (mut privileges, mut tables, mut columns) = (Vec::new(), Vec::new(), Vec::new());
     for grant in needed {
         let parts: Vec<Option<&str>> = match grant.columns {
@@ -129,23 +107,17 @@ fn lacking<'a>(
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 
-/// What came of [`give`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
-    /// These statements ran, in one transaction.
-    Done(Vec<String>),
-    /// There is no such role.
-    NoRole,
-    /// Nothing: these may not be given by the current role.
-    NotOurs(Vec<String>),
-}
-
-/// Gives `role` what it needs for this purpose. To be run by the owner of the tables. Takes nothing
-/// away, and changes nothing when run again.
+/// Gives `role` what it needs, and gives the statements that ran, in one transaction. To
+/// be run by the owner of the tables. Takes nothing away, and changes nothing when run again.
 ///
 /// # Errors
-/// As the statements.
-pub fn give(client: &mut Client, role: &str, purpose: Purpose) -> Result<Given, Error> {
+/// The inner one: there is no such role, or not all may be given by the current one. The outer one: as
+/// the statements.
+pub fn give(
+    client: &mut Client,
+    role: &str,
+    needed: &[Grant],
+) -> Result<Result<Vec<String>, Error>, StatementError> {
     let found = client.query_opt(
         "SELECT quote_ident($1), relnamespace::regnamespace::text AS home
            FROM pg_class
@@ -153,13 +125,15 @@ pub fn give(client: &mut Client, role: &str, purpose: Purpose) -> Result<Given, 
             AND EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
         &[&role],
     )?;
-    let Some(row) = found else { return Ok(Given::NoRole) };
+    let Some(row) = found else {
+        let why = format!("there is no role {role:?}: make it first (CREATE ROLE … LOGIN)");
+        return Ok(Err(Error::config(why)));
+    };
     let name: String = row.try_get(0)?;
     // The text of a regnamespace is quoted where it has to be.
     let home: String = row.try_get("home")?;
     let mut statements = vec![format!("GRANT USAGE ON SCHEMA {home} TO {name}")];
-    let needed = purpose.grants();
-    for Grant { privilege, table, columns } in &needed {
+    for Grant { privilege, table, columns } in needed {
         let columns = match columns {
             [] => String::new(),
             columns => format!(" ({})", columns.join(", ")),
@@ -174,8 +148,10 @@ pub fn give(client: &mut Client, role: &str, purpose: Purpose) -> Result<Given, 
     // To grant what is not ours to grant brings a warning only.
     let missing = lacking(&mut transaction, Some(role), needed.iter())?;
     if !missing.is_empty() {
-        return Ok(Given::NotOurs(missing));
+        let missing = missing.join(", ");
+        let why = format!("only the owner of the tables can give these: {missing}");
+        return Ok(Err(Error::config(why)));
     }
     transaction.commit()?;
-    Ok(Given::Done(statements))
+    Ok(Ok(statements))
 }

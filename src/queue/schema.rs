@@ -85,12 +85,10 @@ pub fn force(client: &mut Client, version: i64) -> Result<(), Error> {
 /// As [`status`], or the tables cannot be read.
 pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
     let found = status(client)?;
-    let steps = i64::from(steps);
     let Some(version) = found.version.filter(|_| !found.dirty) else { return Ok(None) };
-    let sql = match version {
-        _ if version - steps < 0 => include_str!("sql/loss_of_all.sql"),
-        1 => include_str!("sql/loss.sql"),
-        _ => return Ok(None),
+    let sql = match version < i64::from(steps) {
+        true => include_str!("sql/loss_of_all.sql"),
+        false => include_str!("sql/loss.sql"),
     };
     let row = client.query_one(sql, &[]).and_then(|row| row.try_get::<_, Option<String>>(0));
     let lost = row.map_err(|cause| error(Fault::failed("counting what would be lost", &cause)))?;

@@ -152,6 +152,13 @@ fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
     }
 }
 
+/// What the server says of a value that it does not take: class 22 is data exception, 23 a constraint.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub fn refused_value(error: &postgres::Error) -> Option<&DbError> {
+    let is_of = |refusal: &DbError, class| refusal.code().code().starts_with(class);
+    error.as_db_error().filter(|refusal| is_of(refusal, "22") || is_of(refusal, "23"))
+}
+
 /// Whether a statement waited for a lock longer than its connection waits: `lock_timeout`.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub fn is_locked_out(error: &postgres::Error) -> bool {

@@ -170,10 +170,10 @@ fn show(session: &mut Session, list: Option<&str>) -> Result<(), Error> {
         require(session, list)?;
     }
     let sizes = session.call(LONG, |client| members::sizes(client, list))?;
-    let line = |size: &members::Size| {
+    let line = |(list, [confirmed, pending, unsubscribed, suppressed]): &(String, [i64; 4])| {
         format!(
-            "{}: {} confirmed, {} pending, {} unsubscribed, {} suppressed\n",
-            size.list, size.confirmed, size.pending, size.unsubscribed, size.suppressed
+            "{list}: {confirmed} confirmed, {pending} pending, {unsubscribed} unsubscribed, \
+             {suppressed} suppressed\n"
         )
     };
     match sizes.is_empty() {

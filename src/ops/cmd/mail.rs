@@ -9,7 +9,7 @@ use crate::ops::screen::page::clean;
 use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
 use crate::queue::request;
-use crate::queue::request::{Refused, Request};
+use crate::queue::request::Request;
 use pico_args::Arguments;
 use std::time::Duration;
 
@@ -56,10 +56,7 @@ fn run(config: &Config, request: &Request<'_>, wait: bool, stop: &Stop) -> Resul
         })?;
     }
     let asked = session.call(STEP, |client| request::send(client, request))?;
-    let id = asked.map_err(|refused| match refused {
-        Refused::Input(why) => Error::new(Kind::Data, clean(&why)),
-        Refused::Setup(why) => Error::config(clean(&why)),
-    })?;
+    let id = asked.map_err(|refused| Error::new(refused.kind, clean(&refused.message)))?;
     print(&format!("{id}\n"))?;
     if wait { follow(&mut session, id, stop) } else { Ok(()) }
 }
@@ -74,21 +71,21 @@ pub fn read(data: &str) -> Result<String, Error> {
 fn follow(session: &mut Session, id: i64, stop: &Stop) -> Result<(), Error> {
     loop {
         let found = session.call(STEP, |client| request::progress(client, id))?;
-        let found = found.ok_or_else(|| {
+        let [state, cause, provider_id] = found.ok_or_else(|| {
             let why = "its end is not known: it was settled and removed (MAILROOM_RETENTION)";
             Error::new(Kind::Unavailable, format!("mail {id}: {why}"))
         })?;
-        match found.state.as_str() {
+        match state.as_str() {
             "pending" | "leased" => stop.sleep(AGAIN),
             "sent" => {
-                let line = format!("sent {}", clean(&found.provider_id));
+                let line = format!("sent {}", clean(&provider_id));
                 return print(&format!("{}\n", line.trim_end()));
             }
             state => {
                 // Who may see that it ended may see no more.
                 let why = session.call(STEP, |client| request::reason(client, id));
                 let why = why.unwrap_or_default();
-                let mut parts = vec![state, &found.cause, &why];
+                let mut parts = vec![state, &cause, &why];
                 parts.dedup();
                 parts.retain(|part| !part.is_empty());
                 let why = format!("mail {id}: {}", parts.join(": "));

@@ -13,7 +13,7 @@ use crate::ops::database::target;
 use crate::ops::settings::Verb;
 use crate::ops::terminal::print;
 use crate::queue::grants;
-use crate::queue::grants::{Given, Purpose};
+use crate::queue::grants::{APPLICATION, COLLECTOR, Grant, LISTS, OPERATOR};
 use crate::queue::schema;
 use crate::queue::schema::SCHEMA;
 use pico_args::Arguments;
@@ -51,16 +51,16 @@ pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
         }
         "grants" => {
             let given = ["--operator", "--application", "--lists"].map(|flag| args.contains(flag));
-            let purpose = match given {
-                [false, false, false] => Purpose::Daemon,
-                [true, false, false] => Purpose::Operator,
-                [false, true, false] => Purpose::Application,
-                [false, false, true] => Purpose::Lists,
+            let needed = match given {
+                [false, false, false] => COLLECTOR.to_vec(),
+                [true, false, false] => [COLLECTOR, OPERATOR].concat(),
+                [false, true, false] => APPLICATION.to_vec(),
+                [false, false, true] => LISTS.to_vec(),
                 _ => return Err(wrong("one of --operator, --application and --lists at a time")),
             };
             let role: Option<String> = args.opt_free_from_str()?;
             let role = role.ok_or_else(|| wrong("a role"))?;
-            verb(true, move |client| grant(client, &role, purpose))
+            verb(true, move |client| grant(client, &role, &needed))
         }
         _ => {
             return Err(Error::usage(
@@ -110,21 +110,13 @@ fn down(client: &mut Client, steps: u32, yes: bool) -> Result<String, Error> {
 fn grant(
     client: &mut Client,
     role: &str,
-    purpose: Purpose,
+    needed: &[Grant],
 ) -> Result<Result<String, Error>, StatementError> {
     if let Err(fault) = SCHEMA.require_current(client) {
         return Ok(Err(fault.into()));
     }
-    Ok(match grants::give(client, role, purpose)? {
-        Given::Done(statements) => Ok(format!("{};\n", statements.join(";\n"))),
-        Given::NotOurs(missing) => Err(Error::config(format!(
-            "only the owner of the tables can give these: {}",
-            missing.join(", ")
-        ))),
-        Given::NoRole => Err(Error::config(format!(
-            "there is no role {role:?}: make it first (CREATE ROLE … LOGIN)"
-        ))),
-    })
+    let given = grants::give(client, role, needed)?;
+    Ok(given.map(|statements| format!("{};\n", statements.join(";\n"))))
 }
 
 fn listed(steps: &[Step]) -> String {

@@ -21,18 +21,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// An issue that is to be published.
 struct New {
-    /// To whom.
-    list: String,
-    /// The template.
-    template: String,
-    /// The same key is the same issue; empty for a test.
-    key: String,
-    /// JSON, or `@` and the name of a file that holds it.
-    data: Option<String>,
-    /// Not before this moment, as PostgreSQL reads it.
-    at: Option<String>,
-    /// Only to those whose data has this: a JSON object.
-    filter: Option<String>,
+    /// What is published; of a test neither key, moment nor filter counts. Its data may be `@` and the
+    /// name of a file that holds it.
+    what: Publication,
     /// It is not asked whether that is meant.
     yes: bool,
     /// Only say to how many.
@@ -70,7 +61,8 @@ pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
                 return Err(Error::usage(why));
             };
             let (list, key) = (list.to_owned(), key.unwrap_or_default());
-            let new = New { list, template, key, data, at, filter, yes, dry_run, test };
+            let what = Publication { list, template, key, data, not_before: at, filter };
+            let new = New { what, yes, dry_run, test };
             return Ok(operation("publish", move |config, session, _| {
                 publish(config, session, &new)
             }));
@@ -86,27 +78,24 @@ pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
 }
 
 fn publish(config: &Config, session: &mut Session, new: &New) -> Result<(), Error> {
-    let data = new.data.as_deref().map(read).transpose()?;
-    let (list, template, data) = (new.list.as_str(), new.template.as_str(), data.as_deref());
+    let data = new.what.data.as_deref().map(read).transpose()?;
+    let what = Publication { data, ..new.what.clone() };
     let refused = |why: String| Error::new(Kind::Data, clean(&why));
     if let Some(address) = &new.test {
-        let id = session.call(LONG, |client| issue::test(client, list, template, address, data))?;
+        let id = session.call(LONG, |client| issue::test(client, &what, address))?;
         return print(&format!("{}\n", id.map_err(refused)?));
     }
-    let filter = new.filter.as_deref();
-    let audience = session.call(LONG, |client| issue::audience(client, list, filter))?;
-    let audience = audience.ok_or_else(|| refused(format!("there is no list {list}")))?;
-    if session.call(LONG, |client| issue::issues(client, Some(&new.key)))?.is_empty() {
+    let audience = session.call(LONG, |client| issue::audience(client, &what))?;
+    let audience = audience.ok_or_else(|| refused(format!("there is no list {}", what.list)))?;
+    if session.call(LONG, |client| issue::issues(client, Some(&what.key)))?.is_empty() {
         let takes = estimate(config, audience);
-        print(&format!("{audience} subscribers of {}, {takes}\n", clean(list)))?;
+        print(&format!("{audience} subscribers of {}, {takes}\n", clean(&what.list)))?;
         if new.dry_run || !new.yes && !is_meant()? {
             return Ok(());
         }
     }
-    let at = new.at.as_deref();
-    let what = Publication { list, template, key: &new.key, data, not_before: at, filter };
     session.call(LONG, |client| issue::publish(client, &what))?.map_err(refused)?;
-    status(session, Some(&new.key))
+    status(session, Some(&what.key))
 }
 
 /// How long so many mails take, at the rate and under the limit that are set.
