@@ -119,10 +119,10 @@ fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 
 fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
     let row = reading.query_one(include_str!("sql/status/ended.sql"), &[&queue])?;
-    found.failed = row.try_get("open")?;
-    found.dropped = row.try_get::<_, i64>("failed")? - found.failed;
+    found.failed = row.try_get("failed")?;
+    found.dropped = row.try_get("dropped")?;
+    found.expired = row.try_get("expired")?;
     found.ineligible = row.try_get("ineligible")?;
-    found.expired = row.try_get::<_, i64>("expired")? - found.ineligible;
     found.superseded = row.try_get("superseded")?;
     for row in reading.query(include_str!("sql/status/failures.sql"), &[&queue, &LATEST])? {
         let count = row.try_get("count")?;

@@ -14,20 +14,15 @@ WITH found AS MATERIALIZED (
       WHERE 'pending' = ANY ($2::text[]) AND queue = $1::text::job_type AND state = 'pending'
       ORDER BY priority, due_at, id LIMIT $3::bigint)
     UNION ALL
-    (SELECT id, 3, row_number() OVER (ORDER BY settled_at DESC)
-       FROM deliveries
-      WHERE 'failed' = ANY ($2::text[]) AND queue = $1::text::job_type AND state = 'failed'
-      ORDER BY settled_at DESC LIMIT $3::bigint)
-    UNION ALL
-    (SELECT id, 4, row_number() OVER (ORDER BY settled_at DESC)
-       FROM deliveries
-      WHERE 'expired' = ANY ($2::text[]) AND queue = $1::text::job_type AND state = 'expired'
-      ORDER BY settled_at DESC LIMIT $3::bigint)
-    UNION ALL
-    (SELECT id, 5, row_number() OVER (ORDER BY settled_at DESC)
-       FROM deliveries
-      WHERE 'superseded' = ANY ($2::text[]) AND queue = $1::text::job_type AND state = 'superseded'
-      ORDER BY settled_at DESC LIMIT $3::bigint)
+    SELECT ended.id, part, place
+      FROM (VALUES ('failed', 3), ('expired', 4), ('superseded', 5)) AS each (name, part)
+     CROSS JOIN LATERAL
+           (SELECT id, row_number() OVER (ORDER BY settled_at DESC) AS place
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = name::delivery_state
+               AND state IN ('failed', 'expired', 'superseded')
+             ORDER BY settled_at DESC LIMIT $3::bigint) AS ended
+     WHERE name = ANY ($2::text[])
     UNION ALL
     (SELECT id, 6, row_number() OVER (ORDER BY settled_at DESC)
        FROM deliveries
