@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 
+import plot
 from process import NOWHERE, call
 
 CLIENTS = (1, 4, 16, 64)
@@ -30,14 +31,14 @@ def insert(bench):
     scripts = {}
     for name, sql in {"sign-up": SIGN_UP, "send_mail": SEND_MAIL,
                       "add_job": "SELECT graphile_worker.add_job('mail', '{\"n\": 1}');\n",
-                      "send": "INSERT INTO pgboss.job (name, data) VALUES ('mail', '{\"n\": 1}');\n"}.items():
+                      "send": bench.queues and call("node", "-e", PGBOSS_SEND, cwd=bench.queues)}.items():
         scripts[name] = cluster.dir / f"{name}.sql"
-        scripts[name].write_text(sql)
+        scripts[name].write_text(sql or "")
     for disk, settings in DISKS.items():
         for name, value in settings.items():
             cluster.sql("postgres", f"ALTER SYSTEM SET {name} = {value}")
         cluster.sql("postgres", "SELECT pg_reload_conf()")
-        rows = []
+        rows, curves = [], {}
         for what, script, prepare, others in variants(bench):
             # The first one is measured.
             databases, ends = zip(*(prepare() for _ in range(1 + others)))
@@ -46,9 +47,25 @@ def insert(bench):
                 end()
                 cluster.drop(database)
             rows.append([what] + [f"{rate:,.0f}" for rate in rates])
+            if what in DRAWN:
+                curves[DRAWN[what]] = list(zip(CLIENTS, rates))
         bench.table(f"Inserts a second, {disk}", ["what", *(f"{n} clients" for n in CLIENTS)], rows)
+        if disk != "fsync off":
+            picture(bench, f"Inserts a second, {disk}", curves)
     cluster.sql("postgres", "ALTER SYSTEM RESET ALL", "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     together(bench)
+
+
+# By their names at the ends of their curves.
+DRAWN = {"sign-up, nobody notified": "nobody told", "sign-up, run drains": "run drains",
+         "sign-up, each notifies": "each notifies", "graphile-worker add_job": "add_job"}
+
+
+def picture(bench, title, curves):
+    told = "; ".join(f"{name}: " + ", ".join(f"{rate:,.0f} with {n}" for n, rate in points)
+                     for name, points in curves.items())
+    bench.draw("insert", f"{title}, by clients. {told}", lambda dark: plot.lines(
+        f"Sign-ups, {title[0].lower()}{title[1:]}", "clients", "a second", curves, dark, log=True, marks=CLIENTS))
 
 
 def variants(bench):
@@ -112,13 +129,24 @@ def variants(bench):
              ("sign-up, each notifies, also in two others", "sign-up", sleeper, 2)]
     if bench.queues:
         found += [("graphile-worker add_job", "add_job", lambda: queue(bench, GRAPHILE), 0),
-                  ("pg-boss, the row of send", "send", lambda: queue(bench, PGBOSS), 0)]
+                  ("pg-boss send", "send", lambda: queue(bench, PGBOSS), 0)]
     return found
 
 
 GRAPHILE = "require('graphile-worker').runMigrations({connectionString: url}).then(() => process.exit(0))"
 PGBOSS = ("(async () => { const Boss = require('pg-boss'); const boss = new Boss(url); await boss.start(); "
           "await boss.createQueue('mail'); process.exit(0) })()")
+# The statement that its library sends, with the values in their places.
+PGBOSS_SEND = """
+const Boss = require('pg-boss')
+const literal = (value) => value == null ? 'NULL'
+  : typeof value === 'object' ? `'${JSON.stringify(value)}'` : typeof value === 'string' ? `'${value}'` : `${value}`
+const executeSql = async (sql, values) => {
+  console.log(sql.replace(/\\$(\\d+)/g, (_, n) => literal(values[n - 1])).replace(/\\s+/g, ' ') + ';')
+  return { rows: [{ id: 1 }] }
+}
+new Boss('postgresql://nobody@127.0.0.1/nothing').send('mail', { n: 1 }, { db: { executeSql } })
+"""
 
 
 def queue(bench, program):

@@ -38,22 +38,15 @@ struct Named {
     id: Option<i64>,
 }
 
-impl Named {
-    /// # Errors
-    /// What is wrong with the message, which is given back.
-    fn new(place: Place, message: Message) -> Result<Named, (Place, Message, String)> {
-        let (token, id) = match (&message.ticket, message.token.is_empty()) {
-            (_, false) => match Parsed::from_text(&message.token) {
-                Ok(token) => (Some(token), None),
-                Err(why) => return Err((place, message, why)),
-            },
-            (Some(ticket), true) => (None, Some(ticket.delivery)),
-            (None, true) => {
-                let why = "neither a token nor an id names its delivery".to_owned();
-                return Err((place, message, why));
-            }
-        };
-        Ok(Named { place, message, token, id })
+/// The token that names the delivery of a message, or else its id.
+///
+/// # Errors
+/// What is wrong with the message.
+fn name_of(message: &Message) -> Result<(Option<Parsed>, Option<i64>), String> {
+    match &message.ticket {
+        _ if !message.token.is_empty() => Ok((Some(Parsed::from_text(&message.token)?), None)),
+        Some(ticket) => Ok((None, Some(ticket.delivery))),
+        None => Err("neither a token nor an id names its delivery".to_owned()),
     }
 }
 
@@ -92,9 +85,9 @@ impl Ledger for DatabaseLedger {
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (mut taken, mut named) = (Taken::default(), Vec::new());
         for (place, message) in read.drain(..read.len().min(ask.limit)) {
-            match Named::new(place, message) {
-                Ok(one) => named.push(one),
-                Err(refused) => taken.refused.push(refused),
+            match name_of(&message) {
+                Ok((token, id)) => named.push(Named { place, message, token, id }),
+                Err(why) => taken.refused.push((place, message, why)),
             }
         }
         if named.is_empty() {

@@ -14,7 +14,7 @@ use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
 use crate::queue::status;
 use crate::queue::store::prepared::{Prepared, SETTINGS};
-use crate::queue::store::values::{Adopted, CHUNK, Levels, count, seconds};
+use crate::queue::store::values::{Adopted, CHUNK, Levels, Names, count, seconds};
 use postgres::types::ToSql;
 use postgres::{Client, Error, GenericClient};
 use std::sync::Arc;
@@ -190,8 +190,7 @@ impl Statements {
         })
     }
 
-    /// Takes over deliveries, each named by the secret of its token, or by its id where it has no token,
-    /// with the address that it is to go to; gives what became of each. `pass_over`: rows that others
+    /// Takes over deliveries; gives what became of each. `pass_over`: rows that others
     /// have locked are left alone.
     ///
     /// # Errors
@@ -199,7 +198,7 @@ impl Statements {
     pub fn adopt(
         &mut self,
         client: &mut Client,
-        (secrets, ids, addresses): (&[Option<&[u8]>], &[Option<i64>], &[&str]),
+        (secrets, ids, addresses): Names<'_>,
         lease: &str,
         lease_for: Duration,
         pass_over: bool,

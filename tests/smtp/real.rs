@@ -3,7 +3,7 @@
 use super::{smtp, smtp_on, templates};
 use crate::support::batches::{TOKEN, accepted, batch, cause, message, why};
 use crate::support::postfix::Postfix;
-use crate::support::servers::exim;
+use crate::support::servers::exim::exim;
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome};

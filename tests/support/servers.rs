@@ -5,13 +5,9 @@
 //! A shell holds the server and reads a pipe from this process: when the process ends, however it ends,
 //! the shell stops the server and removes the directory.
 
-mod exim;
-mod libraries;
-mod roots;
-
-pub use exim::exim;
-pub use libraries::{aiosmtpd, haraka, smtp_server};
-pub use roots::{opensmtpd, sendmail};
+pub mod exim;
+pub mod libraries;
+pub mod roots;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;

@@ -79,6 +79,10 @@ pub struct Levels {
     pub lists: Option<i16>,
 }
 
+/// Deliveries, in arrays of equal length: the secret of the token of each, or its id where it has no token,
+/// and the address that it is to go to.
+pub type Names<'a> = (&'a [Option<&'a [u8]>], &'a [Option<i64>], &'a [&'a str]);
+
 /// What became of a delivery that was to be taken over.
 pub enum Adopted {
     /// It is ours.
