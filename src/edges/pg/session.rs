@@ -27,7 +27,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest a wait goes without a look at the stop flag, which ends none. The client's timer
 /// wakes the process twice for each, now and then three times, and an idle process is to wake at
 /// most twice a second.
-const SLICE: Duration = Duration::from_millis(1200);
+const SLICE: Duration = Duration::from_millis(1500);
 /// How long [`Session::probe`] and [`Session::listen`] wait, and connecting where nothing else is said.
 const SHORT: Duration = Duration::from_secs(5);
 /// How often [`Session::is_pooled_with`] looks.

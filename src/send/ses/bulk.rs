@@ -2,10 +2,10 @@
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
 use crate::mail::kind::{data, empty_data};
-use crate::mail::model::Message;
+use crate::mail::model::{List, Message};
 use crate::mail::recipient;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What of the account mails go through; each may be empty: none.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,81 @@ pub struct Through {
     pub tenant: String,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Call<'a> {
+    bulk_email_entries: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    configuration_set_name: &'a str,
+    default_content: DefaultContent<'a>,
+    from_email_address: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to_addresses: Option<[Cow<'a, str>; 1]>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    tenant_name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DefaultContent<'a> {
+    template: Template<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Template<'a> {
+    template_data: String,
+    template_name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    destination: Destination<'a>,
+    replacement_email_content: Content,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replacement_headers: Vec<Header>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Destination<'a> {
+    to_addresses: [Cow<'a, str>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content {
+    replacement_template: Replacement,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Replacement {
+    replacement_template_data: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Header {
+    name: &'static str,
+    value: String,
+}
+
+impl<'a> Entry<'a> {
+    fn new(message: &'a Message) -> Entry<'a> {
+        let replacement_template_data = written(&data(message));
+        let headers = message.list.iter().flat_map(List::headers);
+        Entry {
+            destination: Destination { to_addresses: [recipient::wire(&message.email)] },
+            replacement_email_content: Content {
+                replacement_template: Replacement { replacement_template_data },
+            },
+            replacement_headers: headers.map(|(name, value)| Header { name, value }).collect(),
+        }
+    }
+}
+
 /// The body of a call.
 pub(crate) fn body(
     from: &str,
@@ -23,37 +98,23 @@ pub(crate) fn body(
     template: &str,
     messages: &[&Message],
 ) -> Vec<u8> {
-    let entry = |message: &&Message| {
-        let mut entry = json!({
-            "Destination": { "ToAddresses": [recipient::wire(&message.email)] },
-            "ReplacementEmailContent": {
-                "ReplacementTemplate": { "ReplacementTemplateData": data(message).to_string() },
-            },
-        });
-        if let Some(list) = &message.list {
-            let headers =
-                list.headers().map(|(name, value)| json!({ "Name": name, "Value": value }));
-            entry["ReplacementHeaders"] = headers.to_vec().into();
-        }
-        entry
-    };
-    let mut call = json!({
-        "BulkEmailEntries": messages.iter().map(entry).collect::<Vec<Value>>(),
-        "DefaultContent": {
-            "Template": { "TemplateData": empty_data(), "TemplateName": template },
+    let reply_to = messages.first().and_then(|message| message.reply_to.as_ref());
+    let call = Call {
+        bulk_email_entries: messages.iter().map(|message| Entry::new(message)).collect(),
+        configuration_set_name: &through.config_set,
+        default_content: DefaultContent {
+            template: Template { template_data: empty_data(), template_name: template },
         },
-        "FromEmailAddress": from,
-    });
-    if let Some(reply_to) = messages.first().and_then(|message| message.reply_to.as_ref()) {
-        call["ReplyToAddresses"] = json!([recipient::wire(reply_to)]);
-    }
-    let Through { config_set, tenant } = through;
-    for (name, value) in [("ConfigurationSetName", config_set), ("TenantName", tenant)] {
-        if !value.is_empty() {
-            call[name] = value.as_str().into();
-        }
-    }
-    call.to_string().into_bytes()
+        from_email_address: from,
+        reply_to_addresses: reply_to.map(|reply_to| [recipient::wire(reply_to)]),
+        tenant_name: &through.tenant,
+    };
+    written(&call).into_bytes()
+}
+
+/// The JSON of what has a form in it: texts and lists of them, with names that are texts.
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
