@@ -131,9 +131,9 @@ wait $server
 rm -rf "$2"
 "#;
 
-/// A directory for a cluster. Tests run as root too, and must reach the socket inside.
-fn folder() -> PathBuf {
-    let dir = tempfile::Builder::new().prefix("mailroom-pg-").tempdir().unwrap().keep();
+/// A directory for a server. Tests run as root too, and must reach what is inside.
+pub fn folder(prefix: &str) -> PathBuf {
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir().unwrap().keep();
     if is_root() {
         let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
         nix::unistd::chown(&dir, Some(nobody.uid), Some(nobody.gid)).unwrap();
@@ -145,7 +145,7 @@ fn folder() -> PathBuf {
 impl Cluster {
     /// Makes and starts a cluster; `settings` are lines of `postgresql.conf`.
     pub fn start(settings: &[&str]) -> Cluster {
-        let dir = folder();
+        let dir = folder("mailroom-pg-");
         let made = unprivileged(bin_dir().join("initdb"))
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
             .args(["--no-sync", "-D"])
@@ -163,7 +163,7 @@ impl Cluster {
 
     /// Makes and starts a standby of this one, which may be read.
     pub fn standby(&self) -> Cluster {
-        let dir = folder();
+        let dir = folder("mailroom-pg-");
         let made = unprivileged(bin_dir().join("pg_basebackup"))
             .args(["--username=postgres", "--checkpoint=fast", "--wal-method=stream"])
             .args(["--no-sync", "--write-recovery-conf"])

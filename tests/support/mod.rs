@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod cluster;
 pub mod dump;
 pub mod endpoint;
+pub mod keeper;
 pub mod mailserver;
 pub mod manager;
 pub mod meter;

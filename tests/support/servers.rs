@@ -1,32 +1,19 @@
 //! Mail servers that others wrote, each in a temporary directory, on a port of its own. A mail that one
 //! takes becomes a file, with the recipient of its envelope as `Delivered-To`. All take mail for
 //! `example.com`, but not for `gone@example.com` (5xx), and not now for `later@example.com` (4xx).
-//!
-//! A shell holds the server and reads a pipe from this process: when the process ends, however it ends,
-//! the shell stops the server and removes the directory.
 
 pub mod exim;
 pub mod libraries;
 pub mod roots;
 
+use super::keeper::Keeper;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-const KEEPER: &str = r#"
-dir=$1
-shift
-cd "$dir" || exit
-"$@" >>out 2>&1 </dev/null &
-server=$!
-read -r _
-kill $server 2>/dev/null
-wait $server
-cd /
-rm -rf "$dir"
-"#;
+/// What they say, beside their output.
+const LOGS: [&str; 2] = ["log/main", "log/panic"];
 
 /// Where a server will be: a directory that all may enter, with `mail/new`, which is nobody's.
 struct Place {
@@ -68,20 +55,8 @@ impl Place {
     /// Starts a program and waits until it listens.
     fn start(self, command: &Command) -> Server {
         let Place { dir, port } = self;
-        let dir = dir.keep();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", KEEPER, "keeper"]).arg(&dir);
-        shell.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            shell.env(name, value.unwrap());
-        }
-        let keeper = shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Server { dir, port, keeper };
+        let keeper = Keeper::start(Command::new("sh"), dir.keep(), "TERM", command);
+        let server = Server { port, keeper };
         let listens = |_: &Server| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
         server.wait("it listens", listens);
         server
@@ -90,9 +65,8 @@ impl Place {
 
 /// A server. Dropping it stops it.
 pub struct Server {
-    dir: PathBuf,
     port: u16,
-    keeper: Child,
+    keeper: Keeper,
 }
 
 impl Server {
@@ -102,7 +76,7 @@ impl Server {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let found = std::fs::read_dir(self.dir.join("mail/new"));
+        let found = std::fs::read_dir(self.keeper.dir.join("mail/new"));
         found.map_or_else(|_| Vec::new(), |found| found.flatten().map(|it| it.path()).collect())
     }
 
@@ -119,25 +93,12 @@ impl Server {
 
     /// What it said.
     pub fn log(&self) -> String {
-        let read = |name| std::fs::read_to_string(self.dir.join(name)).unwrap_or_default();
-        read("out") + &read("log/main") + &read("log/panic")
+        self.keeper.log(&LOGS)
     }
 
     /// Waits until it is so.
     pub fn wait(&self, what: &str, so: impl Fn(&Server) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !so(self) {
-            let mails = self.delivered();
-            assert!(Instant::now() < deadline, "{what}: {mails} mails: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        self.keeper.wait(what, || so(self), &LOGS);
     }
 }
 
