@@ -313,8 +313,8 @@ $$;
 -- after the other, in the whole cluster. A sleeper holds the second lock, shared; a transaction that
 -- did not notify holds the first one, shared, until it has ended, and nobody falls asleep before that.
 -- Both are in memory, so the isolation level does not matter. Others try the second lock too, each for
--- a moment: so not just once. One notification does for a transaction: the setting that says so goes with
--- it, when it ends or where it is rolled back to a savepoint.
+-- a moment: so not just once. One notification does for a transaction. The setting that says so ends with
+-- the transaction, and a rollback to a savepoint undoes both.
 CREATE FUNCTION wake_mailroom(queue job_type) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     key CONSTANT integer := hashenum(queue);

@@ -4,6 +4,8 @@ use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
 use mailroom::queue::store::Statements;
+use mailroom::queue::store::values::Want;
+use std::time::Duration;
 
 #[test]
 fn a_lower_id_that_commits_after_a_higher_one_was_sent_is_still_sent() {
@@ -144,6 +146,47 @@ fn a_recovery_overtakes_a_backlog_of_activations() {
     assert_eq!((action.as_str(), email.as_str()), ("2", "urgent@example.com"));
     wait_until("all are sent", || database.in_state("sent") == 401);
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_recovery_that_commits_late_is_next_though_full_batches_follow_one_another() {
+    let database = Database::migrated();
+    database.accounts("user", 10);
+    database.run(
+        "INSERT INTO accounts (email, login, status) VALUES ('early@example.com', 'early', 'active')",
+    );
+    let mut slow = database.client();
+    let mut late = slow.transaction().unwrap();
+    late.execute(
+        "INSERT INTO tokens (account, action)
+         SELECT id, 'password_recovery' FROM accounts WHERE login = 'early'",
+        &[],
+    )
+    .unwrap();
+    database.recovery("other");
+    let mut client = database.client();
+    let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    let (mut levels, ..) = statements.levels(&mut client).unwrap();
+    let mut claim = || {
+        let want = Want {
+            limit: 3,
+            least: 1,
+            look: 3,
+            lease: "test",
+            lease_for: Duration::from_secs(60),
+            priorities: levels.priorities.as_deref(),
+            reached: levels.reached.as_deref(),
+            carries: "mail",
+            ..Want::default()
+        };
+        let turn = statements.turn(&mut client, &[], (false, false), want).unwrap();
+        levels.reached = turn.reached;
+        turn.claims.into_iter().filter_map(|claim| claim.recipient).collect::<Vec<String>>()
+    };
+    let first = claim();
+    assert_eq!((first.len(), first[0].as_str()), (3, "other@example.com"));
+    late.commit().unwrap();
+    assert_eq!(claim()[0], "early@example.com");
 }
 
 #[test]

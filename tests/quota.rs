@@ -128,7 +128,7 @@ fn the_count_of_a_day_is_the_same_whatever_rows_are_kept_and_reads_few() {
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'other:1:1', due_at = now() + '1 hour'",
     );
-    let (of_leases, unsent) = ("SELECT unsent - room FROM", "SELECT unsent FROM");
+    let (of_leases, unsent) = ("SELECT unleased - room FROM", "SELECT unleased FROM");
     assert_eq!(database.number(&format!("{of_leases} ({room}) AS counted")), 5);
     let counted = 2000 - database.number(&format!("{unsent} ({room}) AS counted"));
     assert!((30 + 1440..=30 + 1441).contains(&counted), "{counted}");

@@ -21,7 +21,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Watch {
     stop: Stop,
     now: fn() -> Instant,
-    /// When it was first seen raised, at most a slice of time after it was.
+    /// When it was first seen raised: at most a slice of time after it was, or the beginning of what
+    /// could not be cut into slices.
     raised: Arc<OnceLock<Instant>>,
 }
 
@@ -42,6 +43,17 @@ impl Watch {
     /// `ConnectionAborted`: the grace is over, nothing may begin any more.
     pub fn begin(&self) -> io::Result<()> {
         self.slice(None).map(drop)
+    }
+
+    /// Does what cannot be cut into slices. A request to stop that comes meanwhile counts from its
+    /// beginning.
+    pub fn whole<T>(&self, step: impl FnOnce() -> T) -> T {
+        let begun = self.now();
+        let done = step();
+        if self.stop.requested() {
+            self.raised.get_or_init(|| begun);
+        }
+        done
     }
 
     /// How long the next wait may be, until `until` at most; `None`: the wait has no end of its
@@ -99,7 +111,7 @@ impl Watch {
             let left = until.saturating_duration_since(self.now());
             // An address that does not answer leaves time for the next ones.
             let share = if index + 1 < addresses.len() { left / 2 } else { left };
-            match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
+            match self.whole(|| TcpStream::connect_timeout(address, share.max(SHORTEST))) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);

@@ -95,7 +95,7 @@ impl Pace {
     /// The limit of the day, if [`Pace::count`] is due: at the start, and now and then while mail
     /// goes, for others may send too.
     pub fn wants_count(&self, now: Instant) -> Option<u64> {
-        self.daily.filter(|_| self.database.is_stale(now) || self.database.is_worn())
+        self.daily.filter(|_| self.database.is_due(now))
     }
 
     /// Takes what the database says is left of that limit. `None`: there is no database, what is known
@@ -224,7 +224,9 @@ impl Pace {
     ) -> (Vec<Change>, Duration) {
         self.streak.judge(messages, outcomes);
         let met = Met::of(messages, outcomes);
-        self.own.spend(met.taken, now);
+        if self.daily.is_some() {
+            self.own.spend(met.taken, now);
+        }
         self.database.spend(met.taken);
         self.provider.spend(met.taken);
         let mut changes = self.breakers.learn(&met, now);

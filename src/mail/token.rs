@@ -161,7 +161,7 @@ pub fn verify(
 ) -> Option<Purpose> {
     for (index, key) in keys.iter().enumerate() {
         for path in paths {
-            for code in [None, code] {
+            for code in std::iter::once(None).chain(code.map(Some)) {
                 if key.signed(token, path, code) {
                     return Some(Purpose { path: (*path).to_owned(), retired_key: index > 0 });
                 }

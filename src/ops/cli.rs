@@ -37,7 +37,7 @@ pub fn begin(words: Vec<OsString>) -> Result<Line, Error> {
     let mut flags = Vec::new();
     if help {
         let args = Arguments::from_vec(name.into_iter().map(OsString::from).collect());
-        return Ok(Line { name: "help", env_file, flags, args });
+        return Ok(Line { name: "help", env_file: None, flags, args });
     }
     let Some(name) = name else {
         return Err(Error::usage(match args.finish().first() {

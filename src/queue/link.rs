@@ -188,8 +188,8 @@ impl Link {
         if let Some(channel) = self.purpose.channel.as_ref().filter(|_| !pooled) {
             session.listen(channel)?;
         }
-        // Behind a pooler what is prepared for it must end with a transaction; one like this is not for
-        // a standby.
+        // Behind a pooler what is prepared for it must end with a transaction. SERIALIZABLE, so that a pool
+        // asks the primary.
         if pooled {
             let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
             session.call(STATEMENT, |client| client.batch_execute(begin))?;

@@ -273,7 +273,7 @@ impl Statements {
         daily: u64,
     ) -> Result<(u64, u64), Error> {
         let row = self.prepared.row(client, include_str!("sql/room.sql"), &[&count(daily)])?;
-        let (room, left): (i64, i64) = (row.try_get("room")?, row.try_get("unsent")?);
+        let (room, left): (i64, i64) = (row.try_get("room")?, row.try_get("unleased")?);
         Ok((room.try_into().unwrap_or(0), left.try_into().unwrap_or(0)))
     }
 

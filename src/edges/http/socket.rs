@@ -73,7 +73,8 @@ impl<In: Transport> Connector<In> for Dial {
         // Looking names up does not count against the time to connect. With a limit of its own it would
         // start a thread.
         let never = NextTimeout::default();
-        let addresses = DefaultResolver::default().resolve(details.uri, details.config, never)?;
+        let resolve = || DefaultResolver::default().resolve(details.uri, details.config, never);
+        let addresses = self.0.whole(resolve)?;
         let until = end(details.timeout).unwrap_or_else(|| Instant::now() + CONNECT);
         let stream = self.0.connect(&addresses, until);
         let stream = stream.map_err(|error| waited(error, details.timeout))?;

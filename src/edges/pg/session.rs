@@ -198,12 +198,18 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub fn can_write(&mut self) -> Result<bool, Fault> {
-        if self.value("SHOW transaction_read_only")? == "off" {
-            return Ok(true);
-        }
-        let sql = "/*NO LOAD BALANCE*/ SELECT current_setting('transaction_read_only')";
-        self.balanced = self.value(sql)? == "off";
-        Ok(self.balanced)
+        self.can_write_within(SHORT)
+    }
+
+    fn can_write_within(&mut self, limit: Duration) -> Result<bool, Fault> {
+        let told = |client: &mut Client, sql| client.simple_query(sql).map(|answer| value(&answer));
+        let (plain, hinted) = self.call(limit, |client| {
+            let plain = told(client, "SHOW transaction_read_only")? == "off";
+            let sql = "/*NO LOAD BALANCE*/ SELECT current_setting('transaction_read_only')";
+            Ok((plain, !plain && told(client, sql)? == "off"))
+        })?;
+        self.balanced = hinted;
+        Ok(plain || hinted)
     }
 
     /// Whether [`Session::can_write`] found a pooler that asks a standby.
@@ -213,12 +219,7 @@ impl Session {
 
     /// The single value that an answer has. Without a prepared statement, which might be elsewhere.
     fn value(&mut self, sql: &str) -> Result<String, Fault> {
-        let answer = self.call(SHORT, |client| client.simple_query(sql))?;
-        let row = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        Ok(row.unwrap_or_default().to_owned())
+        self.call(SHORT, |client| client.simple_query(sql)).map(|answer| value(&answer))
     }
 
     /// Where this session is connected to: host, port and database.
@@ -290,6 +291,15 @@ fn open_preferred(config: &Config, tls: &MakeRustlsConnect, stop: &Stop) -> Resu
     }
 }
 
+/// The first value of the first row.
+fn value(answer: &[SimpleQueryMessage]) -> String {
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    row.unwrap_or_default().to_owned()
+}
+
 /// The client's runtime ends the process if it gets no descriptors, so they are asked for before.
 fn enough_descriptors() -> io::Result<()> {
     let pair = UnixStream::pair;
@@ -322,11 +332,14 @@ fn open_one(
                 let (tls, stop) = (tls.clone(), stop.clone());
                 let (heard, balanced) = (0, false);
                 let mut session = Session { client, watchdog, tls, stop, label, heard, balanced };
-                return match writes.then(|| session.can_write()) {
+                let left = limit.saturating_sub(begun.elapsed());
+                return match writes.then(|| session.can_write_within(left)) {
                     None | Some(Ok(true)) => Ok(session),
                     Some(Ok(false)) => {
                         Err((Fault::Lost(format!("{}: {READ_ONLY}", session.label)), false))
                     }
+                    // Another server may be in a better state.
+                    Some(Err(Fault::Statement(text))) => Err((Fault::Lost(text), false)),
                     Some(Err(fault)) => Err((fault, false)),
                 };
             }

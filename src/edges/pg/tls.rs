@@ -12,7 +12,9 @@ use postgres::config::ChannelBinding;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime, alg_id};
+use rustls::pki_types::{
+    CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime, alg_id,
+};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -20,6 +22,8 @@ use rustls::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode as _, Encode as _};
 
 /// Where systems keep the authorities they trust: Debian, Red Hat, Alpine and the BSDs.
 const BUNDLES: [&str; 3] =
@@ -93,8 +97,9 @@ impl Authorities {
 /// verified. <https://docs.rs/ring/0.17/ring/signature/index.html>
 const UNVERIFIED: [SignatureScheme; 2] =
     [SignatureScheme::ECDSA_NISTP521_SHA512, SignatureScheme::ED448];
-/// How long the DER of a public key of RSA is with which ring can verify: one of 2048 to 8192 bits.
-const RSA: std::ops::Range<usize> = 292..1063;
+/// How many bytes a public key of RSA has, so that ring can verify with it: 2048 to 8192 bits, and a
+/// few for its exponent.
+const RSA_BYTES: std::ops::Range<usize> = 256..1056;
 
 /// Checks what `sslmode` asks for, and that the server holds the key of its certificate, as far as
 /// that is asked for or can be.
@@ -110,31 +115,39 @@ struct Verifier {
 }
 
 impl Verifier {
-    /// The certificate decides what need not be verified, and not the method of signing, which
-    /// somebody in between could choose.
-    fn judge(
+    /// Where nothing need be verified: a certificate of any version and content will do, and its key
+    /// decides whether the signature is looked at, not the method of signing, which somebody in
+    /// between could choose.
+    fn verify_if_possible(
         &self,
-        verified: Result<HandshakeSignatureValid, Error>,
+        message: &[u8],
         cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match verified {
-            Err(_) if self.lenient && !self.can_verify(cert) => {
-                Ok(HandshakeSignatureValid::assertion())
-            }
-            verified => verified,
+        let fine = Ok(HandshakeSignatureValid::assertion());
+        let Ok(cert) = Certificate::from_der(cert) else { return fine };
+        let info = &cert.tbs_certificate.subject_public_key_info;
+        let (Ok(kind), key) = (info.algorithm.to_der(), info.subject_public_key.raw_bytes()) else {
+            return fine;
+        };
+        let verifies = |one: &&&dyn SignatureVerificationAlgorithm| {
+            let wanted = one.public_key_alg_id();
+            // Without the two bytes that begin its sequence.
+            kind.get(2..) == Some(wanted.as_ref())
+                && (wanted != alg_id::RSA_ENCRYPTION || RSA_BYTES.contains(&key.len()))
+        };
+        let known = self.provider.signature_verification_algorithms;
+        if !known.all.iter().any(|one| verifies(&one)) {
+            return fine;
         }
-    }
-
-    /// Whether the certificate can be read, which is so from version 3 of X.509 on, and ring verifies
-    /// with keys such as its own.
-    fn can_verify(&self, cert: &CertificateDer<'_>) -> bool {
-        let Ok(cert) = ParsedCertificate::try_from(cert) else { return false };
-        let key = cert.subject_public_key_info();
-        self.provider.signature_verification_algorithms.all.iter().any(|one| {
-            let kind = one.public_key_alg_id();
-            key.windows(kind.len()).any(|part| part == kind.as_ref())
-                && (kind != alg_id::RSA_ENCRYPTION || RSA.contains(&key.len()))
-        })
+        let fitting = known.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme);
+        let algorithm = fitting.flat_map(|(_, all)| all.iter()).find(verifies);
+        match algorithm.map(|one| one.verify_signature(key, message, dss.signature())) {
+            Some(Ok(())) => fine,
+            _ => Err(Error::General(
+                "the server does not hold the key of its certificate".to_owned(),
+            )),
+        }
     }
 }
 
@@ -174,8 +187,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        self.judge(verify_tls12_signature(message, cert, dss, known), cert)
+        if self.lenient {
+            return self.verify_if_possible(message, cert, dss);
+        }
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -184,8 +199,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        self.judge(verify_tls13_signature(message, cert, dss, known), cert)
+        if self.lenient {
+            return self.verify_if_possible(message, cert, dss);
+        }
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

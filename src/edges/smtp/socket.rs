@@ -40,7 +40,7 @@ impl Socket {
     ) -> io::Result<Socket> {
         watch.begin()?;
         let until = watch.now() + limit;
-        let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+        let addresses: Vec<_> = watch.whole(|| (host, port).to_socket_addrs())?.collect();
         let stream = watch.connect(&addresses, until)?;
         stream.set_nonblocking(true)?;
         Ok(Socket { stream, tls: None, rest: vec![], out: vec![], left: 0, failed: None })

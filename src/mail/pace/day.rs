@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The width of a slot.
 const SLOT: Duration = Duration::from_secs(600);
-/// What is left is asked for again after so long, if any of it was used or there is nothing.
+/// What is left is asked for again after so long, if that may have changed.
 const AGAIN: Duration = Duration::from_secs(600);
 /// Of what was left, this part is much.
 const SHARE: u64 = 8;
@@ -52,15 +52,18 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// Whether to ask.
+    /// Whether to ask the provider: of a limit that is not used nothing changes that matters.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
         let changes = self.spent > 0 || self.left == Some(0);
         self.asked_at.is_none_or(|asked_at| changes && now >= asked_at + AGAIN)
     }
 
-    /// Whether much of what was left is used.
-    pub(crate) fn is_worn(&self) -> bool {
-        self.left.is_some_and(|left| self.spent > 0 && self.spent >= left / SHARE)
+    /// Whether to ask the database, if it knows of others: they use what is left too, and near its end
+    /// much may be gone soon.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let is_old = self.asked_at.is_none_or(|at| self.left.is_some() && now >= at + AGAIN);
+        let is_worn = |left| self.spent > 0 && self.spent >= left / SHARE;
+        is_old || self.left.is_some_and(is_worn)
     }
 
     /// Takes the answer.

@@ -147,7 +147,7 @@ fn shown(status: &State) -> String {
             "not recorded: the tables were made by hand; `mailroom migrate up` takes them over\n",
         );
     }
-    for one in schema::SCHEMA.migrations {
+    for one in SCHEMA.migrations {
         let state = if Some(one.version) <= status.version { "applied" } else { "pending" };
         let _ = writeln!(out, "  {}_{}  {state}", one.version, one.name);
     }

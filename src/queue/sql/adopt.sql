@@ -1,11 +1,10 @@
 -- mailroom:adopt
 -- Takes over deliveries that a collector wrote into the pipe, under lease $2 for $3 seconds. Arrays of
 -- equal length name them: $1 the secret of the token, $6 the id where there is no token, $4 where it is to
--- go. A row for each, in their order. What another sender
--- holds, what is settled, and what waits for its next try is left alone; of that it tells whether
--- it stands as sent though no provider has taken it: then the collector has settled it when it was
--- written. What is held under $2 was taken by this statement, whose answer was lost. What is named twice is
--- of the first who did.
+-- go. A row for each, in their order; of two that name one delivery the first gets it.
+-- What another sender holds, what is settled, and what waits for its next try is left alone; of that it
+-- tells whether it stands as sent though no provider has taken it: then the collector has settled it
+-- when it was written. What is held under $2 was taken by this statement, whose answer was lost.
 -- What is leased to a collector was claimed and goes, if it was for this address: that lease may be
 -- of a later claim, whose record comes next. What no lease waits for any more has to be as a claim
 -- would have it. What is left alone is found again by a claim.
@@ -24,12 +23,12 @@ unlocked AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ),
 named AS MATERIALIZED (
-    SELECT d.id, d.created_at, asked.place,
+    SELECT d.id, d.created_at, spot.place,
            d.state = 'sent' AND d.provider_id IS NULL AS unsent,
            coalesce(least(d.expires_at, to_timestamp(t.expires_at)) > now(), true)
            AND t.consumed_at IS NULL
            AND (d.state = 'leased' AND d.lease = $2
-                OR coalesce(d.recipient, a.email) = ($4::text[])[asked.place]
+                OR coalesce(d.recipient, a.email) = ($4::text[])[spot.place]
                    AND (d.state = 'leased' AND d.lease LIKE 'collect:%' AND d.due_at > now()
                         OR d.state IN ('pending', 'leased') AND d.due_at <= now() AND d.issue IS NULL
                            AND (t.account IS NULL OR a.status = ANY (k.account_status))
@@ -41,7 +40,7 @@ named AS MATERIALIZED (
       LEFT JOIN jobs j ON j.job_type = d.queue
      CROSS JOIN LATERAL
            (SELECT CASE WHEN t.id IS NULL THEN array_position($6::bigint[], d.id)
-                        ELSE array_position($1::bytea[], t.secret) END AS place) AS asked
+                        ELSE array_position($1::bytea[], t.secret) END AS place) AS spot
      WHERE d.id = ANY (ARRAY(SELECT id FROM asked))
        AND (NOT $5 OR d.id = ANY (ARRAY(SELECT id FROM unlocked)))
        FOR UPDATE OF d

@@ -1,8 +1,8 @@
 -- mailroom:levels
 -- Where the pending deliveries of queue $1 begin: the priorities there are, ascending, and the
--- moment from which each has any; the first one that is a list's; whether one of them is due, or will be within a second; and in how
--- many seconds the first lease runs out (one that ran out already counts: nobody may have been looking
--- when it did).
+-- moment from which each has any; the first one that is a list's; whether a delivery is due, or will be
+-- within a second; and in how many seconds the first lease runs out (one that ran out already counts:
+-- nobody may have been looking when it did).
 --
 -- This passes over the index entries of all rows that a transaction which still stands may want to
 -- see as they were, as many as there were mails since it began. Claims begin at these moments and

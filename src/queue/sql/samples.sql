@@ -3,8 +3,8 @@
 -- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries. A
 -- kind without any has one row without data. That of a list has a row for each template of its issues that are
 -- under way, of its newest one, and its own, if it names one; the data is that of the issue and of the one who
--- has the fewest names, of those who get it. A test copy has a template of those. Indexes: the primary key of deliveries; subscribers_confirmed_idx
--- (list, id).
+-- has the fewest names, of those who get it. A test copy has a template of those.
+-- Indexes: the primary key of deliveries; subscribers_confirmed_idx (list, id).
 WITH recent AS MATERIALIZED (
     SELECT d.id, d.kind, d.state IN ('pending', 'leased') AS waits, coalesce(d.data, '{}') AS data,
            d.recipient IS NOT NULL OR EXISTS (SELECT FROM tokens t WHERE t.id = d.id) AS mail,

@@ -6,7 +6,7 @@
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql),
---                                                   or what the last claim of several gave for it
+--                                                   or `reached` of the full batch before
 --   $11 what can be carried: csv, mail or events   $21 the priority from which on all wait, if any does
 -- What became of deliveries: arrays of equal length, by ascending id.
 --   $12 id  $13 lease  $14 new state  $15 cause, or nothing  $16 provider's id or reason
@@ -210,9 +210,11 @@ told AS (
            ARRAY(SELECT id
                    FROM deliveries
                   WHERE $20 AND id = ANY ($12) AND id <> ALL (ARRAY(SELECT id FROM free))) AS locked,
-           -- Where the next claim may begin, if this one was full.
-           ARRAY(SELECT greatest(level.floor, (SELECT max(due_at) FROM fit
-                                                WHERE fit.priority = level.priority))
+           -- Where the next claim may begin: in the priority that filled this one, where it ended. In those
+           -- before it nothing is left, and what commits late is next.
+           ARRAY(SELECT CASE WHEN level.priority = (SELECT max(priority) FROM fit)
+                             THEN (SELECT max(due_at) FROM fit WHERE fit.priority = level.priority)
+                             ELSE level.floor END
                    FROM unnest($9::text::smallint[], $10::text::timestamptz[])
                         AS level (priority, floor))::text AS reached
      WHERE cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'

@@ -55,7 +55,7 @@ pub struct Turn {
     pub expired: usize,
     /// The limit of the day is reached, counting what others have leased: nothing was looked at.
     pub full: bool,
-    /// [`Levels::reached`] for the next claim, if this one took any.
+    /// [`Levels::reached`] for a claim that follows at once, if this one took any.
     pub reached: Option<String>,
 }
 

@@ -119,7 +119,7 @@ fn of_uri(text: &str) -> Result<Vec<Word>, String> {
     let given = parts.into_iter().filter(|(_, value)| !value.is_empty());
     let mut found: Vec<Word> = given.map(|(key, value)| word(key, value, true)).collect();
     let plain = !query.contains('@');
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    for pair in query.split_terminator('&') {
         let Some((key, value)) = pair.split_once('=') else {
             return bad("a parameter has no \"=\"");
         };

@@ -97,8 +97,12 @@ impl State {
     /// Reads it; `signs` are the tables and types by which each version is known, from 0 on.
     pub(crate) fn read(client: &mut Client, signs: &[&[&str]]) -> Result<State, Fault> {
         match State::look(client, signs) {
-            // Somebody's migration may have ended between the two statements of a look.
-            Err(Fault::Denied(_)) => State::look(client, signs),
+            // Somebody's migration may have ended between the two statements of a look. In a transaction
+            // that what was denied has ended, there is no second look.
+            Err(Fault::Denied(why)) => State::look(client, signs).map_err(|again| match again {
+                Fault::Denied(_) => again,
+                _ => Fault::Denied(why),
+            }),
             found => found,
         }
     }
