@@ -46,8 +46,13 @@ fn what_the_linker_moves_behind_the_rest_is_still_called_so() {
     let names: Vec<String> = words.filter_map(module).collect();
     assert!(names.len() > 30, "{names:?}");
     for name in names {
-        let file = root().join("src").join(format!("{name}.rs"));
-        assert!(file.exists(), "there is no module {name}: its functions are moved nowhere");
+        let file = |name: &str| root().join("src").join(format!("{name}.rs"));
+        let (module, last) = name.rsplit_once('/').unwrap_or_default();
+        let is_function = || {
+            let text = std::fs::read_to_string(file(module)).unwrap_or_default();
+            text.contains(&format!("fn {last}("))
+        };
+        assert!(file(&name).exists() || is_function(), "nothing is called {name} any more");
     }
 }
 
