@@ -7,24 +7,35 @@ import time
 import plot
 from figures import mega, median
 from process import NOWHERE
+from rates import builds, ours
 
 
 def size(bench):
-    bench.table("Size", ["what", "bytes", "goal"],
-                [["static program, every transport", f"{bench.program.stat().st_size:,}", "3,000,000"]])
+    which = {"now": "static program, every transport", "before": "the one before"}
+    bench.table("Size", ["what", "bytes", "goal"], [
+        [which[name], f"{program.stat().st_size:,}", "3,500,000" if name == "now" else ""]
+        for name, (program, _) in builds(bench).items()])
 
 
 def begin(bench):
     """From exec until it says that it is connected, and what an idle minute takes."""
-    database = bench.cluster.database()
-    times = [start_once(bench, database) for _ in range(bench.repeat * 4)]
+    rows = []
+    for name, (program, template) in builds(bench).items():
+        rows += begun(bench, name, program, template)
+    bench.table("Start and idle", ["who", "what", "measured", "goal"], rows,
+                f"All of it is `collect`, started {bench.repeat * 4} times each way. When LISTEN was done is "
+                "known from the server's log, to the millisecond.")
+
+
+def begun(bench, name, program, template):
+    database = bench.cluster.database(template)
+    times = [start_once(bench, program, database) for _ in range(bench.repeat * 4)]
     bench.log_statements(database)
-    heard = [listening_once(bench, database) for _ in range(bench.repeat * 4)]
-    process = bench.ours("collect", database)
-    # What it holds from its start to its end, so that others can count collectors.
-    holds = ("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-             f"(SELECT oid FROM pg_database WHERE datname = '{database}')")
-    bench.wait("a listener", lambda: bench.cluster.sql(database, holds, output=True) != "0", 20, 0.1,
+    heard = [listening_once(bench, program, database) for _ in range(bench.repeat * 4)]
+    process = ours(bench, program, "collect", database, 50)
+    connected = ("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
+                 f"datname = '{database}' AND pid <> pg_backend_pid()")
+    bench.wait("a listener", lambda: bench.cluster.sql(database, connected, output=True) != "0", 20, 0.1,
                process)
     time.sleep(2)
     seconds = 60 if bench.full else 20
@@ -34,32 +45,30 @@ def begin(bench):
     asked = sum("duration:" in line for line in bench.logged(mark))
     process.stop()
     bench.cluster.drop(database)
-    bench.table("Start and idle", ["what", "measured", "goal"], [
+    return [[name, *row] for row in [
         ["exec to LISTEN: best", f"{min(heard):.0f} ms", ""],
         ["the same, median", f"{median(heard):.0f} ms", "20 ms"],
         ["exec to listening and drained: best", f"{min(times) * 1000:.1f} ms", ""],
         ["the same, median", f"{median(times) * 1000:.1f} ms", ""],
         [f"wake-ups a second, idle for {seconds} s", f"{wakes / seconds:.2f}", "2"],
         ["processor time, milliseconds a minute", f"{cpu / seconds * 60 * 1000:.2f}", "none visible"],
-        ["statements in that time", asked, "0"]],
-        f"All of it is `collect`, started {len(heard)} times each way. When LISTEN was done is known from the "
-        "server's log, to the millisecond.")
+        ["statements in that time", asked, "0"]]]
 
 
-def start_once(bench, database):
+def start_once(bench, program, database):
     env = bench.cluster.env(database, MAILROOM_LOG_FORMAT="json")
-    process = bench.start(bench.program, "collect", env=env, timed=False)
+    process = bench.start(program, "collect", env=env, timed=False)
     bench.wait("the start", lambda: b'"connected"' in process.messages.read_bytes(), 20, 0.0002, process)
     taken = time.monotonic() - process.started
     process.stop()
     return taken
 
 
-def listening_once(bench, database):
+def listening_once(bench, program, database):
     """Milliseconds from exec until the server has done the LISTEN, by the time in its log. That is cut
     to whole ones: half a one more is right in the mean."""
     mark, begun = bench.mark(), time.time()
-    process = bench.ours("collect", database)
+    process = ours(bench, program, "collect", database, 50)
     lines = []
 
     def done():

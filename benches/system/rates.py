@@ -11,6 +11,26 @@ from figures import mega, percentile
 from process import NOWHERE, processor_time
 
 
+def ours(bench, program, command, database, limit, **more):
+    env = bench.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
+    return bench.start(program, command, env=env)
+
+
+def builds(bench):
+    """The programs that can be compared, each with the template of its schema."""
+    found = {"before": (bench.before, "before_template")} if bench.before else {}
+    return {**found, "now": (bench.program, "ours_template")}
+
+
+def collectors(bench):
+    """By name: how each is started on a database, and the template of that."""
+    def start(program):
+        return lambda database, limit: ours(bench, program, "collect", database, limit)
+    found = {"mailroom collect" if name == "now" else f"collect, {name}": (start(program), template)
+             for name, (program, template) in builds(bench).items()}
+    return {**found, **({"peer's collector": (bench.collector, "peer_template")} if bench.peer else {})}
+
+
 def drain_once(bench, start, template, count, limit):
     database = bench.cluster.database(template)
     bench.cluster.fill(database, count)
@@ -33,10 +53,10 @@ def drain(bench):
     count, best = 20000, {}
     for _ in range(bench.repeat):
         for limit in (50, 1000):
-            runs = {}
-            if limit == 50:
-                runs["mailroom collect"] = drain_once(
-                    bench, lambda d, l: bench.ours("collect", d, l), "ours_template", count, limit)
+            # Ours are measured with one limit.
+            who = {name: one for name, one in collectors(bench).items() if limit == 50 or "peer" in name}
+            runs = {name: drain_once(bench, start, template, count, limit)
+                    for name, (start, template) in who.items()}
             for name, script in (("pgbench, the same statement", bench.cluster.statements(limit)),
                                  ("pgbench, two bare updates", bench.cluster.bare(limit))):
                 database = bench.cluster.database()
@@ -44,9 +64,6 @@ def drain(bench):
                 seconds = bench.cluster.pgbench(database, script, count // limit)
                 bench.cluster.drop(database)
                 runs[name] = (seconds, None, None)
-            if bench.peer:
-                runs["peer's collector"] = drain_once(
-                    bench, bench.collector, "peer_template", count, limit)
             for name, run in runs.items():
                 if (name, limit) not in best or run[0] < best[name, limit][0]:
                     best[name, limit] = run
@@ -120,14 +137,17 @@ def deliver(bench):
     count = 40000 if bench.full else 20000
     lines, messages = bench.batches(10000 if bench.full else 2000, 10)
 
-    def run(tls):
-        return 50, count, lambda: run_once(bench, tls, count)
+    def run(tls, program, template):
+        return 50, count, lambda: run_once(bench, program, template, tls, count)
 
     def send(tls, *words):
         return 10, messages, lambda: send_once(bench, tls, words, lines, messages)
-    who = {"run, http": run(False), "run, https": run(True),
-           "send, http": send(False, bench.program, "send"),
-           "send, https": send(True, bench.program, "send")}
+    who = {}
+    for tls, how in ((False, "http"), (True, "https")):
+        for name, (program, template) in builds(bench).items():
+            which = "" if name == "now" else f", {name}"
+            who[f"run, {how}{which}"] = run(tls, program, template)
+            who[f"send, {how}{which}"] = send(tls, program, "send")
     if bench.peer:
         who["peer's sender, http"] = send(False, bench.peer_sender)
     runs = {name: [] for name in who}
@@ -151,12 +171,12 @@ def delivered(name, limit, messages, runs):
             mega(max(peak)), max(threads)]
 
 
-def run_once(bench, tls, count):
+def run_once(bench, program, template, tls, count):
     address, endpoint, accepted = bench.endpoint(tls)
-    database = bench.cluster.database()
+    database = bench.cluster.database(template)
     bench.cluster.fill(database, count)
     more = {"AWS_CA_BUNDLE": bench.authority} if tls else {}
-    process = bench.start(bench.program, "run", stdout=NOWHERE, env=bench.cluster.env(
+    process = bench.start(program, "run", stdout=NOWHERE, env=bench.cluster.env(
         database, MAILROOM_BATCH_LIMIT=50, MAILROOM_SEND_RATE=1000000, AWS_ENDPOINT_URL=address,
         MAILROOM_SES_OUTPUT_PATH=bench.cluster.dir / "out", **more))
     bench.wait("the mails", lambda: accepted() >= count, 600, 0.005, process, endpoint)
@@ -205,12 +225,10 @@ def measured(process):
 def latency(bench):
     """From the commit of an insert until its line can be read, by turns."""
     rows, rounds, turns = [], 10, 100 if bench.full else 50
-    runs = [("mailroom collect", "ours_template", lambda d, l: bench.ours("collect", d, l))]
-    if bench.peer:
-        runs.append(("peer's collector", "peer_template", bench.collector))
     for limit in (1, 50):
         for when, pause in (("at once", None), ("after a rest", (0.02, 0.06))):
-            listeners = [Listener(bench, name, template, start, limit) for name, template, start in runs]
+            listeners = [Listener(bench, name, template, start, limit)
+                         for name, (start, template) in collectors(bench).items()]
             # Neither says on its output that it listens.
             time.sleep(1)
             for _ in range(rounds):

@@ -10,21 +10,10 @@ from pathlib import Path
 import insert
 from figures import mega, percentile
 from process import NOWHERE
-from rates import all_settled, drain_once
+from rates import all_settled, builds, drain_once, ours
 
 # There and back to a database that is not on this machine, and a provider's answer.
 AWAY, CALL = 3, 80
-
-
-def ours(bench, program, command, database, limit, **more):
-    env = bench.cluster.env(database, MAILROOM_BATCH_LIMIT=limit, **more)
-    return bench.start(program, command, env=env)
-
-
-def builds(bench):
-    """The programs that can be compared, each with the template of its schema."""
-    found = {"before": (bench.before, "before_template")} if bench.before else {}
-    return {**found, "now": (bench.program, "ours_template")}
 
 
 def trips(bench):

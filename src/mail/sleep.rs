@@ -145,7 +145,9 @@ impl Sleep {
     pub fn found(&mut self, news: bool, fills: Option<Duration>, now: Instant) {
         if news {
             self.news = Some(now);
-            self.gap = fills.map_or(GAP_FIRST, |time| (time / 2).clamp(GAP_FIRST, GAP));
+            // What came in one look may be the beginning of much more.
+            let most = (2 * self.gap).clamp(GAP_FIRST, GAP);
+            self.gap = fills.map_or(GAP_FIRST, |time| (time / 2).clamp(GAP_FIRST, most));
             self.next = Some(now + self.poll.unwrap_or(self.gap));
         } else {
             let most = if self.stage == Stage::Awake { GAP } else { GAP_RESTLESS };
@@ -156,5 +158,28 @@ impl Sleep {
     fn wait_longer(&mut self, most: Duration, now: Instant) {
         self.gap = (2 * self.gap).clamp(GAP_FIRST, most);
         self.next = Some(now + self.poll.unwrap_or(self.gap));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_look_saw_does_not_make_the_next_one_late() {
+        let (mut sleep, start) = (Sleep::new(None), Instant::now());
+        let mut now = start;
+        // A batch went, and the next one begins: a few came in the time of many.
+        sleep.found(true, None, now);
+        let mut gaps = Vec::new();
+        for _ in 0..6 {
+            sleep.found(true, Some(Duration::from_millis(400)), now);
+            let next = sleep.next().unwrap();
+            gaps.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(gaps, [4, 8, 16, 32, 50, 50]);
+        sleep.found(true, Some(Duration::from_millis(12)), now);
+        assert_eq!(sleep.next().unwrap() - now, Duration::from_millis(6));
     }
 }
