@@ -143,16 +143,16 @@ impl Sleep {
     /// It looked, or claimed: was there anything new? `fills`: how long it takes, at the rate that was
     /// seen, until a batch is full.
     pub fn found(&mut self, news: bool, fills: Option<Duration>, now: Instant) {
-        if news {
-            self.news = Some(now);
-            // What came in one look may be the beginning of much more.
-            let most = (2 * self.gap).clamp(GAP_FIRST, GAP);
-            self.gap = fills.map_or(GAP_FIRST, |time| (time / 2).clamp(GAP_FIRST, most));
-            self.next = Some(now + self.poll.unwrap_or(self.gap));
-        } else {
-            let most = if self.stage == Stage::Awake { GAP } else { GAP_RESTLESS };
-            self.wait_longer(most, now);
-        }
+        let most = match (news, fills) {
+            // What one look saw may be the beginning of much more: the next is not put off by more than
+            // twice the time before.
+            (true, Some(time)) => (time / 2).clamp(GAP_FIRST, GAP),
+            (true, None) => GAP_FIRST,
+            (false, _) if self.stage == Stage::Awake => GAP,
+            (false, _) => GAP_RESTLESS,
+        };
+        self.news = if news { Some(now) } else { self.news };
+        self.wait_longer(most, now);
     }
 
     fn wait_longer(&mut self, most: Duration, now: Instant) {
