@@ -64,7 +64,7 @@ fn an_import_takes_what_makes_sense_and_says_which_lines_do_not() {
             let line = format!("mailroom: line {at} was not taken: {why}");
             assert!(lines.contains(&line.as_str()), "no {line:?} in {lines:#?}");
         }
-        assert_eq!(lines.last(), Some(&"mailroom: 8 lines were not taken"));
+        assert_eq!(lines.last(), Some(&"mailroom: lines that were not taken: 8"));
         assert_eq!(lines.len(), 9, "{lines:#?}");
     }
     assert_eq!(state_of(&database, "s3@example.com"), "confirmed");

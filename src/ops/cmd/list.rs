@@ -132,7 +132,7 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
     print(&format!("{taken} {how}\n"))?;
     match refused {
         0 => Ok(()),
-        _ => Err(Error::new(Kind::Data, format!("{refused} lines were not taken"))),
+        _ => Err(Error::new(Kind::Data, format!("lines that were not taken: {refused}"))),
     }
 }
 
