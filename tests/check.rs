@@ -583,6 +583,57 @@ fn a_sender_that_is_not_verified_and_a_configuration_set_that_is_not_there_are_f
 }
 
 #[test]
+fn an_endpoint_of_several_regions_is_looked_up() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let program =
+        || program(&database, &endpoint.url()).env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz");
+    let good = || Reply::Full(200, Vec::new(), "{}".into());
+    let with = |last: Reply| {
+        // After the list, two templates, the address and the configuration set.
+        (0..5).for_each(|_| endpoint.push(good()));
+        endpoint.push(last);
+        Found::of(program().output())
+    };
+    let list = |id: &str, status: &str| {
+        let other = json!({ "EndpointId": "other.xyz", "Status": "FAILED" });
+        let ours = json!({
+            "EndpointName": "ours", "EndpointId": id, "Status": status,
+            "Regions": ["eu-central-1", "eu-west-1"],
+        });
+        let body = json!({ "MultiRegionEndpoints": [other, ours] });
+        Reply::Full(200, Vec::new(), body.to_string())
+    };
+    const NAME: &str = "endpoint of several regions";
+    let found = with(list("abc123.xyz", "READY"));
+    found.only(&[]).says(NAME, "ok", "abc123.xyz is READY, in eu-central-1 and eu-west-1");
+    let mails = format!("eu-central-1, {0}; mails, for any region: {0}", endpoint.url());
+    found.says("region, endpoint", "ok", &mails);
+    let asked = endpoint.requests().pop().unwrap();
+    assert_eq!(asked.path, "/v2/email/multi-region-endpoints?PageSize=1000");
+    assert!(asked.header("authorization").unwrap().contains("/eu-central-1/ses/"));
+    for status in ["CREATING", "FAILED", "DELETING"] {
+        let found = with(list("abc123.xyz", status));
+        found.only(&[NAME]).says(NAME, "failed", &format!("abc123.xyz is {status}"));
+        assert_eq!(found.code, 78);
+    }
+    let found = with(list("abc124.xyz", "READY"));
+    found.only(&[NAME]).says(NAME, "warning", "this region is the first one of none with the id");
+    let found = with(Reply::error(403, "AccessDeniedException", "no"));
+    found.only(&[NAME]).says(NAME, "warning", "allow ses:ListMultiRegionEndpoints");
+    assert_eq!(found.code, 0);
+    let found = with(Reply::Full(404, Vec::new(), String::new()));
+    found.says(NAME, "warning", "not checked: HTTP 404");
+    let wrong = program().without("AWS_ENDPOINT_URL").env("AWS_USE_FIPS_ENDPOINT", "true");
+    let found = Found::of(wrong.output());
+    found.says("region, endpoint", "failed", "endpoints of several regions have no FIPS");
+    assert_eq!(found.code, 78);
+    let wrong = program().env("MAILROOM_SES_ENDPOINT_ID", "a b");
+    let found = Found::of(wrong.output());
+    assert_eq!(found.code, 78);
+    found.says("settings", "failed", "MAILROOM_SES_ENDPOINT_ID: must be as SES gave it");
+}
+
+#[test]
 fn a_paused_queue_and_rows_that_may_be_hidden_are_told() {
     let (database, endpoint) = (Database::migrated(), ses());
     let clerk = format!("checker_{}", database.name);

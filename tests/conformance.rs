@@ -20,6 +20,7 @@ use mailroom::mail::pace::Pace;
 use mailroom::mail::policy::held;
 use mailroom::pump::{Progress, Pump, system_clock};
 use mailroom::send::ses::bulk::Through;
+use mailroom::send::ses::client::Client;
 use mailroom::send::ses::{Ses, Settings};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -91,7 +92,7 @@ impl Web {
             endpoint: Place::read(&variables).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
-            through: Through { config_set: "default".into(), tenant: String::new() },
+            through: Through { config_set: "default".into(), ..Through::default() },
             output: self.output.path().to_owned(),
             clock: system_clock(),
         };
@@ -104,7 +105,8 @@ impl Web {
             stop: Stop::new(),
             clean: mailroom::send::text::clean,
         });
-        Box::new(Ses::new(settings, http, keeper))
+        let client = Client::new(settings.endpoint.clone(), http, keeper, system_clock().wall);
+        Box::new(Ses::new(settings, client))
     }
 }
 

@@ -17,6 +17,7 @@ use mailroom::edges::stop::Stop;
 use mailroom::mail::kind::Templates;
 use mailroom::pump::system_clock;
 use mailroom::send::ses::bulk::Through;
+use mailroom::send::ses::client::Client;
 use mailroom::send::ses::{Ses, Settings};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -92,7 +93,12 @@ impl Rig {
     }
 
     fn build(&self, clock: Clock, keeper: Keeper) -> Ses {
-        Ses::new(self.settings(clock), self.http().unwrap(), keeper)
+        self.with_settings(self.settings(clock), keeper)
+    }
+
+    fn with_settings(&self, settings: Settings, keeper: Keeper) -> Ses {
+        let (endpoint, wall) = (settings.endpoint.clone(), settings.clock.wall);
+        Ses::new(settings, Client::new(endpoint, self.http().unwrap(), keeper, wall))
     }
 
     fn settings(&self, clock: Clock) -> Settings {
@@ -100,7 +106,7 @@ impl Rig {
             endpoint: Place::read(&self.variables()).unwrap(),
             templates: Templates::parse("1=activationv1,2=passwordrecoveryv1").unwrap(),
             source: "noreply@example.com".into(),
-            through: Through { config_set: "default".into(), tenant: String::new() },
+            through: Through { config_set: "default".into(), ..Through::default() },
             output: self.saved_in(),
             clock,
         }

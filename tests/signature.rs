@@ -1,8 +1,9 @@
 //! Signatures and endpoints compared with botocore's, the library under the AWS command line.
 
+use crate::support::asymmetric::{ID, SECRET, Signed, prove};
 use crate::support::python;
 use aws_credential_types::Credentials;
-use mailroom::edges::aws::endpoint::{Endpoint, Service};
+use mailroom::edges::aws::endpoint::{Endpoint, Region, Service};
 use mailroom::edges::aws::shared::Shared;
 use mailroom::edges::aws::sign::sign;
 
@@ -96,7 +97,7 @@ fn encoded(bytes: &[u8]) -> String {
 
 #[test]
 fn our_signatures_are_those_of_botocore() {
-    let (id, secret) = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+    let (id, secret) = (ID, SECRET);
     let asked: Vec<Value> = CASES
         .iter()
         .map(|case| {
@@ -118,13 +119,65 @@ fn our_signatures_are_those_of_botocore() {
         let session = case.session.map(str::to_owned);
         let credentials = Credentials::new(id, secret, session, None, "test");
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(case.time);
-        sign(&mut request, &credentials, case.region, case.service, time).unwrap();
+        let region = Region::One(case.region.to_owned());
+        sign(&mut request, &credentials, &region, case.service, time).unwrap();
         for name in ["x-amz-date", "x-amz-security-token", "authorization"] {
             let ours = request.headers().get(name).map(|value| value.to_str().unwrap());
             assert_eq!(ours, theirs[name].as_str(), "{name} of {}", case.name);
         }
         assert!(theirs["authorization"].is_string(), "{}", case.name);
         assert_eq!(request.body(), case.body, "what is signed is what is sent");
+    }
+}
+
+/// The signature itself is another one each time: it is held to the published key of the secret.
+#[test]
+fn what_is_signed_for_any_region_is_as_the_common_runtime_of_aws_signs_it() {
+    for case in CASES {
+        let mut request = http::Request::builder().method(case.method).uri(case.url);
+        for (name, value) in case.headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(case.body.to_vec()).unwrap();
+        let credentials =
+            Credentials::new(ID, SECRET, case.session.map(str::to_owned), None, "test");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(case.time);
+        sign(&mut request, &credentials, &Region::Any, case.service, time).unwrap();
+        let ours = request.headers().iter();
+        let ours = ours.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let signed = Signed {
+            method: case.method,
+            url: case.url,
+            given: case.headers,
+            body: case.body,
+            token: case.session,
+            service: case.service,
+            headers: &ours.collect::<Vec<_>>(),
+        };
+        prove(&signed, case.name);
+        assert_eq!(request.body(), case.body, "what is signed is what is sent");
+    }
+}
+
+#[test]
+fn our_endpoints_of_several_regions_are_those_of_botocore() {
+    let mut asked = Vec::new();
+    for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "eusc-de-east-1"] {
+        for dual in [false, true] {
+            asked.push(json!({ "service": "sesv2", "region": region, "fips": false, "dual": dual, "id": "abc123.xyz" }));
+        }
+    }
+    let answers = python::ask(SCRIPT, &json!({ "endpoints": asked }));
+    for (case, theirs) in asked.iter().zip(answers["endpoints"].as_array().unwrap()) {
+        let variables = |name: &str| match name {
+            "AWS_REGION" => case["region"].as_str().map(str::to_owned),
+            "AWS_USE_DUALSTACK_ENDPOINT" => Some(case["dual"].to_string()),
+            _ => None,
+        };
+        let shared = Shared::read(&variables).unwrap();
+        let ours = Endpoint::of(Service::Global("abc123.xyz"), &shared).unwrap();
+        assert_eq!(Some(ours.url.as_str()), theirs.as_str(), "{case}");
+        assert!(ours.region == Region::Any && ours.is_amazons(), "{ours:?}");
     }
 }
 

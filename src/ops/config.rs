@@ -98,6 +98,7 @@ settings! {
     setting("MAILROOM_DEBUG", "--debug", "false", SENDERS, "`true`: print the requests that would be made to stdout, send nothing, and settle what was shown as sent") => debug: bool = choice(&[("false", false), ("true", true)]);
     setting("MAILROOM_SES_CONFIG_SET", "--ses-config-set", "default", SENDERS, "SES configuration set, which must exist there; empty: none");
     optional("MAILROOM_SES_TENANT", "--ses-tenant", SENDERS, "SES tenant to send through, with which the identity, the configuration set and the templates must be associated");
+    optional("MAILROOM_SES_ENDPOINT_ID", "--ses-endpoint-id", SENDERS, "id of the SES endpoint of several regions (global endpoint) that mails go through");
     setting("MAILROOM_SES_SOURCE", "--ses-source", "noreply@localhost", SENDERS, "From address, with every provider: `a@example.com` or `Name <a@example.com>`") => source: String = sender;
     setting("MAILROOM_SES_OUTPUT_PATH", "--ses-output-path", "./output", SENDERS, "directory for provider responses that were not a plain success, and for undelivered.csv") => output: PathBuf = path;
     setting("MAILROOM_TEMPLATES", "--templates", "1=activationv1,2=passwordrecoveryv1", &["send", "run", "template", "check"], "templates of kinds, by their numbers: a name at SES, an alias at Postmark, or a name of files; kinds that are not listed have the one that the table kinds says") => templates: Templates = Templates::parse;

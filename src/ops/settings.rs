@@ -13,11 +13,18 @@ use crate::ops::provider::templates::Open;
 /// What a command does once its words are read.
 pub type Verb = Box<dyn FnOnce(&Settings, &Stop) -> Result<(), Error>>;
 
+type Work = Box<dyn FnOnce(&Config, &mut Session, &Stop) -> Result<(), Error>>;
+
 /// What `command` does with a database that has the schema and the queue, and with an operator's rights.
 pub fn operation(
     command: &'static str,
     work: impl FnOnce(&Config, &mut Session, &Stop) -> Result<(), Error> + 'static,
 ) -> Verb {
+    connected(command, Box::new(work))
+}
+
+/// As [`operation`], and not compiled once for each.
+fn connected(command: &'static str, work: Work) -> Verb {
     Box::new(move |given, stop| {
         let mut session = session(&given.config, command, stop)?;
         work(&given.config, &mut session, stop).map_err(|mut error| {

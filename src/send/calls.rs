@@ -93,7 +93,7 @@ impl Calls {
         &self,
         batch: &Batch,
         templates: &Templates,
-        mut call: impl FnMut(&[Item<'_>], Budget) -> Answer,
+        call: &mut dyn FnMut(&[Item<'_>], Budget) -> Answer,
     ) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Refused(Budget::refusal()); batch.messages.len()];
         let mut calls = self.calls(batch, templates, &mut outcomes);
@@ -278,7 +278,7 @@ mod tests {
         let batch = Batch { messages: vec![example(1), example(1), example(1)] };
         let templates = Templates::parse("1=a").unwrap();
         let mut made = 0;
-        let outcomes = calls.deliver(&batch, &templates, |items, _| {
+        let outcomes = calls.deliver(&batch, &templates, &mut |items, _| {
             made += 1;
             let accepted = Outcome::Accepted { provider_id: String::new() };
             let outcome = if made == 1 { Outcome::refused(first, "why") } else { accepted };

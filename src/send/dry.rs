@@ -76,7 +76,7 @@ impl<W: Write> Transport for Dry<W> {
         let templates = self.settings.templates.clone();
         let calls =
             Calls { tag: "", most: usize::MAX, together: alike, now: self.now, ascii: None };
-        calls.deliver(batch, &templates, |items, _| self.call(items))
+        calls.deliver(batch, &templates, &mut |items, _| self.call(items))
     }
 
     fn broken(&mut self) -> Option<Error> {

@@ -152,7 +152,7 @@ impl Transport for Postmark {
         };
         let calls = Calls { tag: TAG, most: MESSAGES, together, now, ascii: Some("Postmark") };
         let templates = self.settings.templates.clone();
-        calls.deliver(batch, &templates, |items, _| self.call(items))
+        calls.deliver(batch, &templates, &mut |items, _| self.call(items))
     }
 }
 

@@ -10,10 +10,10 @@ pub mod causes;
 pub mod client;
 mod saved;
 
-use crate::edges::aws::credentials::{self, Keeper};
+use crate::edges::aws::credentials;
 use crate::edges::aws::endpoint::Endpoint;
 use crate::edges::clock::Clock;
-use crate::edges::http::{self, Http, Reply};
+use crate::edges::http::{self, Reply};
 use crate::edges::log;
 use crate::mail::ends::Transport;
 use crate::mail::kind::Templates;
@@ -44,7 +44,7 @@ const _: () = assert!(
 
 /// What the transport needs to know.
 pub struct Settings {
-    /// Where SES is.
+    /// Where mails go.
     pub endpoint: Endpoint,
     /// The template of each action.
     pub templates: Templates,
@@ -69,13 +69,12 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Opens nothing yet.
-    pub fn new(mut settings: Settings, http: Http, keeper: Keeper) -> Ses {
+    /// Opens nothing yet. `client` makes all calls.
+    pub fn new(mut settings: Settings, client: Client) -> Ses {
         // SES takes ASCII alone.
         settings.source = recipient::from(&settings.source, true);
-        let wall = settings.clock.wall;
         Ses {
-            client: Client::new(settings.endpoint.clone(), http, keeper, wall),
+            client,
             saved: Saved::new(settings.output.clone()),
             missing: Missing::default(),
             quota_refused: false,
@@ -101,8 +100,9 @@ impl Ses {
             if budget.is_over() {
                 return Ok(None);
             }
-            let body = bulk::body(&from, &self.settings.through, &template, &messages);
-            self.client.call(&credentials, &Method::POST, PATH, body).map(Some)
+            let Settings { endpoint, through, .. } = &self.settings;
+            let body = bulk::body(&from, through, &template, &messages);
+            self.client.call(&credentials, endpoint, &Method::POST, PATH, body).map(Some)
         });
         let reply = match sent {
             Ok(Some(reply)) => reply,
@@ -169,7 +169,7 @@ impl Transport for Ses {
         let (templates, now) = (self.settings.templates.clone(), self.settings.clock.now);
         let calls = Calls { tag: TAG, most: ENTRIES, together: alike, now, ascii: Some("SES") };
         let mut tried = Vec::new();
-        calls.deliver(batch, &templates, |items, budget| self.call(items, budget, &mut tried))
+        calls.deliver(batch, &templates, &mut |items, budget| self.call(items, budget, &mut tried))
     }
 
     fn quota(&mut self) -> Option<Quota> {

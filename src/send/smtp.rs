@@ -322,7 +322,7 @@ impl Transport for Smtp {
         let now = self.settings.clock.now;
         // Each is handed over by itself, but they share the connections.
         let calls = Calls { tag: TAG, most: usize::MAX, together: |_, _| true, now, ascii: None };
-        calls.deliver(batch, &templates, |items, budget| Answer::Each(self.all(items, budget)))
+        calls.deliver(batch, &templates, &mut |items, budget| Answer::Each(self.all(items, budget)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is asked of SES: which calls a batch becomes, and what stands in them.
 
 use super::Rig;
+use crate::support::asymmetric::{Signed, prove};
 use crate::support::batches::{TOKEN, accepted, batch, cause, ids, message, why};
+use crate::support::cluster::Database;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::Program;
 use crate::support::records::activations;
@@ -9,9 +11,11 @@ use mailroom::mail::ends::Transport;
 use mailroom::mail::kind::Templates;
 use mailroom::mail::model::{Batch, Cause, Kind};
 use mailroom::send::dry::{Dry, Settings as DrySettings};
-use mailroom::send::ses::Ses;
+use mailroom::send::reply::Ruling;
+use mailroom::send::ses::causes;
 use serde_json::json;
 use std::io::Read as _;
+use std::time::Duration;
 
 #[test]
 fn a_batch_of_two_kinds_is_two_calls_with_the_data_of_each_message() {
@@ -63,7 +67,7 @@ fn without_a_configuration_set_none_is_named() {
     assert_eq!(send.input(activations("user", 1)).code, Some(0));
     let body = endpoint.requests().remove(0).json();
     assert!(body.get("ConfigurationSetName").is_none(), "{body}");
-    assert!(body.get("TenantName").is_none(), "{body}");
+    assert!(body.get("TenantName").is_none() && body.get("EndpointId").is_none(), "{body}");
 }
 
 #[test]
@@ -86,6 +90,106 @@ fn a_tenant_is_named_in_each_call() {
     }
 }
 
+/// The one request for mail that came is signed for any region and names the endpoint.
+fn is_through_the_endpoint(endpoint: &Endpoint, token: Option<&str>) {
+    let request = endpoint.requests().remove(0);
+    assert_eq!(request.json()["EndpointId"], "abc123.xyz");
+    assert_eq!(request.header("x-amz-security-token"), token);
+    let signed = Signed {
+        method: &request.method,
+        url: &format!("{}{}", endpoint.url(), request.path),
+        given: &[("content-type", "application/json")],
+        body: &request.body,
+        token,
+        service: "ses",
+        headers: &request.headers,
+    };
+    prove(&signed, "a mail");
+}
+
+#[test]
+fn an_endpoint_of_several_regions_gets_mails_that_any_region_may_take_and_nothing_else() {
+    for token in [None, Some("session+token/=")] {
+        let endpoint = Endpoint::start();
+        endpoint.allow(50.0, 1000.0, 0.0);
+        let send = Program::send(&endpoint.url())
+            .env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz")
+            .env("AWS_SESSION_TOKEN", token.unwrap_or_default())
+            .env("MAILROOM_LOG_LEVEL", "debug");
+        let done = send.input(activations("user", 2));
+        assert_eq!((done.code, endpoint.accepted().len()), (Some(0), 2), "{}", done.log);
+        is_through_the_endpoint(&endpoint, token);
+        assert!(done.log.contains("endpoint_id=abc123.xyz"), "{}", done.log);
+        // The account is that of one region.
+        assert_eq!(endpoint.quota_asked(), 1);
+        let asked = endpoint.account_asked().unwrap();
+        let scope = asked.header("authorization").unwrap();
+        assert!(
+            scope.starts_with("AWS4-HMAC-SHA256 ") && scope.contains("/eu-central-1/"),
+            "{scope}"
+        );
+        assert_eq!(asked.header("x-amz-region-set"), None);
+    }
+}
+
+#[test]
+fn run_sends_through_an_endpoint_of_several_regions_too() {
+    let (database, endpoint) = (Database::migrated(), Endpoint::start());
+    database.accounts("a", 1);
+    let run = Program::run(&database, &endpoint.url())
+        .env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz")
+        .start();
+    endpoint.wait_for(1, Duration::from_secs(30));
+    assert_eq!(run.stop().code, Some(0));
+    is_through_the_endpoint(&endpoint, None);
+}
+
+#[test]
+fn where_mails_go_is_said_without_sending_and_what_cannot_be_is_refused_at_the_start() {
+    let send = || Program::send("").env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz");
+    let dry = send().env("MAILROOM_DEBUG", "true").input(activations("user", 1));
+    let place =
+        "POST https://abc123.xyz.endpoints.email.amazonaws.com/v2/email/outbound-bulk-emails";
+    assert!(dry.out.contains(place), "{} {}", dry.out, dry.log);
+    let fips = send().env("AWS_USE_FIPS_ENDPOINT", "true").input("");
+    assert_eq!(fips.code, Some(78), "{}", fips.log);
+    let why = "AWS_USE_FIPS_ENDPOINT: endpoints of several regions have no FIPS";
+    assert!(fips.log.contains(why), "{}", fips.log);
+    let long = format!("a{}", ".bc".repeat(70));
+    for wrong in
+        ["abc/evil.example", "a..b", ".a", "a.", "-a", "a-.b", "a b", "a_b", "\u{fc}", &long]
+    {
+        let done = send().env("MAILROOM_SES_ENDPOINT_ID", wrong).input("");
+        assert_eq!(done.code, Some(78), "{wrong}");
+        let why = "MAILROOM_SES_ENDPOINT_ID: must be as SES gave it, such as abc123.xyz";
+        assert!(done.log.contains(why), "{wrong}: {}", done.log);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_endpoint_fails_no_mail() {
+    let endpoint = Endpoint::start();
+    for (status, code, why) in [
+        (404, "NotFoundException", "Multi-region endpoint abc123.xyz does not exist"),
+        (400, "BadRequestException", "Endpoint abc123.xyz is not READY"),
+        (400, "BadRequestException", "Invalid EndpointId"),
+        (400, "MessageRejected", "The multi-region endpoint abc123.xyz is being deleted."),
+    ] {
+        endpoint.push(Reply::error(status, code, why));
+        let send = Program::send(&endpoint.url()).env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz");
+        let mut running = send.start();
+        running.write(activations("user", 2));
+        running.wait_log("everything is held");
+        assert_eq!(running.stop().code, Some(0));
+        let cause = causes::call(status, code, why, "a@example.com", &["b@example.com"]);
+        assert_eq!(cause, Ruling::Each(Cause::Setup), "{why}");
+    }
+    // An address that has the word in it holds nothing.
+    let why = "Illegal address endpoint@tenant.example";
+    let cause = causes::call(400, "MessageRejected", why, "a@example.com", &["b@example.com"]);
+    assert_eq!(cause, Ruling::Halves);
+}
+
 #[test]
 fn a_from_name_stands_in_the_call_as_a_header_has_it() {
     for (source, said) in [
@@ -96,7 +200,7 @@ fn a_from_name_stands_in_the_call_as_a_header_has_it() {
         let mut settings = rig.settings(mailroom::pump::system_clock());
         settings.source = source.to_owned();
         let keeper = rig.keeper(rig.variables());
-        let mut ses = Ses::new(settings, rig.http().unwrap(), keeper);
+        let mut ses = rig.with_settings(settings, keeper);
         assert!(ses.send(&batch(1)).iter().all(accepted));
         assert_eq!(rig.endpoint.requests().remove(0).json()["FromEmailAddress"], said);
     }

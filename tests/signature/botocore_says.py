@@ -6,10 +6,12 @@ Reads one JSON object with a list of cases on standard input, writes the list of
 
 import base64
 import datetime
+import hashlib
 import json
 import sys
 
 import botocore.auth
+import botocore.crt.auth
 import botocore.loaders
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -30,6 +32,33 @@ def signed(case):
     return {name.lower(): value for name, value in request.headers.items()}
 
 
+def asymmetric(case):
+    """A request signed for any region by the AWS common runtime, and the text that is signed."""
+    day = datetime.datetime.strptime(case["date"], "%Y%m%dT%H%M%SZ")
+    day = day.replace(tzinfo=datetime.timezone.utc)
+    botocore.crt.auth.get_current_datetime = lambda *_, **__: day
+    plain = {
+        "method": case["method"],
+        "url": case["url"],
+        "data": base64.b64decode(case["body"]),
+    }
+    request = AWSRequest(headers=dict(case["headers"]), **plain)
+    who = Credentials(case["id"], case["secret"], case["token"])
+    botocore.crt.auth.CrtSigV4AsymAuth(who, case["service"], "*").add_auth(request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    rest = {name: value for name, value in headers.items() if name != "authorization"}
+    canonical = botocore.auth.SigV4Auth(who, case["service"], "*").canonical_request(
+        AWSRequest(headers=rest, **plain)
+    )
+    text = [
+        "AWS4-ECDSA-P256-SHA256",
+        case["date"],
+        f"{case['date'][:8]}/{case['service']}/aws4_request",
+        hashlib.sha256(canonical.encode()).hexdigest(),
+    ]
+    return {"headers": headers, "text": "\n".join(text)}
+
+
 def endpoints(cases):
     loader = botocore.loaders.Loader(include_default_search_paths=True)
     providers = {
@@ -47,6 +76,7 @@ def endpoints(cases):
             UseFIPS=case["fips"],
             UseDualStack=case["dual"],
             **more.get(case["service"], {}),
+            **({"EndpointId": case["id"]} if case.get("id") else {}),
         )
         .url
         for case in cases
@@ -56,6 +86,7 @@ def endpoints(cases):
 asked = json.load(sys.stdin)
 json.dump(
     {
+        "asymmetric": [asymmetric(case) for case in asked.get("asymmetric", [])],
         "signed": [signed(case) for case in asked.get("signed", [])],
         "endpoints": endpoints(asked.get("endpoints", [])),
     },

@@ -91,6 +91,7 @@ struct State {
     connections: usize,
     account: Option<Reply>,
     quota_asked: usize,
+    account_asked: Option<Request>,
     meter: Option<Meter>,
 }
 
@@ -181,6 +182,11 @@ impl Endpoint {
     /// Answers so when the account is asked about.
     pub fn account(&self, reply: Reply) {
         self.state.lock().unwrap().account = Some(reply);
+    }
+
+    /// The last request about the account.
+    pub fn account_asked(&self) -> Option<Request> {
+        self.state.lock().unwrap().account_asked.clone()
     }
 
     /// How often the quota was asked for.
@@ -277,6 +283,7 @@ fn talk(
             let mut state = state.lock().unwrap();
             if (request.method.as_str(), request.path.as_str()) == ("GET", "/v2/email/account") {
                 state.quota_asked += 1;
+                state.account_asked = Some(request.clone());
                 let denied = Reply::error(403, "AccessDeniedException", "not allowed: GetAccount");
                 state.account.clone().unwrap_or(denied)
             } else {
@@ -402,7 +409,9 @@ fn accept(
         return postmark::accept(request, statuses, &mut state.mails);
     }
     let signed = request.header("authorization").unwrap_or_default();
-    if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
+    let many = request.header("x-amz-region-set") == Some("*");
+    let scheme = if many { "AWS4-ECDSA-P256-SHA256" } else { "AWS4-HMAC-SHA256" };
+    if !signed.starts_with(&format!("{scheme} Credential=")) {
         return (403, json!({ "__type": "MissingAuthenticationTokenException" }));
     }
     if (request.method.as_str(), request.path.as_str())

@@ -1,5 +1,6 @@
 //! What the tests stand on: a private PostgreSQL, a scripted provider, the program as a process.
 
+pub mod asymmetric;
 pub mod batches;
 pub mod chromium;
 pub mod cloud;

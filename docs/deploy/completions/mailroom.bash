@@ -15,7 +15,7 @@ _mailroom() {
         return
     fi
     case $prev in
-        --at | --batch-limit | --batch-timeout | --bulk-share | --cause | --channel-name | --code | --daily-limit | --data | --end-timeout | --healthcheck-interval | --html | --key | --lease | --limit | --locale | --max-age | --max-attempts | --metrics-file | --path | --poll | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-source | --ses-tenant | --smtp-connection-mails | --smtp-connections | --smtp-token-command | --statsd | --template | --templates | --test | --to | --where)
+        --at | --batch-limit | --batch-timeout | --bulk-share | --cause | --channel-name | --code | --daily-limit | --data | --end-timeout | --healthcheck-interval | --html | --key | --lease | --limit | --locale | --max-age | --max-attempts | --metrics-file | --path | --poll | --postmark-url | --queue-name | --reason | --send-rate | --ses-config-set | --ses-endpoint-id | --ses-source | --ses-tenant | --smtp-connection-mails | --smtp-connections | --smtp-token-command | --statsd | --template | --templates | --test | --to | --where)
             :
             return ;;
         --format)
@@ -46,13 +46,13 @@ _mailroom() {
     esac
     case ${COMP_WORDS[1]} in
         migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
-        run) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --max-age --log-format --log-level --help' ;;
+        run) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --max-age --log-format --log-level --help' ;;
         collect) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --max-age --log-format --log-level --help' ;;
-        send) words='' flags='--queue-name --ack --lease --max-attempts --end-timeout --format --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
+        send) words='' flags='--queue-name --ack --lease --max-attempts --end-timeout --format --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;
         mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
         list) words='import export show' flags='--log-format --log-level --confirmed --help' ;;
         publish) words='status pause resume cancel' flags='--send-rate --daily-limit --bulk-share --log-format --log-level --template --key --data --at --where --yes --dry-run --test --help' ;;
-        check) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-tenant --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
+        check) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
         template) words='list show push check preview' flags='--queue-name --transport --templates --template-dir --postmark-url --log-format --log-level --data --from --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --html --watch --exit-code --help' ;;
         queue) words='list find show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --to --limit --json --reveal --all --reason --cause --yes --help' ;;

@@ -6,30 +6,53 @@
 
 use crate::edges::aws::shared::{Shared, Variables};
 use crate::edges::http::base;
+use std::fmt;
+
+/// What a request is signed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// Such as `eu-west-1`: Signature Version 4.
+    One(String),
+    /// Whichever it comes to: Signature Version 4A.
+    Any,
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Region::One(name) => name,
+            Region::Any => "*",
+        })
+    }
+}
 
 /// Where to send requests and which region to sign them for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Such as `eu-west-1`.
-    pub region: String,
+    /// As the rules of the service have it.
+    pub region: Region,
     /// Such as `https://email.eu-west-1.amazonaws.com`, without a slash at the end.
     pub url: String,
 }
 
 /// A service that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum Service<'a> {
     /// Mail: SES v2.
     Ses,
+    /// SES v2 in whichever of an endpoint's regions; what is sent alone goes there. Its id must be
+    /// one or more labels of a host's name.
+    /// <https://docs.aws.amazon.com/ses/latest/dg/global-endpoints.html>
+    Global(&'a str),
     /// Temporary credentials for a role.
     Sts,
 }
 
-impl Service {
+impl Service<'_> {
     /// The variable for its endpoint alone, and its name in a `services` section.
     fn names(self) -> (&'static str, &'static str) {
         match self {
-            Service::Ses => ("AWS_ENDPOINT_URL_SESV2", "sesv2"),
+            Service::Ses | Service::Global(_) => ("AWS_ENDPOINT_URL_SESV2", "sesv2"),
             Service::Sts => ("AWS_ENDPOINT_URL_STS", "sts"),
         }
     }
@@ -58,13 +81,15 @@ impl Endpoint {
     ///
     /// # Errors
     /// Names the variable or setting at fault and says what is expected.
-    pub fn of(service: Service, shared: &Shared) -> Result<Endpoint, String> {
+    pub fn of(service: Service<'_>, shared: &Shared) -> Result<Endpoint, String> {
         let region = region(shared)?;
         let fips = shared.is_true("AWS_USE_FIPS_ENDPOINT");
         let dual = shared.is_true("AWS_USE_DUALSTACK_ENDPOINT");
+        let global = matches!(service, Service::Global(_));
+        let host = host(service, &region, fips, dual);
+        let region = if global { Region::Any } else { Region::One(region) };
         let Some((name, url)) = configured(service, shared)? else {
-            let host = host(service, &region, fips, dual)?;
-            return Ok(Endpoint { url: format!("https://{host}"), region });
+            return Ok(Endpoint { url: format!("https://{}", host?), region });
         };
         for (asked, other) in [(fips, "FIPS"), (dual, "DUALSTACK")] {
             if asked {
@@ -81,7 +106,7 @@ impl Endpoint {
 }
 
 /// The URL that somebody set, and where.
-fn configured(service: Service, shared: &Shared) -> Result<Option<(String, String)>, String> {
+fn configured(service: Service<'_>, shared: &Shared) -> Result<Option<(String, String)>, String> {
     if shared.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
         return Ok(None);
     }
@@ -120,7 +145,7 @@ fn region(shared: &Shared) -> Result<String, String> {
 
 /// The host of a service in a region. The partitions are those of botocore's `partitions.json`;
 /// SES is not offered in China and in the isolated ones.
-fn host(service: Service, region: &str, fips: bool, dual: bool) -> Result<String, String> {
+fn host(service: Service<'_>, region: &str, fips: bool, dual: bool) -> Result<String, String> {
     for (prefix, place) in [
         ("cn-", "in China (aws-cn)"),
         ("us-iso", "in isolated regions"),
@@ -135,14 +160,26 @@ fn host(service: Service, region: &str, fips: bool, dual: bool) -> Result<String
     } else {
         ("amazonaws.com", "api.aws")
     };
+    let domain = if dual { both } else { plain };
     let name = match (service, fips) {
+        (Service::Global(_), true) => {
+            return Err("AWS_USE_FIPS_ENDPOINT: endpoints of several regions have no FIPS".into());
+        }
+        (Service::Global(id), false) => {
+            let among = match dual {
+                _ if region.starts_with("us-gov-") => "us-gov.",
+                true => "global.",
+                false => "",
+            };
+            return Ok(format!("{id}.endpoints.email.{among}{domain}"));
+        }
         (Service::Ses, false) => "email",
         (Service::Ses, true) => "email-fips",
         // In GovCloud the plain host is a FIPS host already.
         (Service::Sts, true) if dual || !region.starts_with("us-gov-") => "sts-fips",
         (Service::Sts, _) => "sts",
     };
-    Ok(format!("{name}.{region}.{}", if dual { both } else { plain }))
+    Ok(format!("{name}.{region}.{domain}"))
 }
 
 #[cfg(test)]
@@ -163,13 +200,17 @@ mod tests {
         })
     }
 
+    fn region(variables: &[(&str, &str)]) -> String {
+        read(variables).unwrap().region.to_string()
+    }
+
     #[test]
     fn the_region_comes_from_the_first_variable_that_is_set() {
         assert!(read(&[("AWS_REGION", "")]).unwrap_err().contains("no region is set"));
         let both = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-central-1")];
-        assert_eq!(read(&both).unwrap().region, "eu-central-1");
+        assert_eq!(region(&both), "eu-central-1");
         let blank = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", " ")];
-        assert_eq!(read(&blank).unwrap().region, "eu-west-1");
+        assert_eq!(region(&blank), "eu-west-1");
         assert!(read(&[("AWS_REGION", "evil.example/")]).unwrap_err().contains("AWS_REGION"));
     }
 

@@ -1,16 +1,18 @@
-//! Signature Version 4 over a request, just before it is sent.
+//! Signature Version 4, or 4A where any region may answer, over a request just before it is sent.
 //!
 //! In scope: the headers that make a request ours. Out of scope: sending it; the body must be sent
 //! exactly as it is signed.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
+use crate::edges::aws::endpoint::Region;
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
-use aws_sigv4::sign::v4::SigningParams;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings};
+use aws_sigv4::sign::{v4, v4a};
 use http::Request;
 use std::time::SystemTime;
 
-/// Adds `x-amz-date`, `x-amz-security-token` (for temporary credentials) and `authorization`.
+/// Adds `x-amz-date`, `x-amz-security-token` (for temporary credentials), `x-amz-region-set` (for any
+/// region) and `authorization`.
 ///
 /// `time` is the provider's time as far as it is known; `service` is `ses` for SES v2.
 ///
@@ -19,20 +21,32 @@ use std::time::SystemTime;
 pub fn sign(
     request: &mut Request<Vec<u8>>,
     credentials: &Credentials,
-    region: &str,
+    region: &Region,
     service: &str,
     time: SystemTime,
 ) -> Result<(), String> {
     let identity = credentials.clone().into();
-    let parameters = SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name(service)
-        .time(time)
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| error.to_string())?
-        .into();
+    let settings = SigningSettings::default();
+    let parameters: SigningParams<'_> = match region {
+        Region::One(region) => v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(service)
+            .time(time)
+            .settings(settings)
+            .build()
+            .map_err(|error| error.to_string())?
+            .into(),
+        Region::Any => v4a::SigningParams::builder()
+            .identity(&identity)
+            .region_set("*")
+            .name(service)
+            .time(time)
+            .settings(settings)
+            .build()
+            .map_err(|error| error.to_string())?
+            .into(),
+    };
     let mut headers = Vec::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
         let value = value.to_str().map_err(|_| format!("the header {name} is not text"))?;

@@ -70,11 +70,16 @@ pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
     })
 }
 
+/// What there is to print, or why not.
+type Said = Result<Result<String, Error>, StatementError>;
+
 /// Prints what `work` has done to the schema, or found there.
-fn verb(
-    changes: bool,
-    work: impl FnOnce(&mut Client) -> Result<Result<String, Error>, StatementError> + 'static,
-) -> Verb {
+fn verb(changes: bool, work: impl FnOnce(&mut Client) -> Said + 'static) -> Verb {
+    connected(changes, Box::new(work))
+}
+
+/// As [`verb`], and not compiled once for each.
+fn connected(changes: bool, work: Box<dyn FnOnce(&mut Client) -> Said>) -> Verb {
     Box::new(move |given, stop| {
         let target = target(&given.config)?;
         let mut session = pg::connect(&target, stop)?;

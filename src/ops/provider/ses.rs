@@ -6,7 +6,8 @@ mod mime;
 mod templates;
 
 use crate::edges::aws::credentials::source::Failure;
-use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::aws::endpoint::{Endpoint, Service};
+use crate::edges::aws::shared::Shared;
 use crate::edges::log;
 use crate::edges::stop::Stop;
 use crate::mail::ends::Transport;
@@ -23,6 +24,7 @@ use crate::pump::system_clock;
 use crate::send::dry;
 use crate::send::ses;
 use crate::send::ses::bulk::Through;
+use crate::send::ses::client::Client;
 
 /// SES with the settings that it alone has; where it is and who asks is read as botocore does.
 struct Ses {
@@ -33,12 +35,24 @@ struct Ses {
 pub fn read(reader: &mut Reader<'_>) -> Option<Box<dyn Provider>> {
     let config_set = reader.value("MAILROOM_SES_CONFIG_SET", name);
     let tenant = reader.value("MAILROOM_SES_TENANT", name);
-    Some(Box::new(Ses { through: Through { config_set, tenant } }))
+    let endpoint_id = reader.value("MAILROOM_SES_ENDPOINT_ID", labels);
+    Some(Box::new(Ses { through: Through { config_set, tenant, endpoint_id } }))
 }
 
 /// Its templates.
 pub fn templates(_: &mut Reader<'_>) -> Option<Open> {
     Some(Box::new(|_, stop| Ok(Box::new(Calls { client: client(stop)?, stop: stop.clone() }))))
+}
+
+impl Ses {
+    /// Where mails go.
+    fn endpoint(&self) -> Result<Endpoint, String> {
+        let shared = Shared::read(&env)?;
+        match self.through.endpoint_id.as_str() {
+            "" => Endpoint::of(Service::Ses, &shared),
+            id => Endpoint::of(Service::Global(id), &shared),
+        }
+    }
 }
 
 impl Provider for Ses {
@@ -48,13 +62,13 @@ impl Provider for Ses {
 
     fn describe(&self) -> String {
         // What is wrong with it is reported when the transport is built.
-        let url = Endpoint::read(&env).map(|endpoint| endpoint.url).unwrap_or_default();
-        let Through { config_set, tenant } = &self.through;
-        format!("endpoint={url} config_set={config_set} tenant={tenant}")
+        let url = self.endpoint().map(|endpoint| endpoint.url).unwrap_or_default();
+        let Through { config_set, tenant, endpoint_id } = &self.through;
+        format!("endpoint={url} config_set={config_set} tenant={tenant} endpoint_id={endpoint_id}")
     }
 
     fn transport(&self, config: &Config, stop: &Stop) -> Result<Box<dyn Transport>, Error> {
-        let (endpoint, http, mut keeper) = place(stop)?;
+        let (region, http, mut keeper) = place(stop)?;
         match keeper.get() {
             Ok(_) => {}
             Err(Failure::Unset(why) | Failure::Setup(why)) => return Err(Error::config(why)),
@@ -64,22 +78,23 @@ impl Provider for Ses {
             }
         }
         let settings = ses::Settings {
-            endpoint,
+            endpoint: self.endpoint().map_err(Error::config)?,
             templates: config.templates.clone(),
             source: config.source.clone(),
             through: self.through.clone(),
             output: config.output.clone(),
             clock: system_clock(),
         };
-        Ok(Box::new(ses::Ses::new(settings, http, keeper)))
+        let client = Client::new(region, http, keeper, system_clock().wall);
+        Ok(Box::new(ses::Ses::new(settings, client)))
     }
 
     fn fault(&self, _: &Config, stop: &Stop) -> Option<Error> {
-        place(stop).err()
+        place(stop).err().or_else(|| self.endpoint().err().map(Error::config))
     }
 
     fn dry(&self, config: &Config) -> Result<dry::Settings, Error> {
-        let url = Endpoint::read(&env).map_err(Error::config)?.url;
+        let url = self.endpoint().map_err(Error::config)?.url;
         Ok(dry::Settings {
             to: format!("POST {url}/v2/email/outbound-bulk-emails"),
             templates: config.templates.clone(),
@@ -89,7 +104,7 @@ impl Provider for Ses {
     }
 
     fn check(&self, round: &mut Round<'_>) {
-        check::check(round, &self.through.config_set);
+        check::check(round, self.endpoint(), &self.through);
     }
 }
 
@@ -103,4 +118,22 @@ fn name(name: &str) -> Result<String, String> {
     }
     let fit = "must be 1 to 64 of the letters A to Z and a to z, digits, hyphens and underscores";
     Err(fit.to_owned())
+}
+
+/// An endpoint's id: labels of a host's name, which it becomes a part of.
+/// <https://smithy.io/2.0/additional-specs/rules-engine/standard-library.html#isvalidhostlabel-function>
+fn labels(id: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if id.is_empty() || id.len() <= 200 && id.split('.').all(is_label) {
+        return Ok(id.to_owned());
+    }
+    Err("must be as SES gave it, such as abc123.xyz: letters A to Z and a to z, digits, hyphens and \
+         dots, as in the name of a host"
+        .to_owned())
 }

@@ -14,6 +14,8 @@ pub struct Through {
     pub config_set: String,
     /// The tenant, which the identity, the configuration set and the templates must belong to.
     pub tenant: String,
+    /// The id of the endpoint of several regions that the call is made to.
+    pub endpoint_id: String,
 }
 
 #[derive(Serialize)]
@@ -23,6 +25,8 @@ struct Call<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     configuration_set_name: &'a str,
     default_content: DefaultContent<'a>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    endpoint_id: &'a str,
     from_email_address: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to_addresses: Option<[Cow<'a, str>; 1]>,
@@ -105,6 +109,7 @@ pub(crate) fn body(
         default_content: DefaultContent {
             template: Template { template_data: empty_data(), template_name: template },
         },
+        endpoint_id: &through.endpoint_id,
         from_email_address: from,
         reply_to_addresses: reply_to.map(|reply_to| [recipient::wire(reply_to)]),
         tenant_name: &through.tenant,

@@ -23,23 +23,19 @@ pub const STATUSES: [(Cause, &str); 10] = [
 ];
 
 /// The error codes of a call, with and without `Exception` at their end.
-pub const CODES: [(Ruling, &str); 10] = [
+pub const CODES: [(Ruling, &str); 12] = [
     (Ruling::Each(Cause::Throttled), "TooManyRequests, Throttling"),
     (Ruling::Each(Cause::Quota), "LimitExceeded"),
     (Ruling::Each(Cause::Account), "AccountSuspended, SendingPaused"),
     (Ruling::Each(Cause::Sender), "MailFromDomainNotVerified"),
     (Ruling::Each(Cause::Credentials), "AccessDenied, UnrecognizedClient, InvalidClientTokenId"),
-    (
-        Ruling::Each(Cause::Credentials),
-        "MissingAuthenticationToken, IncompleteSignature, OptInRequired",
-    ),
+    (Ruling::Each(Cause::Credentials), "MissingAuthenticationToken, IncompleteSignature"),
+    (Ruling::Each(Cause::Credentials), "OptInRequired"),
     (Ruling::Each(Cause::Setup), "NotFound"),
     (Ruling::Halves, "MessageRejected, BadRequest"),
     (Ruling::NewCredentials, "ExpiredToken"),
-    (
-        Ruling::ItsClock,
-        "InvalidSignature, SignatureDoesNotMatch, RequestTimeTooSkewed, RequestExpired",
-    ),
+    (Ruling::ItsClock, "InvalidSignature, SignatureDoesNotMatch"),
+    (Ruling::ItsClock, "RequestTimeTooSkewed, RequestExpired"),
 ];
 
 /// Why one message was not accepted, by its `Status` and `Error`; `None`: it was. `from` and `to`
@@ -75,15 +71,17 @@ pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Rul
 
 /// What SES says in words alone.
 fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
-    let words = text.to_lowercase();
+    // An address is what people call it.
+    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains('@')).collect();
+    let words = words.join(" ").to_lowercase();
     let says = |part: &str| words.contains(part);
     let missing = says("not exist") || says("not found");
     match () {
         () if says("daily message quota exceeded") => Some(Cause::Quota),
-        () if says("not verified") => Some(unverified(&words, from, to)),
+        () if says("not verified") => Some(unverified(text, from, to)),
         () if missing && says("template") && !says("configuration set") => Some(Cause::Template),
         // Or what is not associated with it.
-        () if missing || says("tenant") => Some(Cause::Setup),
+        () if missing || says("tenant") || says("endpoint") => Some(Cause::Setup),
         () => None,
     }
 }

@@ -21,10 +21,11 @@ use time::OffsetDateTime;
 
 /// Makes calls, one at a time.
 pub struct Client {
+    /// Where all calls go but those that send mail.
     endpoint: Endpoint,
     http: Http,
     keeper: Keeper,
-    clock: fn() -> SystemTime,
+    wall: fn() -> SystemTime,
     /// The provider's clock minus ours, as far as it is known.
     offset: time::Duration,
     /// The same, as the last reply with a date had it.
@@ -51,19 +52,14 @@ impl From<http::Fault> for Lost {
 }
 
 impl Client {
-    /// Opens nothing yet. `clock` is the wall clock.
-    pub fn new(
-        endpoint: Endpoint,
-        http: Http,
-        keeper: Keeper,
-        clock: fn() -> SystemTime,
-    ) -> Client {
-        Client { endpoint, http, keeper, clock, offset: time::Duration::ZERO, seen: None }
+    /// Opens nothing yet. `wall` is the wall clock.
+    pub fn new(endpoint: Endpoint, http: Http, keeper: Keeper, wall: fn() -> SystemTime) -> Client {
+        Client { endpoint, http, keeper, wall, offset: time::Duration::ZERO, seen: None }
     }
 
     /// The time by our clock.
     pub(crate) fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::from((self.clock)())
+        OffsetDateTime::from((self.wall)())
     }
 
     /// By how much the provider's clock was ahead of ours when it answered last, to the second;
@@ -77,24 +73,25 @@ impl Client {
         self.keeper.get().map_err(|why| Lost::unsigned(&why.to_string()))
     }
 
-    /// Makes one call; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
+    /// Makes one call to an endpoint; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
     /// takes no longer than one HTTP call.
     pub(crate) fn call(
         &mut self,
         credentials: &Credentials,
+        endpoint: &Endpoint,
         method: &Method,
         path: &str,
         body: Vec<u8>,
     ) -> Result<Reply, Lost> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.endpoint.url))
+            .uri(format!("{}{path}", endpoint.url))
             .header("content-type", "application/json")
             .body(body)
             .map_err(http::Fault::from)?;
         let now = self.now();
         let time = now.checked_add(self.offset).unwrap_or(now).into();
-        sign(&mut request, credentials, &self.endpoint.region, "ses", time)
+        sign(&mut request, credentials, &endpoint.region, "ses", time)
             .map_err(|why| Lost::unsigned(&why))?;
         let reply = self.http.call(request)?;
         self.seen = reply.date().map(|date| date - self.now()).or(self.seen);
@@ -130,10 +127,10 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, Refused> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let mut tried = Vec::new();
+        let (mut tried, endpoint) = (Vec::new(), self.endpoint.clone());
         loop {
             let credentials = self.credentials()?;
-            let reply = self.call(&credentials, method, path, body.clone())?;
+            let reply = self.call(&credentials, &endpoint, method, path, body.clone())?;
             if reply.status.is_success() {
                 // Nothing at all counts as nothing.
                 return match reply.body.as_slice() {

@@ -2,7 +2,7 @@
 
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
-use crate::edges::aws::endpoint::Endpoint;
+use crate::edges::aws::endpoint::{Endpoint, Region};
 use crate::edges::http::Http;
 use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
@@ -11,6 +11,7 @@ use crate::ops::environment::env;
 use crate::ops::provider::ses::calls::{Calls, encoded, identity};
 use crate::ops::provider::templates::check as check_templates;
 use crate::pump::system_clock;
+use crate::send::ses::bulk::Through;
 use crate::send::ses::client::{Client, Refused, quota};
 use http::Method;
 use serde_json::Value;
@@ -20,9 +21,9 @@ use std::time::Duration;
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const TOLERATED: Duration = Duration::from_secs(300);
 
-/// Looks at the account and all that sending needs there. `set`: the configuration set.
-pub fn check(round: &mut Round<'_>, set: &str) {
-    let endpoint = endpoint(&mut round.checks);
+/// Looks at the account and all that sending needs there. `mails`: where they go.
+pub fn check(round: &mut Round<'_>, mails: Result<Endpoint, String>, through: &Through) {
+    let endpoint = endpoint(&mut round.checks, mails);
     let identity = credentials(round);
     let (Some(endpoint), Some((http, keeper))) = (endpoint, identity) else {
         for name in ["account", "SES clock", "templates", "identity", "configuration set"] {
@@ -42,19 +43,25 @@ pub fn check(round: &mut Round<'_>, set: &str) {
     }
     check_templates(round, &mut calls);
     verified(round, &mut calls);
-    configuration_set(round, &mut calls, set);
+    configuration_set(round, &mut calls, &through.config_set);
+    global(round, &mut calls, &through.endpoint_id);
 }
 
-fn endpoint(checks: &mut Checks) -> Option<Endpoint> {
+fn endpoint(checks: &mut Checks, mails: Result<Endpoint, String>) -> Option<Endpoint> {
     const NAME: &str = "region, endpoint";
-    let endpoint = match Endpoint::read(&env) {
-        Ok(endpoint) => endpoint,
+    let both = Endpoint::read(&env).and_then(|endpoint| Ok((endpoint, mails?)));
+    let (endpoint, mails) = match both {
+        Ok(both) => both,
         Err(why) => {
             checks.misconfigured(NAME, why, "see AWS_REGION and AWS_ENDPOINT_URL");
             return None;
         }
     };
-    checks.ok(NAME, format!("{}, {}", endpoint.region, endpoint.url));
+    let mut detail = format!("{}, {}", endpoint.region, endpoint.url);
+    if mails.region == Region::Any {
+        detail.push_str(&format!("; mails, for any region: {}", mails.url));
+    }
+    checks.ok(NAME, detail);
     Some(endpoint)
 }
 
@@ -258,6 +265,39 @@ fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
             round.checks.misconfigured(NAME, detail, advice);
         }
         Err(refused) => unasked(round, NAME, "ses:GetConfigurationSet", &refused),
+    }
+}
+
+/// Whether mails may go through an endpoint of several regions. SES lists those whose first region this is;
+/// needs the permission ses:ListMultiRegionEndpoints.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListMultiRegionEndpoints.html>
+fn global(round: &mut Round, calls: &mut Calls, id: &str) {
+    const NAME: &str = "endpoint of several regions";
+    if id.is_empty() {
+        return;
+    }
+    let path = "/v2/email/multi-region-endpoints?PageSize=1000";
+    let listed = match calls.ask(&Method::GET, path, None) {
+        Ok(listed) => listed,
+        Err(refused) => return unasked(round, NAME, "ses:ListMultiRegionEndpoints", &refused),
+    };
+    let all = listed["MultiRegionEndpoints"].as_array();
+    let Some(one) = all.into_iter().flatten().find(|one| one["EndpointId"] == id) else {
+        let detail = format!("this region is the first one of none with the id {id}");
+        let advice = "see MAILROOM_SES_ENDPOINT_ID; let AWS_REGION be the first of its regions";
+        return round.checks.warning(NAME, detail, advice);
+    };
+    let regions = one["Regions"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let regions: Vec<&str> = regions.collect();
+    let status = one["Status"].as_str().unwrap_or("of no status");
+    let detail = format!("{id} is {status}, in {}", regions.join(" and "));
+    match status {
+        "READY" => round.checks.ok(NAME, detail),
+        _ => round.checks.misconfigured(
+            NAME,
+            detail,
+            "no mail goes until it is READY; see SES's console",
+        ),
     }
 }
 
