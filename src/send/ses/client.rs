@@ -73,8 +73,8 @@ impl Client {
         self.keeper.get().map_err(|why| Lost::unsigned(&why.to_string()))
     }
 
-    /// Makes one call to an endpoint; any status is a reply. `path` begins with `/v2/email/`; a body is JSON. It
-    /// takes no longer than one HTTP call.
+    /// Makes one call to an endpoint; any status is a reply. `path` begins with `/v2/email/`; a body
+    /// is JSON. It takes no longer than one HTTP call.
     pub(crate) fn call(
         &mut self,
         credentials: &Credentials,
