@@ -23,6 +23,20 @@ DISKS = {"fsync off": {"fsync": "off"},
 SIGN_UP = "INSERT INTO accounts (email, login) VALUES (gen_random_uuid() || '@example.com', gen_random_uuid());\n"
 # As a collector that sleeps.
 SLEEP = "LISTEN token_insert; SELECT pg_advisory_lock_shared(1835100527, hashenum('mailroom'::job_type))"
+# The least that a sign-up and a mail can cost: triggers and a function that only insert.
+ONLY_TRIGGERS = """
+DROP TRIGGER after_account_insert ON accounts; DROP TRIGGER after_token_inserted ON tokens;
+CREATE FUNCTION a() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO tokens (account, action) VALUES (NEW.id, 'activation'); RETURN NULL; END $$;
+CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO deliveries (id, kind) VALUES (NEW.id, 'activation'); RETURN NULL; END $$;
+CREATE TRIGGER a AFTER INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION a();
+CREATE TRIGGER t AFTER INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION t()"""
+ONLY_FUNCTION = """
+CREATE FUNCTION only_insert(kind text, recipient text, data jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE mail bigint; BEGIN
+    INSERT INTO deliveries AS d (kind, recipient, data) VALUES (kind, recipient, data) RETURNING d.id INTO mail;
+    RETURN mail; END $$"""
 SEND_MAIL = "SELECT send_mail('notice', 'u' || gen_random_uuid() || '@example.com', '{\"n\": 1}');\n"
 
 
@@ -30,6 +44,7 @@ def insert(bench):
     cluster = bench.cluster
     scripts = {}
     for name, sql in {"sign-up": SIGN_UP, "send_mail": SEND_MAIL,
+                      "only_insert": SEND_MAIL.replace("send_mail", "only_insert"),
                       "add_job": "SELECT graphile_worker.add_job('mail', '{\"n\": 1}');\n",
                       "send": bench.queues and call("node", "-e", PGBOSS_SEND, cwd=bench.queues)}.items():
         scripts[name] = cluster.dir / f"{name}.sql"
@@ -120,10 +135,12 @@ def variants(bench):
     bare = "DROP TRIGGER after_account_insert ON accounts"
     notice = "INSERT INTO kinds (kind) VALUES ('notice')"
     found = [("accounts alone", "sign-up", plain(bare), 0),
+             ("sign-up, triggers that only insert", "sign-up", plain(ONLY_TRIGGERS), 0),
              ("sign-up, nobody notified", "sign-up", plain(never), 0),
              ("sign-up, collect drains", "sign-up", drained("collect"), 0),
              ("sign-up, run drains", "sign-up", drained("run"), 0),
              ("sign-up, each notifies", "sign-up", sleeper, 0),
+             ("send_mail, a function that only inserts", "only_insert", plain(ONLY_FUNCTION), 0),
              ("send_mail, collect drains", "send_mail", drained("collect", notice), 0),
              ("send_mail, run drains", "send_mail", drained("run", notice), 0),
              ("sign-up, nobody notified, also in two others", "sign-up", plain(never), 2),
@@ -181,6 +198,8 @@ def tps(bench, databases, script, clients):
     return float(re.search(r"tps = ([0-9.]+)", told).group(1))
 
 
+# The same rows by INSERT ... SELECT, with nothing looked at.
+ROWS_ALONE = "the rows alone"
 # Beside what the same rows cost in a table of the same columns without index, CHECK or trigger.
 SETS = {
     "accounts": [
@@ -191,6 +210,7 @@ SETS = {
     ],
     "deliveries": [
         ("COPY into a table of the same columns", None, False),
+        (ROWS_ALONE, "SELECT", False),
         ("send_mail", "INSERT INTO kinds (kind) VALUES ('notice')", False),
         ("send_mail, somebody sleeps", "INSERT INTO kinds (kind) VALUES ('notice')", True),
     ],
@@ -200,6 +220,8 @@ STATEMENTS = {
                 f"FROM generate_series(1, {ROWS}) i",
     "deliveries": "SELECT count(send_mail('notice', 'u' || i || '@example.com', jsonb_build_object('n', i))) "
                   f"FROM generate_series(1, {ROWS}) i",
+    ROWS_ALONE: "INSERT INTO deliveries (kind, recipient, data) SELECT 'notice', 'u' || i || '@example.com', "
+                f"jsonb_build_object('n', i) FROM generate_series(1, {ROWS}) i",
 }
 
 
@@ -210,7 +232,8 @@ def together(bench):
         best = {}
         for _ in range(bench.repeat):
             for what, before, sleeps in ways:
-                taken = at_once(bench, table, before, sleeps)
+                statement = STATEMENTS.get(what, STATEMENTS[table])
+                taken = at_once(bench, table, statement, before, sleeps)
                 best[what] = min(taken, best.get(what, taken))
         bare = best[ways[0][0]]
         rows += [[table, what, f"{seconds:.2f}", f"{seconds / bare:.1f}"] for what, seconds in best.items()]
@@ -220,12 +243,11 @@ def together(bench):
                 "table without index, check or trigger. Goals: 2.0 s for sign-ups, twice COPY for send_mail.")
 
 
-def at_once(bench, table, before, sleeps):
+def at_once(bench, table, statement, before, sleeps):
     """Seconds that so many rows take; `before` None: by COPY."""
     cluster = bench.cluster
     database = cluster.database()
     session = cluster.session(database)
-    statement = STATEMENTS[table]
     if sleeps:
         sleeper = cluster.session(database)
         sleeper.ask(SLEEP)
