@@ -141,6 +141,7 @@ def variants(bench):
              ("sign-up, run drains", "sign-up", drained("run"), 0),
              ("sign-up, each notifies", "sign-up", sleeper, 0),
              ("send_mail, a function that only inserts", "only_insert", plain(ONLY_FUNCTION), 0),
+             ("send_mail, nobody notified", "send_mail", plain(notice, never), 0),
              ("send_mail, collect drains", "send_mail", drained("collect", notice), 0),
              ("send_mail, run drains", "send_mail", drained("run", notice), 0),
              ("sign-up, nobody notified, also in two others", "sign-up", plain(never), 2),
