@@ -80,13 +80,13 @@ fn main() {
                 black_box("SUCCESS"),
                 "",
                 "a@example.com",
-                "b@example.com",
+                &["b@example.com"],
             ));
             let _ = black_box(mailroom::send::ses::causes::entry(
                 black_box("MESSAGE_REJECTED"),
                 "no",
                 "a@example.com",
-                "b@example.com",
+                &["b@example.com"],
             ));
         }),
         #[cfg(feature = "smtp")]

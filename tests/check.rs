@@ -589,8 +589,8 @@ fn an_endpoint_of_several_regions_is_looked_up() {
         || program(&database, &endpoint.url()).env("MAILROOM_SES_ENDPOINT_ID", "abc123.xyz");
     let good = || Reply::Full(200, Vec::new(), "{}".into());
     let with = |last: Reply| {
-        // After the list, two templates, the address and the configuration set.
-        (0..5).for_each(|_| endpoint.push(good()));
+        // After the list, two templates, the address, the configuration set, and a look whether it is there.
+        (0..6).for_each(|_| endpoint.push(good()));
         endpoint.push(last);
         Found::of(program().output())
     };
@@ -617,18 +617,25 @@ fn an_endpoint_of_several_regions_is_looked_up() {
         assert_eq!(found.code, 78);
     }
     let found = with(list("abc124.xyz", "READY"));
-    found.only(&[NAME]).says(NAME, "warning", "this region is the first one of none with the id");
+    found.only(&[NAME]).says(NAME, "warning", "SES lists no endpoint");
     let found = with(Reply::error(403, "AccessDeniedException", "no"));
     found.only(&[NAME]).says(NAME, "warning", "allow ses:ListMultiRegionEndpoints");
     assert_eq!(found.code, 0);
     let found = with(Reply::Full(404, Vec::new(), String::new()));
     found.says(NAME, "warning", "not checked: HTTP 404");
+    // Where mails go nobody answers.
+    (0..5).for_each(|_| endpoint.push(good()));
+    endpoint.push(Reply::Reset);
+    let found = Found::of(program().output());
+    found.only(&[NAME]).says(NAME, "failed", "127.0.0.1: ");
+    assert_eq!(found.code, 69);
     let wrong = program().without("AWS_ENDPOINT_URL").env("AWS_USE_FIPS_ENDPOINT", "true");
     let found = Found::of(wrong.output());
-    found.says("region, endpoint", "failed", "endpoints of several regions have no FIPS");
+    found.says("region, endpoint", "failed", "there is no FIPS endpoint of several regions");
     assert_eq!(found.code, 78);
     let wrong = program().env("MAILROOM_SES_ENDPOINT_ID", "a b");
     let found = Found::of(wrong.output());
+    found.says(NAME, "warning", "not checked: MAILROOM_SES_ENDPOINT_ID is wrong");
     assert_eq!(found.code, 78);
     found.says("settings", "failed", "MAILROOM_SES_ENDPOINT_ID: must be as SES gave it");
 }

@@ -33,7 +33,8 @@ SECTIONS = {
 }
 
 # Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
-WRITTEN_WITH = {"drain": "peer", "deliver": "peer", "latency": "peer", "growth": "full", "horizon": "full",
+WRITTEN_WITH = {"size": "before", "begin": "before", "drain": "peer before", "deliver": "peer before",
+                "latency": "peer before", "growth": "full", "horizon": "full",
                 "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues",
                 "trips": "before", "provider": "before", "steady": "before", "killed": "full"}
 
@@ -350,9 +351,10 @@ def main():
         parser.error(f"there is no section {unknown[0]}")
     options.sections = options.sections or list(SECTIONS)
     for name in options.sections if options.write else []:
-        if name in WRITTEN_WITH and not getattr(options, WRITTEN_WITH[name]):
-            parser.error(f"{name} is written with --{WRITTEN_WITH[name]} only: the table there has what this "
-                         "run would not have")
+        missing = [word for word in WRITTEN_WITH.get(name, "").split() if not getattr(options, word)]
+        if missing:
+            parser.error(f"{name} is written with --{missing[0]} only: the table there has what this run "
+                         "would not have")
     if not options.program:
         script("scripts/setup", "--quick")
     require_tools(options)

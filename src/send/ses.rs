@@ -116,7 +116,7 @@ impl Ses {
         };
         let (_, address) = recipient::split(&from);
         let answer = match reply.status.is_success() {
-            true => outcomes(&reply, &messages, address),
+            true => self.outcomes(&reply, &messages, address),
             false => self.refused(&reply, &messages, address, tried),
         };
         // A stand-in may say of a template in a language no more than that something is not there.
@@ -140,8 +140,7 @@ impl Ses {
         tried: &mut Vec<Ruling>,
     ) -> Answer {
         let refused = Refused::read(reply);
-        let to: Vec<&str> = messages.iter().map(|message| message.email.as_str()).collect();
-        let ruling = refused.ruling(from, &to);
+        let ruling = refused.ruling(from, &self.at_fault(messages));
         let why = reason_about(&refused.what(), &refused.text, messages);
         if self.client.mend(ruling, reply, tried) {
             match (ruling, self.client.ahead()) {
@@ -161,6 +160,30 @@ impl Ses {
                 Answer::None(Refusal { cause: Cause::Credentials, why, after })
             }
         }
+    }
+}
+
+impl Ses {
+    /// Whose address may be at fault if one is not verified. Of an endpoint's regions one may be in the
+    /// sandbox, where no recipient's is.
+    fn at_fault<'a>(&self, messages: &[&'a Message]) -> Vec<&'a str> {
+        let one = self.settings.through.endpoint_id.is_empty();
+        messages.iter().filter(|_| one).map(|message| message.email.as_str()).collect()
+    }
+
+    /// What a reply with a success status says of each message.
+    fn outcomes(&self, reply: &Reply, messages: &[&Message], from: &str) -> Answer {
+        each(bulk::results(&reply.body), messages, |result, message| {
+            let status = result.status.as_deref().unwrap_or("no status");
+            let error = result.error.as_deref().unwrap_or_default();
+            match causes::entry(status, error, from, &self.at_fault(&[message])) {
+                Some(cause) => Outcome::refused(cause, reason_about(status, error, messages)),
+                None => {
+                    let id = result.message_id.as_deref().unwrap_or_default();
+                    Outcome::Accepted { provider_id: identifier(id) }
+                }
+            }
+        })
     }
 }
 
@@ -190,19 +213,4 @@ impl Transport for Ses {
         }
         None
     }
-}
-
-/// What a reply with a success status says of each message.
-fn outcomes(reply: &Reply, messages: &[&Message], from: &str) -> Answer {
-    each(bulk::results(&reply.body), messages, |result, message| {
-        let status = result.status.as_deref().unwrap_or("no status");
-        let error = result.error.as_deref().unwrap_or_default();
-        match causes::entry(status, error, from, &message.email) {
-            Some(cause) => Outcome::refused(cause, reason_about(status, error, messages)),
-            None => {
-                let id = result.message_id.as_deref().unwrap_or_default();
-                Outcome::Accepted { provider_id: identifier(id) }
-            }
-        }
-    })
 }

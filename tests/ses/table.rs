@@ -127,7 +127,7 @@ const CALLS: &[(u16, &str, &str, Say)] = &[
 #[test]
 fn each_entry_status_has_the_outcome_of_the_table() {
     for (status, say) in ENTRIES {
-        let cause = causes::entry(status, "because", "a@example.com", "b@example.com");
+        let cause = causes::entry(status, "because", "a@example.com", &["b@example.com"]);
         assert_eq!(cause.map_or(Say::Accept, said_of), *say, "{status}");
     }
 }
@@ -153,7 +153,7 @@ fn an_address_that_is_not_verified_fails_its_own_mail_and_the_senders_holds_all(
              EU-CENTRAL-1: {who}"
         );
         let (from, to) = ("noreply@example.org", "user0@example.com");
-        assert_eq!(causes::entry("MESSAGE_REJECTED", &text, from, to), Some(one), "{who}");
+        assert_eq!(causes::entry("MESSAGE_REJECTED", &text, from, &[to]), Some(one), "{who}");
         let to = [to, "user1@example.com"];
         assert_eq!(causes::call(400, "MessageRejected", &text, from, &to), all, "{who}");
     }

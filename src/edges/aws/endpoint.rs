@@ -163,7 +163,9 @@ fn host(service: Service<'_>, region: &str, fips: bool, dual: bool) -> Result<St
     let domain = if dual { both } else { plain };
     let name = match (service, fips) {
         (Service::Global(_), true) => {
-            return Err("AWS_USE_FIPS_ENDPOINT: endpoints of several regions have no FIPS".into());
+            return Err(
+                "AWS_USE_FIPS_ENDPOINT: there is no FIPS endpoint of several regions".into()
+            );
         }
         (Service::Global(id), false) => {
             let among = match dual {

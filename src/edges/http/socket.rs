@@ -19,6 +19,9 @@ use ureq::unversioned::transport::{
 
 /// Resolving, connecting and the TLS handshake.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// A connection is used for so long: the name may lead elsewhere then, as that of an endpoint of several
+/// regions does when one of them fails.
+const AGE: Duration = Duration::from_secs(60);
 /// Each way; ureq's default is 128 KiB.
 pub(crate) const BUFFER: usize = 16 * 1024;
 
@@ -80,7 +83,7 @@ impl<In: Transport> Connector<In> for Dial {
         let stream = stream.map_err(|error| waited(error, details.timeout))?;
         let wire = Wire::new(stream, self.0.clone());
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
-        Ok(Some(Either::B(Socket { wire, buffers, fresh: false })))
+        Ok(Some(Either::B(Socket { wire, buffers, fresh: false, until: Instant::now() + AGE })))
     }
 }
 
@@ -92,6 +95,8 @@ pub(crate) struct Socket {
     /// Whether something was just read: ureq looks at the connection then, and once more before it
     /// is used again, which is the look that counts.
     fresh: bool,
+    /// No call begins on it after this.
+    until: Instant,
 }
 
 impl Transport for Socket {
@@ -116,7 +121,7 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
-        std::mem::take(&mut self.fresh) || self.wire.is_idle()
+        std::mem::take(&mut self.fresh) || Instant::now() < self.until && self.wire.is_idle()
     }
 }
 
@@ -192,5 +197,27 @@ impl<T: Transport> Transport for Marked<T> {
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edges::stop::Stop;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn no_call_begins_on_a_connection_that_is_too_old() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let wire = Wire::new(stream, Watch::new(Stop::default(), Instant::now));
+        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        let mut socket = Socket { wire, buffers, fresh: false, until: Instant::now() + AGE };
+        assert!(socket.is_open());
+        socket.until = Instant::now();
+        assert!(!socket.is_open());
+        // It is put back after a reply, and looked at when it is to be used.
+        socket.fresh = true;
+        assert!(socket.is_open() && !socket.is_open());
     }
 }

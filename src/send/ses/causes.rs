@@ -39,19 +39,21 @@ pub const CODES: [(Ruling, &str); 12] = [
 ];
 
 /// Why one message was not accepted, by its `Status` and `Error`; `None`: it was. `from` and `to`
-/// are the addresses of its sender and its recipient.
-pub fn entry(status: &str, error: &str, from: &str, to: &str) -> Option<Cause> {
+/// are the addresses of its sender and its recipient; none if it cannot be the recipient's fault that an
+/// address is not verified.
+pub fn entry(status: &str, error: &str, from: &str, to: &[&str]) -> Option<Cause> {
     if status == "SUCCESS" {
         return None;
     }
     match look_up(&STATUSES, |name| name == status).unwrap_or(Cause::Fault) {
-        Cause::Rejected => by_words(error, from, &[to]).or(Some(Cause::Rejected)),
+        Cause::Rejected => by_words(error, from, to).or(Some(Cause::Rejected)),
         cause => Some(cause),
     }
 }
 
 /// What to do about a call that was answered with an error: a known code decides, else the status;
-/// the words say more where a code is about several things. `to` are the addresses of its messages.
+/// the words say more where a code is about several things. `to` are the addresses of its messages; none if
+/// it went to an endpoint of several regions, of which one may be in the sandbox, or was for no message.
 pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Ruling {
     let name = code.trim_end_matches("Exception");
     let ruling = look_up(&CODES, |known| known == name).unwrap_or_else(|| match status {
@@ -71,17 +73,18 @@ pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Rul
 
 /// What SES says in words alone.
 fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
-    // An address is what people call it.
+    // The names in addresses were chosen by people.
     let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains('@')).collect();
     let words = words.join(" ").to_lowercase();
     let says = |part: &str| words.contains(part);
     let missing = says("not exist") || says("not found");
+    let global = to.is_empty() && (says("endpoint") || says("multi-region") || says("mrep"));
     match () {
         () if says("daily message quota exceeded") => Some(Cause::Quota),
         () if says("not verified") => Some(unverified(text, from, to)),
         () if missing && says("template") && !says("configuration set") => Some(Cause::Template),
         // Or what is not associated with it.
-        () if missing || says("tenant") || says("endpoint") => Some(Cause::Setup),
+        () if missing || says("tenant") || global => Some(Cause::Setup),
         () => None,
     }
 }

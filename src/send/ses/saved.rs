@@ -50,17 +50,11 @@ fn save(dir: &Path, now: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io:
     );
     let mut text = format!("HTTP/1.1 {}\r\n", reply.status).into_bytes();
     for (name, value) in &reply.headers {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    text.extend_from_slice(b"\r\n");
-    text.extend_from_slice(&reply.body);
-    let which = match kind.number {
-        Some(number) => number.saturating_sub(1).to_string(),
-        None => kind.name.to_string(),
-    };
+    text.extend([b"\r\n", reply.body.as_slice()].concat());
+    let number = kind.number.map(|number| number.saturating_sub(1).to_string());
+    let which = number.unwrap_or_else(|| kind.name.to_string());
     let mut at = now;
     loop {
         let stamp = at.format(format).map_err(std::io::Error::other)?;

@@ -3,7 +3,7 @@
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
 use crate::edges::aws::endpoint::{Endpoint, Region};
-use crate::edges::http::Http;
+use crate::edges::http::{Fault, Http};
 use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
 use crate::ops::check::{Checks, Round, Status};
@@ -13,7 +13,7 @@ use crate::ops::provider::templates::check as check_templates;
 use crate::pump::system_clock;
 use crate::send::ses::bulk::Through;
 use crate::send::ses::client::{Client, Refused, quota};
-use http::Method;
+use http::{Method, Request};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,22 +21,27 @@ use std::time::Duration;
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const TOLERATED: Duration = Duration::from_secs(300);
 
+/// The line about an endpoint of several regions.
+const GLOBAL: &str = "endpoint of several regions";
+
 /// Looks at the account and all that sending needs there. `mails`: where they go.
 pub fn check(round: &mut Round<'_>, mails: Result<Endpoint, String>, through: &Through) {
-    let endpoint = endpoint(&mut round.checks, mails);
+    let both = endpoints(&mut round.checks, mails);
     let identity = credentials(round);
-    let (Some(endpoint), Some((http, keeper))) = (endpoint, identity) else {
-        for name in ["account", "SES clock", "templates", "identity", "configuration set"] {
+    let mut rest = vec!["templates", "identity", "configuration set"];
+    rest.extend((!through.endpoint_id.is_empty()).then_some(GLOBAL));
+    let (Some((endpoint, mails)), Some((http, keeper))) = (both, identity) else {
+        for name in ["account", "SES clock"].iter().chain(&rest) {
             round.checks.unknown(name, "SES cannot be asked");
         }
         return;
     };
-    let client = Client::new(endpoint, http, keeper, system_clock().wall);
+    let client = Client::new(endpoint, http.clone(), keeper, system_clock().wall);
     let mut calls = Calls { client, stop: round.stop.clone() };
     let answered = account_of(&mut round.checks, &mut calls.client, round.config.send_rate);
     clock(&mut round.checks, &calls.client);
     if !answered {
-        for name in ["templates", "identity", "configuration set"] {
+        for name in rest {
             round.checks.unknown(name, "SES cannot be asked");
         }
         return;
@@ -44,16 +49,21 @@ pub fn check(round: &mut Round<'_>, mails: Result<Endpoint, String>, through: &T
     check_templates(round, &mut calls);
     verified(round, &mut calls);
     configuration_set(round, &mut calls, &through.config_set);
-    global(round, &mut calls, &through.endpoint_id);
+    global(round, &mut calls, &through.endpoint_id, &http, &mails.url);
 }
 
-fn endpoint(checks: &mut Checks, mails: Result<Endpoint, String>) -> Option<Endpoint> {
+/// Where everything is asked, and where mails go.
+fn endpoints(checks: &mut Checks, mails: Result<Endpoint, String>) -> Option<(Endpoint, Endpoint)> {
     const NAME: &str = "region, endpoint";
     let both = Endpoint::read(&env).and_then(|endpoint| Ok((endpoint, mails?)));
     let (endpoint, mails) = match both {
         Ok(both) => both,
         Err(why) => {
-            checks.misconfigured(NAME, why, "see AWS_REGION and AWS_ENDPOINT_URL");
+            checks.misconfigured(
+                NAME,
+                why,
+                "see AWS_REGION, AWS_ENDPOINT_URL and MAILROOM_SES_ENDPOINT_ID",
+            );
             return None;
         }
     };
@@ -62,7 +72,7 @@ fn endpoint(checks: &mut Checks, mails: Result<Endpoint, String>) -> Option<Endp
         detail.push_str(&format!("; mails, for any region: {}", mails.url));
     }
     checks.ok(NAME, detail);
-    Some(endpoint)
+    Some((endpoint, mails))
 }
 
 /// Finds credentials, and says where, never which.
@@ -271,30 +281,38 @@ fn configuration_set(round: &mut Round, calls: &mut Calls, set: &str) {
 /// Whether mails may go through an endpoint of several regions. SES lists those whose first region this is;
 /// needs the permission ses:ListMultiRegionEndpoints.
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListMultiRegionEndpoints.html>
-fn global(round: &mut Round, calls: &mut Calls, id: &str) {
-    const NAME: &str = "endpoint of several regions";
+fn global(round: &mut Round, calls: &mut Calls, id: &str, http: &Http, url: &str) {
+    if round.is_wrong("MAILROOM_SES_ENDPOINT_ID") {
+        return round.checks.unknown(GLOBAL, "MAILROOM_SES_ENDPOINT_ID is wrong");
+    }
     if id.is_empty() {
         return;
+    }
+    // Whatever it answers: it is there, and can be reached.
+    let reached = Request::get(url).body(Vec::new()).map_err(Fault::from);
+    if let Err(Fault { why, .. }) = reached.and_then(|request| http.call(request)) {
+        let advice = "see MAILROOM_SES_ENDPOINT_ID, the DNS and what may be connected to from here";
+        return round.checks.unreachable(GLOBAL, why, advice);
     }
     let path = "/v2/email/multi-region-endpoints?PageSize=1000";
     let listed = match calls.ask(&Method::GET, path, None) {
         Ok(listed) => listed,
-        Err(refused) => return unasked(round, NAME, "ses:ListMultiRegionEndpoints", &refused),
+        Err(refused) => return unasked(round, GLOBAL, "ses:ListMultiRegionEndpoints", &refused),
     };
     let all = listed["MultiRegionEndpoints"].as_array();
     let Some(one) = all.into_iter().flatten().find(|one| one["EndpointId"] == id) else {
-        let detail = format!("this region is the first one of none with the id {id}");
+        let detail = format!("SES lists no endpoint {id} whose first region this is");
         let advice = "see MAILROOM_SES_ENDPOINT_ID; let AWS_REGION be the first of its regions";
-        return round.checks.warning(NAME, detail, advice);
+        return round.checks.warning(GLOBAL, detail, advice);
     };
     let regions = one["Regions"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let regions: Vec<&str> = regions.collect();
     let status = one["Status"].as_str().unwrap_or("of no status");
     let detail = format!("{id} is {status}, in {}", regions.join(" and "));
     match status {
-        "READY" => round.checks.ok(NAME, detail),
+        "READY" => round.checks.ok(GLOBAL, detail),
         _ => round.checks.misconfigured(
-            NAME,
+            GLOBAL,
             detail,
             "no mail goes until it is READY; see SES's console",
         ),
