@@ -603,7 +603,7 @@ fn an_endpoint_of_several_regions_is_looked_up() {
         let body = json!({ "MultiRegionEndpoints": [other, ours] });
         Reply::Full(200, Vec::new(), body.to_string())
     };
-    const NAME: &str = "endpoint of several regions";
+    const NAME: &str = "global endpoint";
     let found = with(list("abc123.xyz", "READY"));
     found.only(&[]).says(NAME, "ok", "abc123.xyz is READY, in eu-central-1 and eu-west-1");
     let mails = format!("eu-central-1, {0}; mails, for any region: {0}", endpoint.url());

@@ -22,7 +22,7 @@ use std::time::Duration;
 const TOLERATED: Duration = Duration::from_secs(300);
 
 /// The line about an endpoint of several regions.
-const GLOBAL: &str = "endpoint of several regions";
+const GLOBAL: &str = "global endpoint";
 
 /// Looks at the account and all that sending needs there. `mails`: where they go.
 pub fn check(round: &mut Round<'_>, mails: Result<Endpoint, String>, through: &Through) {
