@@ -71,20 +71,23 @@ pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Rul
     }
 }
 
+/// What is set up, and may be spoken of: the tenant, and an endpoint of several regions.
+const SETUP: &[&str] = &["tenant", "endpoint", "multi-region", "mrep"];
+
 /// What SES says in words alone.
 fn by_words(text: &str, from: &str, to: &[&str]) -> Option<Cause> {
-    // The names in addresses were chosen by people.
-    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains('@')).collect();
-    let words = words.join(" ").to_lowercase();
+    let words = text.to_lowercase();
     let says = |part: &str| words.contains(part);
+    // The names in addresses were chosen by people.
+    let named = |part: &str| words.split_whitespace().any(|w| w.contains(part) && !w.contains('@'));
+    let ours = if to.is_empty() { SETUP } else { &SETUP[..1] };
     let missing = says("not exist") || says("not found");
-    let global = to.is_empty() && (says("endpoint") || says("multi-region") || says("mrep"));
     match () {
         () if says("daily message quota exceeded") => Some(Cause::Quota),
         () if says("not verified") => Some(unverified(text, from, to)),
         () if missing && says("template") && !says("configuration set") => Some(Cause::Template),
         // Or what is not associated with it.
-        () if missing || says("tenant") || global => Some(Cause::Setup),
+        () if missing || ours.iter().any(|one| says(one) && named(one)) => Some(Cause::Setup),
         () => None,
     }
 }

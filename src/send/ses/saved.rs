@@ -53,8 +53,7 @@ fn save(dir: &Path, now: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io:
         text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     text.extend([b"\r\n", reply.body.as_slice()].concat());
-    let number = kind.number.map(|number| number.saturating_sub(1).to_string());
-    let which = number.unwrap_or_else(|| kind.name.to_string());
+    let which = kind.number.map_or(kind.name.to_string(), |n| n.saturating_sub(1).to_string());
     let mut at = now;
     loop {
         let stamp = at.format(format).map_err(std::io::Error::other)?;
