@@ -71,7 +71,8 @@ pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Rul
     }
 }
 
-/// What is set up, and may be spoken of: the tenant, and an endpoint of several regions.
+/// What is set up and may be spoken of: the tenant first; the rest are words for an endpoint of several
+/// regions, and mean nothing where there is none.
 const SETUP: &[&str] = &["tenant", "endpoint", "multi-region", "mrep"];
 
 /// What SES says in words alone.
