@@ -131,11 +131,11 @@ CREATE TABLE deliveries (
     cause       delivery_cause,
     attempts    integer        NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     -- pending: not before this moment; leased: the lease runs out then.
-    due_at      timestamptz    NOT NULL DEFAULT now() CHECK (isfinite(due_at)),
+    due_at      timestamptz    NOT NULL DEFAULT now(),
     -- Not sent after this moment, nor after its token has expired.
-    expires_at  timestamptz    CHECK (isfinite(expires_at)),
-    created_at  timestamptz    NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
-    settled_at  timestamptz    CHECK (isfinite(settled_at)),
+    expires_at  timestamptz,
+    created_at  timestamptz    NOT NULL DEFAULT now(),
+    settled_at  timestamptz,
     -- Names the claim that holds the row.
     lease       text,
     provider_id text,
@@ -154,8 +154,9 @@ CREATE TABLE deliveries (
     issue       bigint,
     subscriber  bigint,
     CONSTRAINT deliveries_leased_check CHECK ((state = 'leased') = (lease IS NOT NULL)),
-    CONSTRAINT deliveries_settled_check
-        CHECK ((state IN ('pending', 'leased')) = (settled_at IS NULL))
+    CONSTRAINT deliveries_settled_check CHECK ((state <= 'leased') = (settled_at IS NULL)),
+    CONSTRAINT deliveries_finite_check CHECK (isfinite(due_at) AND isfinite(expires_at)
+        AND isfinite(created_at) AND isfinite(settled_at))
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000,
@@ -652,7 +653,7 @@ BEGIN
         WHEN recipient IS NULL AND k.path IS NOT NULL THEN
             format('the kind %s has a token, so it needs a recipient', k.kind)
     END;
-    IF num_nonnulls(data, locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+    IF data IS NOT NULL THEN
         wrong := coalesce(wrong, CASE
             WHEN jsonb_typeof(data) <> 'object' THEN
                 'data must be a JSON object, but is of type ' || jsonb_typeof(data)
@@ -660,6 +661,10 @@ BEGIN
                 format('data has %s bytes, and may have 65536', octet_length(data::text))
             WHEN data ?| '{login,secret,code}' THEN
                 'data must not have the names login, secret and code: mailroom fills them'
+        END);
+    END IF;
+    IF num_nonnulls(locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+        wrong := coalesce(wrong, CASE
             WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
                 'locale must be a language tag, such as de or pt-BR'
             WHEN key = '' OR length(key) > 200 THEN

@@ -346,7 +346,7 @@ BEGIN
         WHEN recipient IS NULL AND k.path IS NOT NULL THEN
             format('the kind %s has a token, so it needs a recipient', k.kind)
     END;
-    IF num_nonnulls(data, locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+    IF data IS NOT NULL THEN
         wrong := coalesce(wrong, CASE
             WHEN jsonb_typeof(data) <> 'object' THEN
                 'data must be a JSON object, but is of type ' || jsonb_typeof(data)
@@ -354,6 +354,10 @@ BEGIN
                 format('data has %s bytes, and may have 65536', octet_length(data::text))
             WHEN data ?| '{login,secret,code}' THEN
                 'data must not have the names login, secret and code: mailroom fills them'
+        END);
+    END IF;
+    IF num_nonnulls(locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+        wrong := coalesce(wrong, CASE
             WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
                 'locale must be a language tag, such as de or pt-BR'
             WHEN key = '' OR length(key) > 200 THEN
@@ -755,12 +759,9 @@ CREATE TABLE public.deliveries (
     issue bigint,
     subscriber bigint,
     CONSTRAINT deliveries_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT deliveries_created_at_check CHECK (isfinite(created_at)),
-    CONSTRAINT deliveries_due_at_check CHECK (isfinite(due_at)),
-    CONSTRAINT deliveries_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT deliveries_finite_check CHECK ((isfinite(due_at) AND isfinite(expires_at) AND isfinite(created_at) AND isfinite(settled_at))),
     CONSTRAINT deliveries_leased_check CHECK (((state = 'leased'::public.delivery_state) = (lease IS NOT NULL))),
-    CONSTRAINT deliveries_settled_at_check CHECK (isfinite(settled_at)),
-    CONSTRAINT deliveries_settled_check CHECK (((state = ANY (ARRAY['pending'::public.delivery_state, 'leased'::public.delivery_state])) = (settled_at IS NULL)))
+    CONSTRAINT deliveries_settled_check CHECK (((state <= 'leased'::public.delivery_state) = (settled_at IS NULL)))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
 CREATE TABLE public.issues (
