@@ -315,25 +315,26 @@ $$;
 -- did not notify holds the first one, shared, until it has ended, and nobody falls asleep before that.
 -- Both are in memory, so the isolation level does not matter. Others try the second lock too, each for
 -- a moment: so not just once. One notification does for a transaction. The setting that says so ends with
--- the transaction, and a rollback to a savepoint undoes both.
-CREATE FUNCTION wake_mailroom(queue job_type) RETURNS void LANGUAGE plpgsql AS $$
+-- the transaction, and a rollback to a savepoint undoes both. Gives whether it notified.
+CREATE FUNCTION wake_mailroom(queue job_type) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     key CONSTANT integer := hashenum(queue);
 BEGIN
     IF current_setting('mailroom.notified', true) = 'yes' THEN
-        RETURN;
+        RETURN false;
     END IF;
     IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
         FOR i IN 1..5 LOOP
             IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
                      THEN pg_advisory_unlock(1835100527, key) END)
             THEN
-                RETURN;
+                RETURN false;
             END IF;
         END LOOP;
     END IF;
     PERFORM notify_mailroom();
     PERFORM set_config('mailroom.notified', 'yes', true);
+    RETURN true;
 END;
 $$;
 
@@ -639,6 +640,7 @@ DECLARE
     mail    bigint;
     due     timestamptz := coalesce(not_before, now());
     free    timestamptz;
+    woken   boolean;
 BEGIN
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
     IF k.kind IS NULL THEN
@@ -725,7 +727,8 @@ BEGIN
             extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
         );
     END IF;
-    PERFORM wake_mailroom(k.queue);
+    -- PERFORM would run a statement.
+    woken := wake_mailroom(k.queue);
     RETURN mail;
 END;
 $$;

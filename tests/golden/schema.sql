@@ -332,6 +332,7 @@ DECLARE
     mail    bigint;
     due     timestamptz := coalesce(not_before, now());
     free    timestamptz;
+    woken   boolean;
 BEGIN
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
     IF k.kind IS NULL THEN
@@ -417,7 +418,8 @@ BEGIN
             extract(epoch FROM coalesce(expires_at, due + k.lifetime))::bigint
         );
     END IF;
-    PERFORM wake_mailroom(k.queue);
+    -- PERFORM would run a statement.
+    woken := wake_mailroom(k.queue);
     RETURN mail;
 END;
 $_$;
@@ -674,26 +676,27 @@ BEGIN
     RETURN one.list;
 END;
 $_$;
-CREATE FUNCTION public.wake_mailroom(queue public.job_type) RETURNS void
+CREATE FUNCTION public.wake_mailroom(queue public.job_type) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
 DECLARE
     key CONSTANT integer := hashenum(queue);
 BEGIN
     IF current_setting('mailroom.notified', true) = 'yes' THEN
-        RETURN;
+        RETURN false;
     END IF;
     IF pg_try_advisory_xact_lock_shared(1835100526, key) THEN
         FOR i IN 1..5 LOOP
             IF (CASE WHEN pg_try_advisory_lock(1835100527, key)
                      THEN pg_advisory_unlock(1835100527, key) END)
             THEN
-                RETURN;
+                RETURN false;
             END IF;
         END LOOP;
     END IF;
     PERFORM notify_mailroom();
     PERFORM set_config('mailroom.notified', 'yes', true);
+    RETURN true;
 END;
 $$;
 CREATE TABLE public.accounts (
