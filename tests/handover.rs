@@ -214,11 +214,9 @@ fn a_second_signal_ends_it_at_once() {
     database.accounts("user", 60);
     let (collect, _reader) = stuck(Program::collect(&database), &database);
     collect.signal(Signal::SIGTERM);
-    collect.wait_delivered();
     // It goes on trying to write.
     collect.wait_turns(2);
-    collect.signal(Signal::SIGINT);
-    let finished = collect.finish();
+    let finished = collect.insist(Signal::SIGINT);
     // At the end of the grace it would be 0, and the rows pending.
     assert_eq!(finished.code, Some(1));
     assert_eq!(database.in_state("leased"), 50);

@@ -1,4 +1,4 @@
-//! Signals: the first request to stop raises the flag, the second ends the process.
+//! Signals: the first request to stop raises the flag, a second one ends the process.
 //!
 //! In scope: SIGTERM, SIGINT, SIGHUP (a terminal that is closed), and the alarm that ends a process
 //! which cannot stop in time. SIGPIPE stays ignored, as Rust sets it: a reader that is gone is an
@@ -9,7 +9,15 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Milliseconds in which a second request is the first one: timeout(1) signals the program, and at once
+/// also the group that it is in.
+const TOGETHER: u64 = 1000;
+
+/// No request has come.
+const NEVER: u64 = u64::MAX;
 
 /// Seconds after which a process that was asked to stop ends, whatever holds it.
 const LAST_RESORT: u32 = 7;
@@ -17,8 +25,9 @@ const LAST_RESORT: u32 = 7;
 /// Makes SIGTERM, SIGINT and SIGHUP raise `stop`; the last one not if it was ignored before, as
 /// nohup(1) has it.
 ///
-/// A second one of the first two ends the process at once with status 1; a process that is still
-/// there seven seconds after the first ends with status `overdue`: 0 if nothing is lost with it.
+/// Another one of the first two, a second later or more, ends the process at once with status 1; a
+/// process that is still there seven seconds after the first ends with status `overdue`: 0 if nothing is
+/// lost with it.
 ///
 /// # Errors
 /// The system refused a handler.
@@ -37,12 +46,10 @@ fn refuse(error: &std::io::Error) -> String {
 }
 
 fn handle(stop: &Stop, overdue: i32) -> Result<(), std::io::Error> {
-    let asked = Arc::new(AtomicBool::new(false));
+    let (begun, asked_at) = (Instant::now(), Arc::new(AtomicU64::new(NEVER)));
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the shutdown looks at the flag before this signal raises it.
-        flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))?;
-        flag::register(signal, Arc::clone(&asked))?;
         flag::register(signal, stop.flag())?;
+        insist(signal, begun, Arc::clone(&asked_at))?;
         arm(signal)?;
     }
     // A shell that ends with its terminal sends a second one: nobody is impatient.
@@ -64,6 +71,23 @@ fn is_ignored(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Lets `signal` end the process if one came before, at `asked_at` milliseconds after `begun`.
+#[allow(unsafe_code)]
+fn insist(signal: i32, begun: Instant, asked_at: Arc<AtomicU64>) -> Result<(), std::io::Error> {
+    // SAFETY: the handler reads the clock and ends the process (clock_gettime(2), _exit(2)), which POSIX
+    // lists as async-signal-safe, and touches no memory but the number.
+    unsafe {
+        low_level::register(signal, move || {
+            let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(NEVER);
+            let first = asked_at.compare_exchange(NEVER, now, Ordering::Relaxed, Ordering::Relaxed);
+            if first.is_err_and(|first| now.saturating_sub(first) >= TOGETHER) {
+                low_level::exit(1);
+            }
+        })
+    }
+    .map(drop)
 }
 
 /// Lets `signal` set the alarm.

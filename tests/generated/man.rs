@@ -161,7 +161,7 @@ are drawn.
 .TP
 .BR SIGTERM ", " SIGINT
 Claim nothing more, finish, settle, and exit with status 0 within 8 seconds.
-A second one ends the process at once.
+Another one, a second later or more, ends the process at once.
 .SH EXIT STATUS
 "#;
 

@@ -13,7 +13,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn kept(undelivered: &str) -> usize {
     undelivered.lines().map(|line| messages(line).len()).sum()
@@ -182,10 +182,30 @@ fn a_second_signal_ends_it_at_once() {
     send.write(activations("a", 1));
     wait_until("the call is under way", || endpoint.requests().len() == 1);
     send.signal(Signal::SIGTERM);
-    send.wait_delivered();
-    send.signal(Signal::SIGTERM);
     // The end of the grace would be another status.
-    assert_eq!(send.finish().code, Some(1));
+    assert_eq!(send.insist(Signal::SIGTERM).code, Some(1));
+}
+
+#[test]
+fn two_signals_at_once_are_one_request() {
+    let endpoint = Endpoint::start();
+    endpoint.set(Reply::Slow(Duration::from_secs(60), Box::new(Reply::Reset)));
+    loop {
+        let before = endpoint.requests().len();
+        let mut send = Program::send(&endpoint.url()).start();
+        send.write(activations("a", 3));
+        wait_until("the call is under way", || endpoint.requests().len() > before);
+        // As timeout(1) does: the program, then its group.
+        let begun = Instant::now();
+        send.signal(Signal::SIGTERM);
+        send.wait_delivered();
+        send.signal(Signal::SIGTERM);
+        if begun.elapsed() < Duration::from_secs(1) {
+            return is_given_up(send, "asked to stop");
+        }
+        // A machine that is so slow made two of them.
+        send.kill();
+    }
 }
 
 #[test]

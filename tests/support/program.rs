@@ -361,6 +361,18 @@ impl Running {
         finished
     }
 
+    /// Sends it a signal again and again, as who is impatient does, and waits for its end.
+    pub fn insist(mut self, signal: Signal) -> Finished {
+        wait_until("it ends", || {
+            let running = self.is_running();
+            if running {
+                self.signal(signal);
+            }
+            !running
+        });
+        self.finish()
+    }
+
     /// Kills it and waits until it is gone.
     pub fn kill(self) -> Finished {
         self.signal(Signal::SIGKILL);
