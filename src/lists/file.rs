@@ -41,6 +41,8 @@ pub struct Columns {
     known: [Option<usize>; 5],
     /// Others are data: place and name.
     data: Vec<(usize, String)>,
+    /// How many there are.
+    count: usize,
 }
 
 impl Columns {
@@ -49,9 +51,13 @@ impl Columns {
     /// # Errors
     /// What is wrong with it.
     pub fn read(header: &StringRecord) -> Result<Columns, String> {
-        let mut columns = Columns::default();
-        for (place, name) in header.iter().enumerate() {
-            let name = name.trim_start_matches('\u{feff}').trim();
+        let mut columns = Columns { count: header.len(), ..Columns::default() };
+        let names = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim());
+        let names: Vec<&str> = names.collect();
+        for (place, &name) in names.iter().enumerate() {
+            if !name.is_empty() && names[..place].contains(&name) {
+                return Err("the first line names a column twice".to_owned());
+            }
             match COLUMNS.iter().position(|known| *known == name) {
                 Some(known) if known < columns.known.len() => columns.known[known] = Some(place),
                 None if !name.is_empty() => columns.data.push((place, name.to_owned())),
@@ -73,6 +79,12 @@ impl Columns {
             let text = line.get(place).unwrap_or_default().trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
+        if line.as_slice().contains('\0') {
+            return Err("it holds a NUL, or a quote in it is never closed".to_owned());
+        }
+        if line.iter().skip(self.count).any(|text| !text.trim().is_empty()) {
+            return Err("it has more fields than the first line".to_owned());
+        }
         let [address, state, locale, subject, data] = self.known.map(|place| field(place?));
         if state.is_some_and(|state| state != "confirmed") {
             return Err("its state is not confirmed".to_owned());
@@ -114,6 +126,10 @@ mod tests {
         for bad in ["", "nobody", "a@", "a\u{7}@b.c", "Ann <ann@example.com>"] {
             assert!(read(&["Ann", bad]).is_err(), "{bad:?}");
         }
-        assert!(Columns::read(&StringRecord::from(vec!["ann@example.com"])).is_err());
+        assert!(read(&["Ann", "a@b.c", "de", "", "", " ", ""]).is_ok());
+        assert!(read(&["Ann", "a@b.c", "de", "", "", "", "more"]).is_err());
+        for header in [&["ann@example.com"][..], &["address", "name", "name"]] {
+            assert!(Columns::read(&StringRecord::from(header)).is_err(), "{header:?}");
+        }
     }
 }

@@ -38,9 +38,14 @@ pub fn import(
             Err(error) => match refused_value(&error) {
                 None => return Err(error),
                 Some(why) if part.len() < 2 => {
-                    let of = why.column().or(why.constraint()).unwrap_or(why.message());
-                    let of = of.trim_start_matches("subscribers_").trim_end_matches("_check");
-                    refused.push((first, format!("its {of} is not allowed")));
+                    let why = match why.column().or(why.constraint()) {
+                        None => why.message().to_owned(),
+                        Some(of) => format!(
+                            "its {} is not allowed",
+                            of.trim_start_matches("subscribers_").trim_end_matches("_check")
+                        ),
+                    };
+                    refused.push((first, why));
                 }
                 Some(_) => {
                     let (left, right) = part.split_at(part.len() / 2);

@@ -87,6 +87,22 @@ fn an_import_takes_what_makes_sense_and_says_which_lines_do_not() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_takes_nobody_off_the_list_in_silence() {
+    let database = database();
+    let text = "address,name\nann@example.com,Ann\njoe@example.com,\"Joe\nbob@example.com,Bob";
+    for end in ["", "\n", "\r\n"] {
+        let done = import(&database, &["--confirmed"], format!("{text}{end}").as_bytes());
+        assert_eq!((done.code, done.out.as_str()), (Some(65), "1 on the list\n"), "{}", done.log);
+        let why = "line 3 was not taken: it holds a NUL, or a quote in it is never closed";
+        assert!(done.log.contains(why), "{}", done.log);
+    }
+    let more = "address,name\nbob@example.com,Smith, Bob\njoe@example.com,Joe,\n";
+    let done = import(&database, &["--confirmed"], more.as_bytes());
+    assert_eq!((done.code, done.out.as_str()), (Some(65), "1 on the list\n"), "{}", done.log);
+    assert!(done.log.contains("line 2 was not taken: it has more fields"), "{}", done.log);
+}
+
+#[test]
 fn an_import_that_is_not_confirmed_asks_each_by_mail() {
     let database = database();
     subscribers(&database, 1);

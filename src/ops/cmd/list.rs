@@ -19,6 +19,10 @@ use std::path::{Path, PathBuf};
 /// The longest line, in bytes: a quote that is never closed must not swallow the memory.
 const LINE: u64 = 1 << 20;
 
+/// Stands behind the file, on a line of its own: a quote that is never closed ends here, with what no
+/// line may hold.
+const END: &str = "\0";
+
 /// Reads its words.
 ///
 /// # Errors
@@ -71,6 +75,7 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
             (Box::new(file), size)
         }
     };
+    let from = Box::new(from.chain("\n".as_bytes()).chain(END.as_bytes()));
     let input = Input { from, line: 0 };
     let mut reader = ReaderBuilder::new().flexible(true).has_headers(false).from_reader(input);
     let (mut record, mut columns) = (StringRecord::new(), None);
@@ -91,7 +96,7 @@ fn import(session: &mut Session, list: &str, path: &Path, confirmed: bool) -> Re
         reader.get_mut().line = 0;
         let at = record.position().map_or(0, csv::Position::line);
         match &columns {
-            _ if !more => {}
+            _ if !more || record == [END][..] => {}
             None => {
                 columns = Some(Columns::read(&record).map_err(|why| Error::new(Kind::Data, why))?);
             }
