@@ -398,8 +398,13 @@ BEGIN
     ON CONFLICT DO NOTHING
     RETURNING d.id INTO mail;
     IF NOT FOUND THEN
-        SELECT d.id INTO STRICT mail
+        SELECT d.id INTO mail
         FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the next number of tokens_id_seq is that of a delivery already'
+                USING ERRCODE = 'unique_violation',
+                      HINT = 'SELECT setval(''tokens_id_seq'', max(id)) FROM deliveries';
+        END IF;
         RETURN mail;
     END IF;
     -- Only what is new takes the place of what waits, and it is not yet among that.
