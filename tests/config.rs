@@ -447,7 +447,7 @@ fn a_file_of_variables_is_read_as_the_service_reads_it() {
     let text = format!(
         "# as a service has it\nMAILROOM_DATABASE_URL=\"{}\"\n\
          MAILROOM_SES_SOURCE=Mail & Room <noreply@example.com>\nMAILROOM_QUEUE_NAME=nobodys\n\
-         MAILROOM_QEUE_NAME=x\n",
+         MAILROOM_QEUE_NAME=x\nexport MAILROOM_LOG_LEVEL=debug\n",
         database.url
     );
     std::fs::write(file.path(), text).unwrap();
@@ -457,7 +457,9 @@ fn a_file_of_variables_is_read_as_the_service_reads_it() {
     };
     let finished = status(&["--queue-name", "mailroom"]);
     assert_eq!(finished.code, Some(0), "flag, file, environment: {}", finished.log);
-    assert!(finished.log.contains("MAILROOM_QEUE_NAME is no setting"), "{}", finished.log);
+    for name in ["MAILROOM_QEUE_NAME", "export MAILROOM_LOG_LEVEL"] {
+        assert!(finished.log.contains(&format!("{name} is no setting")), "{}", finished.log);
+    }
     let finished = status(&[]);
     assert_eq!(finished.code, Some(78));
     assert!(finished.log.contains("nobodys"), "{}", finished.log);
@@ -477,6 +479,14 @@ fn a_reader_that_is_gone_is_an_error_of_the_output() {
         assert_eq!(finished.code, Some(74));
         assert!(finished.log.contains("No space left"), "{}", finished.log);
     }
+}
+
+#[test]
+fn looking_without_a_pause_is_refused() {
+    let run = Program::new(&["run"]).env("MAILROOM_POLL", "0s").output();
+    assert_eq!(run.code, Some(78));
+    assert!(run.log.contains("MAILROOM_POLL: must be a number"), "{}", run.log);
+    assert!(run.log.contains("at least 1s"), "{}", run.log);
 }
 
 #[test]

@@ -41,7 +41,10 @@ pub fn begin(words: Vec<OsString>) -> Result<Line, Error> {
     }
     let Some(name) = name else {
         return Err(Error::usage(match args.finish().first() {
-            Some(flag) => format!("unknown flag{}", shown(&flag.to_string_lossy())),
+            Some(flag) => {
+                let flag = shown(&flag.to_string_lossy());
+                format!("flags stand behind the command, but for --env-file, once: there is{flag}")
+            }
             None => "which command?".to_owned(),
         }));
     };
@@ -84,7 +87,11 @@ fn refused(name: &str, word: &str, flags: &[(&str, String)]) -> String {
             format!("`mailroom {name}` does not take {word:?}: a switch takes no value")
         }
         _ => {
-            format!("`mailroom {name}` does not take{}{}", shown(word), near(flag, flags_of(name)))
+            let meant = match flags_of(name).any(|known| known == flag) {
+                true => " here, or takes it once".to_owned(),
+                false => near(flag, flags_of(name)),
+            };
+            format!("`mailroom {name}` does not take{}{meant}", shown(word))
         }
     }
 }

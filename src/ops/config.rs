@@ -19,8 +19,8 @@ use reader::{Reader, Var, optional, secret, setting};
 use std::path::PathBuf;
 use std::time::Duration;
 use values::{
-    at_least_one, channel, choice, duration, file_path, hidden, millis, name, number, path, rate,
-    retention, sender, some,
+    at_least_one, channel, choice, duration, file_path, hidden, millis, name, number, path, period,
+    rate, retention, sender, some,
 };
 use zeroize::Zeroizing;
 
@@ -83,7 +83,7 @@ settings! {
     secret("MAILROOM_SECRET_KEY", &["collect", "run", "verify", "check"], "64 hexadecimal digits: the HMAC key") => secret_key: Option<SigningKey> = some(SigningKey::from_hex);
     secret("MAILROOM_SECRET_KEY_PREVIOUS", &["verify", "check"], "a retired key that `verify` still accepts") => previous_key: Option<SigningKey> = some(SigningKey::from_hex);
     setting("MAILROOM_CHANNEL_NAME", "--channel-name", "token_insert", &["collect", "run", "queue", "check"], "channel to LISTEN on; `queue` wakes its listeners") => channel: String = channel;
-    optional("MAILROOM_POLL", "--poll", &["collect", "run", "check"], "how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where `mailroom.notify` is `never` or a pooler lends connections for a transaction or asks a standby, else not at all") => poll: Option<Duration> = some(duration);
+    optional("MAILROOM_POLL", "--poll", &["collect", "run", "check"], "how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where `mailroom.notify` is `never` or a pooler lends connections for a transaction or asks a standby, else not at all") => poll: Option<Duration> = some(period);
     setting("MAILROOM_QUEUE_NAME", "--queue-name", "mailroom", &["collect", "run", "send", "status", "queue", "health", "check", "template"], "queue whose deliveries are taken: a value of the type job_type") => queue: String = name;
     setting("MAILROOM_HEALTHCHECK_INTERVAL", "--healthcheck-interval", "270000", QUEUE, "ms between probes of the connection; then also leases are rescued, old rows pruned, missed work looked for") => healthcheck: Duration = millis;
     setting("MAILROOM_BATCH_TIMEOUT", "--batch-timeout", "5000", &["collect", "run", "status", "health", "check"], "ms from the first waiting notification to the flush of a partial batch") => batch_timeout: Duration = millis;
@@ -151,10 +151,12 @@ impl Config {
     }
 }
 
-/// Whether a variable of the environment looks like a setting and is none. A container manager may
-/// make some of its own where there is a service of our name.
+/// Whether a variable looks like a setting and is none. A container manager may make some of its own
+/// where there is a service of our name. In a file, what a shell would take counts as part of the name:
+/// `export NAME`.
 pub fn is_unknown(name: &str) -> bool {
-    let ours = name.starts_with("MAILROOM_")
+    let mut words = name.split(|c: char| !c.is_ascii_graphic());
+    let ours = words.any(|word| word.starts_with("MAILROOM_"))
         && !["MAILROOM_PORT", "MAILROOM_SERVICE_"].iter().any(|theirs| name.starts_with(theirs));
     let known = |var: &Var| {
         name == var.name || var.is_secret() && name.strip_suffix("_FILE") == Some(var.name)

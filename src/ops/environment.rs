@@ -48,5 +48,7 @@ pub fn secret(name: &'static str) -> Option<Zeroizing<String>> {
 pub fn unknown_settings() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let of_file = FILE.get().into_iter().flat_map(BTreeMap::keys).cloned();
-    names.chain(of_file).filter(|name| is_unknown(name)).collect()
+    let unknown = names.chain(of_file).filter(|name| is_unknown(name));
+    // A mark of the byte order would not be seen.
+    unknown.map(|name| name.escape_debug().to_string()).collect()
 }

@@ -89,7 +89,8 @@ fn publish(config: &Config, session: &mut Session, new: &New) -> Result<(), Erro
     let audience = audience.ok_or_else(|| refused(format!("there is no list {}", what.list)))?;
     if session.call(LONG, |client| issue::issues(client, Some(&what.key)))?.is_empty() {
         let takes = estimate(config, audience);
-        print(&format!("{audience} subscribers of {}, {takes}\n", clean(&what.list)))?;
+        let (list, s) = (clean(&what.list), if audience == 1 { "" } else { "s" });
+        print(&format!("{audience} subscriber{s} of {list}, {takes}\n"))?;
         if new.dry_run || !new.yes && !is_meant()? {
             return Ok(());
         }

@@ -99,6 +99,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     parse().ok_or_else(|| "must be a number with s, m, h or d".to_owned())
 }
 
+/// How often something is done.
+pub fn period(text: &str) -> Result<Duration, String> {
+    let time = duration(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| "must be a number with s, m, h or d, at least 1s".to_owned())
+}
+
 /// A file in a directory; it need not be there.
 pub fn file_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
