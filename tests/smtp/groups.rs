@@ -68,7 +68,7 @@ fn a_refused_recipient_in_a_group_never_lets_content_through() {
 #[test]
 fn a_server_that_breaks_with_groups_gets_one_command_at_a_time() {
     static FORGOTTEN: AtomicU64 = AtomicU64::new(0);
-    for groups in [Groups::Close, Groups::Forget(&FORGOTTEN)] {
+    for groups in [Groups::Close, Groups::Forget(&FORGOTTEN), Groups::Swallow(&FORGOTTEN)] {
         let rig = Rig::plain();
         rig.server.offer_groups(groups);
         // What it forgot is waited for in vain.

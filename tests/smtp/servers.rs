@@ -8,7 +8,7 @@ use crate::support::program::PATIENCE;
 use crate::support::servers::Server;
 use crate::support::servers::exim::exim;
 use crate::support::servers::libraries::{aiosmtpd, haraka, smtp_server};
-use crate::support::servers::roots::{opensmtpd, sendmail};
+use crate::support::servers::roots::{courier, opensmtpd, sendmail};
 use mailroom::edges::stop::Stop;
 use mailroom::mail::ends::Transport;
 use mailroom::mail::model::{Cause, Outcome};
@@ -107,6 +107,11 @@ fn mails_in_groups_arrive_once_at_exim() {
 #[test]
 fn mails_in_groups_arrive_once_at_sendmail() {
     holds("Sendmail", sendmail());
+}
+
+#[test]
+fn mails_in_groups_arrive_once_at_courier() {
+    holds("Courier", courier());
 }
 
 #[test]

@@ -118,6 +118,8 @@ pub enum Groups {
     Close,
     /// It forgets what came with a command, and a counter goes up.
     Forget(&'static AtomicU64),
+    /// It forgets what came with a content, as Courier does, and a counter goes up.
+    Swallow(&'static AtomicU64),
 }
 
 /// The server; it ends when this is dropped.
@@ -599,7 +601,16 @@ impl Talk<'_> {
         let (from, to, user) = (self.from.clone(), self.to.clone(), self.user.clone());
         let mail = Mail { from, to, raw, user, encrypted: self.encrypted };
         self.shared.state.lock().unwrap().mails.push(mail);
-        !matches!(script, Some(Act::TakeThenDrop)) && self.say("250 2.0.0 Ok: queued")
+        let (groups, more) = (self.shared.state.lock().unwrap().groups, self.stream.buffer().len());
+        let goes_on =
+            !matches!(script, Some(Act::TakeThenDrop)) && self.say("250 2.0.0 Ok: queued");
+        if let Some(Groups::Swallow(counter)) = groups
+            && more > 0
+        {
+            self.stream.consume(more);
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+        goes_on
     }
 }
 

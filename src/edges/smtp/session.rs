@@ -33,6 +33,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(crate) const OPEN: Duration = Duration::from_secs(20);
 /// Handing over one mail. RFC 5321 would wait for minutes; a lease would not.
 pub(crate) const MAIL: Duration = Duration::from_secs(30);
+/// The first answer to what went in a group behind a content, once that one is answered. Courier forgets
+/// such commands, though it offers PIPELINING.
+const BEHIND: Duration = Duration::from_secs(5);
 /// The most bytes of a reply.
 const REPLY: usize = 32 * 1024;
 /// The most questions of a login.
@@ -130,6 +133,8 @@ pub(crate) struct Session {
     done: Vec<Done>,
     /// Whether commands go in groups.
     grouped: bool,
+    /// Whether a content was answered, and nothing yet of what went in a group with it.
+    behind: bool,
     /// Whether a mail was begun and not ended.
     begun: bool,
     /// Mails that were tried on it.
@@ -138,7 +143,7 @@ pub(crate) struct Session {
     until: Instant,
     /// How it ended.
     over: Option<Fault>,
-    /// Whether it was lost with a group under way.
+    /// Whether it was lost with a group under way, or the server forgot one.
     broken: bool,
 }
 
@@ -174,6 +179,7 @@ impl Session {
             letters: VecDeque::new(),
             done: Vec::new(),
             grouped,
+            behind: false,
             begun: false,
             tried: 0,
             until,
@@ -368,6 +374,7 @@ impl Session {
                     }
                 }
                 Ok(None) if self.is_busy() && now >= self.until => {
+                    self.broken = self.behind;
                     self.give_up(&io::Error::new(ErrorKind::TimedOut, "no answer in time"));
                 }
                 Ok(None) => break,
@@ -438,7 +445,7 @@ impl Session {
             _ => false,
         };
         let lost = matches!(fault, Fault::Lost(..));
-        self.broken = lost && !gone && self.grouped && self.asked.len() > 1;
+        self.broken |= lost && !gone && self.grouped && self.asked.len() > 1;
         let mut stage = match &fault {
             Fault::Lost(stage, _) => *stage,
             _ => Stage::Sender,
@@ -613,6 +620,9 @@ impl Session {
             Stage::Dot | Stage::Void => self.begun = false,
             _ => {}
         }
+        if std::mem::take(&mut self.behind) {
+            self.until = now + MAIL;
+        }
         let Some(letter) = self.letters.front_mut() else { return Ok(()) };
         letter.accepted |= good && stage == Stage::Recipient;
         if let Some(refused) = refused {
@@ -645,7 +655,8 @@ impl Session {
         };
         if ended && let Some(letter) = self.letters.pop_front() {
             self.finish(letter);
-            self.until = now + MAIL;
+            self.behind = !self.asked.is_empty();
+            self.until = now + if self.behind { BEHIND } else { MAIL };
         }
         Ok(())
     }

@@ -8,10 +8,12 @@ use std::process::Command;
 
 const USERS: &str = "root:x:0:0::/:/bin/sh
 nobody:x:65534:65534::/mail:/bin/sh
+courier:x:65534:65534::/mail:/bin/false
 opensmtpd:x:901:901::/var/lib/opensmtpd/empty:/bin/false
 opensmtpq:x:902:902::/var/lib/opensmtpd/empty:/bin/false
 ";
-const GROUPS: &str = "root:x:0:\nnogroup:x:65534:\nopensmtpd:x:901:\nopensmtpq:x:902:\n";
+const GROUPS: &str =
+    "root:x:0:\nnogroup:x:65534:\ncourier:x:65534:\nopensmtpd:x:901:\nopensmtpq:x:902:\n";
 
 /// A root with a package, of which these programs are run, and with these of the machine.
 fn root(name: &str, programs: &[&str], tools: &[&str]) -> Place {
@@ -46,6 +48,12 @@ fn run(command: &mut Command) -> String {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{command:?}: {done:?}");
     String::from_utf8(done.stdout).unwrap()
+}
+
+/// Writes a script into a root.
+fn script(place: &Place, inside: &str, text: &str) {
+    place.write(inside, text);
+    std::fs::set_permissions(place.path(inside), PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 /// Starts a program in its root.
@@ -93,8 +101,7 @@ pub fn sendmail() -> Option<Server> {
     let program = "usr/libexec/sendmail/sendmail";
     let place = root("sendmail", &[program], &["/bin/sh", "/bin/cat", "/bin/mv"]);
     place.folder("queue", Some("nobody"));
-    place.write("deliver", DELIVER);
-    std::fs::set_permissions(place.path("deliver"), PermissionsExt::from_mode(0o755)).unwrap();
+    script(&place, "deliver", DELIVER);
     // It waits for a minute where the machine has no name with a dot.
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     place.write("etc/hosts", &format!("127.0.0.1 localhost\n127.0.0.2 mail.mailroom.test {host}"));
@@ -130,4 +137,71 @@ R$*\t$#error $@ 5.7.1 $: \"550 Relaying denied\"
     );
     place.write("etc/mail/sendmail.cf", &settings);
     start(place, &[&format!("/{program}"), "-bD", "-C", "/etc/mail/sendmail.cf"])
+}
+
+/// Whether Courier takes a recipient: its filter is asked with `rcptfilter-NAME`.
+const FILTER: &str = "#!/bin/sh
+case $4 in
+    rcptfilter-gone) echo '550 No such user' ;;
+    rcptfilter-later) echo '450 Not now' ;;
+    *) exit 0 ;;
+esac
+exit 1
+";
+
+/// Courier, as the package has it, but without DNS, without the wait after a refusal, and with more than five
+/// connections from an address: those that end count for a while. `None`: we are not root.
+pub fn courier() -> Option<Server> {
+    if !is_root() {
+        return None;
+    }
+    // What needs most libraries; the others need no more.
+    let programs = [
+        "usr/lib/courier/courier-authlib/authdaemond",
+        "usr/lib/courier/courier/courierd",
+        "usr/lib/libcourierauthcommon.so.0",
+    ];
+    let place = root("courier", &programs, &["/bin/sh", "/bin/sleep", "/usr/bin/setsid"]);
+    for inside in ["", "/allfilters", "/filters", "/msgq", "/msgs", "/tmp", "/track"] {
+        place.folder(&format!("var/lib/courier{inside}"), Some("nobody"));
+    }
+    place.folder("run/courier/authdaemon", Some("nobody"));
+    for (name, line) in [
+        ("environment", ""),
+        ("courier/me", "mail.mailroom.test"),
+        ("courier/locals", "example.com"),
+        ("courier/esmtpacceptmailfor", "example.com"),
+        ("courier/maildropfilter", "/filter"),
+        ("courier/aliasdir/.courier-default", "/mail"),
+        ("courier/authdaemonrc", "authmodulelist=\"\"\ndaemons=2"),
+    ] {
+        place.write(&format!("etc/{name}"), &format!("{line}\n"));
+    }
+    script(&place, "filter", FILTER);
+    let text = format!(
+        "#!/bin/sh
+set -a
+. /etc/courier/courierd
+. /etc/courier/esmtpd
+BOFHCHECKDNS=0
+TARPIT=0
+MAXPERC=$MAXDAEMONS
+MAXPERIP=$MAXDAEMONS
+# The listener leaves the group of these processes.
+trap 'trap \"\" TERM; kill 0 $listener; wait; exit' TERM
+/usr/lib/courier/courier-authlib/authdaemond &
+# Without it no recipient is known.
+until [ -S /run/courier/authdaemon/socket ]; do sleep 0.02; done
+/usr/lib/courier/courier/courierd &
+/usr/sbin/couriertcpd -address=127.0.0.1 -nodnslookup -noidentlookup \
+    -user=$MAILUSER -group=$MAILGROUP \
+    -maxprocs=$MAXDAEMONS -maxperc=$MAXPERC -maxperip=$MAXPERIP \
+    {} /usr/sbin/courieresmtpd &
+listener=$!
+wait
+",
+        place.port,
+    );
+    script(&place, "start", &text);
+    start(place, &["/usr/bin/setsid", "/start"])
 }
