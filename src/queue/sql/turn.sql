@@ -15,7 +15,8 @@
 --   $20 whether to pass over rows that others have locked, and tell which
 --   $22 bytes of data after which no more is taken
 --
--- The first row tells what was done: the rows after it are what was taken, in order.
+-- The first row tells what was done: the rows after it are what was taken, in order: what is
+-- MATERIALIZED is read as it was written. Few columns of it are handed on, for each step writes them.
 --
 -- Only the holder of a lease may write, except that a success always counts. What was sent is tallied
 -- by the minute, in a row that few other connections write to. What was tried before may have been
@@ -76,11 +77,11 @@ tallied AS (
 ),
 -- Not before what is known of it is written: `done` is read here.
 due AS MATERIALIZED (
-    SELECT d.*, row_number() OVER () AS place
+    SELECT d.*
       FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
      CROSS JOIN LATERAL
-           (SELECT id, priority, due_at, kind, created_at, expires_at, recipient, locale, reply_to, data,
-                   issue, subscriber, ctid AS version
+           (SELECT id, priority, due_at, attempts, kind, created_at, expires_at, recipient, locale,
+                   reply_to, data, issue, subscriber, ctid AS version
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = 'pending'
                AND priority = level.priority AND due_at BETWEEN level.floor AND now()
@@ -92,7 +93,7 @@ due AS MATERIALIZED (
      LIMIT $8::bigint
 ),
 seen AS MATERIALIZED (
-    SELECT due.id, due.version, due.place, due.priority, due.due_at, due.created_at, due.kind,
+    SELECT due.id, due.version, due.priority, due.due_at, due.attempts, due.created_at, due.kind,
            due.locale, CASE WHEN due.issue IS NULL THEN due.data ELSE i.data END::text AS data,
            k.number, coalesce(i.template, k.template, replace(k.kind, '.', '-')) AS template,
            i.list_id, i.unsubscribe, k.path, k.signs_code, k.sender,
@@ -144,24 +145,21 @@ seen AS MATERIALIZED (
      CROSS JOIN LATERAL (SELECT least(due.expires_at, to_timestamp(t.expires_at)) AS at) ends
 ),
 able AS MATERIALIZED (
-    SELECT *, sum(coalesce(octet_length(data), 0)) OVER (ORDER BY place) AS weight
+    SELECT version, priority, due_at, coalesce(octet_length(data), 0) AS size
       FROM seen
      WHERE NOT expired AND ended IS NULL AND NOT held AND waits IS NULL AND NOT misfit
-     ORDER BY place
      LIMIT $2::bigint
 ),
 fit AS MATERIALIZED (
-    SELECT * FROM able WHERE weight - coalesce(octet_length(data), 0) < $22::bigint ORDER BY place
+    SELECT version, priority, due_at
+      FROM (SELECT *, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM able) a
+     WHERE before < $22::bigint AND (SELECT count(*) FROM able) >= $3::bigint
 ),
 claimed AS (
-    UPDATE deliveries d
+    UPDATE deliveries
        SET state = 'leased', cause = NULL, lease = $4::text, due_at = now() + make_interval(secs => $5::float8)
-      FROM fit
-     WHERE d.ctid = fit.version AND (SELECT count(*) FROM able) >= $3::bigint
-    RETURNING d.id, d.attempts, fit.kind, fit.number, fit.template, fit.path, fit.signs_code,
-              fit.sender, fit.reply_to, fit.recipient, fit.login, fit.secret, fit.code, fit.locale,
-              fit.data, fit.list_id, fit.unsubscribe,
-              extract(epoch FROM now() - fit.created_at)::float8 AS age, fit.place
+     WHERE ctid = ANY (ARRAY(SELECT version FROM fit))
+    RETURNING id
 ),
 passed AS (
     UPDATE deliveries d
@@ -204,8 +202,7 @@ written AS (
        AND (o.state <> 'sent' OR d.provider_id IS NOT DISTINCT FROM nullif(o.text, ''))
 ),
 told AS (
-    SELECT (SELECT count(*) FROM passed) AS passed,
-           (SELECT count(*) FROM passed WHERE late) AS expired,
+    SELECT count(*) AS passed, count(*) FILTER (WHERE late) AS expired,
            ARRAY(SELECT id FROM written) AS written,
            ARRAY(SELECT id
                    FROM deliveries
@@ -217,9 +214,14 @@ told AS (
                              ELSE level.floor END
                    FROM unnest($9::text::smallint[], $10::text::timestamptz[])
                         AS level (priority, floor))::text AS reached
+      FROM passed
      WHERE cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'
 )
-SELECT told.*, c.* FROM told LEFT JOIN claimed c ON false
+SELECT *, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM told
  UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, c.* FROM claimed c
- ORDER BY place NULLS FIRST
+SELECT NULL, NULL, NULL, NULL, NULL, id, attempts, kind, number, template, path, signs_code, sender,
+       reply_to, recipient, login, secret, code, locale, data, list_id, unsubscribe,
+       extract(epoch FROM now() - created_at)::float8
+  FROM seen
+ WHERE id = ANY (ARRAY(SELECT id FROM claimed))
