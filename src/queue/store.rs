@@ -31,7 +31,37 @@ const ISSUE: i32 = 1000;
 const LEVELS: &str = include_str!("sql/levels.sql");
 const LOOK: &str = include_str!("sql/look.sql");
 const PULSE: &str = include_str!("sql/pulse.sql");
+
+/// Why it is written as it is. (That stands here: what stands in the file is carried by the program.)
+///
+/// Only the holder of a lease may write, except that a success always counts. What was sent is
+/// tallied by the minute, in a row that few other connections write to. What was tried before may
+/// have been written then: what stands as it should counts as written. Somebody else's claim may
+/// hold locks on rows that it then does not take, for as long as it runs.
+///
+/// Deliveries that are settled are found by the primary keys. Where the statistics say that there
+/// are none, reading all from the first id to the last costs the same, so there is an end to that.
+///
+/// Those that are due are found by deliveries_claim_idx, from the floor of each priority on. Rows
+/// below come with the next levels. While the queue is paused there is nothing due. OFFSET 0 keeps
+/// the order of the joins: where the statistics say that there is one token or account, others that
+/// read all of them cost the same. The account is found within the token: beside it, PostgreSQL
+/// would remember accounts that never come again.
+///
+/// A row that expired becomes expired. A row that is not eligible is looked at again after as long
+/// as it has waited already, so it is never in front of the others for long; not if it was written
+/// since the statement began, for then its account may have changed too, unseen here. What is of an
+/// issue has its template, and data of it and of its subscriber. It ends here if that is not
+/// confirmed any more, or the issue was cancelled.
+///
+/// Each step writes what it hands on, so what is to be claimed is chosen by few columns. A row that
+/// is locked is written by its place (ctid): nobody can move it meanwhile.
+///
+/// The commit of what takes alone is not waited for: a lease that a crash of the server forgets is
+/// a batch that may go twice, as after any crash. What settles it is flushed, and what came before
+/// with it.
 const TURN: &str = include_str!("sql/turn.sql");
+
 const RESCUE: &str = include_str!("sql/rescue.sql");
 
 /// The statements of one connection, for one queue.
@@ -88,6 +118,11 @@ impl Statements {
 
     /// Finds where the deliveries of each priority begin; whether one is due, or will be within a
     /// second; and when the first lease runs out: zero if one has.
+    ///
+    /// It passes over the index entries of all rows that a transaction which still stands may want
+    /// to see as they were, as many as there were mails since it began. Claims begin at these
+    /// moments and do not. Two seconds are left for transactions that began before this one and
+    /// commit after it. Priorities of kinds are told without a row, for theirs may come next.
     ///
     /// # Errors
     /// As the statement.
@@ -192,6 +227,14 @@ impl Statements {
 
     /// Takes over deliveries; gives what became of each. `pass_over`: rows that others
     /// have locked are left alone.
+    ///
+    /// What another sender holds, what is settled, and what waits for its next try is left alone;
+    /// of that the statement tells whether it stands as sent though no provider has taken it: then
+    /// the collector has settled it when it was written. What is held under `lease` was taken by
+    /// this statement, whose answer was lost. What is leased to a collector was claimed and goes,
+    /// if it was for this address: that lease may be of a later claim, whose record comes next.
+    /// What no lease waits for any more has to be as a claim would have it. What is left alone is
+    /// found again by a claim.
     ///
     /// # Errors
     /// As the statement.

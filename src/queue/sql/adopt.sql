@@ -2,12 +2,6 @@
 -- Takes over deliveries that a collector wrote into the pipe, under lease $2 for $3 seconds. Arrays of
 -- equal length name them: $1 the secret of the token, $6 the id where there is no token, $4 where it is to
 -- go. A row for each, in their order; of two that name one delivery the first gets it.
--- What another sender holds, what is settled, and what waits for its next try is left alone; of that it
--- tells whether it stands as sent though no provider has taken it: then the collector has settled it
--- when it was written. What is held under $2 was taken by this statement, whose answer was lost.
--- What is leased to a collector was claimed and goes, if it was for this address: that lease may be
--- of a later claim, whose record comes next. What no lease waits for any more has to be as a claim
--- would have it. What is left alone is found again by a claim.
 --   $5 whether to leave rows alone, too, that others have locked
 -- Index: the unique index on tokens.secret, and the primary keys.
 WITH asked AS MATERIALIZED (

@@ -3,11 +3,6 @@
 -- moment from which each has any; the first one that is a list's; whether a delivery is due, or will be
 -- within a second; and in how many seconds the first lease runs out (one that ran out already counts:
 -- nobody may have been looking when it did).
---
--- This passes over the index entries of all rows that a transaction which still stands may want to
--- see as they were, as many as there were mails since it began. Claims begin at these moments and
--- do not. Two seconds are left for transactions that began before this one and commit after it.
--- Priorities of kinds are told without a row, for theirs may come next.
 -- Indexes: deliveries_claim_idx, deliveries_lease_idx (queue, due_at) WHERE state = 'leased'.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at

@@ -16,30 +16,7 @@
 --   $22 bytes of data after which no more is taken
 --
 -- The first row tells what was done: the rows after it are what was taken, in order: what is
--- MATERIALIZED is read as it was written. Few columns of it are handed on, for each step writes them.
---
--- Only the holder of a lease may write, except that a success always counts. What was sent is tallied
--- by the minute, in a row that few other connections write to. What was tried before may have been
--- written then: what stands as it should counts as written. Somebody else's claim may hold locks on
--- rows that it then does not take, for as long as it runs.
--- Index: the primary keys. (Where the statistics say that there are no
--- deliveries, reading all from the first id to the last costs the same, so there is an end to that.)
---
--- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
--- of each priority on. Rows below come with the next levels.
--- While the queue is paused there is nothing due.
--- A row that expired becomes expired. A row that is not eligible is looked at again after as long as
--- it has waited already, so it is never in front of the others for long; not if it was written since
--- this statement began, for then its account may have changed too, unseen here.
--- What is of an issue has its template, and data of it and of its subscriber. It ends here if that is
--- not confirmed any more, or the issue was cancelled.
--- OFFSET 0 keeps the order of the joins: where the statistics say that there is one token or account,
--- others that read all of them cost the same. The account is found within the token: beside it,
--- PostgreSQL would remember accounts that never come again.
--- A row that is locked here is written by its place (ctid): nobody can move it meanwhile.
--- The commit of what takes alone is not waited for: a lease that a crash of the server forgets is a
--- batch that may go twice, as after any crash. What settles it is flushed, and what came before with
--- it.
+-- MATERIALIZED is read as it was written. Why it is written so: TURN in `store.rs`.
 WITH free AS MATERIALIZED (
     SELECT id FROM deliveries WHERE $20::bool AND id = ANY ($12::bigint[])
        FOR UPDATE SKIP LOCKED
