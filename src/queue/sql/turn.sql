@@ -192,7 +192,7 @@ told AS (
                    FROM unnest($9::text::smallint[], $10::text::timestamptz[])
                         AS level (priority, floor))::text AS reached
       FROM passed
-     WHERE cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'
+    HAVING cardinality($12) > 0 OR set_config('synchronous_commit', 'off', true) = 'off'
 )
 SELECT *, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM told
