@@ -120,6 +120,10 @@ CREATE TYPE delivery_cause AS ENUM (
     'unsubscribed'
 );
 
+-- Of what is ours alone, moments are held to what they may be by their type: a CHECK of the table is
+-- read from its text by each statement that writes a row.
+CREATE DOMAIN moment AS timestamptz CHECK (isfinite(VALUE));
+
 -- A delivery of a token has the token's id, any other one the next of the same sequence. Rows change
 -- often and the table stays small: a vacuum after so many changes, not after a share of the table.
 CREATE TABLE deliveries (
@@ -129,13 +133,12 @@ CREATE TABLE deliveries (
     priority    smallint       NOT NULL DEFAULT 50,
     state       delivery_state NOT NULL DEFAULT 'pending',
     cause       delivery_cause,
-    attempts    integer        NOT NULL DEFAULT 0 CHECK (attempts >= 0),
-    -- pending: not before this moment; leased: the lease runs out then.
-    due_at      timestamptz    NOT NULL DEFAULT now(),
+    attempts    integer        NOT NULL DEFAULT 0,
+    -- pending: not before this moment; leased: the lease runs out then; settled: when that was.
+    due_at      moment         NOT NULL DEFAULT now(),
     -- Not sent after this moment, nor after its token has expired.
-    expires_at  timestamptz,
-    created_at  timestamptz    NOT NULL DEFAULT now(),
-    settled_at  timestamptz,
+    expires_at  moment,
+    created_at  moment         NOT NULL DEFAULT now(),
     -- Names the claim that holds the row.
     lease       text,
     provider_id text,
@@ -153,10 +156,7 @@ CREATE TABLE deliveries (
     -- Of a list: what is sent, and to whom; a test copy may be to nobody of the list.
     issue       bigint,
     subscriber  bigint,
-    CONSTRAINT deliveries_leased_check CHECK ((state = 'leased') = (lease IS NOT NULL)),
-    CONSTRAINT deliveries_settled_check CHECK ((state <= 'leased') = (settled_at IS NULL)),
-    CONSTRAINT deliveries_finite_check CHECK (isfinite(due_at) AND isfinite(expires_at)
-        AND isfinite(created_at) AND isfinite(settled_at))
+    CONSTRAINT deliveries_leased_check CHECK ((state = 'leased') = (lease IS NOT NULL))
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000,
@@ -169,22 +169,16 @@ CREATE TABLE deliveries (
 -- What may be claimed, in the order of claims.
 CREATE INDEX deliveries_claim_idx ON deliveries (queue, priority, due_at, id)
     WHERE state = 'pending';
--- Leases that run out.
-CREATE INDEX deliveries_lease_idx ON deliveries (queue, due_at)
-    WHERE state = 'leased';
--- What may be pruned.
-CREATE INDEX deliveries_settled_idx ON deliveries (queue, settled_at)
-    WHERE state NOT IN ('pending', 'leased');
--- What was not sent: counted, and listed from the latest.
-CREATE INDEX deliveries_ended_idx ON deliveries (queue, state, settled_at)
-    WHERE state IN ('failed', 'expired', 'superseded');
+-- Leases that run out, what may be pruned, and what was not sent, from the latest.
+CREATE INDEX deliveries_state_idx ON deliveries (queue, state, due_at)
+    WHERE state > 'pending';
 CREATE UNIQUE INDEX deliveries_key_idx ON deliveries (queue, key)
     WHERE key IS NOT NULL;
 CREATE INDEX deliveries_limit_idx ON deliveries (limit_key, kind)
     WHERE limit_key IS NOT NULL;
 -- What waits of an issue: never much at a time.
 CREATE INDEX deliveries_issue_idx ON deliveries (issue)
-    WHERE issue IS NOT NULL AND state IN ('pending', 'leased');
+    WHERE issue IS NOT NULL AND state <= 'leased';
 
 -- How many deliveries were sent in each minute; the minute '-infinity' holds all earlier ones.
 -- Each writer has rows of its own, so that collectors do not wait for each other. Sent rows are
@@ -256,7 +250,7 @@ CREATE TABLE issues (
     -- Only to those whose data has all of these values.
     filter       jsonb       CHECK (jsonb_typeof(filter) = 'object'),
     state        issue_state NOT NULL DEFAULT 'publishing',
-    not_before   timestamptz NOT NULL DEFAULT now() CHECK (isfinite(not_before)),
+    not_before   moment      NOT NULL DEFAULT now(),
     published_at timestamptz NOT NULL DEFAULT now(),
     -- Subscribers up to this id have their delivery; the last one is upto.
     cursor       bigint      NOT NULL DEFAULT 0,
@@ -277,18 +271,17 @@ SELECT d.id, d.kind,
         (SELECT to_jsonb(a) ->> 'email' FROM accounts a WHERE a.id = t.account)
     ) AS recipient,
     t.subject, d.locale, d.key, d.state, d.cause, d.attempts, d.created_at, d.due_at, d.expires_at,
-    d.settled_at, d.provider_id
+    CASE WHEN d.state > 'leased' THEN d.due_at END AS settled_at, d.provider_id
 FROM deliveries d
 LEFT JOIN tokens t USING (id);
 
 -- Tokens beyond the cursor were not handed out yet.
-INSERT INTO deliveries (id, kind, priority, state, cause, error, settled_at)
+INSERT INTO deliveries (id, kind, priority, state, cause, error)
 SELECT
     t.id, t.action::text, coalesce(k.priority, 50),
     CASE WHEN past.use IS NULL THEN 'pending' ELSE 'expired' END::delivery_state,
     CASE WHEN past.use IS NOT NULL THEN 'expired' END::delivery_cause,
-    past.use,
-    CASE WHEN past.use IS NOT NULL THEN now() END
+    past.use
 FROM tokens t
 LEFT JOIN kinds k ON k.kind = t.action::text
 CROSS JOIN LATERAL (
@@ -357,7 +350,7 @@ BEGIN
     WITH superseded AS (
         UPDATE deliveries
         SET state = 'superseded', cause = 'superseded', error = 'a newer one took its place',
-            settled_at = now()
+            due_at = now()
         WHERE limit_key = address AND kind = k.kind AND state = 'pending'
         RETURNING id
     )
@@ -371,7 +364,7 @@ BEGIN
     )
     INTO free
     FROM (
-        SELECT coalesce(settled_at, now()) AS gone_at
+        SELECT CASE state WHEN 'sent' THEN due_at ELSE now() END AS gone_at
         FROM deliveries
         WHERE limit_key = address AND kind = k.kind AND state IN ('leased', 'sent')
         ORDER BY gone_at DESC
@@ -648,25 +641,20 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'A kind is a row of the table kinds.';
     END IF;
-    -- The program looks closer at addresses.
-    wrong := CASE
-        WHEN recipient !~ address OR octet_length(recipient) > 320 THEN
-            'recipient is not an address: local@domain, without line feeds, of at most 320 bytes'
-        WHEN recipient IS NULL AND k.path IS NOT NULL THEN
-            format('the kind %s has a token, so it needs a recipient', k.kind)
-    END;
-    IF data IS NOT NULL THEN
-        wrong := coalesce(wrong, CASE
-            WHEN jsonb_typeof(data) <> 'object' THEN
-                'data must be a JSON object, but is of type ' || jsonb_typeof(data)
-            WHEN octet_length(data::text) > 65536 THEN
-                format('data has %s bytes, and may have 65536', octet_length(data::text))
-            WHEN data ?| '{login,secret,code}' THEN
-                'data must not have the names login, secret and code: mailroom fills them'
-        END);
-    END IF;
-    IF num_nonnulls(locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
-        wrong := coalesce(wrong, CASE
+    -- Each condition by itself: what a branch says costs nothing before it is entered.
+    IF recipient !~ address OR octet_length(recipient) > 320 THEN
+        -- The program looks closer at addresses.
+        wrong := 'recipient is not an address: local@domain, without line feeds, of at most 320 bytes';
+    ELSIF recipient IS NULL AND k.path IS NOT NULL THEN
+        wrong := format('the kind %s has a token, so it needs a recipient', k.kind);
+    ELSIF jsonb_typeof(data) <> 'object' THEN
+        wrong := 'data must be a JSON object, but is of type ' || jsonb_typeof(data);
+    ELSIF octet_length(data::text) > 65536 THEN
+        wrong := format('data has %s bytes, and may have 65536', octet_length(data::text));
+    ELSIF data ?| '{login,secret,code}' THEN
+        wrong := 'data must not have the names login, secret and code: mailroom fills them';
+    ELSIF num_nonnulls(locale, key, not_before, expires_at, subject, reply_to) > 0 THEN
+        wrong := CASE
             WHEN locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$' THEN
                 'locale must be a language tag, such as de or pt-BR'
             WHEN key = '' OR length(key) > 200 THEN
@@ -683,16 +671,16 @@ BEGIN
                 'expires_at is not after the moment from which the mail may go'
             WHEN reply_to !~ address OR octet_length(reply_to) > 320 THEN
                 'reply_to is not an address: local@domain, without line feeds, of at most 320 bytes'
-        END);
-    END IF;
-    -- Not in the CASE: a subquery in it slows down each call that comes there by a sixth.
-    IF subject IS NOT NULL THEN
-        -- confirm() believes it: whoever may send mails must not bring people to a list.
-        wrong := coalesce(wrong, (
-            SELECT format('the subject of the kind %s is for subscribe() to say', k.kind)
-            FROM lists l
-            WHERE l.list || '.confirm' = k.kind
-        ));
+        END;
+        -- Not in the CASE: a subquery in it slows down each call that comes there by a sixth.
+        IF subject IS NOT NULL THEN
+            -- confirm() believes it: whoever may send mails must not bring people to a list.
+            wrong := coalesce(wrong, (
+                SELECT format('the subject of the kind %s is for subscribe() to say', k.kind)
+                FROM lists l
+                WHERE l.list || '.confirm' = k.kind
+            ));
+        END IF;
     END IF;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
@@ -704,16 +692,11 @@ BEGIN
         k.queue, k.kind, k.priority, due, expires_at, recipient, locale,
         coalesce(reply_to, k.reply_to), data, key
     )
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (queue, (d.key)) WHERE d.key IS NOT NULL DO NOTHING
     RETURNING d.id INTO mail;
     IF NOT FOUND THEN
         SELECT d.id INTO mail
         FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the next number of tokens_id_seq is that of a delivery already'
-                USING ERRCODE = 'unique_violation',
-                      HINT = 'SELECT setval(''tokens_id_seq'', max(id)) FROM deliveries';
-        END IF;
         RETURN mail;
     END IF;
     -- Only what is new takes the place of what waits, and it is not yet among that.
@@ -1011,7 +994,7 @@ BEGIN
     )
     INTO room
     FROM deliveries d
-    WHERE d.issue IS NOT NULL AND d.state IN ('pending', 'leased');
+    WHERE d.issue IS NOT NULL AND d.state <= 'leased';
     IF room <= 0 THEN
         RETURN;
     END IF;
@@ -1066,7 +1049,7 @@ BEGIN
         RETURN;
     END IF;
     FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
-        TYPE delivery_state, TYPE delivery_cause, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
+        TYPE delivery_state, TYPE delivery_cause, DOMAIN moment, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
         FUNCTION send_mail, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,

@@ -201,7 +201,7 @@ fn a_delivery_that_was_settled_meanwhile_is_left_out() {
     database.accounts("user", 3);
     let line = one_line(&database);
     database.run(
-        "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now(), \
+        "UPDATE deliveries SET state = 'sent', lease = NULL, due_at = now(), \
                 provider_id = 'theirs' \
           WHERE id = (SELECT min(id) FROM deliveries)",
     );

@@ -22,7 +22,7 @@ fn a_limit_of_three_and_five_inserts_give_three_at_once_and_two_after_the_timeou
     }
     assert_eq!(sizes(&collect.wait_lines(2)), [3, 2]);
     wait_until("all are settled", || database.in_state("sent") == 5);
-    let waited = "SELECT (max(settled_at) >= min(created_at) + interval '2 s')::int::bigint
+    let waited = "SELECT (max(due_at) >= min(created_at) + interval '2 s')::int::bigint
                     FROM deliveries";
     assert_eq!(database.number(waited), 1, "the partial batch did not wait");
     let finished = collect.stop();
@@ -72,7 +72,7 @@ fn later_notifications_do_not_extend_the_window() {
     assert!(told > 3, "{told} notifications prove nothing");
     let early = "SELECT count(*) FROM deliveries
                   WHERE created_at = (SELECT min(created_at) FROM deliveries)
-                    AND settled_at < created_at + interval '1500 milliseconds'";
+                    AND due_at < created_at + interval '1500 milliseconds'";
     assert_eq!(database.number(early), 0, "it did not wait for the window");
     assert_eq!(collect.stop().code, Some(0));
 }

@@ -189,6 +189,7 @@ fn a_database_that_is_away_is_69_and_one_that_refuses_is_78() {
         "row level security",
         "triggers",
         "replication",
+        "sequence",
         "two-phase commit",
         "channel",
         "functions",
@@ -222,6 +223,7 @@ fn a_schema_that_is_missing_and_a_queue_that_is_not_there_are_told() {
         "row level security",
         "triggers",
         "replication",
+        "sequence",
         "two-phase commit",
         "channel",
         "functions",
@@ -350,6 +352,29 @@ fn a_function_that_was_replaced_is_named_until_it_is_put_back() {
     check().only(&[]);
     database.run("DROP FUNCTION publish_test");
     check().only(&["functions"]).says("functions", "warning", ": publish_test");
+}
+
+#[test]
+fn a_sequence_that_was_set_back_is_told_with_what_sets_it() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let check = || Found::of(program(&database, &endpoint.url()).output());
+    database.accounts("user", 3);
+    check().only(&[]).says("sequence", "ok", "ahead of all deliveries");
+    database.run("SELECT setval('tokens_id_seq', 1)");
+    let ask = "INSERT INTO kinds (kind) VALUES ('notice') ON CONFLICT DO NOTHING;
+               SELECT send_mail('notice', 'ann@example.com', key => 'once')";
+    let error = database.client().batch_execute(ask).unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().constraint(), Some("deliveries_pkey"));
+    let found = check();
+    let advice = "SELECT setval('tokens_id_seq', max(id)) FROM deliveries";
+    found
+        .only(&["sequence"])
+        .says("sequence", "failed", "stands at 2")
+        .says("sequence", "failed", advice);
+    assert_eq!(found.code, 78);
+    database.run(advice);
+    check().only(&[]);
+    database.run(ask);
 }
 
 #[test]

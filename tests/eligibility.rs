@@ -105,7 +105,7 @@ fn a_token_that_expires_between_two_tries_becomes_expired_and_keeps_the_reason()
     assert_eq!(database.in_state("pending"), 1);
     wait_until("it is expired", || database.in_state("expired") == 1);
     let kept = "SELECT count(*) FROM deliveries \
-                 WHERE error = 'the provider was busy' AND settled_at IS NOT NULL";
+                 WHERE error = 'the provider was busy' AND due_at <= now() AND state = 'expired'";
     assert_eq!(database.number(kept), 1);
     let finished = collect.stop();
     assert_eq!((finished.code, finished.out.as_str()), (Some(0), ""));
@@ -124,7 +124,7 @@ fn a_retry_goes_when_it_is_due_without_a_notification() {
     assert_eq!(collect.wait_lines(1).len(), 1);
     wait_until("it is sent", || database.in_state("sent") == 1);
     let early = "SELECT count(*) FROM deliveries \
-                  WHERE settled_at < created_at + interval '1500 milliseconds'";
+                  WHERE due_at < created_at + interval '1500 milliseconds'";
     assert_eq!(database.number(early), 0);
     assert_eq!(collect.stop().code, Some(0));
 }

@@ -40,7 +40,7 @@ fn every_daemon_command_runs_with_the_collectors_rights() {
     database.run(
         "UPDATE deliveries SET state = 'leased', lease = 'x', due_at = now() WHERE id = 2;
          UPDATE tokens SET expires_at = 1 WHERE id = 3;
-         UPDATE deliveries SET state = 'sent', settled_at = now() - interval '60 days'
+         UPDATE deliveries SET state = 'sent', due_at = now() - interval '60 days'
           WHERE id = 4;
          INSERT INTO tallies VALUES ('mailroom', now() - interval '2 days', 0, 1)",
     );

@@ -61,7 +61,7 @@ fn what_is_held_is_named_though_nothing_is_late_yet() {
     let settled = "SELECT count(*) FROM deliveries WHERE state = 'sent'";
     wait_until("it is settled", || database.number(settled) == 1);
     database.run(
-        "UPDATE deliveries SET state = 'pending', lease = NULL, settled_at = NULL,
+        "UPDATE deliveries SET state = 'pending', lease = NULL,
                 cause = 'setup', error = 'HTTP 404', due_at = now() + interval '30 seconds'",
     );
     let finished = health(&database, &[]);

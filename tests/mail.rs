@@ -105,7 +105,7 @@ fn it_is_followed_to_its_end() {
         let (running, id) = waiting(state);
         database.run(&format!(
             "UPDATE deliveries SET state = '{state}', cause = '{cause}', error = '{why}',
-                settled_at = now() WHERE id = {id}"
+                due_at = now() WHERE id = {id}"
         ));
         let finished = running.finish();
         assert_eq!((finished.code, finished.out), (Some(65), format!("{id}\n")));
@@ -146,7 +146,7 @@ fn an_application_may_send_and_may_follow_if_it_may_look() {
     let id = running.wait_lines(1).concat();
     database.run(&format!(
         "UPDATE deliveries SET state = 'failed', cause = 'rejected', error = 'secret to some',
-            settled_at = now() WHERE id = {id}"
+            due_at = now() WHERE id = {id}"
     ));
     let finished = running.finish();
     assert_eq!(finished.code, Some(65));

@@ -224,8 +224,8 @@ fn going_down_loses_nothing_and_sends_nothing_again() {
             SELECT 'u' || n || '@example.com', 'u' || n FROM generate_series(1, 7) n;
          INSERT INTO tokens (id, account, action) VALUES (40, 7, 'activation');
          UPDATE deliveries SET state = 'leased', lease = 'x' WHERE id = 2;
-         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id IN (1, 4, 7);
-         UPDATE deliveries SET state = 'failed', settled_at = now() WHERE id = 5;
+         UPDATE deliveries SET state = 'sent', due_at = now() WHERE id IN (1, 4, 7);
+         UPDATE deliveries SET state = 'failed', due_at = now() WHERE id = 5;
          DELETE FROM deliveries WHERE id = 6",
     );
     migrate::down(&mut client, 1).unwrap();
@@ -270,7 +270,7 @@ fn going_down_with_everything_sent_leaves_nothing_beyond_the_cursor() {
     let database = Database::migrated();
     database.run(
         "INSERT INTO accounts (email, login) VALUES ('a@b.c', 'a'), ('b@b.c', 'b');
-         UPDATE deliveries SET state = 'sent', settled_at = now()",
+         UPDATE deliveries SET state = 'sent', due_at = now()",
     );
     migrate::down(&mut database.client(), 1).unwrap();
     assert!(under_the_cursor(&database).is_empty());
@@ -653,7 +653,7 @@ fn rows_that_the_old_schema_has_no_place_for_are_lost_only_when_that_is_said() {
     database.run(
         "SELECT send_mail('invoice', 'ann@example.com'), send_mail('invoice', 'bob@example.com'),
             send_mail('password_recovery', 'ann@example.com');
-         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE recipient LIKE 'bob%'",
+         UPDATE deliveries SET state = 'sent', due_at = now() WHERE recipient LIKE 'bob%'",
     );
     let refused = down(&["1"]);
     assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""));
@@ -676,7 +676,7 @@ fn a_constraint_that_refuses_a_row_does_not_bring_its_secret_into_the_error() {
     // On the way down, tokens that wait are numbered anew behind those that are done with.
     database.accounts("user", 2);
     database.run(
-        "UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id = 2;
+        "UPDATE deliveries SET state = 'sent', due_at = now() WHERE id = 2;
          ALTER TABLE tokens ADD CONSTRAINT of_an_application CHECK (account <> 1) NOT VALID",
     );
     let mut client = database.client();

@@ -39,11 +39,11 @@ fn one_of_each() -> Database {
                 due_at = now() + interval '1 minute' WHERE id = 1;
          UPDATE deliveries SET due_at = now() + interval '1 hour', attempts = 1, error = 'FAILED'
           WHERE id = 2;
-         UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5,
+         UPDATE deliveries SET state = 'failed', due_at = now(), attempts = 5,
                 error = 'FAILED (attempt 5, the last)' WHERE id = 4;
-         UPDATE deliveries SET state = 'expired', settled_at = now(), error = 'its token expired'
+         UPDATE deliveries SET state = 'expired', due_at = now(), error = 'its token expired'
           WHERE id = 5;
-         UPDATE deliveries SET state = 'sent', settled_at = now(), provider_id = 'id-6'
+         UPDATE deliveries SET state = 'sent', due_at = now(), provider_id = 'id-6'
           WHERE id = 6",
     );
     database
@@ -211,7 +211,7 @@ fn failed_ones_are_tried_again_at_once_and_the_others_are_told_why_not() {
     });
     assert_eq!(collect.stop().code, Some(0));
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5, lease = NULL
+        "UPDATE deliveries SET state = 'failed', due_at = now(), attempts = 5, lease = NULL
           WHERE id IN (1, 2);
          UPDATE tokens SET expires_at = extract(epoch FROM now()) - 7230 WHERE id = 1;
          UPDATE tokens SET consumed_at = 1 WHERE id = 2",
@@ -236,7 +236,7 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
     let database = Database::migrated();
     database.accounts("user", 12_000);
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now(), attempts = 5,
+        "UPDATE deliveries SET state = 'failed', due_at = now(), attempts = 5,
                 error = CASE WHEN id % 2 = 0 THEN 'FAILED: quota' ELSE 'MESSAGE_REJECTED' END;
          UPDATE tokens SET expires_at = 1 WHERE id <= 10;
          UPDATE deliveries SET error = 'dropped by jane', cause = 'dropped' WHERE id = 12",
@@ -251,7 +251,7 @@ fn all_that_failed_for_a_reason_are_tried_again_with_all_their_attempts() {
     let out = some(&["retry", "--all", "--reason", "FAILED"]);
     assert_eq!(out, format!("5994 deliveries will be tried again\n{}", left(5)));
     let fresh = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0
-                    AND settled_at IS NULL AND due_at <= now() AND id % 2 = 0";
+                    AND due_at <= now() AND id % 2 = 0";
     assert_eq!(database.number(fresh), 5994);
     let out = some(&["retry", "--all"]);
     let expected = format!("5995 deliveries will be tried again\n{}", left(10));
@@ -267,7 +267,7 @@ fn those_of_one_cause_are_tried_again_or_dropped_whatever_is_said_of_them() {
     let database = Database::migrated();
     database.accounts("user", 6);
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'no ' || id,
+        "UPDATE deliveries SET state = 'failed', due_at = now(), error = 'no ' || id,
                 cause = CASE WHEN id < 4 THEN 'rejected' ELSE 'fault' END::delivery_cause
           WHERE id < 6;
          UPDATE deliveries SET cause = 'quota' WHERE id = 6",

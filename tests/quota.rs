@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(10);
 fn sent(database: &Database, name: &str, count: u32, ago: &str) {
     database.accounts(name, count);
     database.run(&format!(
-        "UPDATE deliveries d SET state = 'sent', settled_at = now() - interval '{ago}' \
+        "UPDATE deliveries d SET state = 'sent', due_at = now() - interval '{ago}' \
            FROM tokens t JOIN accounts a ON a.id = t.account \
           WHERE t.id = d.id AND a.login LIKE '{name}%'; \
          INSERT INTO tallies (queue, minute, writer, sent) \

@@ -35,8 +35,8 @@ fn tokens_that_are_of_no_more_use_go_with_their_deliveries_once_that_is_asked_fo
     database.run(
         "UPDATE tokens SET consumed_at = extract(epoch FROM now()) WHERE id = 1;
          UPDATE tokens SET expires_at = 1 WHERE id = 2;
-         UPDATE deliveries SET state = 'sent', settled_at = now() - interval '2 days' WHERE id < 4;
-         UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id = 4",
+         UPDATE deliveries SET state = 'sent', due_at = now() - interval '2 days' WHERE id < 4;
+         UPDATE deliveries SET state = 'sent', due_at = now() WHERE id = 4",
     );
     let collect = Program::collect(&database)
         .env("MAILROOM_RETENTION", "1d")
@@ -59,9 +59,9 @@ fn what_another_queue_keeps_is_not_passed_over() {
         include_str!("../src/queue/sql/prune.sql").replace("$1", "'mailroom'").replace("$2", "0");
     let rows = client.query(&format!("EXPLAIN {}", sql.replace("$3", "9")), &[]).unwrap();
     let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
-    let (_, index) = plan.split_once("deliveries_settled_idx").expect(&plan);
+    let (_, index) = plan.split_once("deliveries_state_idx").expect(&plan);
     let condition = index.lines().find(|line| line.contains("Index Cond:")).expect(&plan);
-    assert!(condition.contains("queue =") && condition.contains("settled_at <="), "{plan}");
+    assert!(["queue =", "state = ", "due_at"].iter().all(|one| condition.contains(one)), "{plan}");
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn a_long_retention_spares_what_is_younger_and_what_is_not_settled() {
     let database = Database::migrated();
     database.accounts("user", 4);
     database.run(
-        "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '31 days' \
+        "UPDATE deliveries SET state = 'sent', due_at = now() - interval '31 days' \
           WHERE id = 1; \
-         UPDATE deliveries SET state = 'sent', settled_at = now() - interval '29 days' \
+         UPDATE deliveries SET state = 'sent', due_at = now() - interval '29 days' \
           WHERE id = 2; \
-         UPDATE deliveries SET state = 'failed', settled_at = now() - interval '31 days' \
+         UPDATE deliveries SET state = 'failed', due_at = now() - interval '31 days' \
           WHERE id = 3; \
          UPDATE deliveries SET created_at = now() - interval '90 days', \
                 due_at = now() + interval '1 hour' WHERE id = 4",
@@ -106,7 +106,7 @@ fn for_ever_keeps_all_and_needs_no_right_to_delete() {
     let database = Database::migrated();
     database.accounts("user", 3);
     database.run(
-        "UPDATE deliveries SET state = 'sent', settled_at = now() - interval '90 years' \
+        "UPDATE deliveries SET state = 'sent', due_at = now() - interval '90 years' \
           WHERE id < 3",
     );
     let role = format!("clerk_{}", database.name);

@@ -327,8 +327,7 @@ impl Sleeper {
     }
 
     fn look(&mut self) {
-        let sql =
-            "UPDATE deliveries SET state = 'sent', settled_at = now() WHERE state = 'pending'";
+        let sql = "UPDATE deliveries SET state = 'sent', due_at = now() WHERE state = 'pending'";
         self.client.execute(sql, &[]).unwrap();
     }
 

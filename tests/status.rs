@@ -239,7 +239,7 @@ fn the_exit_status_says_whether_something_failed_or_mail_does_not_move() {
     assert_eq!(code(&[]), Some(1));
     assert_eq!(code(&["--max-age", "1h"]), Some(0));
     assert_eq!(code(&["--max-age", "soon"]), Some(78));
-    database.run("UPDATE deliveries SET state = 'failed', settled_at = now(), error = 'no'");
+    database.run("UPDATE deliveries SET state = 'failed', due_at = now(), error = 'no'");
     assert_eq!(code(&["--json"]), Some(1));
     assert_eq!(status(&database, &[]).code, Some(0), "only if asked");
     let dropped = Program::new(&["queue", "drop", "1", "2"]).on(&database).output();
@@ -301,7 +301,7 @@ fn reasons_are_counted_by_cause_with_the_text_that_most_have() {
     let _listener = listener(&database);
     database.accounts("user", 6);
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected',
+        "UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'rejected',
                 error = CASE WHEN id < 3 THEN 'no such mailbox' ELSE 'code ' || id END
           WHERE id < 5;
          UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id >= 5",
@@ -320,9 +320,9 @@ fn was_it_us_or_them_what_is_ours_comes_first_under_its_own_heading() {
     let _listener = listener(&database);
     database.accounts("user", 6);
     database.run(
-        "UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected', error = 'no'
+        "UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'rejected', error = 'no'
           WHERE id < 4;
-         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'unsigned', error = 'a code'
+         UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'unsigned', error = 'a code'
           WHERE id = 4;
          UPDATE deliveries SET cause = 'template', error = 'no such file' WHERE id = 5;
          UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id = 6",
@@ -356,7 +356,7 @@ fn whoever_is_flooded_is_named_masked_and_told_apart_with_what_the_limits_stoppe
     let recovery = "SELECT send_mail(kind => 'password_recovery', recipient => 'john@example.com',
                         subject => '1')";
     database.run(recovery);
-    database.run("UPDATE deliveries SET state = 'sent', settled_at = now() WHERE id = 2");
+    database.run("UPDATE deliveries SET state = 'sent', due_at = now() WHERE id = 2");
     (0..3).for_each(|_| database.run(recovery));
     let invoices = |to: &str, many: i64| {
         database
@@ -521,8 +521,8 @@ fn mails_are_counted_by_kind_and_those_of_several_kinds_by_one_cause() {
         "INSERT INTO kinds (kind) VALUES ('invoice');
          SELECT send_mail('invoice', 'u' || n || '@example.com') FROM generate_series(1, 3) n;
          UPDATE deliveries SET cause = 'quota', error = kind WHERE id IN (1, 2, 6, 7, 8);
-         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected' WHERE id = 4;
-         UPDATE deliveries SET state = 'superseded', settled_at = now() WHERE id = 5",
+         UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'rejected' WHERE id = 4;
+         UPDATE deliveries SET state = 'superseded', due_at = now() WHERE id = 5",
     );
     let found = json(&database);
     let counts = |kind: &str, pending: i64, due: i64, failed: i64| {
@@ -761,12 +761,12 @@ fn a_million_settled_rows_are_not_read() {
          SELECT 'u' || n || '@example.com', 'u' || n, 'active' FROM generate_series(1, 1000) n;
          INSERT INTO tokens (id, account, action, secret)
          SELECT n, 1 + n % 1000, 'activation', int8send(n) FROM generate_series(1, 1002000) n;
-         INSERT INTO deliveries (id, kind, state, due_at, error, settled_at)
+         INSERT INTO deliveries (id, kind, state, error, due_at)
          SELECT n, 'activation',
                 CASE WHEN n > 1000000 THEN 'pending' WHEN n % 100 = 0 THEN 'failed'
                      WHEN n % 100 = 1 THEN 'expired' ELSE 'sent' END::delivery_state,
-                now(), CASE WHEN n % 100 = 0 THEN 'reason ' || n % 7 END,
-                CASE WHEN n <= 1000000 THEN now() - n * interval '86 milliseconds' END
+                CASE WHEN n % 100 = 0 THEN 'reason ' || n % 7 END,
+                now() - CASE WHEN n <= 1000000 THEN n ELSE 0 END * interval '86 milliseconds'
            FROM generate_series(1, 1002000) n;
          INSERT INTO tallies (queue, minute, writer, sent)
          SELECT 'mailroom', date_trunc('minute', now()) - n * interval '1 minute', w, 85

@@ -170,7 +170,7 @@ class Cluster:
         path.write_text(
             "UPDATE deliveries SET state = 'leased', lease = :lease::text, due_at = now() "
             f"WHERE id = ANY (ARRAY({rows}));\n"
-            "UPDATE deliveries SET state = 'sent', lease = NULL, settled_at = now() "
+            "UPDATE deliveries SET state = 'sent', lease = NULL, due_at = now() "
             f"WHERE id = ANY (ARRAY({rows}));\n\\set first :first + {limit}\n")
         return path
 

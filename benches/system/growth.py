@@ -58,7 +58,7 @@ def settled(bench, database, made, size):
     bench.cluster.sql(database, "SET session_replication_role = replica;" + first +
                       "INSERT INTO tokens (id, account, action, secret, code) SELECT i, 0, 'activation', "
                       f"decode(lpad(to_hex(i), 64, '0'), 'hex'), '01234' {series};"
-                      "INSERT INTO deliveries (id, kind, state, settled_at, attempts) "
+                      "INSERT INTO deliveries (id, kind, state, due_at, attempts) "
                       f"SELECT i, 'activation', 'sent', now() - interval '1 minute', 1 {series}",
                       "VACUUM ANALYZE")
 

@@ -26,7 +26,7 @@ def lists(bench):
     bench.cluster.sql(
         many, "SELECT publish('news', 'weekly', 'many', '{\"title\": \"Snow\"}')",
         f"UPDATE issues SET cursor = {SENT}, enqueued = {SENT}",
-        "INSERT INTO deliveries (kind, priority, recipient, issue, subscriber, state, settled_at, attempts) "
+        "INSERT INTO deliveries (kind, priority, recipient, issue, subscriber, state, due_at, attempts) "
         f"SELECT 'news', 1000, address, 1, id, 'sent', now(), 1 FROM subscribers WHERE id <= {SENT}",
         "VACUUM ANALYZE", "CHECKPOINT")
     claims(bench, few, many)

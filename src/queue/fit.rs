@@ -55,6 +55,7 @@ const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
     ("row level security", Severity::Warning, "hides nothing", "let a policy show the daemon all rows, or give its role BYPASSRLS"),
     ("triggers", Severity::Wrong, "all are there and enabled", "ALTER TABLE … ENABLE TRIGGER …, or restore it: without it mails are not asked for"),
     ("replication", Severity::Warning, "no rows come by a subscription", "add rows on this side, or find accounts without a token: docs/OPERATIONS.md"),
+    ("sequence", Severity::Wrong, "ahead of all deliveries", "SELECT setval('tokens_id_seq', max(id)) FROM deliveries"),
     ("two-phase commit", Severity::Warning, "is off", "let no transaction that is prepared add accounts or tokens, or call send_mail"),
     ("channel", Severity::Wrong, "the one that the triggers notify", "set MAILROOM_CHANNEL_NAME, or ALTER DATABASE … SET mailroom.channel"),
     ("database", Severity::Wrong, "can be written to", "connect to the primary, not to a standby, without default_transaction_read_only"),
@@ -86,9 +87,8 @@ pub fn inspect(
     purpose: &Purpose,
 ) -> Result<Vec<Finding>, Fault> {
     match session.call(limit, |client| Ok(SCHEMA.require_current(client)))? {
-        Ok(()) => {}
         Err(Fault::Denied(why)) => return Ok(finding("schema", Some(why)).into_iter().collect()),
-        Err(fault) => return Err(fault),
+        current => current?,
     }
     let missing = match purpose.works {
         true => session.call(limit, |client| grants::missing(client, purpose.deletes))?.join(", "),

@@ -36,7 +36,7 @@ pub const COLLECTOR: &[Grant] = &[
     grant("SELECT", "tokens", &["id", "secret", "code", "account", "expires_at", "consumed_at"]),
     grant("SELECT", "deliveries", &[]),
     grant("SELECT", "tokens_id_seq", &[]),
-    grant("UPDATE", "deliveries", &["state", "cause", "attempts", "due_at", "lease", "provider_id", "error", "settled_at"]),
+    grant("UPDATE", "deliveries", &["state", "cause", "attempts", "due_at", "lease", "provider_id", "error"]),
     grant("SELECT", "tallies", &[]),
     grant("INSERT", "tallies", &[]),
     grant("UPDATE", "tallies", &["sent"]),

@@ -90,23 +90,6 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
 }
 
 #[test]
-fn a_sequence_that_was_set_back_is_named() {
-    let database = database();
-    let mut client = database.client();
-    let ask = "'invoice_ready', 'ann@example.com'";
-    let id = send_mail(&mut client, ask);
-    for key in ["", ", key => 'new'"] {
-        database.run(&format!("SELECT setval('tokens_id_seq', {id}, false)"));
-        let error = client.query(&format!("SELECT send_mail({ask}{key})"), &[]).unwrap_err();
-        assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION), "{error}");
-        let refusal = error.as_db_error().unwrap();
-        assert!(refusal.message().contains("tokens_id_seq"), "{error}");
-        database.run(refusal.hint().unwrap());
-        assert!(send_mail(&mut client, &format!("{ask}{key}")) > id);
-    }
-}
-
-#[test]
 fn what_is_just_within_the_limits_is_taken() {
     let database = database();
     let mut client = database.client();

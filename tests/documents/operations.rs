@@ -195,8 +195,8 @@ fn who_has_to_act_is_told_by_the_headings_of_status() {
         "UPDATE deliveries SET cause = 'template', error = 'no such file' WHERE id = 1;
          UPDATE deliveries SET cause = 'quota', error = 'used up' WHERE id = 2;
          UPDATE deliveries SET cause = 'away', error = 'refused' WHERE id = 3;
-         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'unsigned' WHERE id = 4;
-         UPDATE deliveries SET state = 'failed', settled_at = now(), cause = 'rejected' WHERE id = 5",
+         UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'unsigned' WHERE id = 4;
+         UPDATE deliveries SET state = 'failed', due_at = now(), cause = 'rejected' WHERE id = 5",
     );
     let [look] = commands("Was it us or them?").try_into().unwrap();
     let screen = Shell::new(&database.url).run(&look);

@@ -180,7 +180,7 @@ fn who_makes_deliveries_and_is_cut_off_leaves_none_or_all_of_a_chunk_and_the_nex
     let mut made = Vec::new();
     while database.number("SELECT count(*) FROM issues WHERE state = 'published'") == 0 {
         made.push(database.number("SELECT made::bigint FROM enqueue_issue('mailroom', 30, NULL)"));
-        database.run("UPDATE deliveries SET state = 'sent', settled_at = now()");
+        database.run("UPDATE deliveries SET state = 'sent', due_at = now()");
     }
     assert_eq!(made, [30, 30, 30, 10]);
     assert_eq!(database.number("SELECT count(DISTINCT subscriber) FROM deliveries"), 100);

@@ -20,7 +20,7 @@ fn an_accepted_mail_is_sent_with_the_id_of_the_provider_in_its_row() {
             "SELECT count(*) FROM deliveries d JOIN tokens t ON t.id = d.id \
                JOIN accounts a ON a.id = t.account \
               WHERE a.email = '{}' AND d.provider_id = '{}' AND d.attempts = 1 \
-                AND d.settled_at IS NOT NULL AND d.lease IS NULL AND d.error IS NULL",
+                AND d.state = 'sent' AND d.due_at <= now() AND d.lease IS NULL AND d.error IS NULL",
             mail.to, mail.id
         );
         assert_eq!(database.number(&row), 1, "{mail:?}");

@@ -102,9 +102,8 @@ fn a_variable_that_no_mail_has_is_found_as_far_as_mails_tell() {
         "failed",
         "invoice.ar.txt, line 1: undefined",
     );
-    database.run(
-        "UPDATE deliveries SET state = 'sent', settled_at = now() WHERE data ->> 'name' = 'Ann'",
-    );
+    database
+        .run("UPDATE deliveries SET state = 'sent', due_at = now() WHERE data ->> 'name' = 'Ann'");
     says(&checks(&database, dir.path()), "invoice.ar", "ok", "renders");
     // A token, and its code, is what the kind says.
     write("invoice.ar.txt", "{{ secret }}");

@@ -9,7 +9,7 @@ WITH cancelled AS (
 ended AS (
     UPDATE deliveries d
        SET state = 'superseded', cause = 'dropped', error = 'its issue was cancelled',
-           settled_at = now()
+           due_at = now()
       FROM cancelled
      WHERE d.issue = cancelled.id AND d.state = 'pending'
 )

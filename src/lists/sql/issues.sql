@@ -1,6 +1,6 @@
 -- mailroom:issues
 -- The issue with key $1; NULL: all that are under way.
--- Indexes: issues_key_key; deliveries_issue_idx, for what waits; deliveries_ended_idx, for what failed;
+-- Indexes: issues_key_key; deliveries_issue_idx, for what waits; deliveries_state_idx, for what failed;
 -- the primary key of tallies.
 SELECT * FROM (
     SELECT i.key, i.list, i.template, i.state::text AS state, i.total, i.enqueued,

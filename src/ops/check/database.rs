@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
 /// What is found in the database, in this order, and the setting that says what to look for.
-const FINDINGS: [(&str, &str); 10] = [
+const FINDINGS: [(&str, &str); 11] = [
     ("schema", ""),
     ("grants", ""),
     ("polling", ""),
@@ -30,6 +30,7 @@ const FINDINGS: [(&str, &str); 10] = [
     ("row level security", ""),
     ("triggers", ""),
     ("replication", ""),
+    ("sequence", ""),
     ("two-phase commit", ""),
     ("channel", "MAILROOM_CHANNEL_NAME"),
 ];

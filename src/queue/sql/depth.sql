@@ -2,7 +2,7 @@
 -- Counts the deliveries of queue $1 that wait, by state and each up to $2; tells for how long the
 -- oldest due one has been due; and of issues, how many deliveries are to be made, and how many wait.
 -- Indexes: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', of which the
--- first of each priority is the oldest; deliveries_lease_idx; deliveries_issue_idx.
+-- first of each priority is the oldest; deliveries_state_idx; deliveries_issue_idx.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at
        FROM deliveries

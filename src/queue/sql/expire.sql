@@ -13,7 +13,7 @@ WITH late AS MATERIALIZED (
        FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE deliveries d
-   SET state = 'expired', settled_at = now(), cause = coalesce(d.cause, 'expired'),
+   SET state = 'expired', due_at = now(), cause = coalesce(d.cause, 'expired'),
        error = coalesce(d.error, 'its time was over')
   FROM late
  WHERE d.id = late.id

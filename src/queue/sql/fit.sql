@@ -69,6 +69,14 @@ SELECT 'replication',
           FROM pg_subscription_rel
          WHERE srrelid IN ('accounts'::regclass, 'tokens'::regclass))
  UNION ALL
+SELECT 'sequence',
+       (SELECT format('tokens_id_seq stands at %s, and there is a delivery %s already: what asks for a '
+                      'mail fails', last_value, highest)
+          FROM (SELECT CASE WHEN has_sequence_privilege('tokens_id_seq', 'USAGE, SELECT')
+                            THEN coalesce(pg_sequence_last_value('tokens_id_seq'), 0) END AS last_value,
+                       (SELECT max(id) FROM deliveries) AS highest) AS known
+         WHERE last_value < highest)
+ UNION ALL
 SELECT 'two-phase commit',
        CASE WHEN current_setting('max_prepared_transactions') <> '0'
             THEN 'max_prepared_transactions is not 0, and what asks for a mail notifies, which '

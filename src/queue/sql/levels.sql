@@ -3,7 +3,7 @@
 -- moment from which each has any; the first one that is a list's; whether a delivery is due, or will be
 -- within a second; and in how many seconds the first lease runs out (one that ran out already counts:
 -- nobody may have been looking when it did).
--- Indexes: deliveries_claim_idx, deliveries_lease_idx (queue, due_at) WHERE state = 'leased'.
+-- Indexes: deliveries_claim_idx, deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at
        FROM deliveries

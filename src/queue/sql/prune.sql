@@ -1,13 +1,16 @@
 -- mailroom:prune
 -- Deletes deliveries of queue $1 that were settled $2 seconds ago or earlier, at most $3 rows.
--- Index: deliveries_settled_idx (queue, settled_at) WHERE state NOT IN ('pending', 'leased').
+-- Index: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 DELETE FROM deliveries
  WHERE id = ANY (ARRAY(
     SELECT id
-      FROM deliveries
-     WHERE state NOT IN ('pending', 'leased') AND queue = $1::text::job_type
-       AND settled_at <= now() - make_interval(secs => $2::float8)
-     ORDER BY settled_at
-     LIMIT $3::bigint
-       FOR UPDATE SKIP LOCKED))
+      FROM unnest(enum_range('sent'::delivery_state, NULL)) AS settled (state)
+     CROSS JOIN LATERAL
+           (SELECT id
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = settled.state AND state > 'pending'
+               AND due_at <= now() - make_interval(secs => $2::float8)
+             ORDER BY due_at
+               FOR UPDATE SKIP LOCKED) AS old
+     LIMIT $3::bigint))
 RETURNING id

@@ -3,7 +3,7 @@
 -- have this one; with $2 also lets those that were held (for one of the causes $5) be tried now. At
 -- most $3 rows of each, and none of $4. Tells who had the lease: the first word of its text. The commit
 -- is not waited for: what a crash of the server forgets is put back again.
--- Indexes: deliveries_lease_idx (queue, due_at) WHERE state = 'leased', deliveries_claim_idx.
+-- Indexes: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending', deliveries_claim_idx.
 WITH lapsed AS MATERIALIZED (
     SELECT id, split_part(lease, ':', 1) AS holder
       FROM deliveries

@@ -3,7 +3,7 @@
 -- by whomever, counts as sent until it is settled; in `unleased` it does not. All queues: the provider's
 -- limit is that of the account.
 -- Index: the primary key of tallies (queue, minute, writer);
--- deliveries_lease_idx (queue, due_at) WHERE state = 'leased'.
+-- deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 SELECT greatest(0, $1::bigint - coalesce(sum(t.sent + l.leased), 0))::bigint AS room,
        greatest(0, $1::bigint - coalesce(sum(t.sent), 0))::bigint AS unleased
   FROM unnest(enum_range(NULL::job_type)) AS q (queue),

@@ -32,10 +32,9 @@ done AS (
                                   d.expires_at - interval '1 second',
                                   (SELECT to_timestamp(expires_at) - interval '1 second'
                                      FROM tokens WHERE id = d.id)))
-                         ELSE d.due_at END,
+                         ELSE now() END,
            provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
-           error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END,
-           settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE now() END
+           error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END
       FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[], $17::float8[],
                   $18::bool[])
            AS o (id, lease, state, cause, text, delay, counts)
@@ -143,7 +142,6 @@ passed AS (
        SET state = CASE WHEN s.expired THEN 'expired'
                         WHEN s.ended IS NOT NULL THEN 'superseded'
                         ELSE 'pending' END::delivery_state,
-           settled_at = CASE WHEN s.expired OR s.ended IS NOT NULL THEN now() END,
            cause = CASE WHEN s.expired THEN coalesce(d.cause, 'expired')
                         WHEN s.ended IS NOT NULL THEN s.ended::delivery_cause
                         WHEN s.held THEN 'template'
@@ -157,7 +155,7 @@ passed AS (
                         WHEN $11 = 'csv' THEN 'it does not fit CSV; MAILROOM_FORMAT=cloudevents has room'
                         ELSE 'it has no recipient: an event, for collect with MAILROOM_FORMAT=cloudevents'
                    END,
-           due_at = CASE WHEN s.expired OR s.ended IS NOT NULL THEN d.due_at
+           due_at = CASE WHEN s.expired OR s.ended IS NOT NULL THEN now()
                          ELSE least(s.expires_at, now() + CASE
                              WHEN s.held THEN make_interval(secs => $7::float8)
                              ELSE greatest(interval '5 seconds', now() - s.created_at) END)

@@ -1,7 +1,7 @@
 -- mailroom:beyond_retry
 -- How many failed deliveries of queue $1 cannot be tried again, of those that retry.sql would choose
 -- without ids with text $2 and cause $3: their time is over, or their tokens were used.
--- Index: deliveries_ended_idx, and the primary keys.
+-- Index: deliveries_state_idx, and the primary keys.
 SELECT count(*)
   FROM deliveries d
   LEFT JOIN tokens t USING (id)

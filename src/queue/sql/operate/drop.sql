@@ -2,7 +2,7 @@
 -- Gives deliveries of queue $1 up, in the name of $5: those in $2, or all (NULL) that wait or
 -- failed. $3: only those of which people read a text that begins so (NULL: any); $7: only those of
 -- this cause. At most $4. Who is being sent is left alone.
--- Indexes: deliveries_claim_idx, deliveries_ended_idx.
+-- Indexes: deliveries_claim_idx, deliveries_state_idx.
 WITH chosen AS MATERIALIZED (
     SELECT id
       FROM deliveries
@@ -17,7 +17,7 @@ WITH chosen AS MATERIALIZED (
        FOR UPDATE
 )
 UPDATE deliveries d
-   SET state = 'failed', cause = 'dropped', settled_at = now(),
+   SET state = 'failed', cause = 'dropped', due_at = now(),
        error = concat_ws('; before: ', 'dropped by ' || $5, d.error)
   FROM chosen
  WHERE d.id = chosen.id

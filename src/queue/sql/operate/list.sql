@@ -1,8 +1,7 @@
 -- mailroom:list
 -- The first $3 deliveries of queue $1 in each of the states $2: what waits in the order of
 -- claims, what is settled from the latest.
--- Indexes: deliveries_lease_idx, deliveries_claim_idx, deliveries_ended_idx,
--- deliveries_settled_idx (queue, settled_at) for what was sent.
+-- Indexes: deliveries_claim_idx, deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 WITH found AS MATERIALIZED (
     (SELECT id, 1 AS part, row_number() OVER (ORDER BY due_at) AS place
        FROM deliveries
@@ -15,19 +14,13 @@ WITH found AS MATERIALIZED (
       ORDER BY priority, due_at, id LIMIT $3::bigint)
     UNION ALL
     SELECT ended.id, part, place
-      FROM (VALUES ('failed', 3), ('expired', 4), ('superseded', 5)) AS each (name, part)
+      FROM (VALUES ('failed', 3), ('expired', 4), ('superseded', 5), ('sent', 6)) AS each (name, part)
      CROSS JOIN LATERAL
-           (SELECT id, row_number() OVER (ORDER BY settled_at DESC) AS place
+           (SELECT id, row_number() OVER (ORDER BY due_at DESC) AS place
               FROM deliveries
              WHERE queue = $1::text::job_type AND state = name::delivery_state
-               AND state IN ('failed', 'expired', 'superseded')
-             ORDER BY settled_at DESC LIMIT $3::bigint) AS ended
+               AND state > 'pending'
+             ORDER BY due_at DESC LIMIT $3::bigint) AS ended
      WHERE name = ANY ($2::text[])
-    UNION ALL
-    (SELECT id, 6, row_number() OVER (ORDER BY settled_at DESC)
-       FROM deliveries
-      WHERE 'sent' = ANY ($2::text[]) AND queue = $1::text::job_type
-        AND state = 'sent' AND state NOT IN ('pending', 'leased')
-      ORDER BY settled_at DESC LIMIT $3::bigint)
 )
 SELECT id FROM found ORDER BY part, place LIMIT $3::bigint

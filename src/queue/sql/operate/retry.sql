@@ -2,7 +2,7 @@
 -- Lets failed deliveries of queue $1 be tried again, with all their attempts: those in $2, or all
 -- (NULL) but those that a person gave up. $3: only those of which people read a text that begins so
 -- (NULL: any); $5: only those of this cause. At most $4. One whose time is over, or whose token was used, stays as it is.
--- Index: deliveries_ended_idx, and the primary keys.
+-- Index: deliveries_state_idx, and the primary keys.
 WITH chosen AS MATERIALIZED (
     SELECT d.id
       FROM deliveries d
@@ -20,7 +20,7 @@ WITH chosen AS MATERIALIZED (
        FOR UPDATE OF d
 )
 UPDATE deliveries d
-   SET state = 'pending', cause = NULL, error = NULL, attempts = 0, due_at = now(), settled_at = NULL
+   SET state = 'pending', cause = NULL, error = NULL, attempts = 0, due_at = now()
   FROM chosen
  WHERE d.id = chosen.id
 RETURNING d.id

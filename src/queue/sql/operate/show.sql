@@ -8,7 +8,8 @@ SELECT d.id, d.queue::text AS queue, d.state::text AS state, d.cause::text AS ca
        t.consumed_at IS NOT NULL AS consumed,
        round(extract(epoch FROM now() - d.created_at)::numeric, 3)::float8 AS created,
        round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8 AS due,
-       round(extract(epoch FROM now() - d.settled_at)::numeric, 3)::float8 AS settled,
+       CASE WHEN d.state > 'leased' THEN round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8
+       END AS settled,
        round(extract(epoch FROM least(d.expires_at, to_timestamp(t.expires_at)) - now())::numeric, 3)::float8
            AS expires,
        nullif(d.locale, '') AS locale, nullif(d.key, '') AS key,

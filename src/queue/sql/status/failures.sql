@@ -1,14 +1,13 @@
 -- mailroom:failures
 -- Why deliveries of queue $1 failed: kinds and causes of the latest $2 that did, the most frequent first,
 -- with the text that most of them have. What a person gave up is left out.
--- Index: deliveries_ended_idx (queue, state, settled_at) WHERE state IN ('failed', 'expired',
--- 'superseded').
+-- Index: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 SELECT kind, coalesce(cause::text, '') AS cause,
        coalesce(mode() WITHIN GROUP (ORDER BY error), '') AS reason, count(*) AS count
   FROM (SELECT kind, cause, error
           FROM deliveries
          WHERE queue = $1::text::job_type AND state = 'failed' AND cause IS DISTINCT FROM 'dropped'
-         ORDER BY settled_at DESC
+         ORDER BY due_at DESC
          LIMIT $2::bigint) AS latest
  GROUP BY 1, 2
  ORDER BY 4 DESC, 1, 2
