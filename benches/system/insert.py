@@ -201,6 +201,8 @@ def tps(bench, databases, script, clients):
 
 # The same rows by INSERT ... SELECT, with nothing looked at.
 ROWS_ALONE = "the rows alone"
+# The least that a function called for each row can cost.
+FUNCTION_ALONE = "a function that only inserts"
 # Beside what the same rows cost in a table of the same columns without index, CHECK or trigger.
 SETS = {
     "accounts": [
@@ -212,6 +214,7 @@ SETS = {
     "deliveries": [
         ("COPY into a table of the same columns", None, False),
         (ROWS_ALONE, "SELECT", False),
+        (FUNCTION_ALONE, ONLY_FUNCTION, False),
         ("send_mail", "INSERT INTO kinds (kind) VALUES ('notice')", False),
         ("send_mail, somebody sleeps", "INSERT INTO kinds (kind) VALUES ('notice')", True),
     ],
@@ -221,6 +224,8 @@ STATEMENTS = {
                 f"FROM generate_series(1, {ROWS}) i",
     "deliveries": "SELECT count(send_mail('notice', 'u' || i || '@example.com', jsonb_build_object('n', i))) "
                   f"FROM generate_series(1, {ROWS}) i",
+    FUNCTION_ALONE: "SELECT count(only_insert('notice', 'u' || i || '@example.com', jsonb_build_object('n', i))) "
+                    f"FROM generate_series(1, {ROWS}) i",
     ROWS_ALONE: "INSERT INTO deliveries (kind, recipient, data) SELECT 'notice', 'u' || i || '@example.com', "
                 f"jsonb_build_object('n', i) FROM generate_series(1, {ROWS}) i",
 }

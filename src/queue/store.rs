@@ -41,6 +41,8 @@ const PULSE: &str = include_str!("sql/pulse.sql");
 ///
 /// Deliveries that are settled are found by the primary keys. Where the statistics say that there
 /// are none, reading all from the first id to the last costs the same, so there is an end to that.
+/// PostgreSQL expects one row where the LIMIT is not known when it plans; were it ten, it would compare
+/// each settlement with each row between the first id and the last.
 ///
 /// Those that are due are found by deliveries_claim_idx, from the floor of each priority on. Rows
 /// below come with the next levels. While the queue is paused there is nothing due. OFFSET 0 keeps

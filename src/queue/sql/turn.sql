@@ -35,9 +35,11 @@ done AS (
                          ELSE now() END,
            provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
            error = CASE WHEN o.state = 'sent' THEN NULL ELSE o.text END
-      FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[], $17::float8[],
-                  $18::bool[])
-           AS o (id, lease, state, cause, text, delay, counts)
+      FROM (SELECT *
+              FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
+                          $17::float8[], $18::bool[])
+                   AS o (id, lease, state, cause, text, delay, counts)
+             LIMIT cardinality($12)) AS o
      WHERE d.id = o.id AND d.id BETWEEN ($12::bigint[])[1] AND ($12::bigint[])[cardinality($12)]
        AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
        AND (NOT $20 OR d.id = ANY (ARRAY(SELECT id FROM free)))
