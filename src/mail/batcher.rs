@@ -374,9 +374,10 @@ impl Batcher {
         let at_once = full || self.window == Window::CatchingUp;
         self.phase = if at_once { Phase::Claim } else { Phase::Wait };
         let new = due.saturating_sub(self.due);
-        let gone_by = self.looked_at.map(|at| now.saturating_duration_since(at));
-        let fills =
-            gone_by.map(|time| time * self.limit.saturating_sub(due) as u32 / new.max(1) as u32);
+        // As fast as since the last look, or since the first of them came.
+        let lacks = self.limit.saturating_sub(due) as u32;
+        let at_rate = |time: Duration, came: usize| time * lacks / came.max(1) as u32;
+        let fills = self.looked_at.map(|at| at_rate(now - at, new).min(at_rate(age, due)));
         self.sleep.found(new > 0, fills, now);
         (self.due, self.looked_at) = (due, Some(now));
     }
@@ -659,7 +660,7 @@ mod tests {
                 action => break assert_eq!(action, Action::Sleep),
             }
         }
-        assert_eq!(rests[..7], [4, 8, 16, 32, 50, 50, 50]);
+        assert_eq!(rests[..7], [2, 4, 8, 16, 32, 50, 50]);
         // Twice as long as usual, for it had hardly slept.
         assert!(now >= woken + SECOND / 2 && now < woken + SECOND);
         assert_eq!(batcher.step(ASLEEP, now), Action::Look);

@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 /// The first look of a collector that is awake comes so long after the last,
-const GAP_FIRST: Duration = Duration::from_millis(2);
+const GAP_FIRST: Duration = Duration::from_millis(1);
 /// each next one after twice as long, up to this,
 const GAP: Duration = Duration::from_millis(50);
 /// or up to this if it waits for transactions under way.
@@ -144,9 +144,9 @@ impl Sleep {
     /// seen, until a batch is full.
     pub fn found(&mut self, news: bool, fills: Option<Duration>, now: Instant) {
         let most = match (news, fills) {
-            // What one look saw may be the beginning of much more: the next is not put off by more than
-            // twice the time before.
-            (true, Some(time)) => (time / 2).clamp(GAP_FIRST, GAP),
+            // It may be full sooner. What one look saw may be the beginning of much more, too: the next is
+            // not put off by more than twice the time before.
+            (true, Some(time)) => (time / 3).clamp(GAP_FIRST, GAP),
             (true, None) => GAP_FIRST,
             (false, _) if self.stage == Stage::Awake => GAP,
             (false, _) => GAP_RESTLESS,
@@ -172,14 +172,14 @@ mod tests {
         // A batch went, and the next one begins: a few came in the time of many.
         sleep.found(true, None, now);
         let mut gaps = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..7 {
             sleep.found(true, Some(Duration::from_millis(400)), now);
             let next = sleep.next().unwrap();
             gaps.push((next - now).as_millis());
             now = next;
         }
-        assert_eq!(gaps, [4, 8, 16, 32, 50, 50]);
+        assert_eq!(gaps, [2, 4, 8, 16, 32, 50, 50]);
         sleep.found(true, Some(Duration::from_millis(12)), now);
-        assert_eq!(sleep.next().unwrap() - now, Duration::from_millis(6));
+        assert_eq!(sleep.next().unwrap() - now, Duration::from_millis(4));
     }
 }
