@@ -27,7 +27,7 @@ SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
     "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
-    "resident": resident.resident, "insert": insert.insert, "trips": trips.trips,
+    "resident": resident.resident, "insert": insert.insert, "calls": insert.calls, "trips": trips.trips,
     "provider": trips.provider, "steady": trips.steady, "data": trips.data,
     "lists": lists.lists, "killed": lists.killed,
 }
@@ -35,7 +35,7 @@ SECTIONS = {
 # Without these options a section has fewer rows or shorter runs than docs/PERFORMANCE.md tells of.
 WRITTEN_WITH = {"size": "before", "begin": "before", "drain": "peer before", "deliver": "peer before",
                 "latency": "peer before", "growth": "full", "horizon": "full",
-                "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues",
+                "churn": "full", "memory": "full", "resident": "symbols", "insert": "queues", "calls": "queues",
                 "trips": "before", "provider": "before", "steady": "before", "killed": "full"}
 
 # What has to be installed, and the package of Debian that has it.
