@@ -127,6 +127,30 @@ fn through_a_pool_of_transactions_mail_is_looked_for_and_nothing_is_left_there()
 }
 
 #[test]
+fn a_pool_of_transactions_is_found_though_another_takes_our_process_for_a_moment() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (database, pooler) = (Database::migrated(), PgBouncer::start("transaction", 20));
+    let url = pooler.url(&database.name);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = crate::support::cluster::connect(&url).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                client.batch_execute("SELECT pg_sleep(0.001)").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let target = mailroom::edges::pg::conninfo::parse(&url, &|_| None).unwrap();
+        let connect =
+            || mailroom::edges::pg::connect(&target, &mailroom::edges::stop::Stop::new()).unwrap();
+        let missed: usize =
+            (0..500).map(|_| usize::from(!connect().is_pooled_with(&mut connect()).unwrap())).sum();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(missed, 0, "of 500");
+    });
+}
+
+#[test]
 fn under_a_limit_of_the_day_it_works_through_a_pool_too() {
     let (database, endpoint) = (Database::migrated(), Endpoint::start());
     let pooler = PgBouncer::start("transaction", 2);

@@ -184,7 +184,9 @@ impl Session {
             let held = other.value(&format!("BEGIN; {PROCESS}"))?;
             let shared = held == own || self.value(PROCESS)? != own;
             other.call(SHORT, |client| client.batch_execute("ROLLBACK"))?;
-            if shared {
+            // If somebody else had ours just then, each may get its own again and again, but the one that
+            // was given back last goes first.
+            if shared || self.value(PROCESS)? != own {
                 return Ok(true);
             }
         }
