@@ -53,7 +53,7 @@ DROP FUNCTION send_mail(text, text, jsonb, text, text, timestamptz, timestamptz,
 DROP FUNCTION limit_mail(kinds, text), limit_lock(text);
 DROP TABLE kinds;
 DROP TYPE delivery_state, delivery_cause, subscriber_state, issue_state;
-DROP DOMAIN moment;
+DROP DOMAIN moment, tries;
 DROP FUNCTION
     trg_after_account_insert(), trg_after_account_status_change(), trg_after_token_consumed(),
     trg_after_token_inserted(), trg_after_token_deleted(), trg_after_delivery_deleted(), trg_after_kind_fits(), wake_mailroom(job_type),

@@ -120,9 +120,10 @@ CREATE TYPE delivery_cause AS ENUM (
     'unsubscribed'
 );
 
--- Of what is ours alone, moments are held to what they may be by their type: a CHECK of the table is
+-- Of what is ours alone, values are held to what they may be by their type: a CHECK of the table is
 -- read from its text by each statement that writes a row.
 CREATE DOMAIN moment AS timestamptz CHECK (isfinite(VALUE));
+CREATE DOMAIN tries AS integer CHECK (VALUE >= 0);
 
 -- A delivery of a token has the token's id, any other one the next of the same sequence. Rows change
 -- often and the table stays small: a vacuum after so many changes, not after a share of the table.
@@ -133,7 +134,7 @@ CREATE TABLE deliveries (
     priority    smallint       NOT NULL DEFAULT 50,
     state       delivery_state NOT NULL DEFAULT 'pending',
     cause       delivery_cause,
-    attempts    integer        NOT NULL DEFAULT 0,
+    attempts    tries          NOT NULL DEFAULT 0,
     -- pending: not before this moment; leased: the lease runs out then; settled: when that was.
     due_at      moment         NOT NULL DEFAULT now(),
     -- Not sent after this moment, nor after its token has expired.
@@ -1049,7 +1050,7 @@ BEGIN
         RETURN;
     END IF;
     FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
-        TYPE delivery_state, TYPE delivery_cause, DOMAIN moment, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
+        TYPE delivery_state, TYPE delivery_cause, DOMAIN moment, DOMAIN tries, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
         FUNCTION send_mail, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,

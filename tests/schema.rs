@@ -459,6 +459,7 @@ fn the_states_of_a_delivery_are_held_to_their_columns() {
         "state = 'leased'",
         "lease = 'x'",
         "state = 'sent', lease = 'x'",
+        "attempts = -1",
         "due_at = 'infinity'",
         "created_at = '-infinity'",
         "expires_at = 'infinity'",

@@ -57,6 +57,8 @@ CREATE TYPE public.token_action AS ENUM (
     'activation',
     'password_recovery'
 );
+CREATE DOMAIN public.tries AS integer
+	CONSTRAINT tries_check CHECK ((VALUE >= 0));
 CREATE FUNCTION public.confirm(token text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -742,7 +744,7 @@ CREATE TABLE public.deliveries (
     priority smallint DEFAULT 50 NOT NULL,
     state public.delivery_state DEFAULT 'pending'::public.delivery_state NOT NULL,
     cause public.delivery_cause,
-    attempts integer DEFAULT 0 NOT NULL,
+    attempts public.tries DEFAULT 0 NOT NULL,
     due_at public.moment DEFAULT now() NOT NULL,
     expires_at public.moment,
     created_at public.moment DEFAULT now() NOT NULL,
