@@ -120,8 +120,7 @@ CREATE TYPE delivery_cause AS ENUM (
     'unsubscribed'
 );
 
--- Of what is ours alone, values are held to what they may be by their type: a CHECK of the table is
--- read from its text by each statement that writes a row.
+-- Types, for each statement that writes a row reads the CHECKs of its table from their text.
 CREATE DOMAIN moment AS timestamptz CHECK (isfinite(VALUE));
 CREATE DOMAIN tries AS integer CHECK (VALUE >= 0);
 
@@ -170,7 +169,7 @@ CREATE TABLE deliveries (
 -- What may be claimed, in the order of claims.
 CREATE INDEX deliveries_claim_idx ON deliveries (queue, priority, due_at, id)
     WHERE state = 'pending';
--- Leases that run out, what may be pruned, and what was not sent, from the latest.
+-- Leases that run out, what may be pruned, what was not sent.
 CREATE INDEX deliveries_state_idx ON deliveries (queue, state, due_at)
     WHERE state > 'pending';
 CREATE UNIQUE INDEX deliveries_key_idx ON deliveries (queue, key)

@@ -1,6 +1,6 @@
 -- mailroom:prune
 -- Deletes deliveries of queue $1 that were settled $2 seconds ago or earlier, at most $3 rows.
--- Index: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
+-- Index: deliveries_state_idx.
 DELETE FROM deliveries
  WHERE id = ANY (ARRAY(
     SELECT id

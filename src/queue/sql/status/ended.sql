@@ -1,7 +1,7 @@
 -- mailroom:ended
 -- How many deliveries of queue $1 failed and nobody gave up, how many a person did; how many expired that
 -- could have been sent, how many that were not to be until then; and how many a newer one took the place of.
--- Index: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
+-- Index: deliveries_state_idx.
 SELECT count(*) FILTER (WHERE state = 'failed' AND cause IS DISTINCT FROM 'dropped') AS failed,
        count(*) FILTER (WHERE state = 'failed' AND cause = 'dropped') AS dropped,
        count(*) FILTER (WHERE state = 'expired' AND (cause IN ('ineligible', 'limited')) IS NOT TRUE)

@@ -1,7 +1,7 @@
 -- mailroom:failures
 -- Why deliveries of queue $1 failed: kinds and causes of the latest $2 that did, the most frequent first,
 -- with the text that most of them have. What a person gave up is left out.
--- Index: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
+-- Index: deliveries_state_idx.
 SELECT kind, coalesce(cause::text, '') AS cause,
        coalesce(mode() WITHIN GROUP (ORDER BY error), '') AS reason, count(*) AS count
   FROM (SELECT kind, cause, error
