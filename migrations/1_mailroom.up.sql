@@ -155,8 +155,7 @@ CREATE TABLE deliveries (
     limit_key   text,
     -- Of a list: what is sent, and to whom; a test copy may be to nobody of the list.
     issue       bigint,
-    subscriber  bigint,
-    CONSTRAINT deliveries_leased_check CHECK ((state = 'leased') = (lease IS NOT NULL))
+    subscriber  bigint
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000,

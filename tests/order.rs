@@ -125,7 +125,7 @@ fn a_claim_goes_by_its_indexes_whatever_the_statistics_say() {
                 "Index Cond: ((id = o.id) AND (id >= ($12)[1])"
             },
             "(id <= ($12)[cardinality($12)])",
-            "Index Cond: (id = due.id)",
+            "Index Cond: (id = ready.id)",
             "Index Cond: (id = tokens",
             "TID Cond: (ctid = ANY (",
         ] {

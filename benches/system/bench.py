@@ -214,8 +214,8 @@ class Bench:
 
     def used(self, mark, statement="turn"):
         """As `took`, of processor time, with log_executor_stats: what else the machine does is not in
-        it."""
-        found, words, cpu = [], tag(statement), None
+        it. None: of all statements."""
+        found, words, cpu = [], tag(statement) if statement else "", None
         for line in self.logged(mark):
             usage = re.search(r"!\s+([0-9.]+) s user, ([0-9.]+) s system, [0-9.]+ s elapsed", line)
             if usage:

@@ -758,8 +758,7 @@ CREATE TABLE public.deliveries (
     key text,
     limit_key text,
     issue bigint,
-    subscriber bigint,
-    CONSTRAINT deliveries_leased_check CHECK (((state = 'leased'::public.delivery_state) = (lease IS NOT NULL)))
+    subscriber bigint
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='1000');
 CREATE TABLE public.issues (

@@ -290,12 +290,18 @@ impl Database {
         Database::create("template1")
     }
 
-    /// A new database with the newest schema: a copy of one that is migrated once a run.
+    /// A new database with the newest schema: a copy of one that is migrated once a run. In all of them a
+    /// statement fails that gives a lease to what is not leased, or takes it from what is: outside of tests
+    /// that would be a CHECK that each insert pays for.
     pub fn migrated() -> Database {
         static TEMPLATE: OnceLock<String> = OnceLock::new();
         let template = TEMPLATE.get_or_init(|| {
             let database = Database::empty();
             mailroom::queue::schema::up(&mut database.client()).expect("the migrations run");
+            database.run(
+                "ALTER TABLE deliveries
+                 ADD CONSTRAINT leased_check CHECK ((state = 'leased') = (lease IS NOT NULL))",
+            );
             database.name
         });
         Database::create(template)

@@ -53,32 +53,19 @@ tallied AS (
      GROUP BY queue, issue
     ON CONFLICT (queue, minute, writer, issue) DO UPDATE SET sent = t.sent + excluded.sent
 ),
--- Not before what is known of it is written: `done` is read here.
-due AS MATERIALIZED (
-    SELECT d.*
-      FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
-     CROSS JOIN LATERAL
-           (SELECT id, priority, due_at, attempts, kind, created_at, expires_at, recipient, locale,
-                   reply_to, data, issue, subscriber, ctid AS version
-              FROM deliveries
-             WHERE queue = $1::text::job_type AND state = 'pending'
-               AND priority = level.priority AND due_at BETWEEN level.floor AND now()
-               AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
-               AND (SELECT count(*) FROM done) >= 0
-             ORDER BY due_at, id
-               FOR UPDATE SKIP LOCKED) d
-     WHERE level.priority < $21::smallint IS NOT FALSE
-     LIMIT $8::bigint
-),
+-- Columns that are read again and again come first. Not before what is known of it is written: `done` is
+-- read here.
 seen AS MATERIALIZED (
-    SELECT due.id, due.version, due.priority, due.due_at, due.attempts, due.created_at, due.kind,
-           due.locale, CASE WHEN due.issue IS NULL THEN due.data ELSE i.data END::text AS data,
-           k.number, coalesce(i.template, k.template, replace(k.kind, '.', '-')) AS template,
-           i.list_id, i.unsubscribe, k.path, k.signs_code, k.sender,
-           coalesce(due.reply_to, k.reply_to) AS reply_to,
-           coalesce(due.recipient, t.email) AS recipient, t.login, t.secret, t.code,
-           ends.at AS expires_at, coalesce(ends.at <= now(), false) AS expired,
+    SELECT due.id, due.version, due.priority, due.due_at,
+           coalesce(ends.at <= now(), false) AS expired,
            due.kind = ANY ($6::text[]) AS held,
+           CASE $11::text
+                WHEN 'csv' THEN k.number IS NULL OR t.secret IS NULL OR due.locale IS NOT NULL
+                                OR due.data IS NOT NULL OR coalesce(due.reply_to, k.reply_to) IS NOT NULL
+                                OR k.sender IS NOT NULL OR due.issue IS NOT NULL
+                WHEN 'mail' THEN coalesce(due.recipient, t.email) IS NULL
+                ELSE false
+           END AS misfit,
            CASE WHEN due.issue IS NULL THEN NULL
                 WHEN i.state IS NULL OR i.state = 'cancelled' THEN 'dropped'
                 WHEN due.subscriber IS NOT NULL AND i.subscribed IS NOT TRUE THEN 'unsubscribed'
@@ -93,14 +80,26 @@ seen AS MATERIALIZED (
                      AND (t.status = ANY (k.account_status)) IS NOT TRUE
                 THEN 'its account is ' || t.status
            END AS waits,
-           CASE $11::text
-                WHEN 'csv' THEN k.number IS NULL OR t.secret IS NULL OR due.locale IS NOT NULL
-                                OR due.data IS NOT NULL OR coalesce(due.reply_to, k.reply_to) IS NOT NULL
-                                OR k.sender IS NOT NULL OR due.issue IS NOT NULL
-                WHEN 'mail' THEN coalesce(due.recipient, t.email) IS NULL
-                ELSE false
-           END AS misfit
-      FROM due
+           ends.at AS expires_at, due.created_at, due.attempts, due.kind, due.locale,
+           CASE WHEN due.issue IS NULL THEN due.data ELSE i.data END::text AS data,
+           k.number, coalesce(i.template, k.template, replace(k.kind, '.', '-')) AS template,
+           i.list_id, i.unsubscribe, k.path, k.signs_code, k.sender,
+           coalesce(due.reply_to, k.reply_to) AS reply_to,
+           coalesce(due.recipient, t.email) AS recipient, t.login, t.secret, t.code
+      FROM (SELECT ready.*
+              FROM unnest($9::text::smallint[], $10::text::timestamptz[]) AS level (priority, floor)
+             CROSS JOIN LATERAL
+                   (SELECT id, priority, due_at, attempts, kind, created_at, expires_at, recipient, locale,
+                           reply_to, data, issue, subscriber, ctid AS version
+                      FROM deliveries
+                     WHERE queue = $1::text::job_type AND state = 'pending'
+                       AND priority = level.priority AND due_at BETWEEN level.floor AND now()
+                       AND (SELECT paused_at FROM jobs WHERE job_type = $1::text::job_type) IS NULL
+                       AND (SELECT count(*) FROM done) >= 0
+                     ORDER BY due_at, id
+                       FOR UPDATE SKIP LOCKED) ready
+             WHERE level.priority < $21::smallint IS NOT FALSE
+             LIMIT $8::bigint) due
       LEFT JOIN LATERAL
            (SELECT account, secret, code, expires_at, consumed_at, email, login, status
               FROM tokens
@@ -118,8 +117,7 @@ seen AS MATERIALIZED (
               FROM issues
               JOIN lists USING (list)
               LEFT JOIN subscribers s ON s.id = due.subscriber
-             WHERE issues.id = due.issue OFFSET 0) i
-        ON due.issue IS NOT NULL
+             WHERE due.issue IS NOT NULL AND issues.id = due.issue OFFSET 0) i ON true
      CROSS JOIN LATERAL (SELECT least(due.expires_at, to_timestamp(t.expires_at)) AS at) ends
 ),
 able AS MATERIALIZED (
