@@ -3,9 +3,10 @@
 //! In scope: starting it without a shell and without our own secrets, waiting for it no longer than a
 //! deadline. What it says on standard error is not kept: it may hold anything.
 
+use crate::edges::net::ready;
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::words::split;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -89,12 +90,9 @@ fn wait(
     let mut output = Zeroizing::new(vec![0; LONGEST]);
     let mut length = 0;
     loop {
-        let wait = PollTimeout::try_from(left()?).unwrap_or(PollTimeout::ZERO);
         let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, wait) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
-            Ok(_) => {}
-            Err(error) => return Err(error.to_string()),
+        if !ready(&mut fds, left()?).map_err(|error| error.to_string())? {
+            continue;
         }
         let room = output.get_mut(length..).unwrap_or_default();
         if room.is_empty() {

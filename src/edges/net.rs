@@ -93,10 +93,7 @@ impl Watch {
     pub fn poll(&self, waits: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
         let left = until.saturating_duration_since(self.now()).max(SHORTEST);
         let slice = self.slice(None)?.min(left);
-        match poll(waits, PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO)) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        ready(waits, slice).map(drop)
     }
 
     /// Connects to the first of the addresses that answers, until `until`.
@@ -120,6 +117,17 @@ impl Watch {
             }
         }
         Err(failed)
+    }
+}
+
+/// Waits so long, or until a signal came; gives whether something can be done with one of the files.
+///
+/// # Errors
+/// As the system says.
+pub fn ready(waits: &mut [PollFd<'_>], time: Duration) -> io::Result<bool> {
+    match poll(waits, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)) {
+        Err(Errno::EINTR) => Ok(false),
+        found => Ok(found? > 0),
     }
 }
 

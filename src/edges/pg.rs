@@ -4,6 +4,7 @@ pub mod conninfo;
 pub mod fault;
 pub mod migrate;
 pub mod session;
+pub(crate) mod statement;
 pub mod target;
 mod tls;
 mod watchdog;

@@ -3,6 +3,7 @@
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
 use crate::edges::pg::fault::refused_value;
+use crate::edges::pg::statement::{of_row, sql};
 use postgres::{Client, Error, Row};
 use serde_json::{Map, Value};
 
@@ -44,7 +45,7 @@ pub fn filter(fields: &[String]) -> Result<Option<String>, String> {
 /// # Errors
 /// As the statement, which reads all subscribers of the list.
 pub fn audience(client: &mut Client, what: &Publication) -> Result<Option<i64>, Error> {
-    let sql = include_str!("sql/audience.sql");
+    let sql = sql!("sql/audience.sql");
     let row = client.query_opt(sql, &[&what.list, &what.filter])?;
     row.map(|row| row.try_get(0)).transpose()
 }
@@ -57,7 +58,7 @@ pub fn publish(client: &mut Client, what: &Publication) -> Result<Result<i64, St
     let Publication { list, template, key, data, not_before, filter } = what;
     let values: [&(dyn postgres::types::ToSql + Sync); 6] =
         [list, template, key, data, not_before, filter];
-    one(client.query_one(include_str!("sql/publish.sql"), &values))
+    one(client.query_one(sql!("sql/publish.sql"), &values))
 }
 
 /// Sends one copy to an address; gives the delivery.
@@ -131,22 +132,11 @@ impl Issue {
 /// # Errors
 /// As the statement.
 pub fn issues(client: &mut Client, key: Option<&str>) -> Result<Vec<Issue>, Error> {
-    let rows = client.query(include_str!("sql/issues.sql"), &[&key])?;
+    let rows = client.query(sql!("sql/issues.sql"), &[&key])?;
     let issue = |row: &Row| {
-        Ok(Issue {
-            key: row.try_get("key")?,
-            list: row.try_get("list")?,
-            template: row.try_get("template")?,
-            state: row.try_get("state")?,
-            total: row.try_get("total")?,
-            enqueued: row.try_get("enqueued")?,
-            sent: row.try_get("sent")?,
-            waiting: row.try_get("waiting")?,
-            failed: row.try_get("failed")?,
-            more: row.try_get("more")?,
-            rate: row.try_get("rate")?,
-            starts: row.try_get("starts")?,
-        })
+        Ok(of_row!(row, Issue {
+            key, list, template, state, total, enqueued, sent, waiting, failed, more, rate, starts;
+        }))
     };
     rows.iter().map(issue).collect()
 }
@@ -168,9 +158,9 @@ pub enum Change {
 /// As the statement.
 pub fn change(client: &mut Client, key: &str, change: Change) -> Result<bool, Error> {
     let sql = match change {
-        Change::Pause => include_str!("sql/pause.sql"),
-        Change::Resume => include_str!("sql/resume.sql"),
-        Change::Cancel => include_str!("sql/cancel.sql"),
+        Change::Pause => sql!("sql/pause.sql"),
+        Change::Resume => sql!("sql/resume.sql"),
+        Change::Cancel => sql!("sql/cancel.sql"),
     };
     let changed = !client.query(sql, &[&key])?.is_empty();
     if changed && change == Change::Resume {

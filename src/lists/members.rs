@@ -3,6 +3,7 @@
 //! Out of scope: files (`file.rs`).
 
 use crate::edges::pg::fault::refused_value;
+use crate::edges::pg::statement::sql;
 use crate::lists::file::Subscriber;
 use postgres::{Client, Error, Row};
 use std::collections::VecDeque;
@@ -69,8 +70,8 @@ fn take(
     let subjects: Vec<Option<&str>> = given.iter().map(|one| one.subject.as_deref()).collect();
     let data: Vec<Option<&str>> = given.iter().map(|one| one.data.as_deref()).collect();
     let sql = match confirmed {
-        true => include_str!("sql/import.sql"),
-        false => include_str!("sql/ask.sql"),
+        true => sql!("sql/import.sql"),
+        false => sql!("sql/ask.sql"),
     };
     let rows = client.query(sql, &[&list, &addresses, &locales, &subjects, &data])?;
     let left = |row: &Row| {
@@ -90,7 +91,7 @@ pub fn export(
     list: &str,
     after: i64,
 ) -> Result<Vec<(i64, Vec<String>)>, Error> {
-    let rows = client.query(include_str!("sql/export.sql"), &[&list, &after, &(CHUNK as i64)])?;
+    let rows = client.query(sql!("sql/export.sql"), &[&list, &after, &(CHUNK as i64)])?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
@@ -102,7 +103,7 @@ pub const COUNTED: i64 = 100_000;
 /// # Errors
 /// As the statement.
 pub fn confirmed(client: &mut Client) -> Result<Vec<(String, i64)>, Error> {
-    let rows = client.query(include_str!("sql/confirmed.sql"), &[&COUNTED])?;
+    let rows = client.query(sql!("sql/confirmed.sql"), &[&COUNTED])?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
@@ -111,7 +112,7 @@ pub fn confirmed(client: &mut Client) -> Result<Vec<(String, i64)>, Error> {
 /// # Errors
 /// As the statement, which reads all subscribers.
 pub fn sizes(client: &mut Client, list: Option<&str>) -> Result<Vec<(String, [i64; 4])>, Error> {
-    let rows = client.query(include_str!("sql/sizes.sql"), &[&list])?;
+    let rows = client.query(sql!("sql/sizes.sql"), &[&list])?;
     let size = |row: &Row| {
         let counts = [row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?];
         Ok((row.try_get(0)?, counts))

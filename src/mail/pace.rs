@@ -28,7 +28,7 @@ pub enum Permit {
 }
 
 /// The pace of one transport.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pace {
     limit: usize,
     /// Recipients a second that were asked for; infinite for a pipe.
@@ -74,22 +74,7 @@ impl Pace {
 
     /// Batches of up to `limit`, `rate` recipients a second, and a limit for any 24 hours.
     pub fn new(limit: usize, rate: f64, daily: Option<u64>) -> Pace {
-        Pace {
-            limit,
-            rate,
-            throttle: Throttle::default(),
-            free_at: None,
-            went: None,
-            daily,
-            own: Slots::default(),
-            database: Allowance::default(),
-            provider: Allowance::default(),
-            quota: Quota::default(),
-            full: false,
-            ahead: 0,
-            breakers: Breakers::default(),
-            streak: Streak::new(),
-        }
+        Pace { limit, rate, daily, ..Pace::default() }
     }
 
     /// The limit of the day, if [`Pace::count`] is due: at the start, and now and then while mail

@@ -155,7 +155,7 @@ fn is_atext(byte: u8) -> bool {
 }
 
 /// Letters, digits and hyphens inside; underscores, which some hosts have, are let through.
-fn is_label(label: &str) -> bool {
+pub fn is_label(label: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=LABEL_LIMIT).contains(&label.len())
         && label.bytes().all(fits)

@@ -5,6 +5,7 @@
 
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::session::Session;
+use crate::edges::pg::statement::sql;
 use crate::queue::grants;
 use crate::queue::schema::SCHEMA;
 use std::fmt;
@@ -61,6 +62,11 @@ const SUBJECTS: &[(&str, Severity, &str, &str)] = &[
     ("database", Severity::Wrong, "can be written to", "connect to the primary, not to a standby, without default_transaction_read_only"),
 ];
 
+/// What is found, but for the database itself, in the order in which people see it.
+pub fn subjects() -> impl Iterator<Item = &'static str> {
+    SUBJECTS.iter().map(|(name, ..)| *name).filter(|name| *name != "database")
+}
+
 /// What a connection is for, which says what it needs.
 #[derive(Clone, Debug, Default)]
 pub struct Purpose {
@@ -99,7 +105,7 @@ pub fn inspect(
     let mut found = vec![("schema".to_owned(), None), ("grants".to_owned(), lacks)];
     let rows = session.call(limit, |client| {
         let values: [&(dyn postgres::types::ToSql + Sync); 2] = [&purpose.queue, &purpose.channel];
-        let rows = client.query(include_str!("sql/fit.sql"), &values)?;
+        let rows = client.query(sql!("sql/fit.sql"), &values)?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>, _>>()
     });
     match rows {

@@ -3,6 +3,7 @@
 //! In scope: giving and finding what is missing. Out of scope: making roles, and taking away.
 //! <https://www.postgresql.org/docs/current/ddl-priv.html>
 
+use crate::edges::pg::statement::sql;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::Error;
 use postgres::GenericClient;
@@ -103,7 +104,7 @@ fn lacking<'a>(
         }
     }
     let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
-    let rows = client.query(include_str!("sql/missing.sql"), &values)?;
+    let rows = client.query(sql!("sql/missing.sql"), &values)?;
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! In scope: one statement for each. Out of scope: asking whether that is meant.
 
+use crate::edges::pg::statement::{of_row, sql};
 use crate::mail::model::mask;
 use crate::queue::snapshot::Entry;
 use postgres::types::ToSql;
@@ -35,7 +36,7 @@ pub fn list(
     states: &[&str],
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
-    let rows = client.query(include_str!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
+    let rows = client.query(sql!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -51,7 +52,7 @@ pub fn find(
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 4] = [&address, &queue, &states, &limit];
-    let rows = client.query(include_str!("sql/operate/find.sql"), &values)?;
+    let rows = client.query(sql!("sql/operate/find.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -61,38 +62,20 @@ pub fn find(
 /// # Errors
 /// As the statement.
 pub fn show(client: &mut Client, ids: &[i64], reveal: bool) -> Result<Vec<Entry>, Error> {
-    let rows = client.query(include_str!("sql/operate/show.sql"), &[&ids, &reveal])?;
+    let rows = client.query(sql!("sql/operate/show.sql"), &[&ids, &reveal])?;
     rows.iter().map(|row| entry(row, reveal)).collect()
 }
 
 fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
     let email: String = row.try_get("email")?;
     let data: Option<&str> = row.try_get("data")?;
-    Ok(Entry {
-        id: row.try_get("id")?,
-        queue: row.try_get("queue")?,
-        state: row.try_get("state")?,
-        cause: row.try_get("cause")?,
-        attempts: row.try_get("attempts")?,
-        priority: row.try_get("priority")?,
-        kind: row.try_get("kind")?,
-        account: row.try_get("account")?,
-        account_status: row.try_get("status")?,
+    Ok(of_row!(row, Entry {
+        id, queue, state, cause, attempts, priority, kind, account, account_status, login, lease,
+        provider_id, error, created_seconds_ago, due_seconds_ago, settled_seconds_ago,
+        token_expires_in_seconds, token_used, locale, key, not_before;
         address: if reveal { email } else { mask(&email) },
-        login: row.try_get("login")?,
-        lease: row.try_get("lease")?,
-        provider_id: row.try_get("provider_id")?,
-        error: row.try_get("error")?,
-        created_seconds_ago: row.try_get("created")?,
-        due_seconds_ago: row.try_get("due")?,
-        settled_seconds_ago: row.try_get("settled")?,
-        token_expires_in_seconds: row.try_get("expires")?,
-        token_used: row.try_get("consumed")?,
-        locale: row.try_get("locale")?,
-        key: row.try_get("key")?,
-        data: data.and_then(|text| serde_json::from_str(text).ok()),
-        not_before: row.try_get("not_before")?,
-    })
+        data: data.and_then(|text| serde_json::from_str(text).ok())
+    }))
 }
 
 /// Lets failed deliveries be tried again; gives which, at most [`CHUNK`].
@@ -102,7 +85,7 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 pub fn retry(client: &mut Client, queue: &str, which: &Which) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 5] =
         [&queue, &which.ids, &which.reason, &CHUNK, &which.cause];
-    let rows = client.query(include_str!("sql/operate/retry.sql"), &values)?;
+    let rows = client.query(sql!("sql/operate/retry.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -113,7 +96,7 @@ pub fn retry(client: &mut Client, queue: &str, which: &Which) -> Result<Vec<i64>
 /// As the statement.
 pub fn beyond_retry(client: &mut Client, queue: &str, which: &Which) -> Result<i64, Error> {
     let values: [&(dyn ToSql + Sync); 3] = [&queue, &which.reason, &which.cause];
-    client.query_one(include_str!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
+    client.query_one(sql!("sql/operate/beyond_retry.sql"), &values)?.try_get(0)
 }
 
 /// Gives deliveries up that were made by `until`, in the name of `who`; gives which, at most
@@ -130,7 +113,7 @@ pub fn drop(
 ) -> Result<Vec<i64>, Error> {
     let values: [&(dyn ToSql + Sync); 7] =
         [&queue, &which.ids, &which.reason, &CHUNK, &who, &until, &which.cause];
-    let rows = client.query(include_str!("sql/operate/drop.sql"), &values)?;
+    let rows = client.query(sql!("sql/operate/drop.sql"), &values)?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -152,8 +135,8 @@ pub fn pause(
     queue: &str,
     reason: Option<&str>,
 ) -> Result<Option<bool>, Error> {
-    let row = client
-        .query_opt(include_str!("sql/operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
+    let row =
+        client.query_opt(sql!("sql/operate/pause.sql"), &[&queue, &reason.is_some(), &reason])?;
     row.map(|row| row.try_get(0)).transpose()
 }
 
@@ -162,5 +145,5 @@ pub fn pause(
 /// # Errors
 /// As the statement.
 pub fn wake(client: &mut Client, channel: &str) -> Result<(), Error> {
-    client.query(include_str!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
+    client.query(sql!("sql/operate/wake.sql"), &[&channel]).map(std::mem::drop)
 }

@@ -3,6 +3,7 @@
 //! In scope: the call of `send_mail`, and what its refusals mean. Out of scope: what a mail must be,
 //! which the database says.
 
+use crate::edges::pg::statement::sql;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::{Error, Kind};
 use postgres::types::ToSql;
@@ -35,7 +36,7 @@ pub fn send(
 ) -> Result<Result<i64, Error>, StatementError> {
     let Request { kind, recipient, data, locale, key, not_before } = request;
     let values: [&(dyn ToSql + Sync); 6] = [kind, recipient, data, locale, key, not_before];
-    let error = match client.query_one(include_str!("sql/request/send.sql"), &values) {
+    let error = match client.query_one(sql!("sql/request/send.sql"), &values) {
         Ok(row) => return row.try_get(0).map(Ok),
         Err(error) => error,
     };
@@ -63,7 +64,7 @@ pub fn send(
 /// # Errors
 /// As the statement.
 pub fn progress(client: &mut Client, id: i64) -> Result<Option<[String; 3]>, StatementError> {
-    let row = client.query_opt(include_str!("sql/request/progress.sql"), &[&id])?;
+    let row = client.query_opt(sql!("sql/request/progress.sql"), &[&id])?;
     row.map(|row| Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])).transpose()
 }
 

@@ -1,5 +1,6 @@
 //! The kinds of mail of a queue, and what fills their templates, as far as mails that were asked for tell.
 
+use crate::edges::pg::statement::sql;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::model::{Kind, template_of};
 
@@ -24,7 +25,7 @@ pub struct Sample {
 /// As the statement.
 pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementError> {
     let mut found: Vec<Sample> = Vec::new();
-    for row in client.query(include_str!("sql/samples.sql"), &[&queue])? {
+    for row in client.query(sql!("sql/samples.sql"), &[&queue])? {
         let name: &str = row.try_get("kind")?;
         let data: Option<String> = row.try_get("data")?;
         let is_mail = row.try_get::<_, Option<bool>>("mail")?.unwrap_or(true);

@@ -6,6 +6,7 @@ use crate::edges::pg::Client;
 use crate::edges::pg::fault::Fault;
 use crate::edges::pg::migrate::state::State;
 use crate::edges::pg::migrate::{Migration, Schema, Step};
+use crate::edges::pg::statement::sql;
 use crate::mail::error::{Error, Kind};
 
 macro_rules! migration {
@@ -87,8 +88,8 @@ pub fn loss(client: &mut Client, steps: u32) -> Result<Option<String>, Error> {
     let found = status(client)?;
     let Some(version) = found.version.filter(|_| !found.dirty) else { return Ok(None) };
     let sql = match version < i64::from(steps) {
-        true => include_str!("sql/loss_of_all.sql"),
-        false => include_str!("sql/loss.sql"),
+        true => sql!("sql/loss_of_all.sql"),
+        false => sql!("sql/loss.sql"),
     };
     let row = client.query_one(sql, &[]).and_then(|row| row.try_get::<_, Option<String>>(0));
     let lost = row.map_err(|cause| error(Fault::failed("counting what would be lost", &cause)))?;

@@ -3,6 +3,7 @@
 //! In scope: the statements, none of which reads settled rows that were sent, so that the answer
 //! costs the same whatever was sent before. Out of scope: what it looks like.
 
+use crate::edges::pg::statement::{of_row, sql};
 use crate::mail::model::{Cause, mask};
 use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
@@ -24,19 +25,14 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut reading = begin(client)?;
     let Some(mut found) = read(&mut reading, queue)? else { return Ok(None) };
     ended(&mut reading, queue, &mut found)?;
-    let recipients = include_str!("sql/status/recipients.sql");
+    let recipients = sql!("sql/status/recipients.sql");
     for row in reading.query(recipients, &[&queue, &LATEST, &MANY])? {
-        let count = |name| row.try_get::<_, i64>(name);
-        found.more_recipients = count("people")?;
+        let people: i64 = row.try_get("people")?;
+        found.more_recipients = people;
         found.hour_is_cut = row.try_get("cut")?;
-        found.recipients.push(Recipient {
-            address: mask(row.try_get("address")?),
-            asked: count("asked")?,
-            sent: count("sent")?,
-            superseded: count("superseded")?,
-            limited: count("limited")?,
-            latest: count("latest")?,
-        });
+        found.recipients.push(of_row!(row, Recipient {
+            asked, sent, superseded, limited, latest; address: mask(row.try_get("address")?)
+        }));
     }
     found.more_recipients -= found.recipients.len() as i64;
     Ok(Some(found))
@@ -59,7 +55,7 @@ fn begin(client: &mut Client) -> Result<Transaction<'_>, Error> {
 }
 
 fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, Error> {
-    let Some(row) = reading.query_opt(include_str!("sql/status/queue.sql"), &[&queue])? else {
+    let Some(row) = reading.query_opt(sql!("sql/status/queue.sql"), &[&queue])? else {
         return Ok(None);
     };
     let mut found = Snapshot {
@@ -73,7 +69,7 @@ fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, 
     found.pause = seconds.map(|seconds| Pause { reason, seconds });
     waiting(reading, queue, &mut found)?;
     found.listeners = reading
-        .query(include_str!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
+        .query(sql!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
         .iter()
         .map(listener)
         .collect::<Result<_, Error>>()?;
@@ -83,7 +79,7 @@ fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, 
 fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
     let since_made: Vec<&str> =
         policy::causes(Wait::Held).chain(policy::causes(Wait::PutOff)).map(Cause::name).collect();
-    for row in reading.query(include_str!("sql/status/waiting.sql"), &[&queue, &since_made])? {
+    for row in reading.query(sql!("sql/status/waiting.sql"), &[&queue, &since_made])? {
         let count = |name| row.try_get::<_, i64>(name);
         let (pending, due, leased) = (count("pending")?, count("due")?, count("leased")?);
         found.pending += pending;
@@ -118,20 +114,20 @@ fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Result<(), Error> {
-    let row = reading.query_one(include_str!("sql/status/ended.sql"), &[&queue])?;
+    let row = reading.query_one(sql!("sql/status/ended.sql"), &[&queue])?;
     found.failed = row.try_get("failed")?;
     found.dropped = row.try_get("dropped")?;
     found.expired = row.try_get("expired")?;
     found.ineligible = row.try_get("ineligible")?;
     found.superseded = row.try_get("superseded")?;
-    for row in reading.query(include_str!("sql/status/failures.sql"), &[&queue, &LATEST])? {
+    for row in reading.query(sql!("sql/status/failures.sql"), &[&queue, &LATEST])? {
         let count = row.try_get("count")?;
         let cause = Cause::named(row.try_get("cause")?);
         add(&mut found.failures, Reason { cause, text: row.try_get("reason")?, count });
         found.kinds.entry(row.try_get("kind")?).or_default().failed += count;
     }
     found.failures.sort_by_key(|reason| Reverse((reason.is_ours(), reason.count)));
-    let row = reading.query_one(include_str!("sql/status/sent.sql"), &[&queue])?;
+    let row = reading.query_one(sql!("sql/status/sent.sql"), &[&queue])?;
     found.sent = row.try_get("ever")?;
     found.sent_last_24h = row.try_get("day")?;
     found.sent_by_five_minutes = row.try_get("hour")?;
@@ -139,11 +135,5 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
 }
 
 fn listener(row: &Row) -> Result<Listener, Error> {
-    Ok(Listener {
-        pid: row.try_get("pid")?,
-        role: row.try_get::<_, Option<String>>("role")?.unwrap_or_default(),
-        name: row.try_get::<_, Option<String>>("name")?.unwrap_or_default(),
-        address: row.try_get("address")?,
-        seconds: row.try_get("since")?,
-    })
+    Ok(of_row!(row, Listener { pid, role, name, address, seconds }))
 }

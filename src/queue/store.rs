@@ -7,6 +7,7 @@ mod prepared;
 mod turn;
 pub mod values;
 
+use crate::edges::pg::statement::sql;
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Ticket};
@@ -28,43 +29,13 @@ const COUNTED: i64 = 100_000;
 const ISSUE: i32 = 1000;
 
 /// What starting and sending need.
-const LEVELS: &str = include_str!("sql/levels.sql");
-const LOOK: &str = include_str!("sql/look.sql");
-const PULSE: &str = include_str!("sql/pulse.sql");
+const LEVELS: &str = sql!("sql/levels.sql");
+const LOOK: &str = sql!("sql/look.sql");
+const PULSE: &str = sql!("sql/pulse.sql");
 
-/// Why it is written as it is. (That stands here: what stands in the file is carried by the program.)
-///
-/// Only the holder of a lease may write, except that a success always counts. What was sent is
-/// tallied by the minute, in a row that few other connections write to. What was tried before may
-/// have been written then: what stands as it should counts as written. Somebody else's claim may
-/// hold locks on rows that it then does not take, for as long as it runs.
-///
-/// Deliveries that are settled are found by the primary keys. Where the statistics say that there
-/// are none, reading all from the first id to the last costs the same, so there is an end to that.
-/// PostgreSQL expects one row where the LIMIT is not known when it plans; were it ten, it would compare
-/// each settlement with each row between the first id and the last.
-///
-/// Those that are due are found by deliveries_claim_idx, from the floor of each priority on. Rows
-/// below come with the next levels. While the queue is paused there is nothing due. OFFSET 0 keeps
-/// the order of the joins: where the statistics say that there is one token or account, others that
-/// read all of them cost the same. The account is found within the token: beside it, PostgreSQL
-/// would remember accounts that never come again.
-///
-/// A row that expired becomes expired. A row that is not eligible is looked at again after as long
-/// as it has waited already, so it is never in front of the others for long; not if it was written
-/// since the statement began, for then its account may have changed too, unseen here. What is of an
-/// issue has its template, and data of it and of its subscriber. It ends here if that is not
-/// confirmed any more, or the issue was cancelled.
-///
-/// Each step writes what it hands on, so what is to be claimed is chosen by few columns. A row that
-/// is locked is written by its place (ctid): nobody can move it meanwhile.
-///
-/// The commit of what takes alone is not waited for: a lease that a crash of the server forgets is
-/// a batch that may go twice, as after any crash. What settles it is flushed, and what came before
-/// with it.
-const TURN: &str = include_str!("sql/turn.sql");
+const TURN: &str = sql!("sql/turn.sql");
 
-const RESCUE: &str = include_str!("sql/rescue.sql");
+const RESCUE: &str = sql!("sql/rescue.sql");
 
 /// The statements of one connection, for one queue.
 pub struct Statements {
@@ -96,7 +67,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn announce(&mut self, client: &mut Client) -> Result<(), Error> {
-        let sql = include_str!("sql/announce.sql");
+        let sql = sql!("sql/announce.sql");
         self.prepared.query(client, sql, &[&schema::LISTENER, &self.queue]).map(drop)
     }
 
@@ -106,7 +77,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn sleep(&mut self, client: &mut Client, again: bool) -> Result<Option<bool>, Error> {
-        let sql = include_str!("sql/sleep.sql");
+        let sql = sql!("sql/sleep.sql");
         self.prepared.row(client, sql, &[&self.queue, &again])?.try_get(0)
     }
 
@@ -115,7 +86,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn awake(&mut self, client: &mut Client) -> Result<(), Error> {
-        self.prepared.query(client, include_str!("sql/awake.sql"), &[&self.queue]).map(drop)
+        self.prepared.query(client, sql!("sql/awake.sql"), &[&self.queue]).map(drop)
     }
 
     /// Finds where the deliveries of each priority begin; whether one is due, or will be within a
@@ -187,7 +158,7 @@ impl Statements {
     /// As the statement.
     pub fn enqueue(&mut self, client: &mut Client, share: Option<u64>) -> Result<bool, Error> {
         let values: [&(dyn ToSql + Sync); 3] = [&self.queue, &ISSUE, &share.map(count)];
-        let rows = self.prepared.query(client, include_str!("sql/enqueue.sql"), &values)?;
+        let rows = self.prepared.query(client, sql!("sql/enqueue.sql"), &values)?;
         let Some(row) = rows.first() else { return Ok(false) };
         Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
     }
@@ -214,7 +185,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn depth(&mut self, client: &mut Client) -> Result<Depth, Error> {
-        let sql = include_str!("sql/depth.sql");
+        let sql = sql!("sql/depth.sql");
         let row = self.prepared.row(client, sql, &[&self.queue, &COUNTED])?;
         let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(Depth {
@@ -252,7 +223,7 @@ impl Statements {
         let name: Arc<str> = lease.into();
         let values: [&(dyn ToSql + Sync); 6] =
             [&secrets, &lease, &lease_for, &addresses, &pass_over, &ids];
-        let rows = self.prepared.query(client, include_str!("sql/adopt.sql"), &values)?;
+        let rows = self.prepared.query(client, sql!("sql/adopt.sql"), &values)?;
         let adopted = |row: &postgres::Row| match row.try_get("id")? {
             Some(delivery) => Ok(Adopted::Taken(Ticket {
                 delivery,
@@ -293,7 +264,7 @@ impl Statements {
     /// As the statement.
     pub fn expire(&mut self, client: &mut Client) -> Result<(usize, usize), Error> {
         let values: [&(dyn ToSql + Sync); 2] = [&self.queue, &CHUNK];
-        let rows = self.prepared.query(client, include_str!("sql/expire.sql"), &values)?;
+        let rows = self.prepared.query(client, sql!("sql/expire.sql"), &values)?;
         Ok((rows.len(), rows.iter().filter(|row| row.try_get("late").unwrap_or(true)).count()))
     }
 
@@ -303,7 +274,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn prune(&mut self, client: &mut Client, retention: Duration) -> Result<usize, Error> {
-        let (sql, retention) = (include_str!("sql/prune.sql"), retention.as_secs_f64());
+        let (sql, retention) = (sql!("sql/prune.sql"), retention.as_secs_f64());
         Ok(self.prepared.query(client, sql, &[&self.queue, &retention, &CHUNK])?.len())
     }
 
@@ -317,7 +288,7 @@ impl Statements {
         client: &mut impl GenericClient,
         daily: u64,
     ) -> Result<(u64, u64), Error> {
-        let row = self.prepared.row(client, include_str!("sql/room.sql"), &[&count(daily)])?;
+        let row = self.prepared.row(client, sql!("sql/room.sql"), &[&count(daily)])?;
         let (room, left): (i64, i64) = (row.try_get("room")?, row.try_get("unleased")?);
         Ok((room.try_into().unwrap_or(0), left.try_into().unwrap_or(0)))
     }
@@ -327,7 +298,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn record(&mut self, client: &mut Client, token: i64) -> Result<(), Error> {
-        let sql = include_str!("sql/record.sql");
+        let sql = sql!("sql/record.sql");
         self.prepared.query(client, sql, &[&self.queue, &token]).map(drop)
     }
 
@@ -336,6 +307,6 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn fold(&mut self, client: &mut Client) -> Result<(), Error> {
-        self.prepared.query(client, include_str!("sql/fold.sql"), &[&self.queue]).map(drop)
+        self.prepared.query(client, sql!("sql/fold.sql"), &[&self.queue]).map(drop)
     }
 }

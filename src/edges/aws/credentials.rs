@@ -8,7 +8,6 @@
 mod container;
 mod imds;
 mod keys;
-mod process;
 mod role;
 pub mod source;
 mod sts;

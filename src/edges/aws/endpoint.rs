@@ -6,31 +6,15 @@
 
 use crate::edges::aws::shared::{Shared, Variables};
 use crate::edges::http::base;
-use std::fmt;
 
-/// What a request is signed for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Region {
-    /// Such as `eu-west-1`: Signature Version 4.
-    One(String),
-    /// Whichever it comes to: Signature Version 4A.
-    Any,
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Region::One(name) => name,
-            Region::Any => "*",
-        })
-    }
-}
+/// Whichever region it comes to: what is signed for it has Signature Version 4A.
+pub const ANY: &str = "*";
 
 /// Where to send requests and which region to sign them for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// As the rules of the service have it.
-    pub region: Region,
+    pub region: String,
     /// Such as `https://email.eu-west-1.amazonaws.com`, without a slash at the end.
     pub url: String,
 }
@@ -67,14 +51,6 @@ impl Endpoint {
         Endpoint::of(Service::Ses, &Shared::read(variables)?)
     }
 
-    /// Whether it is AWS's own, and no stand-in's.
-    pub fn is_amazons(&self) -> bool {
-        let url: Option<http::Uri> = self.url.parse().ok();
-        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
-        let own = [".amazonaws.com", ".api.aws", ".amazonaws.eu", ".amazonwebservices.eu"];
-        own.iter().any(|domain| host.ends_with(domain))
-    }
-
     /// The endpoint of a service as it is asked for: AWS_ENDPOINT_URL_SERVICE, AWS_ENDPOINT_URL,
     /// the same two settings of the profile, else by the region, AWS_USE_FIPS_ENDPOINT and
     /// AWS_USE_DUALSTACK_ENDPOINT, which a profile can set too.
@@ -87,7 +63,7 @@ impl Endpoint {
         let dual = shared.is_true("AWS_USE_DUALSTACK_ENDPOINT");
         let global = matches!(service, Service::Global(_));
         let host = host(service, &region, fips, dual);
-        let region = if global { Region::Any } else { Region::One(region) };
+        let region = if global { ANY.to_owned() } else { region };
         let Some((name, url)) = configured(service, shared)? else {
             return Ok(Endpoint { url: format!("https://{}", host?), region });
         };
@@ -233,7 +209,6 @@ mod tests {
             ]);
             let got = got.unwrap();
             assert_eq!(got.url, format!("https://{host}"));
-            assert!(got.is_amazons());
         }
         for region in ["cn-north-1", "us-iso-east-1", "eu-isoe-west-1"] {
             assert!(read(&[("AWS_REGION", region)]).unwrap_err().contains("not offered"));
@@ -248,7 +223,7 @@ mod tests {
         ];
         assert_eq!(read(&both).unwrap().url, "https://ses.test:8443/base");
         let local = read(&both[..1]).unwrap();
-        assert_eq!((local.url.as_str(), local.is_amazons()), ("http://127.0.0.1:1", false));
+        assert_eq!(local.url, "http://127.0.0.1:1");
         let ignored = [both[0], ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(read(&ignored).unwrap().url, "https://email.us-east-1.amazonaws.com");
         for url in [

@@ -4,7 +4,7 @@
 //! exactly as it is signed.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
-use crate::edges::aws::endpoint::Region;
+use crate::edges::aws::endpoint::ANY;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings};
 use aws_sigv4::sign::{v4, v4a};
@@ -21,14 +21,14 @@ use std::time::SystemTime;
 pub fn sign(
     request: &mut Request<Vec<u8>>,
     credentials: &Credentials,
-    region: &Region,
+    region: &str,
     service: &str,
     time: SystemTime,
 ) -> Result<(), String> {
     let identity = credentials.clone().into();
     let settings = SigningSettings::default();
     let parameters: SigningParams<'_> = match region {
-        Region::One(region) => v4::SigningParams::builder()
+        region if region != ANY => v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
             .name(service)
@@ -37,9 +37,9 @@ pub fn sign(
             .build()
             .map_err(|error| error.to_string())?
             .into(),
-        Region::Any => v4a::SigningParams::builder()
+        _ => v4a::SigningParams::builder()
             .identity(&identity)
-            .region_set("*")
+            .region_set(ANY)
             .name(service)
             .time(time)
             .settings(settings)

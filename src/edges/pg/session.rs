@@ -199,11 +199,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::call`].
-    pub fn can_write(&mut self) -> Result<bool, Fault> {
-        self.can_write_within(SHORT)
-    }
-
-    fn can_write_within(&mut self, limit: Duration) -> Result<bool, Fault> {
+    pub fn can_write(&mut self, limit: Duration) -> Result<bool, Fault> {
         let told = |client: &mut Client, sql| client.simple_query(sql).map(|answer| value(&answer));
         let (plain, hinted) = self.call(limit, |client| {
             let plain = told(client, "SHOW transaction_read_only")? == "off";
@@ -227,6 +223,20 @@ impl Session {
     /// Where this session is connected to: host, port and database.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// Sets the limits for as long as this session lasts; a listener is idle for hours. Not sent with
+    /// the connection, because poolers refuse that. (PostgreSQL 13 knows no idle_session_timeout.)
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn introduce(&mut self) -> Result<(), Fault> {
+        let sql = format!(
+            "{}; SELECT set_config(name, '0', false) FROM pg_settings \
+              WHERE name = 'idle_session_timeout'",
+            limits()
+        );
+        self.call(SHORT, |client| client.batch_execute(&sql))
     }
 
     fn fault(&self, error: &postgres::Error, begun: Instant) -> Fault {
@@ -335,7 +345,7 @@ fn open_one(
                 let (heard, balanced) = (0, false);
                 let mut session = Session { client, watchdog, tls, stop, label, heard, balanced };
                 let left = limit.saturating_sub(begun.elapsed());
-                return match writes.then(|| session.can_write_within(left)) {
+                return match writes.then(|| session.can_write(left)) {
                     None | Some(Ok(true)) => Ok(session),
                     Some(Ok(false)) => {
                         Err((Fault::Lost(format!("{}: {READ_ONLY}", session.label)), false))
@@ -374,20 +384,4 @@ pub fn limits() -> String {
         LOCK_TIMEOUT.as_millis(),
         IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
     )
-}
-
-impl Session {
-    /// Sets the limits for as long as this session lasts; a listener is idle for hours. Not sent with
-    /// the connection, because poolers refuse that. (PostgreSQL 13 knows no idle_session_timeout.)
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub fn introduce(&mut self) -> Result<(), Fault> {
-        let sql = format!(
-            "{}; SELECT set_config(name, '0', false) FROM pg_settings \
-              WHERE name = 'idle_session_timeout'",
-            limits()
-        );
-        self.call(SHORT, |client| client.batch_execute(&sql))
-    }
 }

@@ -158,13 +158,8 @@ impl Breakers {
 
     fn hold(&mut self, scope: Scope, why: &str, now: Instant) -> Option<Change> {
         let Some(open) = self.holds.iter_mut().find(|open| open.scope == scope) else {
-            let delay = HOLD.0;
-            self.holds.push(Open {
-                scope: scope.clone(),
-                since: now,
-                delay,
-                probe_at: now + delay,
-            });
+            let (delay, probe_at) = (HOLD.0, now + HOLD.0);
+            self.holds.push(Open { scope: scope.clone(), since: now, delay, probe_at });
             return Some(Change::Held(scope, why.to_owned(), Duration::ZERO, delay));
         };
         if now < open.probe_at {

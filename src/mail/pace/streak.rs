@@ -21,11 +21,13 @@ pub(crate) struct Streak {
     many: usize,
 }
 
-impl Streak {
-    pub(crate) fn new() -> Streak {
+impl Default for Streak {
+    fn default() -> Streak {
         Streak { why: String::new(), recipients: BTreeSet::new(), many: MANY }
     }
+}
 
+impl Streak {
     /// Looks at the outcomes of a batch, and makes those of a streak the setup's.
     pub(crate) fn judge(&mut self, messages: &[Message], outcomes: &mut [Outcome]) {
         if outcomes.iter().any(Outcome::is_accepted) {
@@ -105,22 +107,22 @@ mod tests {
 
     #[test]
     fn ten_recipients_in_a_row_that_are_refused_alike_are_our_fault() {
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         assert_eq!(ours(&mut streak, 0..10, "no"), 10, "a whole batch");
         assert_eq!(ours(&mut streak, 3..4, "no"), 1, "the probe");
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         assert_eq!((0..12).map(|n| ours(&mut streak, n..n + 1, "no")).sum::<usize>(), 3);
     }
 
     #[test]
     fn the_same_recipient_another_reason_or_an_acceptance_makes_no_streak() {
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         assert_eq!((0..20).map(|_| ours(&mut streak, 1..2, "no")).sum::<usize>(), 0);
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         let reasons = ["no such user", "mailbox is closed"];
         let one = |n: usize| ours(&mut streak, n..n + 1, reasons[n % 2]);
         assert_eq!((0..20).map(one).sum::<usize>(), 0);
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         for n in 0..20 {
             assert_eq!(ours(&mut streak, n..n + 1, "no"), 0);
             if n % 7 == 0 {
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn after_each_streak_that_was_the_recipients_fault_the_next_must_be_twice_as_long() {
-        let mut streak = Streak::new();
+        let mut streak = Streak::default();
         for many in [10, 20, 40] {
             assert_eq!(ours(&mut streak, 0..many - 1, "no"), 0);
             assert_eq!(ours(&mut streak, many..many + 1, "no"), 1);

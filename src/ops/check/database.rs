@@ -3,8 +3,8 @@
 use crate::edges::pg;
 use crate::edges::pg::fault::{BALANCED, Fault, POOLED, READ_ONLY, UNBALANCED, UNPOOLED};
 use crate::edges::pg::session::Session;
+use crate::edges::pg::statement::sql;
 use crate::edges::pg::target::{Target, TlsMode};
-use crate::edges::pg::{Client, StatementError};
 use crate::mail::model;
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
@@ -20,33 +20,13 @@ use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
-/// What is found in the database, in this order, and the setting that says what to look for.
-const FINDINGS: [(&str, &str); 11] = [
-    ("schema", ""),
-    ("grants", ""),
-    ("polling", ""),
-    ("queue", "MAILROOM_QUEUE_NAME"),
-    ("pause", "MAILROOM_QUEUE_NAME"),
-    ("row level security", ""),
-    ("triggers", ""),
-    ("replication", ""),
-    ("sequence", ""),
-    ("two-phase commit", ""),
-    ("channel", "MAILROOM_CHANNEL_NAME"),
-];
-
-/// What a connection is.
-struct Facts {
-    /// The role that statements run as.
-    role: String,
-    /// The server's version, such as `15.4`.
-    version: String,
-    /// TLS version and cipher as the server sees them; `None`: not encrypted.
-    tls: Option<String>,
-    /// Process id of the server's side.
-    pid: i32,
-    /// The time of the server, not that of the transaction.
-    clock: SystemTime,
+/// The setting that says what to look for.
+fn setting(subject: &str) -> &'static str {
+    match subject {
+        "queue" | "pause" => "MAILROOM_QUEUE_NAME",
+        "channel" => "MAILROOM_CHANNEL_NAME",
+        _ => "",
+    }
 }
 
 /// Looks at the database, and at all that hangs on it.
@@ -85,8 +65,7 @@ pub fn check(round: &mut Round<'_>) {
 
 /// What cannot be looked at without a connection.
 fn unknown(round: &mut Round<'_>, why: &str) {
-    let findings = FINDINGS.iter().map(|(name, _)| *name);
-    let names = ["database TLS"].into_iter().chain(findings);
+    let names = ["database TLS"].into_iter().chain(fit::subjects());
     for name in names.chain(["functions", "actions", "database clock", "NOTIFY"]) {
         round.checks.unknown(name, why);
     }
@@ -97,26 +76,32 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
     let mut session = pg::connect(target, round.stop)?;
     let wall = system_clock().wall;
     let before = wall();
-    let facts = session.call(STEP, facts)?;
-    let seconds = ahead(facts.clock, before, wall());
+    let (role, version, tls, pid, clock_there): (String, String, Option<String>, i32, SystemTime) =
+        session.call(STEP, |client| {
+            let row = client.query_one(sql!("../../queue/sql/facts.sql"), &[])?;
+            let (role, version) = (row.try_get("role")?, row.try_get("version")?);
+            Ok((role, version, row.try_get("tls")?, row.try_get("pid")?, row.try_get("clock")?))
+        })?;
+    let seconds = ahead(clock_there, before, wall());
     let purpose = purpose(round.config, Some(&round.config.channel));
     let found = fit::inspect(&mut session, STEP, &purpose)?;
-    let name = format!("{} as {}, PostgreSQL {}", session.label(), facts.role, facts.version);
+    let name = format!("{} as {}, PostgreSQL {}", session.label(), role, version);
     match found.iter().find(|one| one.subject == "database") {
         Some(Finding { severity: Severity::Wrong, detail, advice, .. })
-            if !session.can_write()? =>
+            if !session.can_write(STEP)? =>
         {
             round.checks.misconfigured("database", format!("{name}: {detail}"), advice);
         }
         _ => round.checks.ok("database", name),
     }
-    encryption(round, target, &facts);
-    for (name, setting) in FINDINGS {
+    encryption(round, target, tls.as_deref());
+    for name in fit::subjects() {
+        let setting = setting(name);
         match found.iter().find(|one| one.subject == name) {
             _ if round.is_wrong(setting) => {
                 round.checks.unknown(name, &format!("{setting} is wrong"));
             }
-            Some(finding) => show(round, finding, &facts.role),
+            Some(finding) => show(round, finding, &role),
             None => round.checks.unknown(name, "the schema is not the one that is needed"),
         }
     }
@@ -126,20 +111,8 @@ fn look(round: &mut Round<'_>, target: &Target) -> Result<(), Fault> {
     }
     kinds(round, &mut session);
     clock(round, seconds);
-    notify(round, target, session, &facts);
+    notify(round, target, session, pid);
     Ok(())
-}
-
-/// What this connection is.
-fn facts(client: &mut Client) -> Result<Facts, StatementError> {
-    let row = client.query_one(include_str!("../../queue/sql/facts.sql"), &[])?;
-    Ok(Facts {
-        role: row.try_get("role")?,
-        version: row.try_get("version")?,
-        tls: row.try_get("tls")?,
-        pid: row.try_get("pid")?,
-        clock: row.try_get("clock")?,
-    })
 }
 
 fn show(round: &mut Round<'_>, finding: &Finding, role: &str) {
@@ -155,8 +128,8 @@ fn show(round: &mut Round<'_>, finding: &Finding, role: &str) {
 }
 
 /// Whether others could read along, or pretend to be the server.
-fn encryption(round: &mut Round<'_>, target: &Target, facts: &Facts) {
-    match privacy(target.tls, facts.tls.as_deref(), target.is_near()) {
+fn encryption(round: &mut Round<'_>, target: &Target, tls: Option<&str>) {
+    match privacy(target.tls, tls, target.is_near()) {
         Ok(detail) => round.checks.ok("database TLS", detail),
         Err(detail) => {
             let advice = "use sslmode=verify-full with sslrootcert=FILE or system";
@@ -188,7 +161,7 @@ fn privacy(mode: TlsMode, tls: Option<&str>, near: bool) -> Result<String, Strin
 fn functions(round: &mut Round<'_>, session: &mut Session) {
     const NAME: &str = "functions";
     let found = session.call(STEP, |client| {
-        let rows = client.query(include_str!("../../queue/sql/functions.sql"), &[])?;
+        let rows = client.query(sql!("../../queue/sql/functions.sql"), &[])?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     });
     let found: Vec<(String, String)> = match found {
@@ -253,9 +226,9 @@ fn clock(round: &mut Round<'_>, seconds: f64) {
 
 /// A notification from one connection to another. Behind a pooler that lends both of them the same
 /// server process there is nothing to try.
-fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, facts: &Facts) {
+fn notify(round: &mut Round<'_>, target: &Target, mut ear: Session, pid: i32) {
     const NAME: &str = "NOTIFY";
-    let channel = format!("mailroom_check_{}_{}", std::process::id(), facts.pid);
+    let channel = format!("mailroom_check_{}_{}", std::process::id(), pid);
     let now = system_clock().now;
     let tried = (|| {
         // As the daemons connect.

@@ -150,24 +150,20 @@ impl<'a> Reader<'a> {
     }
 
     fn file(&mut self, name: &str, path: &Path) -> Option<Zeroizing<String>> {
+        let shown = path.display();
         let text = match read_file(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Zeroizing::new(text),
-            Ok(Err(_)) => {
-                self.problem(name, format_args!("{} is not UTF-8", path.display()));
-                return None;
-            }
-            Err(error) => {
-                self.problem(name, format_args!("cannot read {}: {error}", path.display()));
-                return None;
-            }
+            Ok(Ok(text)) => Ok(Zeroizing::new(text)),
+            Ok(Err(_)) => Err(format!("{shown} is not UTF-8")),
+            Err(error) => Err(format!("cannot read {shown}: {error}")),
         };
-        let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
-        if trimmed.is_empty() {
-            self.problem(name, format_args!("{} is empty", path.display()));
-            return None;
-        }
-        Some(Zeroizing::new(trimmed.to_owned()))
+        let text = text.and_then(|text| {
+            let trimmed = text.strip_suffix('\n').unwrap_or(&text);
+            match trimmed.strip_suffix('\r').unwrap_or(trimmed) {
+                "" => Err(format!("{shown} is empty")),
+                trimmed => Ok(Zeroizing::new(trimmed.to_owned())),
+            }
+        });
+        text.map_err(|why| self.problem(name, why)).ok()
     }
 
     /// What `parse` reads in a setting. Where there is nothing, or it is wrong: the default; where

@@ -88,7 +88,30 @@ impl Provider for Postmark {
     }
 
     fn check(&self, round: &mut Round<'_>) {
-        check(round, self);
+        const NAME: &str = "Postmark token";
+        let mut there = match There::new(self.clone(), round.config, round.stop) {
+            Ok(there) => there,
+            Err(why) => {
+                round.checks.misconfigured("Postmark", why, "");
+                return round.checks.unknown("templates", "Postmark cannot be asked");
+            }
+        };
+        let url = &self.url;
+        match there.ask(Method::GET, "/server", None) {
+            Ok(_) => round.checks.ok(NAME, format!("accepted by {url}")),
+            Err((401 | 403, why)) => {
+                let advice =
+                    "MAILROOM_POSTMARK_TOKEN must be the token of a server, not of the account";
+                round.checks.misconfigured(NAME, format!("refused by {url}: {why}"), advice);
+                return round.checks.unknown("templates", "the token is refused");
+            }
+            Err((_, why)) => {
+                let advice = "see MAILROOM_POSTMARK_URL, DNS, firewall and HTTPS_PROXY";
+                round.checks.unreachable(NAME, format!("{url}: {why}"), advice);
+                return round.checks.unknown("templates", "Postmark cannot be asked");
+            }
+        }
+        templates::check(round, &mut there);
     }
 }
 
@@ -157,10 +180,6 @@ fn fault(what: &str, (status, why): (u16, String)) -> Fault {
 }
 
 impl Store for There {
-    fn mark(&self) -> char {
-        '.'
-    }
-
     fn list(&mut self) -> Result<Vec<String>, Fault> {
         // More than a server may have.
         let page =
@@ -286,31 +305,4 @@ fn web_url(text: &str) -> Result<String, String> {
     };
     let wrong = || "must be a URL with https:// and a host (http:// for this machine)".to_owned();
     base(text).filter(is_safe).map(str::to_owned).ok_or_else(wrong)
-}
-
-fn check(round: &mut Round<'_>, postmark: &Postmark) {
-    const NAME: &str = "Postmark token";
-    let mut there = match There::new(postmark.clone(), round.config, round.stop) {
-        Ok(there) => there,
-        Err(why) => {
-            round.checks.misconfigured("Postmark", why, "");
-            return round.checks.unknown("templates", "Postmark cannot be asked");
-        }
-    };
-    let url = &postmark.url;
-    match there.ask(Method::GET, "/server", None) {
-        Ok(_) => round.checks.ok(NAME, format!("accepted by {url}")),
-        Err((401 | 403, why)) => {
-            let advice =
-                "MAILROOM_POSTMARK_TOKEN must be the token of a server, not of the account";
-            round.checks.misconfigured(NAME, format!("refused by {url}: {why}"), advice);
-            return round.checks.unknown("templates", "the token is refused");
-        }
-        Err((_, why)) => {
-            let advice = "see MAILROOM_POSTMARK_URL, DNS, firewall and HTTPS_PROXY";
-            round.checks.unreachable(NAME, format!("{url}: {why}"), advice);
-            return round.checks.unknown("templates", "Postmark cannot be asked");
-        }
-    }
-    templates::check(round, &mut there);
 }

@@ -123,13 +123,7 @@ fn name(name: &str) -> Result<String, String> {
 /// An endpoint's id: labels of a host's name, which it becomes a part of.
 /// <https://smithy.io/2.0/additional-specs/rules-engine/standard-library.html#isvalidhostlabel-function>
 fn labels(id: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(fits)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
+    let is_label = |label: &str| recipient::is_label(label) && !label.contains('_');
     if id.is_empty() || id.len() <= 200 && id.split('.').all(is_label) {
         return Ok(id.to_owned());
     }

@@ -135,7 +135,55 @@ impl Provider for Smtp {
     }
 
     fn check(&self, round: &mut Round<'_>) {
-        check(round, self);
+        const NAME: &str = "mail server";
+        let server = &self.server;
+        let place = format!("{}:{}", server.host, server.port);
+        let login = match server.login {
+            Some(_) => "the login is accepted",
+            None => "no login is set",
+        };
+        if let Some(why) = nameless(server) {
+            round.checks.warning("EHLO name", why, NAME_IT);
+        }
+        let reached = reach(self, &round.config.source, round.stop);
+        if let Ok((_, Err(refusal))) = &reached {
+            let detail =
+                format!("{place} would not take a mail from and to our sender: {}", refusal.why);
+            match policy::held(refusal.cause, &Arc::from("")) {
+                Some(_) => {
+                    let advice =
+                        "have the server relay for this machine, name and sender, or log in";
+                    round.checks.misconfigured("sending", detail, advice);
+                }
+                None => {
+                    let advice = "this may be about the recipient alone";
+                    round.checks.warning("sending", detail, advice);
+                }
+            }
+        }
+        match reached.map(|(encrypted, _)| encrypted) {
+            Ok(true) => {
+                let detail = format!("{place} answers, encrypted and verified; {login}");
+                round.checks.ok(NAME, detail);
+            }
+            Ok(false) if server.is_here() => {
+                round.checks.ok(NAME, format!("{place} answers, on this machine; {login}"));
+            }
+            Ok(false) => {
+                let detail = format!("{place} answers, not encrypted; {login}");
+                let advice = "use smtps:// or tls=required: mails hold secrets";
+                round.checks.warning(NAME, detail, advice);
+            }
+            Err(refusal) if policy::held(refusal.cause, &Arc::from("")).is_some() => {
+                let advice = "see MAILROOM_SMTP_URL: encryption (tls=none to this machine), ca=FILE, user, password";
+                round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
+            }
+            Err(refusal) => {
+                let advice = "see that host, port and firewall are right, and that the server runs";
+                round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
+            }
+        }
+        templates::check(round, &mut Files(round.config.template_dir.clone()));
     }
 }
 
@@ -169,55 +217,4 @@ fn reach(smtp: &Smtp, source: &str, stop: &Stop) -> Result<(bool, Result<(), Ref
         refusal(&fault, ours, Some(&to))
     };
     Ok((encrypted, taken.map_err(refusal)))
-}
-
-fn check(round: &mut Round<'_>, smtp: &Smtp) {
-    const NAME: &str = "mail server";
-    let server = &smtp.server;
-    let place = format!("{}:{}", server.host, server.port);
-    let login = match server.login {
-        Some(_) => "the login is accepted",
-        None => "no login is set",
-    };
-    if let Some(why) = nameless(server) {
-        round.checks.warning("EHLO name", why, NAME_IT);
-    }
-    let reached = reach(smtp, &round.config.source, round.stop);
-    if let Ok((_, Err(refusal))) = &reached {
-        let detail =
-            format!("{place} would not take a mail from and to our sender: {}", refusal.why);
-        match policy::held(refusal.cause, &Arc::from("")) {
-            Some(_) => {
-                let advice = "have the server relay for this machine, name and sender, or log in";
-                round.checks.misconfigured("sending", detail, advice);
-            }
-            None => {
-                let advice = "this may be about the recipient alone";
-                round.checks.warning("sending", detail, advice);
-            }
-        }
-    }
-    match reached.map(|(encrypted, _)| encrypted) {
-        Ok(true) => {
-            let detail = format!("{place} answers, encrypted and verified; {login}");
-            round.checks.ok(NAME, detail);
-        }
-        Ok(false) if server.is_here() => {
-            round.checks.ok(NAME, format!("{place} answers, on this machine; {login}"));
-        }
-        Ok(false) => {
-            let detail = format!("{place} answers, not encrypted; {login}");
-            let advice = "use smtps:// or tls=required: mails hold secrets";
-            round.checks.warning(NAME, detail, advice);
-        }
-        Err(refusal) if policy::held(refusal.cause, &Arc::from("")).is_some() => {
-            let advice = "see MAILROOM_SMTP_URL: encryption (tls=none to this machine), ca=FILE, user, password";
-            round.checks.misconfigured(NAME, format!("{place}: {}", refusal.why), advice);
-        }
-        Err(refusal) => {
-            let advice = "see that host, port and firewall are right, and that the server runs";
-            round.checks.unreachable(NAME, format!("{place}: {}", refusal.why), advice);
-        }
-    }
-    templates::check(round, &mut Files(round.config.template_dir.clone()));
 }

@@ -70,7 +70,9 @@ impl From<Fault> for Error {
 /// Where a provider's templates are.
 pub trait Store {
     /// What stands between a template's name and its language.
-    fn mark(&self) -> char;
+    fn mark(&self) -> char {
+        '.'
+    }
 
     /// What is wrong with a template as one of this provider.
     fn refusal(&self, _name: &str, _content: &Content) -> Option<String> {

@@ -3,17 +3,17 @@
 //! In scope: polling, reading, feeding the decoder. Out of scope: what is done with a record.
 
 use crate::edges::clock::Clock;
+use crate::edges::net::ready;
 use crate::edges::stop::{SLICE, Stop};
 use crate::edges::systemd as notify;
 use crate::mail::error::Error;
 use crate::mail::wire::{Decode, Record};
-use nix::errno::Errno;
 use nix::fcntl::Flock;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use rustix::io::ioctl_fionread;
 use std::fs::File;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
-use std::io::{self, BufRead as _, BufReader, Seek as _};
+use std::io::{BufRead as _, BufReader, Seek as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -142,22 +142,13 @@ impl Input {
             notify::progress(now);
             let left = until.map_or(SLICE, |until| until.saturating_duration_since(now));
             let slice = if self.stop.requested() { Duration::ZERO } else { left.min(SLICE) };
-            let found = poll(self.file.get_ref(), slice)
-                .map_err(|error| Error::io("waiting for standard input failed", error))?;
+            let found =
+                ready(&mut [PollFd::new(self.file.get_ref().as_fd(), PollFlags::POLLIN)], slice)
+                    .map_err(|error| Error::io("waiting for standard input failed", error))?;
             if found || slice.is_zero() {
                 return Ok(found);
             }
         }
-    }
-}
-
-/// Whether there is something to read, or an end, within `time`; not so if a signal came first.
-fn poll(file: &File, time: Duration) -> io::Result<bool> {
-    let mut waits = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-    match nix::poll::poll(&mut waits, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -16,7 +16,35 @@
 --   $22 bytes of data after which no more is taken
 --
 -- The first row tells what was done: the rows after it are what was taken, in order: what is
--- MATERIALIZED is read as it was written. Why it is written so: TURN in `store.rs`.
+-- MATERIALIZED is read as it was written.
+--
+-- Only the holder of a lease may write, except that a success always counts. What was sent is tallied by
+-- the minute, in a row that few other connections write to. What was tried before may have been written
+-- then: what stands as it should counts as written. Somebody else's claim may hold locks on rows that it
+-- then does not take, for as long as it runs.
+--
+-- Deliveries that are settled are found by the primary keys. Where the statistics say that there are
+-- none, reading all from the first id to the last costs the same, so there is an end to that. PostgreSQL
+-- expects one row where the LIMIT is not known when it plans; were it ten, it would compare each
+-- settlement with each row between the first id and the last.
+--
+-- Those that are due are found by deliveries_claim_idx, from the floor of each priority on. Rows below
+-- come with the next levels. While the queue is paused there is nothing due. OFFSET 0 keeps the order of
+-- the joins: where the statistics say that there is one token or account, others that read all of them
+-- cost the same. The account is found within the token: beside it, PostgreSQL would remember accounts
+-- that never come again.
+--
+-- A row that expired becomes expired. A row that is not eligible is looked at again after as long as it
+-- has waited already, so it is never in front of the others for long; not if it was written since the
+-- statement began, for then its account may have changed too, unseen here. What is of an issue has its
+-- template, and data of it and of its subscriber. It ends here if that is not confirmed any more, or the
+-- issue was cancelled.
+--
+-- Each step writes what it hands on, so what is to be claimed is chosen by few columns. A row that is
+-- locked is written by its place (ctid): nobody can move it meanwhile.
+--
+-- The commit of what takes alone is not waited for: a lease that a crash of the server forgets is a batch
+-- that may go twice, as after any crash. What settles it is flushed, and what came before with it.
 WITH free AS MATERIALIZED (
     SELECT id FROM deliveries WHERE $20::bool AND id = ANY ($12::bigint[])
        FOR UPDATE SKIP LOCKED

@@ -4,9 +4,10 @@
 //! profile, and refusing what needs a person. Out of scope: roles, and AWS_CREDENTIAL_EXPIRATION: a
 //! process's environment does not change, so nothing can be renewed.
 
-use crate::edges::aws::credentials::process;
 use crate::edges::aws::credentials::source::{Failure, Found, Look};
 use crate::edges::aws::shared::Profiles;
+use crate::edges::command;
+use serde_json::Value;
 
 /// Of the environment. Blank variables count as not set. A secret without its id is nothing, as in
 /// botocore; an id without its secret is an error.
@@ -38,7 +39,7 @@ pub(crate) fn of_profile(look: &Look, profile: &str) -> Result<Found, Failure> {
     }
     if let Some(line) = get("credential_process") {
         let of = |failure: Failure| failure.of(format_args!("credential_process of {profile:?}"));
-        return process::run(look, profile, line).map_err(of);
+        return run(look, profile, line).map_err(of);
     }
     let nothing = || format!("no keys for {profile:?} in {}", shared.files());
     keys(profile, "config", &shared.config).unwrap_or_else(|| Err(Failure::Unset(nothing())))
@@ -60,4 +61,25 @@ fn refused(profile: &str, what: &str) -> Failure {
          give this service a role or a key of its own, or put `credential_process = aws configure \
          export-credentials --profile NAME` into a profile of its own"
     ))
+}
+
+/// Runs the command line of a profile.
+fn run(look: &Look, profile: &str, line: &str) -> Result<Found, Failure> {
+    let output = command::output(line, &look.outside.stop).map_err(|why| match why {
+        command::Failure::Setup(why) => Failure::Setup(why),
+        command::Failure::Passing(why) => Failure::Passing(why),
+    })?;
+    printed(&output, profile).map_err(Failure::Setup)
+}
+
+fn printed(output: &[u8], profile: &str) -> Result<Found, String> {
+    let value: Value = serde_json::from_slice(output).map_err(|_| "it does not print JSON")?;
+    match value.get("Version").and_then(Value::as_i64) {
+        Some(1) => {
+            let source = format!("the process of the profile {profile:?}");
+            Found::of_json(value, "SessionToken", source)
+        }
+        Some(other) => Err(format!("it prints Version {other}; 1 is supported")),
+        None => Err("it prints no Version; 1 is supported".to_owned()),
+    }
 }

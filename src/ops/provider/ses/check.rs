@@ -2,7 +2,7 @@
 
 use crate::edges::aws::credentials::Keeper;
 use crate::edges::aws::credentials::source::Failure;
-use crate::edges::aws::endpoint::{Endpoint, Region};
+use crate::edges::aws::endpoint::{ANY, Endpoint};
 use crate::edges::http::{Fault, Http};
 use crate::mail::recipient;
 use crate::ops::check::clock::{APART, apart};
@@ -68,7 +68,7 @@ fn endpoints(checks: &mut Checks, mails: Result<Endpoint, String>) -> Option<(En
         }
     };
     let mut detail = format!("{}, {}", endpoint.region, endpoint.url);
-    if mails.region == Region::Any {
+    if mails.region == ANY {
         detail.push_str(&format!("; mails, for any region: {}", mails.url));
     }
     checks.ok(NAME, detail);

@@ -106,7 +106,8 @@ impl Store for Calls {
         // A stand-in may not know how to render, and say of that that it is not there.
         let found = self.get(name)?;
         if missing && found.is_none() {
-            let text = format!("is not at the provider{}; see `mailroom template push`", place());
+            let at = Endpoint::read(&env).map(|at| format!(" (at {})", at.url)).unwrap_or_default();
+            let text = format!("is not at the provider{at}; see `mailroom template push`");
             return Ok(Err(Problem::Missing(text)));
         }
         let content = found.unwrap_or_default();
@@ -118,12 +119,6 @@ impl Store for Calls {
             _ => Err(unknown(all, message)),
         })
     }
-}
-
-/// Where the provider is, if it is not where AWS is.
-fn place() -> String {
-    let endpoint = Endpoint::read(&env).ok().filter(|endpoint| !endpoint.is_amazons());
-    endpoint.map(|endpoint| format!(" (at {})", endpoint.url)).unwrap_or_default()
 }
 
 /// A template could not be asked about, or not be put there.

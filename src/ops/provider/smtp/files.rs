@@ -19,10 +19,6 @@ fn fault(error: Error) -> Fault {
 }
 
 impl Store for Files {
-    fn mark(&self) -> char {
-        '.'
-    }
-
     fn refusal(&self, _: &str, _: &Content) -> Option<String> {
         let own = self.0.display();
         Some(format!(

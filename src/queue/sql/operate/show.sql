@@ -3,15 +3,15 @@
 -- alone. Index: the primary keys.
 SELECT d.id, d.queue::text AS queue, d.state::text AS state, d.cause::text AS cause,
        d.attempts, d.priority, d.kind, t.account, coalesce(d.recipient, a.email, '') AS email,
-       CASE WHEN $2::bool THEN coalesce(a.login, '') END AS login, a.status::text AS status,
+       CASE WHEN $2::bool THEN coalesce(a.login, '') END AS login, a.status::text AS account_status,
        d.lease, nullif(d.provider_id, '') AS provider_id, nullif(d.error, '') AS error,
-       t.consumed_at IS NOT NULL AS consumed,
-       round(extract(epoch FROM now() - d.created_at)::numeric, 3)::float8 AS created,
-       round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8 AS due,
+       t.consumed_at IS NOT NULL AS token_used,
+       round(extract(epoch FROM now() - d.created_at)::numeric, 3)::float8 AS created_seconds_ago,
+       round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8 AS due_seconds_ago,
        CASE WHEN d.state > 'leased' THEN round(extract(epoch FROM now() - d.due_at)::numeric, 3)::float8
-       END AS settled,
+       END AS settled_seconds_ago,
        round(extract(epoch FROM least(d.expires_at, to_timestamp(t.expires_at)) - now())::numeric, 3)::float8
-           AS expires,
+           AS token_expires_in_seconds,
        nullif(d.locale, '') AS locale, nullif(d.key, '') AS key,
        CASE WHEN $2::bool THEN d.data
             WHEN d.data IS NOT NULL

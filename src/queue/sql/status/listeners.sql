@@ -3,9 +3,9 @@
 -- is $1. Locks, names and roles may be read by everybody; addresses and times only by the same
 -- role and by pg_read_all_stats. Who is not done with a statement after half a minute, which no
 -- process waits for, listens no more: such a connection may outlive its process.
-SELECT a.pid, a.usename::text AS role, a.application_name AS name,
+SELECT a.pid, coalesce(a.usename::text, '') AS role, coalesce(a.application_name, '') AS name,
        coalesce(host(a.client_addr), '') AS address,
-       round(extract(epoch FROM now() - a.backend_start)::numeric, 3)::float8 AS since
+       round(extract(epoch FROM now() - a.backend_start)::numeric, 3)::float8 AS seconds
   FROM pg_locks l
   JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
