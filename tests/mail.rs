@@ -110,6 +110,7 @@ fn it_is_followed_to_its_end() {
         let finished = running.finish();
         assert_eq!((finished.code, finished.out), (Some(65), format!("{id}\n")));
         assert!(finished.log.contains(&format!("mail {id}: {told}")), "{}", finished.log);
+        assert!(finished.log.contains(&format!("[MAIL] mail {id}: pending\n")), "{}", finished.log);
     }
     let (running, id) = waiting("removed");
     database.run(&format!("DELETE FROM deliveries WHERE id = {id}"));

@@ -104,7 +104,8 @@ impl Ledger for DatabaseLedger {
             );
             return Ok(taken);
         };
-        let held = Outcome::refused(Cause::Template, "its kind is held");
+        // Why is said by the one that was tried.
+        let held = Outcome::refused(Cause::Template, "");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
         for (Named { place, mut message, .. }, adopted) in named.into_iter().zip(adopted) {

@@ -1,6 +1,6 @@
 //! The kinds of mail of a queue, and what fills their templates, as far as mails that were asked for tell.
 
-use crate::edges::pg::statement::sql;
+use crate::edges::pg::statement::{of_row, sql};
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::model::{Kind, template_of};
 
@@ -11,8 +11,8 @@ pub struct Sample {
     pub kind: Kind,
     /// Whether it is about accounts: triggers ask for it, without data.
     pub of_account: bool,
-    /// Whether it is an issue of a list.
-    pub of_list: bool,
+    /// The link to leave, without the token at its end, if it is an issue of a list.
+    pub unsubscribe: Option<String>,
     /// Whether all that was asked for were events, which nobody is sent.
     pub is_event: bool,
     /// JSON objects, the newest first: the data of its newest mail and of mails that wait.
@@ -41,8 +41,10 @@ pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementEr
                 path: row.try_get("path")?,
                 ..Kind::default()
             };
-            let (of_account, of_list) = (row.try_get("of_account")?, row.try_get("of_list")?);
-            found.push(Sample { kind, of_account, of_list, is_event: true, data: Vec::new() });
+            let is_event = true;
+            found.push(of_row!(row, Sample {
+                of_account, unsubscribe; kind, is_event, data: Vec::new()
+            }));
         }
         if let Some(sample) = found.last_mut().filter(|_| is_mail) {
             sample.is_event = false;

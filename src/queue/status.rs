@@ -101,9 +101,12 @@ fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> 
     Ok(())
 }
 
-/// Adds to those of the same cause, whose text stays that of its largest part: it comes first.
+/// Adds to those of the same cause, whose text stays that of its largest part: it comes first. A kind that
+/// is held has a reason of its own.
 fn add(reasons: &mut Vec<Reason>, more: Reason) {
-    match reasons.iter_mut().find(|one| one.cause == more.cause) {
+    let own = more.cause == Some(Cause::Template);
+    let same = |one: &&mut Reason| one.cause == more.cause && (!own || one.text == more.text);
+    match reasons.iter_mut().find(same) {
         Some(one) => one.count += more.count,
         None => reasons.push(more),
     }

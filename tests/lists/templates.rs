@@ -26,6 +26,7 @@ fn check(database: &Database, transport: &str, dir: &Path, url: &str) -> Finishe
 fn published() -> (Database, tempfile::TempDir) {
     let (database, dir) = (database(), tempfile::tempdir().unwrap());
     subscribers(&database, 4);
+    database.run("UPDATE lists SET unsubscribe = 'https://example.org/unsubscribe?token='");
     database.run(
         "SELECT publish_test('news', 'weekly', 'me@example.com');
          SELECT publish('news', 'weekly', 'a', '{\"title\": \"Snow\"}', filter => '{\"n\": 2}');
@@ -68,6 +69,14 @@ fn a_template_of_an_issue_without_a_visible_way_out_is_refused() {
     write("weekly.txt", "{{ unsubscribe }} {{ nosuch }}");
     let found = check(&database, "smtp", dir.path(), "http://127.0.0.1:9");
     assert!(found.log.contains("weekly.txt, line 1: undefined"), "{}", found.log);
+    // The link is the list's own.
+    write("weekly.txt", text);
+    let links = ["https://example.com/leave?token=", "https://example.org/leave?token="];
+    for (link, good) in links.into_iter().zip([false, true]) {
+        database.run(&format!("UPDATE lists SET unsubscribe = '{link}'"));
+        let found = check(&database, "smtp", dir.path(), "http://127.0.0.1:9");
+        assert_eq!(found.log.contains("news) leads to example.com"), !good, "{}", found.log);
+    }
     // The one that the list itself names is looked at before there is an issue of it.
     write("weekly.txt", text);
     database.run("UPDATE kinds SET template = 'next' WHERE kind = 'news'");

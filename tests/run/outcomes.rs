@@ -361,6 +361,18 @@ fn a_kind_without_a_template_is_held_said_and_not_lost_while_others_go_on() {
     assert_eq!(finished.code, Some(0), "{}", finished.log);
     let held = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND attempts = 0";
     assert_eq!(database.number(held), 2);
+    // Those that wait behind the first one do not hide why, nor does another kind.
+    assert_eq!(database.number(&format!("{held} AND cause = 'template' AND error IS NULL")), 1);
+    database.run(
+        "INSERT INTO kinds (kind) VALUES ('invoice');
+         INSERT INTO deliveries (kind, recipient, due_at, cause, error)
+         SELECT 'invoice', 'a@example.com', now() + interval '1 hour', 'template', 'no such file'",
+    );
+    let status = Program::new(&["status"]).on(&database).output().out;
+    for line in ["2  template: TEMPLATE_NOT_FOUND: no such template", "1  template: no such file"] {
+        assert!(status.contains(line), "no {line:?} in {status}");
+    }
+    database.run("DELETE FROM deliveries WHERE kind = 'invoice'");
 
     let running = run(&database, &endpoint).env("MAILROOM_TEMPLATES", "3=invitationv1").start();
     wait_state(&database, "sent", 15);

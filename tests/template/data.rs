@@ -105,6 +105,11 @@ fn a_variable_that_no_mail_has_is_found_as_far_as_mails_tell() {
     database
         .run("UPDATE deliveries SET state = 'sent', due_at = now() WHERE data ->> 'name' = 'Ann'");
     says(&checks(&database, dir.path()), "invoice.ar", "ok", "renders");
+    // What was dropped is over, though it is the newest.
+    send("invoice", "a@example.org", "{}");
+    says(&checks(&database, dir.path()), "invoice", "failed", "undefined");
+    database.run("UPDATE deliveries SET state = 'failed', cause = 'dropped' WHERE data = '{}'");
+    says(&checks(&database, dir.path()), "invoice", "ok", "renders");
     // A token, and its code, is what the kind says.
     write("invoice.ar.txt", "{{ secret }}");
     says(&checks(&database, dir.path()), "invoice.ar", "failed", "undefined");

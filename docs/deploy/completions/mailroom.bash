@@ -45,7 +45,7 @@ _mailroom() {
             return ;;
     esac
     case ${COMP_WORDS[1]} in
-        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --help' ;;
+        migrate) words='up down status force grants' flags='--log-format --log-level --yes --operator --application --lists --help' ;;
         run) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --lease --max-attempts --retention --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --max-age --log-format --log-level --help' ;;
         collect) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --retention --format --statsd --metrics-file --max-age --log-format --log-level --help' ;;
         send) words='' flags='--queue-name --ack --lease --max-attempts --end-timeout --format --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --statsd --metrics-file --log-format --log-level --help' ;;

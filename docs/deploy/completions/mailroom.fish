@@ -24,6 +24,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l log-level -x -a
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l yes
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l operator
 complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l application
+complete -c mailroom -n '__fish_seen_subcommand_from migrate' -l lists
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l channel-name -x -d 'channel to LISTEN on; queue wakes its listeners'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l poll -x -d 'how often to look for mail that nobody notifies us of: 1s, 1m; without it, each second where mailroom.notify is never or a pooler lends connections for a transaction or asks a standby, else not at all'
 complete -c mailroom -n '__fish_seen_subcommand_from run' -l queue-name -x -d 'queue whose deliveries are taken: a value of the type job_type'

@@ -22,8 +22,8 @@ pub(crate) use sql;
 
 /// A struct whose fields are the columns of a row that have their names; behind `;` those that are not.
 macro_rules! of_row {
-    ($row:ident, $of:ident { $($name:ident),* $(; $($own:ident: $value:expr),*)? }) => {
-        $of { $($name: $row.try_get(stringify!($name))?,)* $($($own: $value),*)? }
+    ($row:ident, $of:ident { $($name:ident),* $(; $($own:ident $(: $value:expr)?),*)? }) => {
+        $of { $($name: $row.try_get(stringify!($name))?,)* $($($own $(: $value)?),*)? }
     };
 }
 pub(crate) use of_row;

@@ -4,6 +4,8 @@
 WITH cancelled AS (
     UPDATE issues SET state = 'cancelled'
      WHERE key = $1::text AND state <> 'cancelled'
+       AND (state <> 'published' OR EXISTS (
+               SELECT FROM deliveries WHERE issue = issues.id AND state IN ('pending', 'leased')))
     RETURNING id, key
 ),
 ended AS (

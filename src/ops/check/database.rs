@@ -20,6 +20,9 @@ use std::time::{Duration, SystemTime};
 
 /// How long a notification may take.
 const HEARD: Duration = Duration::from_secs(5);
+/// All that is not looked at without a connection.
+const REST: &str = "what the database holds";
+
 /// The setting that says what to look for.
 fn setting(subject: &str) -> &'static str {
     match subject {
@@ -33,14 +36,14 @@ fn setting(subject: &str) -> &'static str {
 pub fn check(round: &mut Round<'_>) {
     if round.is_wrong("MAILROOM_DATABASE_URL") {
         round.checks.unknown("database", "MAILROOM_DATABASE_URL is wrong or missing");
-        return unknown(round, "there is no database to ask");
+        return round.checks.unknown(REST, "there is no database to ask");
     }
     let mut target = match target(round.config) {
         Ok(target) => target,
         Err(error) => {
             let advice = "let MAILROOM_DATABASE_URL be a libpq connection string";
             round.checks.misconfigured("database", error.message, advice);
-            return unknown(round, "there is no database to ask");
+            return round.checks.unknown(REST, "there is no database to ask");
         }
     };
     target.name("check");
@@ -59,15 +62,7 @@ pub fn check(round: &mut Round<'_>) {
                 round.checks.unreachable("database", text, advice);
             }
         }
-        unknown(round, "the database was not reached");
-    }
-}
-
-/// What cannot be looked at without a connection.
-fn unknown(round: &mut Round<'_>, why: &str) {
-    let names = ["database TLS"].into_iter().chain(fit::subjects());
-    for name in names.chain(["functions", "actions", "database clock", "NOTIFY"]) {
-        round.checks.unknown(name, why);
+        round.checks.unknown(REST, "the database was not reached");
     }
 }
 

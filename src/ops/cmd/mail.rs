@@ -1,5 +1,6 @@
 //! `mailroom mail`: one mail is asked for, and followed if that is wished.
 
+use crate::edges::log;
 use crate::edges::pg::session::Session;
 use crate::edges::stop::Stop;
 use crate::mail::error::{Error, Kind};
@@ -69,6 +70,7 @@ pub fn read(data: &str) -> Result<String, Error> {
 }
 
 fn follow(session: &mut Session, id: i64, stop: &Stop) -> Result<(), Error> {
+    let mut said = String::new();
     loop {
         let found = session.call(STEP, |client| request::progress(client, id))?;
         let [state, cause, provider_id] = found.ok_or_else(|| {
@@ -76,7 +78,14 @@ fn follow(session: &mut Session, id: i64, stop: &Stop) -> Result<(), Error> {
             Error::new(Kind::Unavailable, format!("mail {id}: {why}"))
         })?;
         match state.as_str() {
-            "pending" | "leased" => stop.sleep(AGAIN),
+            "pending" | "leased" => {
+                let now = format!("{state} {cause}");
+                if now != said {
+                    log::info("MAIL", format_args!("mail {id}: {}", now.trim_end()));
+                    said = now;
+                }
+                stop.sleep(AGAIN);
+            }
             "sent" => {
                 let line = format!("sent {}", clean(&provider_id));
                 return print(&format!("{}\n", line.trim_end()));

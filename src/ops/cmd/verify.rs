@@ -81,7 +81,7 @@ fn check(
     let Some(purpose) = verify(keys, &token, paths, code) else {
         let hint = match code {
             None => "; a token that signs its code needs --code, one of another path --path",
-            Some(_) => "; a token of another path needs --path",
+            Some(_) => ", or wrong code; a token of another path needs --path",
         };
         print(&format!("action: unknown\nsecret: {secret}\nvalid: no (wrong signature{hint})\n"))?;
         return Ok(false);

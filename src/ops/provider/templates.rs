@@ -220,8 +220,9 @@ pub fn wanted(config: &Config, kinds: &[Sample]) -> Result<Vec<Wanted>, Error> {
         if data.is_empty() {
             data.push(Map::new().into());
         }
-        let unsubscribe = format!("https://example.org/unsubscribe?token={LEAVE}");
-        let list = of.of_list.then(|| List { id: "list.example.org".to_owned(), unsubscribe });
+        let list = of
+            .unsubscribe
+            .map(|link| List { id: "list.example.org".to_owned(), unsubscribe: link + LEAVE });
         let token = if kind.path.is_some() { example(1).token } else { String::new() };
         found.samples.extend(data.into_iter().map(|data| Message {
             kind: Arc::clone(&kind),

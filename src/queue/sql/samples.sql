@@ -1,6 +1,7 @@
 -- mailroom:samples
 -- The kinds of queue $1, each with the data of its mails, a row for each set of names that is in use: those of
--- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries. A
+-- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries that
+-- wait or went. A
 -- kind without any has one row without data. That of a list has a row for each template of its issues that are
 -- under way, of its newest one, and its own, if it names one; the data is that of the issue and of the one who
 -- has the fewest names, of those who get it. A test copy has a template of those.
@@ -11,7 +12,7 @@ WITH recent AS MATERIALIZED (
            ARRAY(SELECT name FROM jsonb_object_keys(d.data) AS name ORDER BY name) AS names
       FROM (SELECT id, kind, state, data, recipient
               FROM deliveries
-             WHERE queue::text = $1::text
+             WHERE queue::text = $1::text AND state <= 'sent'
              ORDER BY id DESC
              LIMIT 1000) AS d
 ), shapes AS (
@@ -35,7 +36,7 @@ WITH recent AS MATERIALIZED (
      ORDER BY i.list, i.template, i.id DESC
 )
 SELECT k.kind, k.number, s.template, k.path, k.account_status IS NOT NULL AS of_account,
-       l.list IS NOT NULL AS of_list, s.mail, s.data::text AS data
+       l.unsubscribe, s.mail, s.data::text AS data
   FROM kinds k
   LEFT JOIN lists l ON l.list = k.kind
  CROSS JOIN LATERAL

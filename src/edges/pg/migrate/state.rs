@@ -147,6 +147,7 @@ impl State {
             recorded: false,
         };
         if exists && !sound {
+            state.refuse_taken(false)?;
             return Err(Fault::Denied(format!(
                 "{} belongs to another migration tool (no version bigint and dirty boolean): {OWN}",
                 state.table
