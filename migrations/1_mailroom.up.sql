@@ -662,8 +662,8 @@ BEGIN
                 'subject must have 1 to 200 characters'
             WHEN subject IS NOT NULL AND k.path IS NULL THEN
                 format('the kind %s has no token, so it has no subject', k.kind)
-            WHEN NOT isfinite(not_before) OR NOT isfinite(expires_at) THEN
-                'not_before and expires_at must be moments, not infinity'
+            WHEN greatest(not_before, expires_at) >= '9989-01-01' THEN
+                'not_before and expires_at must be moments before the year 9989'
             WHEN not_before < now() - interval '1 minute' THEN
                 'not_before is in the past'
             WHEN expires_at <= due THEN

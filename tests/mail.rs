@@ -55,6 +55,7 @@ fn a_mail_is_asked_for_with_all_that_is_said_of_it() {
 
 #[test]
 fn what_makes_no_sense_is_said_in_one_line() {
+    let deep = format!("{{\"a\": {}{}}}", "[".repeat(20_000), "]".repeat(20_000));
     let database = with_a_kind();
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(70_000));
     for (words, why) in [
@@ -68,6 +69,7 @@ fn what_makes_no_sense_is_said_in_one_line() {
         (&["invoice", "a@b.c", "--key", ""], "key must have 1 to 200 characters"),
         (&["invoice", "a@b.c", "--at", "soon"], "invalid input syntax for type timestamp"),
         (&["invoice", "a@b.c", "--at", "infinity"], "must be moments"),
+        (&["invoice", "a@b.c", "--data", &deep], "stack depth limit exceeded"),
         (&["invoice", "a@b.c", "--at", "2001-01-01"], "not_before is in the past"),
     ] {
         refused(&mail(words).on(&database).output(), 65, why);

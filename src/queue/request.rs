@@ -3,6 +3,7 @@
 //! In scope: the call of `send_mail`, and what its refusals mean. Out of scope: what a mail must be,
 //! which the database says.
 
+use crate::edges::pg::fault::refused_value;
 use crate::edges::pg::statement::sql;
 use crate::edges::pg::{Client, StatementError};
 use crate::mail::error::{Error, Kind};
@@ -44,9 +45,8 @@ pub fn send(
     let text = [Some(refusal.message()), refusal.hint()].into_iter().flatten();
     let text = text.collect::<Vec<_>>().join("; ");
     match refusal.code().code() {
-        // Class 22 is data exception: no such kind, no address, no JSON, no time.
-        // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-        code if code.starts_with("22") => Ok(Err(Error::new(Kind::Data, text))),
+        // No such kind, no address, no JSON, no time.
+        _ if refused_value(&error).is_some() => Ok(Err(Error::new(Kind::Data, text))),
         "42501" => Ok(Err(Error::config(format!(
             "{text}; let the owner of the tables run: mailroom migrate grants ROLE --application"
         )))),

@@ -61,8 +61,11 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
         (format!("{ok}, key => ''"), "key must have 1 to 200 characters"),
         (format!("{ok}, key => '{long}'"), "key must have 1 to 200 characters"),
         (format!("{ok}, not_before => now() - interval '1 hour'"), "not_before is in the past"),
-        (format!("{ok}, not_before => 'infinity'"), "must be moments, not infinity"),
-        (format!("{ok}, expires_at => '-infinity'"), "must be moments, not infinity"),
+        (format!("{ok}, not_before => 'infinity'"), "must be moments before the year 9989"),
+        (format!("{ok}, not_before => '-infinity'"), "not_before is in the past"),
+        (format!("{ok}, not_before => '9999-12-31'"), "must be moments before"),
+        (format!("{ok}, expires_at => '10001-01-01'"), "must be moments before"),
+        (format!("{ok}, expires_at => '-infinity'"), "expires_at is not after"),
         (format!("{ok}, expires_at => now()"), "expires_at is not after the moment"),
         (
             format!("{ok}, not_before => now() + '2 h', expires_at => now() + '1 h'"),

@@ -47,6 +47,27 @@ fn csv_never_carries_what_it_cannot_say() {
 }
 
 #[test]
+fn data_that_no_reader_takes_fails_and_is_not_left_out() {
+    let database = database();
+    let deep = "'{\"a\": ' || repeat('[', 200) || repeat(']', 200) || '}'";
+    let bad = [
+        mail(&database, "'order.shipped', NULL, '{\"order\": 7, \"x\": 1e400}'"),
+        mail(&database, &format!("'order.shipped', NULL, ({deep})::jsonb")),
+    ];
+    let good = mail(&database, "'order.shipped', NULL, '{\"order\": 8}'");
+    let collect = collect(&database).start();
+    let lines = collect.wait_lines(1);
+    assert_eq!((parsed(&lines[0])["id"].clone(), &lines[1..]), (json!(good.to_string()), &[][..]));
+    wait_until("they are settled", || database.in_state("failed") == 2);
+    for id in bad {
+        assert_eq!(state(&database, id), ("failed".into(), Some("unsigned".into())));
+    }
+    let said = "SELECT count(*) FROM deliveries WHERE error LIKE 'its data cannot be read: %'";
+    assert_eq!(database.number(said), 2);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
 fn an_event_goes_out_by_collect_and_run_leaves_it() {
     let (database, endpoint) = (database(), Endpoint::start());
     let data = "{\"order\": 7, \"lines\": [{\"sku\": \"a\\nb\"}]}";

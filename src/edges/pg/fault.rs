@@ -152,11 +152,13 @@ fn by_state(refusal: &DbError, label: &str, opening: bool) -> Fault {
     }
 }
 
-/// What the server says of a value that it does not take: class 22 is data exception, 23 a constraint.
+/// What the server says of a value that it does not take: class 22 is data exception, 23 a constraint, 54 a
+/// limit of the server.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub fn refused_value(error: &postgres::Error) -> Option<&DbError> {
-    let is_of = |refusal: &DbError, class| refusal.code().code().starts_with(class);
-    error.as_db_error().filter(|refusal| is_of(refusal, "22") || is_of(refusal, "23"))
+    let classes = ["22", "23", "54"];
+    let is_value = |code: &str| classes.iter().any(|class| code.starts_with(class));
+    error.as_db_error().filter(|refusal| is_value(refusal.code().code()))
 }
 
 /// Whether a statement waited for a lock longer than its connection waits: `lock_timeout`.
