@@ -3,12 +3,13 @@
 -- equal length name them: $1 the secret of the token, $6 the id where there is no token, $4 where it is to
 -- go. A row for each, in their order; of two that name one delivery the first gets it.
 --   $5 whether to leave rows alone, too, that others have locked
+-- Why ids are compared so: turn.sql.
 -- Index: the unique index on tokens.secret, and the primary keys.
 WITH asked AS MATERIALIZED (
     SELECT id FROM tokens WHERE secret = ANY ($1::bytea[])
      UNION ALL
     SELECT id FROM unnest($6::bigint[]) AS given (id)
-     WHERE NOT EXISTS (SELECT FROM tokens WHERE id = given.id)
+     WHERE NOT EXISTS (SELECT FROM tokens WHERE id = given.id OFFSET 0)
 ),
 unlocked AS MATERIALIZED (
     SELECT id
@@ -28,8 +29,8 @@ named AS MATERIALIZED (
                            AND (t.account IS NULL OR a.status = ANY (k.account_status))
                            AND j.paused_at IS NULL)) AS free
       FROM deliveries d
-      LEFT JOIN tokens t USING (id)
-      LEFT JOIN accounts a ON a.id = t.account
+      LEFT JOIN tokens t ON t.id = ANY (ARRAY[d.id])
+      LEFT JOIN accounts a ON a.id = ANY (ARRAY[t.account])
       LEFT JOIN kinds k ON k.kind = d.kind
       LEFT JOIN jobs j ON j.job_type = d.queue
      CROSS JOIN LATERAL
@@ -43,7 +44,7 @@ taken AS (
     UPDATE deliveries d
        SET state = 'leased', cause = NULL, lease = $2::text, due_at = now() + make_interval(secs => $3::float8)
       FROM named
-     WHERE d.id = named.id AND named.free
+     WHERE d.id = ANY (ARRAY[named.id]) AND named.free
     RETURNING d.id, d.attempts
 )
 SELECT taken.id, taken.attempts, extract(epoch FROM now() - named.created_at)::float8 AS age,

@@ -3,6 +3,7 @@
 -- have this one; with $2 also lets those that were held (for one of the causes $5) be tried now. At
 -- most $3 rows of each, and none of $4. Tells who had the lease: the first word of its text. The commit
 -- is not waited for: what a crash of the server forgets is put back again.
+-- Why ids are compared so: turn.sql.
 -- Indexes: deliveries_state_idx (queue, state, due_at) WHERE state > 'pending', deliveries_claim_idx.
 WITH lapsed AS MATERIALIZED (
     SELECT id, split_part(lease, ':', 1) AS holder
@@ -24,5 +25,5 @@ held AS MATERIALIZED (
 UPDATE deliveries d
    SET state = 'pending', lease = NULL, due_at = now()
   FROM (SELECT id, holder FROM lapsed UNION ALL SELECT id, holder FROM held) AS put_back
- WHERE d.id = put_back.id
+ WHERE d.id = ANY (ARRAY[put_back.id])
 RETURNING put_back.holder, set_config('synchronous_commit', 'off', true)

@@ -23,10 +23,9 @@
 -- then: what stands as it should counts as written. Somebody else's claim may hold locks on rows that it
 -- then does not take, for as long as it runs.
 --
--- Deliveries that are settled are found by the primary keys. Where the statistics say that there are
--- none, reading all from the first id to the last costs the same, so there is an end to that. PostgreSQL
--- expects one row where the LIMIT is not known when it plans; were it ten, it would compare each
--- settlement with each row between the first id and the last.
+-- A plan is made once, and the table may be small then and large soon after. Reading a small one whole
+-- costs the same as one look by the primary key, and would be chosen where `d.id = o.id` gives the order of
+-- ids a use; `= ANY (ARRAY[o.id])` finds the same rows and leaves the look as the only way.
 --
 -- Those that are due are found by deliveries_claim_idx, from the floor of each priority on. Rows below
 -- come with the next levels. While the queue is paused there is nothing due. OFFSET 0 keeps the order of
@@ -64,12 +63,10 @@ done AS (
                          ELSE now() END,
            provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
            error = CASE WHEN o.state = 'sent' THEN NULL ELSE coalesce(nullif(o.text, ''), d.error) END
-      FROM (SELECT *
-              FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
-                          $17::float8[], $18::bool[])
-                   AS o (id, lease, state, cause, text, delay, counts)
-             LIMIT cardinality($12)) AS o
-     WHERE d.id = o.id AND d.id BETWEEN ($12::bigint[])[1] AND ($12::bigint[])[cardinality($12)]
+      FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
+                  $17::float8[], $18::bool[])
+           AS o (id, lease, state, cause, text, delay, counts)
+     WHERE d.id = ANY (ARRAY[o.id])
        AND (d.state = 'leased' AND d.lease = o.lease OR o.state = 'sent' AND d.state <> 'sent')
        AND (NOT $20 OR d.id = ANY (ARRAY(SELECT id FROM free)))
     RETURNING d.id, d.queue, d.state, d.issue
@@ -200,7 +197,7 @@ written AS (
      UNION ALL
     SELECT d.id
       FROM unnest($12::bigint[], $14::text[], $15::text[], $16::text[]) AS o (id, state, cause, text)
-      JOIN deliveries d ON d.id = o.id
+      JOIN deliveries d ON d.id = ANY (ARRAY[o.id])
      WHERE $19::bool AND d.lease IS NULL AND d.state = o.state::delivery_state
        AND d.cause IS NOT DISTINCT FROM nullif(o.cause, '')::delivery_cause
        AND (o.state <> 'sent' OR d.provider_id IS NOT DISTINCT FROM nullif(o.text, ''))
