@@ -41,10 +41,8 @@ pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementEr
                 path: row.try_get("path")?,
                 ..Kind::default()
             };
-            let is_event = true;
-            found.push(of_row!(row, Sample {
-                of_account, unsubscribe; kind, is_event, data: Vec::new()
-            }));
+            let (is_event, data) = (true, Vec::new());
+            found.push(of_row!(row, Sample { of_account, unsubscribe; kind, is_event, data }));
         }
         if let Some(sample) = found.last_mut().filter(|_| is_mail) {
             sample.is_event = false;

@@ -8,7 +8,7 @@ use crate::mail::model::{Cause, mask};
 use crate::mail::policy::{self, Wait};
 use crate::queue::schema;
 use crate::queue::snapshot::{Listener, Pause, Reason, Recipient, Snapshot};
-use postgres::{Client, Error, IsolationLevel, Row, Transaction};
+use postgres::{Client, Error, IsolationLevel, Transaction};
 use std::cmp::Reverse;
 
 /// The latest failures whose reasons are counted, and the latest mails whose recipients are.
@@ -25,10 +25,8 @@ pub fn snapshot(client: &mut Client, queue: &str) -> Result<Option<Snapshot>, Er
     let mut reading = begin(client)?;
     let Some(mut found) = read(&mut reading, queue)? else { return Ok(None) };
     ended(&mut reading, queue, &mut found)?;
-    let recipients = sql!("sql/status/recipients.sql");
-    for row in reading.query(recipients, &[&queue, &LATEST, &MANY])? {
-        let people: i64 = row.try_get("people")?;
-        found.more_recipients = people;
+    for row in reading.query(sql!("sql/status/recipients.sql"), &[&queue, &LATEST, &MANY])? {
+        found.more_recipients = row.try_get("people")?;
         found.hour_is_cut = row.try_get("cut")?;
         found.recipients.push(of_row!(row, Recipient {
             asked, sent, superseded, limited, latest; address: mask(row.try_get("address")?)
@@ -68,11 +66,9 @@ fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, 
     let (reason, seconds) = (row.try_get("reason")?, row.try_get::<_, Option<f64>>("paused_for")?);
     found.pause = seconds.map(|seconds| Pause { reason, seconds });
     waiting(reading, queue, &mut found)?;
-    found.listeners = reading
-        .query(sql!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])?
-        .iter()
-        .map(listener)
-        .collect::<Result<_, Error>>()?;
+    for row in reading.query(sql!("sql/status/listeners.sql"), &[&schema::LISTENER, &queue])? {
+        found.listeners.push(of_row!(row, Listener { pid, role, name, address, seconds }));
+    }
     Ok(Some(found))
 }
 
@@ -135,8 +131,4 @@ fn ended(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> Re
     found.sent_last_24h = row.try_get("day")?;
     found.sent_by_five_minutes = row.try_get("hour")?;
     Ok(())
-}
-
-fn listener(row: &Row) -> Result<Listener, Error> {
-    Ok(of_row!(row, Listener { pid, role, name, address, seconds }))
 }

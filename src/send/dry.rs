@@ -65,7 +65,8 @@ impl<W: Write> Dry<W> {
             set => writeln!(self.out, "  from {source}, configuration set {set}")?,
         }
         for Item { message, .. } in items {
-            writeln!(self.out, "  to {} {}", message.email, data(message))?;
+            let locale: String = message.locale.iter().map(|name| format!(" in {name}")).collect();
+            writeln!(self.out, "  to {}{locale} {}", message.email, data(message))?;
         }
         self.out.flush()
     }

@@ -327,6 +327,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     };
     let mut batch = batch(4);
     batch.messages[1] = message(2, 1);
+    batch.messages[1].locale = Some("ar".to_owned());
     batch.messages[2].kind = Kind::numbered(9).into();
     batch.messages[3].email = "a@example.com,b@example.com".into();
     let mut out = Vec::new();
@@ -341,7 +342,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
         "template passwordrecoveryv1 (action 2), 1 to send",
         "from noreply@example.com, configuration set default",
         &format!("to user0@example.com {}", mailroom::mail::kind::data(&batch.messages[0])),
-        &format!("to user1@example.com {}", mailroom::mail::kind::data(&batch.messages[1])),
+        &format!("to user1@example.com in ar {}", mailroom::mail::kind::data(&batch.messages[1])),
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }

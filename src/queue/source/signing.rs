@@ -6,6 +6,7 @@ use crate::edges::log;
 use crate::mail::model::{Batch, Cause, Claim, Message, Outcome, Ticket};
 use crate::mail::token::{Signer, SigningKey, is_code};
 use crate::mail::wire;
+use serde_json::Value;
 
 /// Signs claims. Gives the messages, and what became of those claims that cannot be signed.
 pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Outcome)>) {
@@ -42,9 +43,8 @@ fn token(signer: &Signer, claim: &Claim) -> Result<String, String> {
     if let Some(recipient) = &claim.recipient {
         wire::check_address(recipient)?;
     }
-    if let Some(Err(error)) = claim.data.as_deref().map(serde_json::from_str::<serde_json::Value>) {
-        return Err(format!("its data cannot be read: {error}"));
-    }
+    let data = claim.data.as_deref().map_or(Ok(Value::Null), serde_json::from_str);
+    data.map_err(|error| format!("its data cannot be read: {error}"))?;
     match &claim.kind.path {
         Some(path) => {
             signer.sign(path, claim.kind.signs_code, &claim.secret, claim.code.as_deref())
