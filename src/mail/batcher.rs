@@ -27,8 +27,8 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Watermarks are found no more often than this,
 const WATERMARK_EVERY: Duration = Duration::from_secs(1);
-/// and take no more than this part of the time: mail waits for them, of which one in a hundred is what
-/// people look at.
+/// and take no more than this part of the time. Mail waits meanwhile, and is to wait less often than one
+/// time in a hundred.
 const WATERMARK_SHARE: u32 = 200;
 
 /// What a collector is about to do.

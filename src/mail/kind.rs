@@ -63,7 +63,7 @@ fn template(text: &str) -> Result<String, String> {
 /// The data that fills the template of a message: its own, `login`, and, if it has a token,
 /// `secret` (the signed token) and `code`; an issue of a list has the link `unsubscribe`.
 pub fn data(message: &Message) -> Value {
-    // The database holds nothing but objects there.
+    // Nothing else gets here: the database has objects alone, and what cannot be read was refused.
     let own = message.data.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let mut data: Map<String, Value> = own.unwrap_or_default();
     data.insert("login".to_owned(), message.login.as_str().into());

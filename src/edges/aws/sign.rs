@@ -28,18 +28,18 @@ pub fn sign(
     let identity = credentials.clone().into();
     let settings = SigningSettings::default();
     let parameters: SigningParams<'_> = match region {
-        region if region != ANY => v4::SigningParams::builder()
+        ANY => v4a::SigningParams::builder()
             .identity(&identity)
-            .region(region)
+            .region_set(ANY)
             .name(service)
             .time(time)
             .settings(settings)
             .build()
             .map_err(|error| error.to_string())?
             .into(),
-        _ => v4a::SigningParams::builder()
+        region => v4::SigningParams::builder()
             .identity(&identity)
-            .region_set(ANY)
+            .region(region)
             .name(service)
             .time(time)
             .settings(settings)

@@ -13,6 +13,7 @@ macro_rules! sql {
         };
         const SQL: &str = match std::str::from_utf8(&TEXT) {
             Ok(text) => text,
+            // A file that is not UTF-8 does not compile.
             Err(_) => unreachable!(),
         };
         SQL

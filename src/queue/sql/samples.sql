@@ -1,8 +1,7 @@
 -- mailroom:samples
 -- The kinds of queue $1, each with the data of its mails, a row for each set of names that is in use: those of
 -- the newest mail, and of the mails that wait, five sets of a kind at most, of the latest 1000 deliveries that
--- wait or went. A
--- kind without any has one row without data. That of a list has a row for each template of its issues that are
+-- wait or went. A kind without any has one row without data. That of a list has a row for each template of its issues that are
 -- under way, of its newest one, and its own, if it names one; the data is that of the issue and of the one who
 -- has the fewest names, of those who get it. A test copy has a template of those.
 -- Indexes: the primary key of deliveries; subscribers_confirmed_idx (list, id).

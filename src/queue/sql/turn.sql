@@ -35,10 +35,9 @@
 --
 -- A row that expired becomes expired. A row that is not eligible is looked at again after as long as it
 -- has waited already, so it is never in front of the others for long; not if it was written since the
--- statement began, for then its account may have changed too, unseen here. What waits because its kind
--- is held has said why if it was tried, and says nothing else. What is of an issue has its
--- template, and data of it and of its subscriber. It ends here if that is not confirmed any more, or the
--- issue was cancelled.
+-- statement began, for then its account may have changed too, unseen here. Why a kind is held is said by
+-- the mail that was tried; those behind it say nothing. What is of an issue has its template, and data of
+-- it and of its subscriber. It ends here if that is not confirmed any more, or the issue was cancelled.
 --
 -- Each step writes what it hands on, so what is to be claimed is chosen by few columns. A row that is
 -- locked is written by its place (ctid): nobody can move it meanwhile.
@@ -62,7 +61,7 @@ done AS (
                                      FROM tokens WHERE id = d.id)))
                          ELSE now() END,
            provider_id = CASE WHEN o.state = 'sent' THEN nullif(o.text, '') ELSE d.provider_id END,
-           error = CASE WHEN o.state = 'sent' THEN NULL ELSE coalesce(nullif(o.text, ''), d.error) END
+           error = CASE WHEN o.state = 'sent' THEN NULL ELSE nullif(o.text, '') END
       FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
                   $17::float8[], $18::bool[])
            AS o (id, lease, state, cause, text, delay, counts)
@@ -176,7 +175,7 @@ passed AS (
            error = CASE WHEN s.expired THEN coalesce(d.error, 'its time was over')
                         WHEN s.ended = 'dropped' THEN 'its issue was cancelled'
                         WHEN s.ended IS NOT NULL THEN 'they left the list before it was sent'
-                        WHEN s.held THEN d.error
+                        WHEN s.held THEN CASE d.cause WHEN 'template' THEN d.error END
                         WHEN s.waits IS NOT NULL THEN s.waits
                         WHEN $11 = 'csv' THEN 'it does not fit CSV; MAILROOM_FORMAT=cloudevents has room'
                         ELSE 'it has no recipient: an event, for collect with MAILROOM_FORMAT=cloudevents'
