@@ -49,6 +49,7 @@ DROP FUNCTION
     subscribe(text, text, jsonb, text, text), confirm(text), unsubscribe(text),
     publish(text, text, text, jsonb, timestamptz, jsonb), enqueue_issue(text, integer, bigint),
     publish_test(text, text, text, jsonb), fits(jsonb, jsonb), trg_before_list_inserted();
+DROP FUNCTION send_mails(text, text[], jsonb[], text[], text[], timestamptz, timestamptz, text[], text);
 DROP FUNCTION send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text);
 DROP FUNCTION limit_mail(kinds, text), limit_lock(text);
 DROP TABLE kinds;

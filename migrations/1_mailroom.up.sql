@@ -720,6 +720,83 @@ BEGIN
 END;
 $$;
 
+-- Many mails of one kind, in the caller's transaction: each element of the arrays is that of one mail, as
+-- send_mail takes it; an array may be NULL as a whole. Gives how many are new. What may have a key, a token
+-- or a limit goes one by one. Else the first one does, for what all share, and the others as a set.
+CREATE FUNCTION send_mails(
+    kind       text,
+    recipients text[],
+    data       jsonb[]     DEFAULT NULL,
+    locales    text[]      DEFAULT NULL,
+    keys       text[]      DEFAULT NULL,
+    not_before timestamptz DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL,
+    subjects   text[]      DEFAULT NULL,
+    reply_to   text        DEFAULT NULL
+) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+#variable_conflict use_variable
+DECLARE
+    lengths CONSTANT integer[] := ARRAY[
+        cardinality(recipients), cardinality(data), cardinality(locales), cardinality(keys),
+        cardinality(subjects)
+    ];
+    k       kinds;
+    as_set  boolean;
+    one     record;
+    rest    bigint := 0;
+    made    bigint := 0;
+BEGIN
+    IF (SELECT min(length) <> max(length) FROM unnest(lengths) length) THEN
+        RAISE EXCEPTION 'the arrays of recipients, data, locales, keys and subjects have % elements',
+            array_to_string(lengths, ', ', 'no')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Each that is not NULL must have one element for each mail.';
+    END IF;
+    SELECT * INTO k FROM kinds WHERE kinds.kind = send_mails.kind;
+    -- All addresses by one expression: for each by itself it takes as long as the row.
+    as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0 AND (
+        recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
+            ~ '^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$'
+    );
+    FOR one IN
+        SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale,
+            unnest(keys) AS key, unnest(subjects) AS subject
+        LIMIT CASE WHEN as_set THEN 1 END
+    LOOP
+        -- A key that is there gives an older id.
+        made := made + (
+            send_mail(
+                kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,
+                one.subject, reply_to
+            ) = currval('tokens_id_seq')
+        )::integer;
+    END LOOP;
+    IF as_set THEN
+        INSERT INTO deliveries
+            (queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data)
+        SELECT k.queue, k.kind, k.priority, coalesce(not_before, now()), expires_at, m.recipient,
+            m.locale, coalesce(reply_to, k.reply_to), m.data
+        FROM (
+            SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
+            OFFSET 1
+        ) m
+        WHERE CASE
+            WHEN octet_length(m.recipient) > 320 OR strpos(m.recipient, E'\n') > 0
+                OR jsonb_typeof(m.data) <> 'object' OR octet_length(m.data::text) > 65536
+                OR m.data ?| '{login,secret,code}'
+                OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
+            -- It says what is wrong.
+            THEN send_mail(kind, m.recipient, m.data, m.locale) IS NULL
+            ELSE true
+        END;
+        GET DIAGNOSTICS rest = ROW_COUNT;
+    END IF;
+    RETURN made + rest;
+END;
+$$;
+
 CREATE FUNCTION trg_before_list_inserted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
@@ -1035,7 +1112,8 @@ REVOKE ALL ON FUNCTION
     fits(jsonb, jsonb), subscribe(text, text, jsonb, text, text), confirm(text), unsubscribe(text),
     publish(text, text, text, jsonb, timestamptz, jsonb), enqueue_issue(text, integer, bigint),
     publish_test(text, text, text, jsonb),
-    send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text)
+    send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text),
+    send_mails(text, text[], jsonb[], text[], text[], timestamptz, timestamptz, text[], text)
     FROM PUBLIC;
 
 -- A superuser may migrate what belongs to another role: what is new is to belong to it too.
@@ -1049,7 +1127,7 @@ BEGIN
     END IF;
     FOREACH one IN ARRAY '{TABLE kinds, TABLE deliveries, TABLE tallies, VIEW mails,
         TYPE delivery_state, TYPE delivery_cause, DOMAIN moment, DOMAIN tries, FUNCTION notify_mailroom, FUNCTION wake_mailroom, FUNCTION limit_lock, FUNCTION limit_mail,
-        FUNCTION send_mail, FUNCTION trg_after_account_insert,
+        FUNCTION send_mail, FUNCTION send_mails, FUNCTION trg_after_account_insert,
         FUNCTION trg_after_account_status_change, FUNCTION trg_after_token_consumed,
         FUNCTION trg_after_token_inserted, FUNCTION trg_after_token_deleted,
         FUNCTION trg_after_delivery_deleted,

@@ -1,11 +1,12 @@
-//! Any mail by one statement: `send_mail`, and its way to each provider, through the pipe, and to
-//! those who read events.
+//! Any mail by one statement: `send_mail` and `send_mails`, and their way to each provider, through the
+//! pipe, and to those who read events.
 
 mod calls;
 mod events;
 mod limits;
 #[cfg(all(feature = "postmark", feature = "smtp"))]
 mod providers;
+mod sets;
 
 use crate::support::cluster::{Database, connect};
 use crate::support::endpoint::Endpoint;
@@ -69,6 +70,24 @@ fn what_is_rolled_back_is_never_sent() {
 
 #[test]
 fn a_hundred_thousand_by_one_statement_go_in_full_batches_and_one_notification() {
+    go_in_full_batches(
+        "SELECT count(send_mail('invoice_ready', 'user' || n || '@example.com',
+                                jsonb_build_object('number', n)))
+           FROM generate_series(1, 100000) n",
+    );
+}
+
+#[test]
+fn a_hundred_thousand_by_one_call_go_in_full_batches_and_one_notification() {
+    go_in_full_batches(
+        "SELECT send_mails('invoice_ready', array_agg('user' || n || '@example.com'),
+                           array_agg(jsonb_build_object('number', n)))
+           FROM generate_series(1, 100000) n",
+    );
+}
+
+/// What this statement, which gives how many, sends to 100,000.
+fn go_in_full_batches(statement: &str) {
     use postgres::fallible_iterator::FallibleIterator as _;
     let database = database();
     let mut client = database.client();
@@ -84,10 +103,7 @@ fn a_hundred_thousand_by_one_statement_go_in_full_batches_and_one_notification()
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1835100527
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     wait_until("it sleeps", || database.number(asleep) == 1);
-    let sql = "SELECT count(send_mail('invoice_ready', 'user' || n || '@example.com',
-                                      jsonb_build_object('number', n)))
-                 FROM generate_series(1, 100000) n";
-    assert_eq!(client.query_one(sql, &[]).unwrap().get::<_, i64>(0), 100_000);
+    assert_eq!(client.query_one(statement, &[]).unwrap().get::<_, i64>(0), 100_000);
     // Counting them each time would take longer than sending them.
     let sent = "SELECT coalesce(sum(sent), 0)::bigint FROM tallies";
     for some in (1..=20).map(|part| part * 5000) {

@@ -27,7 +27,8 @@ SECTIONS = {
     "size": footprint.size, "begin": footprint.begin, "drain": rates.drain, "scale": rates.scale,
     "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
-    "resident": resident.resident, "insert": insert.insert, "calls": insert.calls, "trips": trips.trips,
+    "resident": resident.resident, "insert": insert.insert, "sets": insert.sets, "calls": insert.calls,
+    "trips": trips.trips,
     "provider": trips.provider, "steady": trips.steady, "data": trips.data,
     "lists": lists.lists, "killed": lists.killed,
 }

@@ -67,7 +67,8 @@ pub const OPERATOR: &[Grant] = &[
 ];
 
 /// What a role needs that asks for mails, and for nothing else.
-pub const APPLICATION: &[Grant] = &[grant("EXECUTE", "send_mail", &[])];
+pub const APPLICATION: &[Grant] =
+    &[grant("EXECUTE", "send_mail", &[]), grant("EXECUTE", "send_mails", &[])];
 
 /// What a role needs through which people come to a list and leave it.
 pub const LISTS: &[Grant] = &[
@@ -149,8 +150,7 @@ pub fn give(
     // To grant what is not ours to grant brings a warning only.
     let missing = lacking(&mut transaction, Some(role), needed.iter())?;
     if !missing.is_empty() {
-        let missing = missing.join(", ");
-        let why = format!("only the owner of the tables can give these: {missing}");
+        let why = format!("only the owner of the tables can give these: {}", missing.join(", "));
         return Ok(Err(Error::config(why)));
     }
     transaction.commit()?;

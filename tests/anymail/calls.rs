@@ -118,6 +118,8 @@ fn a_user_without_rights_on_any_table_can_send_and_do_nothing_else() {
     let call = "SELECT send_mail('invoice_ready', 'ann@example.com')";
     let error = client.query(call, &[]).unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "not without the right");
+    let error = client.query("SELECT send_mails('invoice_ready', NULL)", &[]).unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
     let granted =
         crate::support::program::Program::new(&["migrate", "grants", &role, "--application"])
             .on(&database)
@@ -125,6 +127,8 @@ fn a_user_without_rights_on_any_table_can_send_and_do_nothing_else() {
     assert_eq!(granted.code, Some(0), "{}", granted.log);
     let id = send_mail(&mut client, "'password_recovery', 'ann@example.com', subject => 'u1'");
     assert_eq!(state(&database, id), ("pending".to_owned(), None));
+    let set = "SELECT send_mails('invoice_ready', '{ann@example.com,bob@example.com}')";
+    assert_eq!(client.query_one(set, &[]).unwrap().get::<_, i64>(0), 2);
     for sql in [
         "SELECT FROM deliveries",
         "SELECT FROM tokens",

@@ -422,6 +422,70 @@ BEGIN
     RETURN mail;
 END;
 $_$;
+CREATE FUNCTION public.send_mails(kind text, recipients text[], data jsonb[] DEFAULT NULL::jsonb[], locales text[] DEFAULT NULL::text[], keys text[] DEFAULT NULL::text[], not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, subjects text[] DEFAULT NULL::text[], reply_to text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+#variable_conflict use_variable
+DECLARE
+    lengths CONSTANT integer[] := ARRAY[
+        cardinality(recipients), cardinality(data), cardinality(locales), cardinality(keys),
+        cardinality(subjects)
+    ];
+    k       kinds;
+    as_set  boolean;
+    one     record;
+    rest    bigint := 0;
+    made    bigint := 0;
+BEGIN
+    IF (SELECT min(length) <> max(length) FROM unnest(lengths) length) THEN
+        RAISE EXCEPTION 'the arrays of recipients, data, locales, keys and subjects have % elements',
+            array_to_string(lengths, ', ', 'no')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Each that is not NULL must have one element for each mail.';
+    END IF;
+    SELECT * INTO k FROM kinds WHERE kinds.kind = send_mails.kind;
+    -- All addresses by one expression: for each by itself it takes as long as the row.
+    as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0 AND (
+        recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
+            ~ '^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$'
+    );
+    FOR one IN
+        SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale,
+            unnest(keys) AS key, unnest(subjects) AS subject
+        LIMIT CASE WHEN as_set THEN 1 END
+    LOOP
+        -- A key that is there gives an older id.
+        made := made + (
+            send_mail(
+                kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,
+                one.subject, reply_to
+            ) = currval('tokens_id_seq')
+        )::integer;
+    END LOOP;
+    IF as_set THEN
+        INSERT INTO deliveries
+            (queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data)
+        SELECT k.queue, k.kind, k.priority, coalesce(not_before, now()), expires_at, m.recipient,
+            m.locale, coalesce(reply_to, k.reply_to), m.data
+        FROM (
+            SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
+            OFFSET 1
+        ) m
+        WHERE CASE
+            WHEN octet_length(m.recipient) > 320 OR strpos(m.recipient, E'\n') > 0
+                OR jsonb_typeof(m.data) <> 'object' OR octet_length(m.data::text) > 65536
+                OR m.data ?| '{login,secret,code}'
+                OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
+            -- It says what is wrong.
+            THEN send_mail(kind, m.recipient, m.data, m.locale) IS NULL
+            ELSE true
+        END;
+        GET DIAGNOSTICS rest = ROW_COUNT;
+    END IF;
+    RETURN made + rest;
+END;
+$_$;
 CREATE FUNCTION public.subscribe(list text, address text, data jsonb DEFAULT NULL::jsonb, locale text DEFAULT NULL::text, subject text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -930,6 +994,7 @@ REVOKE ALL ON FUNCTION public.limit_mail(k public.kinds, address text) FROM PUBL
 REVOKE ALL ON FUNCTION public.publish(list text, template text, key text, data jsonb, not_before timestamp with time zone, filter jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.publish_test(list text, template text, address text, data jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.send_mail(kind text, recipient text, data jsonb, locale text, key text, not_before timestamp with time zone, expires_at timestamp with time zone, subject text, reply_to text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.send_mails(kind text, recipients text[], data jsonb[], locales text[], keys text[], not_before timestamp with time zone, expires_at timestamp with time zone, subjects text[], reply_to text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.subscribe(list text, address text, data jsonb, locale text, subject text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_insert() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.trg_after_account_status_change() FROM PUBLIC;
