@@ -631,6 +631,15 @@ fn mail_that_is_held_is_told_with_the_reason() {
     let screen = status(&database, &[]).out;
     assert!(screen.contains("HELD: 3 by AccountSuspendedException"), "{screen}");
     assert_eq!(run.stop().code, Some(0));
+    // Of those that wait behind it no text is kept: whoever was refused may be gone.
+    database.run("UPDATE deliveries SET error = NULL, due_at = now() + interval '1 hour'");
+    assert_eq!(json(&database)["held"][0]["reason"], "account");
+    let id = database.number("SELECT min(id) FROM deliveries").to_string();
+    let shown = Program::new(&["queue", "show", &id]).on(&database).output().out;
+    assert!(shown.contains("\nnext try     2") && !shown.contains("not before"), "{shown}");
+    let again = Program::new(&["queue", "retry", &id]).on(&database).output();
+    assert_eq!(again.code, Some(65));
+    assert!(again.log.contains("is tried at once by a start of run or send"), "{}", again.log);
 }
 
 #[test]

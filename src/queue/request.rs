@@ -42,7 +42,7 @@ pub fn send(
         Err(error) => error,
     };
     let Some(refusal) = error.as_db_error() else { return Err(error) };
-    let text = [Some(refusal.message()), refusal.hint()].into_iter().flatten();
+    let text = [Some(refusal.message()), refusal.detail(), refusal.hint()].into_iter().flatten();
     let text = text.collect::<Vec<_>>().join("; ");
     match refusal.code().code() {
         // No such kind, no address, no JSON, no time.

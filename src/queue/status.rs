@@ -89,7 +89,7 @@ fn waiting(reading: &mut Transaction<'_>, queue: &str, found: &mut Snapshot) -> 
         found.oldest_pending = older(found.oldest_pending, row.try_get("oldest_pending")?);
         found.oldest_due = older(found.oldest_due, row.try_get("oldest_due")?);
         if let Some(cause) = row.try_get::<_, Option<&str>>("cause")?.and_then(Cause::named) {
-            let text = row.try_get::<_, Option<String>>("why")?.unwrap_or_default();
+            let text = row.try_get("why")?;
             add(&mut found.waiting, Reason { cause: Some(cause), text, count: pending });
         }
     }

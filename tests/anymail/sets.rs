@@ -132,8 +132,9 @@ fn an_address_is_taken_in_a_set_if_it_is_taken_by_itself() {
             outcome.map(drop).map_err(|error| error.as_db_error().unwrap().message().to_owned())
         };
         let alone = outcome("SELECT send_mail('invoice_ready', $1)");
-        for set in ["$1", "'a@b', $1", "'a@b', $1, 'c@d'"] {
+        for (place, set) in [(1, "$1"), (2, "'a@b', $1"), (2, "'a@b', $1, 'c@d'")] {
             let sql = format!("SELECT send_mails('invoice_ready', ARRAY[{set}])");
+            let alone = alone.clone().map_err(|why| format!("mail {place}: {why}"));
             assert_eq!(outcome(&sql), alone, "{address:?}");
         }
         *(if alone.is_ok() { &mut taken } else { &mut refused }) += 1;
@@ -159,15 +160,15 @@ fn one_that_is_wrong_refuses_the_whole_set_and_says_what_a_single_call_says() {
     let cases = [
         (format!("'no_such', {three}"), "there is no kind of mail 'no_such'"),
         (format!("NULL, {three}"), "there is no kind of mail NULL"),
-        ("'invoice_ready', '{a@example.com,nobody,c@example.com}'".to_owned(), "not an address"),
-        ("'password_recovery', '{a@example.com,NULL}'".to_owned(), "so it needs a recipient"),
+        ("'invoice_ready', '{a@b,nobody,c@d}'".to_owned(), "mail 2: recipient is not an address"),
+        ("'password_recovery', '{a@example.com,NULL}'".to_owned(), "mail 2: the kind password"),
         (
             format!("'invoice_ready', {three}, ARRAY['{{}}', '[1]', '{{}}']::jsonb[]"),
             "of type array",
         ),
         (
             format!("'invoice_ready', {three}, ARRAY['{{}}', '{{}}', '{large}']::jsonb[]"),
-            "data has 65545 bytes, and may have 65536",
+            "mail 3: data has 65545 bytes, and may have 65536",
         ),
         (
             format!("'invoice_ready', {three}, ARRAY['{{}}', '{{}}', '{{\"code\": 1}}']::jsonb[]"),

@@ -435,8 +435,9 @@ DECLARE
     k       kinds;
     as_set  boolean;
     one     record;
-    rest    bigint := 0;
+    place   bigint := 0;
     made    bigint := 0;
+    rest    bigint := 0;
 BEGIN
     IF (SELECT min(length) <> max(length) FROM unnest(lengths) length) THEN
         RAISE EXCEPTION 'the arrays of recipients, data, locales, keys and subjects have % elements',
@@ -445,24 +446,37 @@ BEGIN
                   HINT = 'Each that is not NULL must have one element for each mail.';
     END IF;
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mails.kind;
-    -- All addresses by one expression: for each by itself it takes as long as the row.
-    as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0 AND (
-        recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
-            ~ '^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$'
-    );
-    FOR one IN
-        SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale,
-            unnest(keys) AS key, unnest(subjects) AS subject
-        LIMIT CASE WHEN as_set THEN 1 END
-    LOOP
-        -- A key that is there gives an older id.
-        made := made + (
-            send_mail(
-                kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,
-                one.subject, reply_to
-            ) = currval('tokens_id_seq')
-        )::integer;
-    END LOOP;
+    -- All addresses by one expression: for each by itself it takes as long as to insert the row.
+    as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0
+        AND (recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
+            ~ '^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
+        AND NOT EXISTS (
+            SELECT FROM (
+                SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
+            ) m
+            WHERE octet_length(m.recipient) > 320 OR strpos(m.recipient, E'\n') > 0
+                OR jsonb_typeof(m.data) <> 'object' OR octet_length(m.data::text) > 65536
+                OR m.data ?| '{login,secret,code}'
+                OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
+        );
+    BEGIN
+        FOR one IN
+            SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale,
+                unnest(keys) AS key, unnest(subjects) AS subject
+            LIMIT CASE WHEN as_set THEN 1 END
+        LOOP
+            place := place + 1;
+            -- A key that is there gives an older id.
+            made := made + (
+                send_mail(
+                    kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,
+                    one.subject, reply_to
+                ) = currval('tokens_id_seq')
+            )::integer;
+        END LOOP;
+    EXCEPTION WHEN invalid_parameter_value THEN
+        RAISE EXCEPTION 'mail %: %', place, SQLERRM USING ERRCODE = 'invalid_parameter_value';
+    END;
     IF as_set THEN
         INSERT INTO deliveries
             (queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data)
@@ -471,16 +485,7 @@ BEGIN
         FROM (
             SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
             OFFSET 1
-        ) m
-        WHERE CASE
-            WHEN octet_length(m.recipient) > 320 OR strpos(m.recipient, E'\n') > 0
-                OR jsonb_typeof(m.data) <> 'object' OR octet_length(m.data::text) > 65536
-                OR m.data ?| '{login,secret,code}'
-                OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
-            -- It says what is wrong.
-            THEN send_mail(kind, m.recipient, m.data, m.locale) IS NULL
-            ELSE true
-        END;
+        ) m;
         GET DIAGNOSTICS rest = ROW_COUNT;
     END IF;
     RETURN made + rest;

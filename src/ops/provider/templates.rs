@@ -352,7 +352,7 @@ pub fn check(round: &mut Round<'_>, store: &mut dyn Store) {
                             "put it there (`mailroom template push`; for smtp, its files), or see MAILROOM_TEMPLATES"
                         }
                         _ if !one.known => {
-                            "no mail of it was asked for yet; NAME.json in MAILROOM_TEMPLATE_DIR says what its data is like"
+                            "the latest 1000 mails have none of it; NAME.json in MAILROOM_TEMPLATE_DIR says what its data is like"
                         }
                         _ => "its mails are held, lost, or of no use until this is changed",
                     },

@@ -101,6 +101,8 @@ fn why_not_retried(entry: &Entry) -> String {
             ),
             None => other_queue(entry),
         },
+        "pending" => "it is pending, and tried by itself; what is held is tried at once by a start of run or send"
+            .to_owned(),
         state => format!("it is {state}; only what failed can be tried again"),
     }
 }

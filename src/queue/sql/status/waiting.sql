@@ -4,7 +4,7 @@
 -- off again.
 -- Indexes: deliveries_claim_idx, deliveries_state_idx.
 SELECT kind, CASE WHEN state = 'pending' THEN cause::text END AS cause,
-       mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL) AS why,
+       coalesce(mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL), max(cause::text), '') AS why,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
