@@ -33,6 +33,31 @@ fn the_same_key_from_eight_sessions_at_once_gives_one_mail() {
 }
 
 #[test]
+fn a_key_whose_delivery_is_removed_at_that_moment_makes_a_mail() {
+    let database = database();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let call = "SELECT send_mail('invoice_ready', 'ann@example.com', key => 'hot')";
+    std::thread::scope(|scope| {
+        let beside = |sql| {
+            let (database, done) = (&database, &done);
+            scope.spawn(move || {
+                let mut client = database.client();
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    client.batch_execute(sql).unwrap();
+                }
+            })
+        };
+        let others = [beside("DELETE FROM deliveries WHERE key = 'hot'"), beside(call)];
+        let mut client = database.client();
+        let lost = (0..5000)
+            .any(|_| client.query_one(call, &[]).unwrap().get::<_, Option<i64>>(0).is_none());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert!(!lost, "a mail was not made");
+    });
+}
+
+#[test]
 fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_to_the_application()
 {
     let database = database();

@@ -94,6 +94,25 @@ fn a_key_that_is_there_makes_no_mail_and_is_not_counted() {
 }
 
 #[test]
+fn sets_of_a_limited_kind_do_not_wait_for_each_other_in_a_circle() {
+    let database = database();
+    database.run(SORTS);
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let database = &database;
+            scope.spawn(move || {
+                let arguments = format!(
+                    "'hint', ARRAY(SELECT '{name}' || n || '@example.com'
+                        FROM generate_series(1, 400) n)"
+                );
+                assert_eq!(made(&mut database.client(), &arguments), 400);
+            });
+        }
+    });
+    assert_eq!(database.in_state("pending"), 1200);
+}
+
+#[test]
 fn an_address_is_taken_in_a_set_if_it_is_taken_by_itself() {
     let database = database();
     let mut client = database.client();

@@ -337,6 +337,7 @@ DECLARE
     due     timestamptz := coalesce(not_before, now());
     free    timestamptz;
     woken   boolean;
+    tries   integer := 0;
 BEGIN
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
     IF k.kind IS NULL THEN
@@ -388,19 +389,24 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    INSERT INTO deliveries AS d (
-        queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data, key
-    ) VALUES (
-        k.queue, k.kind, k.priority, due, expires_at, recipient, locale,
-        coalesce(reply_to, k.reply_to), data, key
-    )
-    ON CONFLICT (queue, (d.key)) WHERE d.key IS NOT NULL DO NOTHING
-    RETURNING d.id INTO mail;
-    IF NOT FOUND THEN
+    LOOP
+        INSERT INTO deliveries AS d (
+            queue, kind, priority, due_at, expires_at, recipient, locale, reply_to, data, key
+        ) VALUES (
+            k.queue, k.kind, k.priority, due, expires_at, recipient, locale,
+            coalesce(reply_to, k.reply_to), data, key
+        )
+        ON CONFLICT (queue, (d.key)) WHERE d.key IS NOT NULL DO NOTHING
+        RETURNING d.id INTO mail;
+        EXIT WHEN FOUND;
         SELECT d.id INTO mail
         FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
-        RETURN mail;
-    END IF;
+        -- What had the key may have been removed meanwhile. A trigger of yours may forbid the row for good.
+        tries := tries + 1;
+        IF FOUND OR tries > 9 THEN
+            RETURN mail;
+        END IF;
+    END LOOP;
     -- Only what is new takes the place of what waits, and it is not yet among that.
     IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
         free := limit_mail(k, lower(recipient));
@@ -446,10 +452,12 @@ BEGIN
                   HINT = 'Each that is not NULL must have one element for each mail.';
     END IF;
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mails.kind;
-    -- All addresses by one expression: for each by itself it takes as long as to insert the row.
+    -- All addresses by one expression: for each by itself it takes as long as to insert the row. It needs
+    -- four bytes for each character, of 1 GB at most.
     as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0
+        AND coalesce(pg_column_size(recipients), 0) < 200000000
         AND (recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
-            ~ '^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
+            ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
         AND NOT EXISTS (
             SELECT FROM (
                 SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
@@ -459,6 +467,14 @@ BEGIN
                 OR m.data ?| '{login,secret,code}'
                 OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
         );
+    -- All at once, in one order: two sets would wait for each other.
+    IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(1835100525, lock)
+        FROM (
+            SELECT DISTINCT limit_lock(lower(recipient)) AS lock FROM unnest(recipients) recipient
+            ORDER BY lock
+        ) locks;
+    END IF;
     BEGIN
         FOR one IN
             SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale,
@@ -467,12 +483,12 @@ BEGIN
         LOOP
             place := place + 1;
             -- A key that is there gives an older id.
-            made := made + (
+            made := made + coalesce((
                 send_mail(
                     kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,
                     one.subject, reply_to
                 ) = currval('tokens_id_seq')
-            )::integer;
+            )::integer, 0);
         END LOOP;
     EXCEPTION WHEN invalid_parameter_value THEN
         RAISE EXCEPTION 'mail %: %', place, SQLERRM USING ERRCODE = 'invalid_parameter_value';
