@@ -633,7 +633,7 @@ DECLARE
     due     timestamptz := coalesce(not_before, now());
     free    timestamptz;
     woken   boolean;
-    tries   integer := 0;
+    looks   integer := 0;
 BEGIN
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mail.kind;
     IF k.kind IS NULL THEN
@@ -698,9 +698,10 @@ BEGIN
         EXIT WHEN FOUND;
         SELECT d.id INTO mail
         FROM deliveries d WHERE d.queue = k.queue AND d.key = send_mail.key;
-        -- What had the key may have been removed meanwhile. A trigger of yours may forbid the row for good.
-        tries := tries + 1;
-        IF FOUND OR tries > 9 THEN
+        -- Neither made nor there: what had the key was removed in between. Not for ever, for a trigger of
+        -- the application may refuse each row.
+        looks := looks + 1;
+        IF FOUND OR looks > 9 THEN
             RETURN mail;
         END IF;
     END LOOP;
@@ -726,9 +727,10 @@ BEGIN
 END;
 $$;
 
--- Many mails of one kind, in the caller's transaction: each element of the arrays is that of one mail, as
--- send_mail takes it; an array may be NULL as a whole. Gives how many are new. What has a key, a token or a
--- limit, and what is wrong, goes one by one. Else the first one does, for what all share, and then a set.
+-- Many mails of one kind, in the caller's transaction: each array that is not NULL has one element for each
+-- mail. Gives how many are new. With keys, a token or a limit, or if one is wrong, send_mail makes each, and
+-- its error says what is wrong. Else it makes the first, which also checks what all share and wakes, and
+-- one INSERT makes the others.
 CREATE FUNCTION send_mails(
     kind       text,
     recipients text[],
@@ -748,6 +750,7 @@ DECLARE
         cardinality(recipients), cardinality(data), cardinality(locales), cardinality(keys),
         cardinality(subjects)
     ];
+    lines   CONSTANT text := array_to_string(recipients, E'\n', '') || E'\n';
     k       kinds;
     as_set  boolean;
     one     record;
@@ -762,12 +765,11 @@ BEGIN
                   HINT = 'Each that is not NULL must have one element for each mail.';
     END IF;
     SELECT * INTO k FROM kinds WHERE kinds.kind = send_mails.kind;
-    -- All addresses by one expression: for each by itself it takes as long as to insert the row. It needs
-    -- four bytes for each character, of 1 GB at most.
+    -- All addresses by one match, for each match of its own builds its automaton anew. A match takes four
+    -- bytes a character, and PostgreSQL gives it no more than 1 GB.
     as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0
-        AND coalesce(pg_column_size(recipients), 0) < 200000000
-        AND (recipients IS NULL OR array_to_string(recipients, E'\n', '') || E'\n'
-            ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
+        AND (lines IS NULL OR octet_length(lines) < 200000000
+            AND lines ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
         AND NOT EXISTS (
             SELECT FROM (
                 SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
@@ -777,7 +779,8 @@ BEGIN
                 OR m.data ?| '{login,secret,code}'
                 OR m.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'
         );
-    -- All at once, in one order: two sets would wait for each other.
+    -- The locks of limit_mail, in one order: two calls that took them mail by mail, each in its own order,
+    -- could wait for each other.
     IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(1835100525, lock)
         FROM (
@@ -792,7 +795,7 @@ BEGIN
             LIMIT CASE WHEN as_set THEN 1 END
         LOOP
             place := place + 1;
-            -- A key that is there gives an older id.
+            -- New is what has the id just drawn; a key that is there gives an older one.
             made := made + coalesce((
                 send_mail(
                     kind, one.recipient, one.data, one.locale, one.key, not_before, expires_at,

@@ -86,7 +86,7 @@ fn a_hundred_thousand_by_one_call_go_in_full_batches_and_one_notification() {
     );
 }
 
-/// What this statement, which gives how many, sends to 100,000.
+/// Runs a statement that asks for 100,000 mails and gives how many it made.
 fn go_in_full_batches(statement: &str) {
     use postgres::fallible_iterator::FallibleIterator as _;
     let database = database();

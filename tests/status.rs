@@ -636,7 +636,7 @@ fn mail_that_is_held_is_told_with_the_reason() {
     assert_eq!(json(&database)["held"][0]["reason"], "account");
     let id = database.number("SELECT min(id) FROM deliveries").to_string();
     let shown = Program::new(&["queue", "show", &id]).on(&database).output().out;
-    assert!(shown.contains("\nnext try     2") && !shown.contains("not before"), "{shown}");
+    assert!(shown.contains("\nnext look    2") && !shown.contains("not before"), "{shown}");
     let again = Program::new(&["queue", "retry", &id]).on(&database).output();
     assert_eq!(again.code, Some(65));
     assert!(again.log.contains("is tried at once by a start of run or send"), "{}", again.log);

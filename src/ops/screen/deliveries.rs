@@ -67,7 +67,7 @@ pub fn show(one: &Entry) -> String {
         ("login", one.login.clone()),
         ("cause", one.cause.clone()),
         ("reason", one.error.clone()),
-        (if one.cause.is_some() { "next try" } else { "not before" }, one.not_before.clone()),
+        (if one.cause.is_some() { "next look" } else { "not before" }, one.not_before.clone()),
         ("language", one.locale.clone()),
         ("key", one.key.clone()),
         ("data", data),

@@ -1,10 +1,10 @@
 -- mailroom:waiting
 -- What waits in queue $1 or is being sent, by its kind and the cause for which it waits, with the text
--- that most of them have. What waits for one of the causes $2 has been due since it was made: each try puts it
+-- that most of them have, or the name of the cause. What waits for one of the causes $2 has been due since it was made: each try puts it
 -- off again.
 -- Indexes: deliveries_claim_idx, deliveries_state_idx.
 SELECT kind, CASE WHEN state = 'pending' THEN cause::text END AS cause,
-       coalesce(mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL), max(cause::text), '') AS why,
+       coalesce(mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL), max(cause::text)) AS why,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'pending' AND due_at <= now()) AS due,
        count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
