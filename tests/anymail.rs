@@ -37,6 +37,15 @@ fn mail(database: &Database, arguments: &str) -> i64 {
     send_mail(&mut database.client(), arguments)
 }
 
+/// Asserts that a statement is refused for a value, with these words.
+fn is_refused(client: &mut impl postgres::GenericClient, sql: &str, why: &str) {
+    let error = client.query(sql, &[]).unwrap_err();
+    let invalid = postgres::error::SqlState::INVALID_PARAMETER_VALUE;
+    assert_eq!(error.code(), Some(&invalid), "{sql}: {error}");
+    let said = error.as_db_error().unwrap().message();
+    assert!(said.contains(why), "{sql}: {said}");
+}
+
 /// State and cause of a delivery.
 fn state(database: &Database, id: i64) -> (String, Option<String>) {
     let sql = "SELECT state::text, cause::text FROM deliveries WHERE id = $1";

@@ -28,8 +28,7 @@ SECTIONS = {
     "deliver": rates.deliver, "distance": distant.distance, "latency": rates.latency, "growth": growth.growth,
     "horizon": growth.horizon, "churn": growth.churn, "memory": footprint.memory,
     "resident": resident.resident, "insert": insert.insert, "sets": insert.sets, "calls": insert.calls,
-    "trips": trips.trips,
-    "provider": trips.provider, "steady": trips.steady, "data": trips.data,
+    "trips": trips.trips, "provider": trips.provider, "steady": trips.steady, "data": trips.data,
     "lists": lists.lists, "killed": lists.killed,
 }
 

@@ -81,7 +81,8 @@ def calls(bench):
                      for what, taken in rates.items()]
     for database in databases.values():
         bench.cluster.drop(database)
-    bench.table(f"Calls a second (medians of {TURNS_OF_CALLS})", ["what", "disk", "clients", "a second", "send_mail, times"], rows,
+    bench.table(f"Calls a second (medians of {TURNS_OF_CALLS})",
+                ["what", "disk", "clients", "a second", "send_mail, times"], rows,
                 "All by turns, nobody works them. Goal: ahead of both queues.")
 
 

@@ -1,6 +1,6 @@
 //! What `send_mail` takes, refuses, and whom it lets send.
 
-use super::{as_role, database, send_mail, state};
+use super::{as_role, database, is_refused, send_mail, state};
 use crate::support::program::wait_until;
 use postgres::error::SqlState;
 
@@ -108,10 +108,7 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
     let mut transaction = client.transaction().unwrap();
     for (arguments, why) in &cases {
         let mut call = transaction.transaction().unwrap();
-        let error = call.query(&format!("SELECT send_mail({arguments})"), &[]).unwrap_err();
-        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{arguments}: {error}");
-        let said = error.as_db_error().unwrap().message();
-        assert!(said.contains(why), "{arguments}: {said}");
+        is_refused(&mut call, &format!("SELECT send_mail({arguments})"), why);
     }
     transaction.execute(&format!("SELECT send_mail({ok})"), &[]).unwrap();
     transaction.commit().unwrap();

@@ -1,8 +1,7 @@
 //! What `send_mails` makes of a set: the same as a call of `send_mail` for each of its mails.
 
-use super::database;
+use super::{database, is_refused};
 use postgres::Client;
-use postgres::error::SqlState;
 
 /// Kinds of each sort: what may have a token or a limit does not go as a set.
 const SORTS: &str = "INSERT INTO kinds (kind, path) VALUES ('invitation', '/join');
@@ -217,10 +216,7 @@ fn one_that_is_wrong_refuses_the_whole_set_and_says_what_a_single_call_says() {
     ];
     let mut client = database.client();
     for (arguments, why) in &cases {
-        let error = client.query(&format!("SELECT send_mails({arguments})"), &[]).unwrap_err();
-        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{arguments}: {error}");
-        let said = error.as_db_error().unwrap().message();
-        assert!(said.contains(why), "{arguments}: {said}");
+        is_refused(&mut client, &format!("SELECT send_mails({arguments})"), why);
     }
     // Of nobody there is nothing to look at.
     assert_eq!(made(&mut client, "'invoice_ready', '{}'"), 0);

@@ -1,7 +1,7 @@
 -- mailroom:waiting
 -- What waits in queue $1 or is being sent, by its kind and the cause for which it waits, with the text
--- that most of them have, or the name of the cause. What waits for one of the causes $2 has been due since it was made: each try puts it
--- off again.
+-- that most of them have, or the name of the cause. What waits for one of the causes $2 has been due since
+-- it was made: each try puts it off again.
 -- Indexes: deliveries_claim_idx, deliveries_state_idx.
 SELECT kind, CASE WHEN state = 'pending' THEN cause::text END AS cause,
        coalesce(mode() WITHIN GROUP (ORDER BY error) FILTER (WHERE cause IS NOT NULL), max(cause::text)) AS why,
