@@ -28,6 +28,11 @@ fn settings() -> (Level, Format) {
     SETTINGS.get().copied().unwrap_or((Level::Info, Format::Text))
 }
 
+/// This moment, as the lines have it.
+fn now() -> String {
+    settings().1.stamp(OffsetDateTime::now_utc())
+}
+
 fn enabled(level: Level) -> bool {
     level <= settings().0
 }
@@ -58,14 +63,14 @@ pub fn debug(unit: &str, text: impl Display) {
 /// what the system takes in one piece.
 pub struct Lines<'a> {
     unit: &'a str,
-    now: OffsetDateTime,
+    stamp: String,
     text: String,
 }
 
 impl<'a> Lines<'a> {
     /// None yet; their moment is this one. `unit` names the part of the program.
     pub fn new(unit: &'a str) -> Lines<'a> {
-        Lines { unit, now: OffsetDateTime::now_utc(), text: String::new() }
+        Lines { unit, stamp: now(), text: String::new() }
     }
 
     /// Adds a line: the parts of a text, then fields, ` name=value` each, or members of the JSON
@@ -75,8 +80,8 @@ impl<'a> Lines<'a> {
         if level > threshold {
             return;
         }
-        let (before, now) = (self.text.len(), self.now);
-        let line = Line { level, unit: self.unit, text, fields, now };
+        let before = self.text.len();
+        let line = Line { level, unit: self.unit, text, fields, stamp: &self.stamp };
         line.add_to(&mut self.text, format);
         if self.text.len() - before > WHOLE {
             // Waiting for a reader to make room for more than one piece could stop the mail.
@@ -141,8 +146,8 @@ fn put(unit: &str, text: &str) {
     if lost > 0 {
         LOST.store(0, Relaxed);
         let text = format!("lines lost because nobody read them: {lost}");
-        let (mut first, now) = (String::new(), OffsetDateTime::now_utc());
-        let line = Line { level: Level::Warn, unit, text: &[&text], fields: &[], now };
+        let mut first = String::new();
+        let line = Line { level: Level::Warn, unit, text: &[&text], fields: &[], stamp: &now() };
         line.add_to(&mut first, settings().1);
         let _ = std::io::stderr().write_all(first.as_bytes());
     }

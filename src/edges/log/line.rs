@@ -42,6 +42,18 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// A moment, as lines of this shape have it.
+    pub fn stamp(self, moment: OffsetDateTime) -> String {
+        let text = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
+        let json = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        let wanted = if self == Format::Text { text } else { json };
+        moment.format(wanted).unwrap_or_default()
+    }
+}
+
 /// One event.
 pub(crate) struct Line<'a> {
     /// How important it is.
@@ -52,8 +64,8 @@ pub(crate) struct Line<'a> {
     pub text: &'a [&'a str],
     /// Names and values behind the text.
     pub fields: &'a [(&'a str, Value)],
-    /// Its moment.
-    pub now: OffsetDateTime,
+    /// Its moment: [`Format::stamp`].
+    pub stamp: &'a str,
 }
 
 /// So many characters are left of a text, and of each field, of a line that is too long. With escapes
@@ -83,10 +95,8 @@ impl Line<'_> {
     }
 
     fn as_text(&self, out: &mut String) -> fmt::Result {
-        let wanted = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
-        let stamp = self.now.format(wanted).unwrap_or_default();
         let (mark, _) = self.level.words();
-        write!(out, "{stamp} [{}] {mark}", self.unit)?;
+        write!(out, "{} [{}] {mark}", self.stamp, self.unit)?;
         for part in self.text {
             escape(part, out);
         }
@@ -102,13 +112,9 @@ impl Line<'_> {
     }
 
     fn as_json(&self, out: &mut String) -> fmt::Result {
-        let wanted = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
-        let stamp = self.now.format(wanted).unwrap_or_default();
         let (_, level) = self.level.words();
         let mut object = serde_json::json!({
-            "time": stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
+            "time": self.stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
         });
         for (name, value) in self.fields {
             object[*name] = value.clone();
@@ -156,7 +162,8 @@ mod tests {
         fields: &[(&str, Value)],
     ) -> String {
         let mut out = String::new();
-        Line { level, unit, text: &[text], fields, now: NOW }.add_to(&mut out, format);
+        let stamp = &format.stamp(NOW);
+        Line { level, unit, text: &[text], fields, stamp }.add_to(&mut out, format);
         out
     }
 
