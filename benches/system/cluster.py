@@ -89,11 +89,15 @@ class Cluster:
                                  + last_lines((self.dir / "server.log").read_text(errors="replace")))
             time.sleep(0.05)
 
-    def flush(self, on):
-        """Whether a commit waits for the disk from now on."""
-        self.sql("postgres", f"ALTER SYSTEM SET fsync = {'on' if on else 'off'}", "SELECT pg_reload_conf()",
-                 "CHECKPOINT")
-        while self.sql("postgres", "SHOW fsync", output=True) != ("on" if on else "off"):
+    def flush(self, on, wait=0):
+        """Whether a commit waits for the disk from now on, and for so many milliseconds more: then the server
+        waits before each flush, and all who come meanwhile go with it."""
+        wanted = {"fsync": "on" if on else "off", "commit_delay": wait * 1000,
+                  "commit_siblings": 0 if wait else 5}
+        self.sql("postgres", *(f"ALTER SYSTEM SET {name} = {value}" for name, value in wanted.items()),
+                 "SELECT pg_reload_conf()", "CHECKPOINT")
+        while any(self.sql("postgres", f"SELECT setting FROM pg_settings WHERE name = '{name}'", output=True)
+                  != str(value) for name, value in wanted.items()):
             time.sleep(0.02)
 
     def sql(self, database, *statements, output=False):
