@@ -5,9 +5,8 @@
 //! two together.
 
 use crate::mail::model::{Cause, Message, Outcome};
-use crate::mail::policy;
-use crate::mail::policy::{Fate, Speed};
-use std::cell::{Cell, RefCell};
+use crate::mail::policy::{self, Fate, Speed};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -98,20 +97,19 @@ pub struct Depth {
 ///
 /// The default one counts and writes nothing.
 #[derive(Clone, Default)]
-pub struct Metrics(Option<Rc<Inner>>);
+pub struct Metrics(Option<Rc<RefCell<Inner>>>);
 
 struct Inner {
-    numbers: RefCell<Numbers>,
-    sinks: RefCell<Vec<Sink>>,
-    due: Cell<Option<Instant>>,
+    numbers: Numbers,
+    sinks: Vec<Sink>,
+    due: Option<Instant>,
 }
 
 impl Metrics {
     /// Numbers that are written to each of `sinks`.
     pub fn new(sinks: Vec<Sink>) -> Metrics {
-        let (numbers, due) = (RefCell::new(Numbers::new()), Cell::default());
-        let some = !sinks.is_empty();
-        Metrics(some.then(|| Rc::new(Inner { numbers, sinks: RefCell::new(sinks), due })))
+        let inner = Inner { numbers: Numbers::new(), sinks, due: None };
+        Metrics((!inner.sinks.is_empty()).then(|| Rc::new(RefCell::new(inner))))
     }
 
     /// Whether anybody wants the numbers.
@@ -121,7 +119,7 @@ impl Metrics {
 
     /// When [`Metrics::tick`] should be called again; a wait should not go on beyond that.
     pub fn due(&self) -> Option<Instant> {
-        self.0.as_ref()?.due.get()
+        self.0.as_ref()?.try_borrow().ok()?.due
     }
 
     /// `until`, or when [`Metrics::tick`] should be called, if that is earlier.
@@ -140,12 +138,9 @@ impl Metrics {
 
     /// Writes the numbers.
     pub fn flush(&self, now: Instant) {
-        let Some(inner) = &self.0 else { return };
-        inner.due.set(Some(now + INTERVAL));
-        self.count(|numbers| {
-            if let Ok(mut sinks) = inner.sinks.try_borrow_mut() {
-                sinks.iter_mut().for_each(|sink| sink(numbers, now));
-            }
+        self.change(|Inner { numbers, sinks, due }| {
+            *due = Some(now + INTERVAL);
+            sinks.iter_mut().for_each(|sink| sink(numbers, now));
             numbers.send.recent.clear();
             numbers.latency.recent.clear();
         });
@@ -153,10 +148,12 @@ impl Metrics {
 
     /// Changes the numbers, if anybody wants them.
     pub fn count(&self, change: impl FnOnce(&mut Numbers)) {
-        if let Some(inner) = &self.0
-            && let Ok(mut numbers) = inner.numbers.try_borrow_mut()
-        {
-            change(&mut numbers);
+        self.change(|inner| change(&mut inner.numbers));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        if let Some(Ok(mut inner)) = self.0.as_ref().map(|inner| inner.try_borrow_mut()) {
+            change(&mut inner);
         }
     }
 

@@ -4,6 +4,7 @@
 //! in a [`Batch`]; a transport answers each with an [`Outcome`]; a source turns that into a
 //! [`Settlement`] and writes it down. Nothing here does anything.
 
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub struct Kind {
 }
 
 /// What a mail of a list says of it in its headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct List {
     /// Which list, as [RFC 2919](https://www.rfc-editor.org/rfc/rfc2919) has it: `news.example.com`.
     pub id: String,

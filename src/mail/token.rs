@@ -46,14 +46,10 @@ impl SigningKey {
         }
     }
 
-    fn key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &*self.0)
-    }
-
     /// What signs: made once for many tokens, because half the work of a MAC is in it, and not kept
     /// for longer than that, because it is not wiped.
     pub fn signer(&self) -> Signer {
-        Signer(self.key())
+        Signer(hmac::Key::new(hmac::HMAC_SHA256, &*self.0))
     }
 
     /// Whether the token was signed with this key for `path`, and for `code` if there is one.
@@ -63,7 +59,7 @@ impl SigningKey {
         data.extend_from_slice(path.as_bytes());
         data.extend_from_slice(&token.0[..SECRET_LEN]);
         data.extend_from_slice(code.unwrap_or_default().as_bytes());
-        hmac::verify(&self.key(), &data, &token.0[SECRET_LEN..]).is_ok()
+        hmac::verify(&self.signer().0, &data, &token.0[SECRET_LEN..]).is_ok()
     }
 }
 

@@ -30,19 +30,14 @@ pub struct DatabaseLedger {
     clock: Clock,
 }
 
-/// A message, and what names its delivery: its token, or else `deliveries.id`.
-struct Named {
-    place: Place,
-    message: Message,
-    token: Option<Parsed>,
-    id: Option<i64>,
-}
+/// What names the delivery of a message: its token, or else `deliveries.id`.
+type Name = (Option<Parsed>, Option<i64>);
 
-/// The token that names the delivery of a message, or else its id.
+/// The name of the delivery of a message.
 ///
 /// # Errors
 /// What is wrong with the message.
-fn name_of(message: &Message) -> Result<(Option<Parsed>, Option<i64>), String> {
+fn name_of(message: &Message) -> Result<Name, String> {
     match &message.ticket {
         _ if !message.token.is_empty() => Ok((Some(Parsed::from_text(&message.token)?), None)),
         Some(ticket) => Ok((None, Some(ticket.delivery))),
@@ -58,10 +53,12 @@ impl DatabaseLedger {
     }
 
     /// Takes deliveries over. Gives what became of each; `None`: asked to stop first.
-    fn adopt(&mut self, named: &[Named]) -> Result<Option<Vec<Adopted>>, Error> {
-        let secrets: Vec<_> = named.iter().map(|one| Some(one.token.as_ref()?.secret())).collect();
-        let ids: Vec<_> = named.iter().map(|one| one.id).collect();
-        let addresses: Vec<_> = named.iter().map(|one| one.message.email.as_str()).collect();
+    fn adopt(&mut self, named: &[(Place, Message, Name)]) -> Result<Option<Vec<Adopted>>, Error> {
+        let secrets: Vec<_> =
+            named.iter().map(|(_, _, (token, _))| Some(token.as_ref()?.secret())).collect();
+        let ids: Vec<_> = named.iter().map(|(_, _, (_, id))| *id).collect();
+        let addresses: Vec<_> =
+            named.iter().map(|(_, message, _)| message.email.as_str()).collect();
         let names = (&secrets[..], &ids[..], &addresses[..]);
         let (lease, time) = (new_lease("send"), self.lease);
         self.link.run("taking over a batch", |statements, client| {
@@ -77,16 +74,12 @@ impl DatabaseLedger {
 }
 
 impl Ledger for DatabaseLedger {
-    fn is_sole(&self) -> bool {
-        false
-    }
-
     /// What is held goes back at once: it must not stand in the way of others, nor outlast its lease.
     fn take(&mut self, read: &mut VecDeque<(Place, Message)>, ask: &Ask) -> Result<Taken, Error> {
         let (mut taken, mut named) = (Taken::default(), Vec::new());
         for (place, message) in read.drain(..read.len().min(ask.limit)) {
             match name_of(&message) {
-                Ok((token, id)) => named.push(Named { place, message, token, id }),
+                Ok(name) => named.push((place, message, name)),
                 Err(why) => taken.refused.push((place, message, why)),
             }
         }
@@ -108,7 +101,7 @@ impl Ledger for DatabaseLedger {
         let held = Outcome::refused(Cause::Template, "");
         let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
         let delay = delay.unwrap_or_default();
-        for (Named { place, mut message, .. }, adopted) in named.into_iter().zip(adopted) {
+        for ((place, mut message, _), adopted) in named.into_iter().zip(adopted) {
             match adopted {
                 Adopted::Taken(ticket) if ask.held.contains(&message.kind.name) => {
                     self.settling.settle(ticket, held.clone(), delay);

@@ -130,8 +130,6 @@ fn finding(subject: &str, wrong: Option<String>) -> Option<Finding> {
 /// # Errors
 /// What a person must change.
 pub fn refuse<'a>(found: impl IntoIterator<Item = &'a Finding>) -> Result<(), String> {
-    match found.into_iter().find(|one| one.severity == Severity::Fatal) {
-        Some(fatal) => Err(fatal.to_string()),
-        None => Ok(()),
-    }
+    let fatal = found.into_iter().find(|one| one.severity == Severity::Fatal);
+    fatal.map_or(Ok(()), |fatal| Err(fatal.to_string()))
 }

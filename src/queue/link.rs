@@ -181,18 +181,17 @@ impl Link {
         // Whom it asks may change from connection to connection.
         self.pooled |= session.is_balanced();
         let pooled = self.pooled;
-        if !pooled {
-            session.introduce()?;
-        }
-        // As early as can be: what comes from now on is heard.
-        if let Some(channel) = self.purpose.channel.as_ref().filter(|_| !pooled) {
-            session.listen(channel)?;
-        }
-        // Behind a pooler what is prepared for it must end with a transaction. SERIALIZABLE, so that a pool
-        // asks the primary.
         if pooled {
+            // Behind a pooler what is prepared for it must end with a transaction. SERIALIZABLE, so that a
+            // pool asks the primary.
             let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
             session.call(STATEMENT, |client| client.batch_execute(begin))?;
+        } else {
+            session.introduce()?;
+            // As early as can be: what comes from now on is heard.
+            if let Some(channel) = &self.purpose.channel {
+                session.listen(channel)?;
+            }
         }
         let found = fit::inspect(&mut session, STATEMENT, &self.purpose)?;
         if pooled {
@@ -257,11 +256,8 @@ impl Link {
                     self.heard_at = Some((self.clock.now)());
                     return Ok(Some(value));
                 }
-                Err(fault) => {
-                    if !self.failed(what, &fault, begun) {
-                        return Ok(None);
-                    }
-                }
+                Err(fault) if self.failed(what, &fault, begun) => {}
+                Err(_) => return Ok(None),
             }
         }
     }
@@ -274,13 +270,8 @@ impl Link {
         work: impl FnOnce(&mut Statements, &mut Client) -> Result<T, StatementError>,
     ) -> Option<T> {
         let (session, statements) = self.live.as_mut()?;
-        match session.call(STATEMENT, |client| work(statements, client)) {
-            Ok(value) => Some(value),
-            Err(fault) => {
-                self.note(what, &fault);
-                None
-            }
-        }
+        let done = session.call(STATEMENT, |client| work(statements, client));
+        done.map_err(|fault| self.note(what, &fault)).ok()
     }
 
     /// Waits for notifications until `until`; gives how many came. Returns early when there is

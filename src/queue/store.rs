@@ -31,8 +31,6 @@ const ISSUE: i32 = 1000;
 /// What starting and sending need.
 const LEVELS: &str = sql!("sql/levels.sql");
 const LOOK: &str = sql!("sql/look.sql");
-const PULSE: &str = sql!("sql/pulse.sql");
-
 const TURN: &str = sql!("sql/turn.sql");
 
 const RESCUE: &str = sql!("sql/rescue.sql");
@@ -119,7 +117,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn pulse(&mut self, client: &mut Client) -> Result<i64, Error> {
-        self.prepared.row(client, PULSE, &[])?.try_get(0)
+        self.prepared.row(client, sql!("sql/pulse.sql"), &[])?.try_get(0)
     }
 
     /// Looks at what waits, without taking it; counts up to `limit`.

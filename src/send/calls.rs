@@ -4,13 +4,11 @@
 //! answer that holds for all, and the time of a batch, which every transport keeps to. Out of
 //! scope: making a call and reading its reply.
 
-use crate::edges::log;
-use crate::edges::log::Lines;
 use crate::edges::log::line::Level;
+use crate::edges::log::{self, Lines};
 use crate::mail::kind::Templates;
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
-use crate::mail::policy;
-use crate::mail::policy::Fate;
+use crate::mail::policy::{self, Fate};
 use crate::mail::recipient::{self, split};
 use serde_json::Value;
 use std::time::{Duration, Instant};

@@ -28,7 +28,6 @@ use bulk::Through;
 use client::{Client, Lost, Refused, quota};
 use saved::Saved;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 const TAG: &str = "SES";
 /// Where bulk mails go.
@@ -84,10 +83,8 @@ impl Ses {
 
     /// Makes one call for messages of one kind; `tried` are the remedies that this batch has used.
     fn call(&mut self, items: &[Item], budget: Budget, tried: &mut Vec<Ruling>) -> Answer {
-        let Some(Item { message: first, template: name, .. }) = items.first() else {
-            return Answer::Each(Vec::new());
-        };
-        let kind = Arc::clone(&first.kind);
+        let Item { message: first, template: name, .. } = items[0];
+        let kind = &first.kind;
         let now = self.settings.clock.now;
         let template = self.missing.choose(first, name, '-', now);
         let from = match &kind.sender {
@@ -109,7 +106,7 @@ impl Ses {
             Ok(None) => return Answer::None(Budget::refusal()),
             Err(Lost { refusal, partial }) => {
                 if let Some(partial) = partial {
-                    self.saved.keep(&partial, &kind, self.client.now());
+                    self.saved.keep(&partial, kind, self.client.now());
                 }
                 return Answer::None(refusal);
             }
@@ -126,7 +123,7 @@ impl Ses {
         }
         let plain = |outcomes: &[Outcome]| outcomes.iter().all(Outcome::is_accepted);
         if !matches!(&answer, Answer::Each(outcomes) if plain(outcomes)) {
-            self.saved.keep(&reply, &kind, self.client.now());
+            self.saved.keep(&reply, kind, self.client.now());
         }
         answer
     }
@@ -161,9 +158,7 @@ impl Ses {
             }
         }
     }
-}
 
-impl Ses {
     /// Whose address may be at fault if one is not verified. Of an endpoint's regions one may be in the
     /// sandbox, where no recipient's is.
     fn at_fault<'a>(&self, messages: &[&'a Message]) -> Vec<&'a str> {

@@ -241,21 +241,19 @@ impl Smtp {
     /// What it means that a connection was not opened: nothing, as long as there is another one. A
     /// login that is refused after one was good may be about to change: it is asked for once more.
     fn not_opened(&mut self, course: &mut Course<'_>, others: &[Session], fault: &Fault) {
-        if others.is_empty() {
-            if let Some(index) = course.waiting.pop() {
-                let mut outcome = self.refused(course.items[index].message, fault);
-                if let (Fault::Refused(Stage::Login, ..), Outcome::Refused(refusal)) =
-                    (fault, &mut outcome)
-                    && std::mem::take(&mut self.logged_in)
-                {
-                    refusal.cause = Cause::Away;
-                }
-                course.end(index, outcome);
-            }
-        } else {
+        if !others.is_empty() {
             course.more = false;
             log::debug(TAG, format_args!("no other connection: {fault:?}"));
+            return;
         }
+        let Some(index) = course.waiting.pop() else { return };
+        let mut outcome = self.refused(course.items[index].message, fault);
+        if let (Fault::Refused(Stage::Login, ..), Outcome::Refused(refusal)) = (fault, &mut outcome)
+            && std::mem::take(&mut self.logged_in)
+        {
+            refusal.cause = Cause::Away;
+        }
+        course.end(index, outcome);
     }
 
     /// What came of a message.

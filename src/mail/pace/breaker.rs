@@ -7,8 +7,7 @@
 
 use crate::mail::model::{Message, Outcome, Refusal, Scope};
 use crate::mail::pace::change::Change;
-use crate::mail::policy;
-use crate::mail::policy::{Fate, Speed};
+use crate::mail::policy::{self, Fate, Speed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -6,8 +6,7 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
 use crate::mail::model::{Kind, List, Message, Ticket, template_of};
-use crate::mail::wire::fields;
-use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked};
+use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked, fields};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
@@ -54,28 +53,20 @@ pub fn encode(messages: &[Message], queue: &str, out: &mut Vec<u8>) {
 fn mail(message: &Message) -> Value {
     let Message { kind, email, login, token, code, locale, reply_to, .. } = message;
     let mut data = json!({ "email": email, "login": login, "secret": token, "code": code });
-    if let Some(number) = kind.number {
-        data["action"] = number.into();
-    }
     // With a number and a token it is as it would be in CSV.
     let named = kind.number.is_none() || token.is_empty();
-    let texts = [
-        ("kind", named.then_some(&*kind.name)),
-        ("template", kind.template.as_deref().filter(|_| named)),
-        ("sender", kind.sender.as_deref()),
-        ("locale", locale.as_deref()),
-        ("reply_to", reply_to.as_deref()),
+    let more = [
+        ("action", json!(kind.number)),
+        ("kind", json!(named.then_some(&*kind.name))),
+        ("template", json!(kind.template.as_ref().filter(|_| named))),
+        ("sender", json!(kind.sender)),
+        ("locale", json!(locale)),
+        ("reply_to", json!(reply_to)),
+        ("data", json!(own_data(message))),
+        ("list", json!(message.list)),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            data[name] = text.into();
-        }
-    }
-    if let Some(own) = own_data(message) {
-        data["data"] = own;
-    }
-    if let Some(List { id, unsubscribe }) = &message.list {
-        data["list"] = json!({ "id": id, "unsubscribe": unsubscribe });
+    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
+        data[name] = value;
     }
     data
 }
@@ -214,10 +205,8 @@ fn message(line: &[u8]) -> Result<Message, String> {
         Some(_) => return Err("the data of its data is not an object".to_owned()),
         None => None,
     };
-    let list = match data.get("list") {
-        Some(list) => Some(list_of(list).ok_or("the list is not an id and a link to unsubscribe")?),
-        None => None,
-    };
+    let unfit = "the list is not an id and a link to unsubscribe";
+    let list = data.get("list").map(|list| list_of(list).ok_or(unfit)).transpose()?;
     Ok(Message {
         kind: kind.into(),
         email: text("email")?,

@@ -3,9 +3,8 @@
 //! In scope: bytes in, messages out, with positions in what is bad. A record of one field may hold an
 //! event: so `undelivered.csv` keeps what five fields cannot say. Out of scope: files.
 
-use crate::mail::wire::cloudevents;
 use crate::mail::wire::fields::record;
-use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, message};
+use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, cloudevents, message};
 use csv_core::ReadRecordResult;
 
 /// Most fields of a record: more messages than one batch may hold, so that it can be reported.

@@ -135,10 +135,7 @@ impl Statements {
                 code: row.try_get(17)?,
                 locale: row.try_get(18)?,
                 data: row.try_get(19)?,
-                list: match (list, row.try_get(21)?) {
-                    (Some(id), Some(unsubscribe)) => Some(List { id, unsubscribe }),
-                    _ => None,
-                },
+                list: list.zip(row.try_get(21)?).map(|(id, unsubscribe)| List { id, unsubscribe }),
             });
         }
         done.written.sort_unstable();

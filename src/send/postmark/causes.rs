@@ -4,18 +4,26 @@
 use crate::mail::model::Cause;
 use crate::send::reply::{Ruling, by_status};
 
-/// What an error code means; `None`: it is none. Whatever Postmark may say one day is a fault.
-fn by_code(code: u64) -> Option<Cause> {
+/// Why one message was not accepted, by its `ErrorCode` and `Message`; `None`: it was. Whatever Postmark
+/// may say one day is a fault.
+pub fn message(code: u64, text: &str) -> Option<Cause> {
+    let text = text.to_lowercase();
     Some(match code {
+        // "Message OK, but will not deliver to these inactive addresses".
+        0 if text.contains("will not deliver") => Cause::Rejected,
         0 => return None,
         // The token.
         10 => Cause::Credentials,
         // Maintenance.
         100 => Cause::Away,
+        // The sender's address is a setting.
+        300 if text.contains("'from'") => Cause::Sender,
         // Sender signature.
         400 | 401 => Cause::Sender,
         // No credits.
         405 => Cause::Quota,
+        // "all recipient addresses must share the same domain as the 'From' address"
+        412 if text.contains("recipient") => Cause::Rejected,
         // The account is pending, or may not send.
         412 | 413 => Cause::Account,
         429 => Cause::Throttled,
@@ -27,20 +35,6 @@ fn by_code(code: u64) -> Option<Cause> {
         1221..=1299 => Cause::Setup,
         _ => Cause::Fault,
     })
-}
-
-/// Why one message was not accepted, by its `ErrorCode` and `Message`; `None`: it was.
-pub fn message(code: u64, text: &str) -> Option<Cause> {
-    let text = text.to_lowercase();
-    match code {
-        // "Message OK, but will not deliver to these inactive addresses".
-        0 if text.contains("will not deliver") => Some(Cause::Rejected),
-        // The sender's address is a setting.
-        300 if text.contains("'from'") => Some(Cause::Sender),
-        // "all recipient addresses must share the same domain as the 'From' address"
-        412 if text.contains("recipient") => Some(Cause::Rejected),
-        _ => by_code(code),
-    }
 }
 
 /// What to do about a call that was answered with an error; `code` is its `ErrorCode`, 0 if it has

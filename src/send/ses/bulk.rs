@@ -24,7 +24,7 @@ struct Call<'a> {
     bulk_email_entries: Vec<Entry<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     configuration_set_name: &'a str,
-    default_content: DefaultContent<'a>,
+    default_content: Object<Template<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     endpoint_id: &'a str,
     from_email_address: &'a str,
@@ -34,10 +34,13 @@ struct Call<'a> {
     tenant_name: &'a str,
 }
 
+/// An object with one member.
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DefaultContent<'a> {
-    template: Template<'a>,
+enum Object<T> {
+    Template(T),
+    ToAddresses(T),
+    ReplacementTemplate(T),
+    ReplacementTemplateData(T),
 }
 
 #[derive(Serialize)]
@@ -50,28 +53,10 @@ struct Template<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry<'a> {
-    destination: Destination<'a>,
-    replacement_email_content: Content,
+    destination: Object<[Cow<'a, str>; 1]>,
+    replacement_email_content: Object<Object<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     replacement_headers: Vec<Header>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Destination<'a> {
-    to_addresses: [Cow<'a, str>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Content {
-    replacement_template: Replacement,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Replacement {
-    replacement_template_data: String,
 }
 
 #[derive(Serialize)]
@@ -83,13 +68,11 @@ struct Header {
 
 impl<'a> Entry<'a> {
     fn new(message: &'a Message) -> Entry<'a> {
-        let replacement_template_data = written(&data(message));
+        let own = Object::ReplacementTemplateData(written(&data(message)));
         let headers = message.list.iter().flat_map(List::headers);
         Entry {
-            destination: Destination { to_addresses: [recipient::wire(&message.email)] },
-            replacement_email_content: Content {
-                replacement_template: Replacement { replacement_template_data },
-            },
+            destination: Object::ToAddresses([recipient::wire(&message.email)]),
+            replacement_email_content: Object::ReplacementTemplate(own),
             replacement_headers: headers.map(|(name, value)| Header { name, value }).collect(),
         }
     }
@@ -103,12 +86,11 @@ pub(crate) fn body(
     messages: &[&Message],
 ) -> Vec<u8> {
     let reply_to = messages.first().and_then(|message| message.reply_to.as_ref());
+    let template = Template { template_data: empty_data(), template_name: template };
     let call = Call {
         bulk_email_entries: messages.iter().map(|message| Entry::new(message)).collect(),
         configuration_set_name: &through.config_set,
-        default_content: DefaultContent {
-            template: Template { template_data: empty_data(), template_name: template },
-        },
+        default_content: Object::Template(template),
         endpoint_id: &through.endpoint_id,
         from_email_address: from,
         reply_to_addresses: reply_to.map(|reply_to| [recipient::wire(reply_to)]),

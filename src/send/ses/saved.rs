@@ -43,7 +43,7 @@ impl Saved {
 
 /// Writes `ses_YYYYmmddHHMMSS.mmm_{number-1}.http`, or with the kind's name if it has no number; if the
 /// name is taken, a later millisecond's.
-fn save(dir: &Path, now: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io::Result<()> {
+fn save(dir: &Path, mut at: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let format = time::macros::format_description!(
         "[year][month][day][hour][minute][second].[subsecond digits:3]"
@@ -54,7 +54,6 @@ fn save(dir: &Path, now: OffsetDateTime, kind: &Kind, reply: &Reply) -> std::io:
     }
     text.extend([b"\r\n", reply.body.as_slice()].concat());
     let which = kind.number.map_or(kind.name.to_string(), |n| n.saturating_sub(1).to_string());
-    let mut at = now;
     loop {
         let stamp = at.format(format).map_err(std::io::Error::other)?;
         let path = dir.join(format!("ses_{stamp}_{which}.http"));

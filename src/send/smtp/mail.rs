@@ -142,14 +142,13 @@ pub fn make(
     let html = SinglePart::html(body(rendered.html));
     let body = match rendered.images.is_empty() {
         true => text.singlepart(html),
-        false => text.multipart(
-            rendered
-                .images
-                .into_iter()
-                .try_fold(MultiPart::related().singlepart(html), |related, image| {
-                    inline(image).map(|part| related.singlepart(part))
-                })?,
-        ),
+        false => {
+            let mut related = MultiPart::related().singlepart(html);
+            for image in rendered.images {
+                related = related.singlepart(inline(image)?);
+            }
+            text.multipart(related)
+        }
     };
     let mail = lettre::Message::builder();
     let mail = match &message.reply_to {
