@@ -3,6 +3,7 @@
 //! In scope: the order of things, and the pace. Out of scope: what a database or a provider is.
 
 use crate::edges::clock::Clock;
+use crate::edges::http;
 use crate::edges::log;
 use crate::edges::stop::{GRACE, Stop};
 use crate::edges::systemd;
@@ -51,6 +52,8 @@ pub struct Progress {
     accepted: usize,
     /// When the request to stop was noticed.
     stopped_at: Option<Instant>,
+    /// How long the last batch was on its way.
+    took: Duration,
 }
 
 impl Pump<'_> {
@@ -111,8 +114,15 @@ impl Pump<'_> {
         let waits = |message: &&Message| self.source.sorts() && message.list.is_some();
         let of_lists = batch.messages.iter().filter(waits).count();
         self.pace.spent(of_lists, batch.messages.len() - of_lists, begun);
-        let mut outcomes = self.transport.send(&batch);
+        // What is wanted then, if nothing is learnt from this one and it takes as long as the last.
+        let mut ask = match self.pace.permit(begun + self.progress.took) {
+            Permit::Go(ask) if self.pace.holding() == 0 => Some(ask),
+            _ => None,
+        };
+        let mut ahead = || ask.take().iter().for_each(|ask| self.source.ahead(ask));
+        let mut outcomes = http::meanwhile(&mut ahead, || self.transport.send(&batch));
         let now = self.now();
+        self.progress.took = now.saturating_duration_since(begun);
         let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted()).count();
         if accepted > 0 {
             self.progress.accepted += accepted;
@@ -128,7 +138,7 @@ impl Pump<'_> {
             // A process that ends lets others try at once what it found held.
             probe = if self.stop.requested() { Duration::ZERO } else { delay };
         }
-        self.metrics.attempted(&batch.messages, &outcomes, now.saturating_duration_since(begun));
+        self.metrics.attempted(&batch.messages, &outcomes, self.progress.took);
         self.source.settle(batch.messages.into_iter().zip(outcomes).collect(), probe)?;
         broken.map_or(Ok(()), Err)
     }

@@ -1,5 +1,6 @@
 //! `mailroom run`: from the row to the provider, and every outcome back into the row.
 
+mod ahead;
 mod crash;
 mod outcomes;
 

@@ -15,7 +15,7 @@ use crate::edges::net::Watch;
 use crate::edges::stop::Stop;
 use crate::edges::tls::{advice, certificates};
 use proxy::Proxies;
-use socket::{BUFFER, CONNECT, Call, Dial, Later, Marker};
+use socket::{BUFFER, CONNECT, Call, Dial, Later, MEANWHILE, Marker};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +99,12 @@ pub fn base(text: &str) -> Option<&str> {
     let url: Uri = text.parse().ok()?;
     let fits = matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none();
     (fits && is_plain(&url)).then(|| text.trim_end_matches('/'))
+}
+
+/// Runs `calls`, and `work` whenever one of the calls in it begins to wait for its reply. However long that
+/// takes, a reply that came meanwhile is read; but the time of the call, [`WHOLE`], goes on.
+pub fn meanwhile<T>(work: &mut dyn FnMut(), calls: impl FnOnce() -> T) -> T {
+    MEANWHILE.set(work, calls)
 }
 
 /// Makes requests, one at a time; connections are kept and used again. Clones share them.

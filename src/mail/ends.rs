@@ -42,6 +42,10 @@ pub trait Source {
     /// Only what the process cannot outlive; faults that pass are waited out inside.
     fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
 
+    /// While a batch is on its way: takes the one in hand, if there is one, that [`Source::next`] is to give if
+    /// it fits what is asked for then, with nothing held.
+    fn ahead(&mut self, _ask: &Ask) {}
+
     /// Waits without handing out anything, until `until` or sooner, keeping the connection alive.
     ///
     /// Gives `false` if the process was asked to stop and nothing is left to hand out.
@@ -94,7 +98,9 @@ pub struct Taken {
 /// What becomes of messages that were read from a pipe, until they are settled.
 pub trait Ledger {
     /// Whether nobody else has what is read: what will not be sent must be kept for a person.
-    fn is_sole(&self) -> bool;
+    fn is_sole(&self) -> bool {
+        false
+    }
 
     /// How many messages wait here.
     fn waiting(&self) -> usize {

@@ -73,6 +73,7 @@ pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
         timeout: config.batch_timeout,
         healthcheck: config.healthcheck,
         lease: config.lease,
+        spare: config.lease.saturating_sub(WORST),
         retention: config.retention,
         max_age: config.max_age,
         max_attempts: config.max_attempts,

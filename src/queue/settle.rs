@@ -5,12 +5,14 @@
 
 use crate::edges::clock::Clock;
 use crate::edges::log;
+use crate::edges::pg::Client;
 use crate::edges::pg::fault::is_locked_out;
 use crate::mail::counts::Metrics;
 use crate::mail::error::Error;
 use crate::mail::model::{Outcome, Settlement, Ticket};
 use crate::mail::policy;
 use crate::queue::link::Link;
+use crate::queue::store::Statements;
 use crate::queue::store::values::{Turn, Want};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Settling {
     clock: Clock,
     max_attempts: u32,
+    /// The lease of a claim that got no answer, with which they were perhaps written.
+    unanswered: Option<String>,
     /// They go with the next claim, or before anything else is done.
     owed: Vec<(Ticket, Settlement)>,
     /// Their rows are locked by another transaction.
@@ -32,7 +36,7 @@ impl Settling {
     /// Nothing is to be written. A delivery fails after so many attempts.
     pub fn new(max_attempts: u32, clock: Clock) -> Settling {
         let (owed, locked) = (Vec::new(), Vec::new());
-        Settling { clock, max_attempts, owed, locked, again_at: None }
+        Settling { clock, max_attempts, unanswered: None, owed, locked, again_at: None }
     }
 
     /// Takes what became of a message, which is written with the next claim or by [`Settling::write`];
@@ -68,7 +72,8 @@ impl Settling {
         Ok(done.is_some_and(|done| !done.written.is_empty()))
     }
 
-    /// Writes down what is owed and claims; `None`: the process must give up.
+    /// Writes down what is owed and claims; `None`: the process must give up, or it was to be tried once
+    /// alone.
     ///
     /// # Errors
     /// As [`Link::run`].
@@ -113,28 +118,35 @@ impl Settling {
     ) -> Result<Option<Turn>, Error> {
         settled.sort_unstable_by_key(|(ticket, _)| ticket.delivery);
         let what = if settled.is_empty() { "claiming" } else { "settling" };
-        let mut tries = 0;
         let mut pass_over = again;
-        let done = link.run(what, |statements, client| {
-            tries += 1;
-            if tries > 1 && want.look > 0 {
-                let count = statements.rescue(client, false, &[], want.lease)?.len();
+        let unanswered = &mut self.unanswered;
+        let mut turn = |statements: &mut Statements, client: &mut Client| {
+            let tried = unanswered.is_some();
+            if let Some(lease) = unanswered.as_deref().filter(|lease| !lease.is_empty()) {
+                let count = statements.rescue(client, false, &[], lease)?.len();
                 if count > 0 {
                     log::info("PG", format_args!("claimed without an answer: {count}; put back"));
                 }
             }
-            let want = if tries == 1 || settled.is_empty() { want } else { Want::default() };
-            let again = again || tries > 1;
-            match statements.turn(client, &settled, (again, pass_over), want) {
+            *unanswered = Some(want.lease.to_owned());
+            let want = if !tried || settled.is_empty() { want } else { Want::default() };
+            let again = again || tried;
+            let done = match statements.turn(client, &settled, (again, pass_over), want) {
                 Err(error) if is_locked_out(&error) && !pass_over => {
                     pass_over = true;
                     statements.turn(client, &settled, (again, pass_over), want)
                 }
                 other => other,
-            }
-        })?;
+            }?;
+            *unanswered = None;
+            Ok(done)
+        };
+        let done = if want.once { link.ask(what, turn) } else { link.run(what, &mut turn)? };
         let Some(done) = done else {
-            report(&settled, None, link.metrics());
+            match want.once {
+                true => self.owed = settled,
+                false => report(&settled, None, link.metrics()),
+            }
             return Ok(None);
         };
         let settled = self.keep(settled, &done.locked);

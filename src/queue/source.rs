@@ -14,7 +14,7 @@ use crate::edges::stop::Stop;
 use crate::mail::batcher::{Action, Batcher, Event};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
-use crate::mail::model::{Message, Outcome};
+use crate::mail::model::{Batch, Message, Outcome};
 use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
 use crate::queue::lease::new_lease;
@@ -50,8 +50,10 @@ pub struct QueueSource {
     urgent: bool,
     /// There was a connection before this one.
     was_connected: bool,
-    /// When the last batch was given out.
-    given_at: Instant,
+    /// When the last batch was claimed.
+    claimed_at: Instant,
+    /// What was claimed while the last call was under way, and until when it may be given out.
+    in_hand: Option<(Batch, Instant)>,
 }
 
 impl QueueSource {
@@ -66,7 +68,8 @@ impl QueueSource {
             met_ineligible: false,
             urgent: false,
             was_connected: false,
-            given_at: now,
+            claimed_at: now,
+            in_hand: None,
             settings,
             link,
             key,
@@ -175,8 +178,9 @@ impl QueueSource {
     }
 
     /// Claims deliveries if at least `least` can be had, and writes down with that what became of the
-    /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end.
-    fn claim(&mut self, ask: &Ask, least: usize) -> Result<Option<Turn>, Error> {
+    /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end, or it
+    /// was to be tried `once` alone.
+    fn claim(&mut self, ask: &Ask, least: usize, once: bool) -> Result<Option<Turn>, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(HELD_FOR, |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
@@ -195,6 +199,7 @@ impl QueueSource {
                 reached: self.watermark.reached.as_deref(),
                 before: self.watermark.lists.filter(|_| ask.urgent),
                 carries: self.settings.carries,
+                once,
             };
             let Some(claimed) = self.settling.claim(&mut self.link, want)? else {
                 return Ok(None);
@@ -217,6 +222,59 @@ impl QueueSource {
                 return Ok(Some(claimed));
             }
         }
+    }
+
+    /// Claims and signs a batch; `None`: there is none.
+    fn take(
+        &mut self,
+        ask: &Ask,
+        least: usize,
+        catching_up: bool,
+        once: bool,
+    ) -> Result<Option<Next>, Error> {
+        let claimed = self.claim(ask, least, once)?;
+        let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
+        if !claims.is_empty() {
+            self.watermark.reached = reached;
+        }
+        if full {
+            return Ok(Some(Next::Full));
+        }
+        let data = claims.iter().filter_map(|claim| claim.data.as_deref());
+        // A batch is full of mails, or of their data.
+        let is_full = data.map(str::len).sum::<usize>() >= DATA;
+        let taken = if is_full { ask.limit } else { claims.len() };
+        self.report(Event::Claimed { least, taken });
+        let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
+        self.upkeep.handed_out(highest.unwrap_or_default());
+        let (batch, failed) = sign(&self.key, claims);
+        for (ticket, outcome) in failed {
+            self.settling.settle(ticket, outcome, Duration::ZERO);
+        }
+        let count = batch.messages.len();
+        if count == 0 {
+            return Ok(None);
+        }
+        let why = match catching_up {
+            _ if least == ask.limit || taken == ask.limit => "max reached",
+            true => "catching up",
+            false => "timeout",
+        };
+        log::info("PG", format_args!("processing {count} rows... ({why})"));
+        self.claimed_at = self.now();
+        Ok(Some(Next::Batch(batch)))
+    }
+
+    /// Puts back what is in hand.
+    fn put_back(&mut self) -> Result<(), Error> {
+        let first = self.in_hand.take().and_then(|(batch, _)| batch.messages.into_iter().next());
+        if let Some(ticket) = first.and_then(|message| message.ticket) {
+            self.link.run("putting back", |statements, client| {
+                statements.rescue(client, false, &[], &ticket.lease)
+            })?;
+            self.report(Event::Changed);
+        }
+        Ok(())
     }
 
     /// Waits for the earliest of: notification, `until`, upkeep, what the pump wants.
@@ -254,6 +312,15 @@ impl Source for QueueSource {
             while self.link.is_fresh() {
                 self.catch_up()?;
             }
+            let now = self.now();
+            let may = !ask.urgent && ask.held.is_empty();
+            let fits = |(batch, until): &mut (Batch, Instant)| {
+                may && now < *until && batch.messages.len() <= ask.limit
+            };
+            if let Some((batch, _)) = self.in_hand.take_if(fits) {
+                return Ok(Next::Batch(batch));
+            }
+            self.put_back()?;
             let action = self.report(Event::Time);
             if !matches!(action, Action::Claim { .. }) {
                 self.write_down()?;
@@ -266,38 +333,9 @@ impl Source for QueueSource {
                     Event::Rescued
                 }
                 Action::Claim { least, catching_up } => {
-                    let Some(Turn { claims, full, reached, .. }) = self.claim(ask, least)? else {
-                        continue;
-                    };
-                    if !claims.is_empty() {
-                        self.watermark.reached = reached;
-                    }
-                    if full {
-                        return Ok(Next::Full);
-                    }
-                    let data = claims.iter().filter_map(|claim| claim.data.as_deref());
-                    // A batch is full of mails, or of their data.
-                    let is_full = data.map(str::len).sum::<usize>() >= DATA;
-                    let taken = if is_full { ask.limit } else { claims.len() };
-                    self.report(Event::Claimed { least, taken });
-                    let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
-                    self.upkeep.handed_out(highest.unwrap_or_default());
-                    let (batch, failed) = sign(&self.key, claims);
-                    for (ticket, outcome) in failed {
-                        self.settling.settle(ticket, outcome, Duration::ZERO);
-                    }
-                    let count = batch.messages.len();
-                    if count == 0 {
-                        continue;
-                    }
-                    let why = match catching_up {
-                        _ if least == ask.limit || taken == ask.limit => "max reached",
-                        true => "catching up",
-                        false => "timeout",
-                    };
-                    log::info("PG", format_args!("processing {count} rows... ({why})"));
-                    self.given_at = self.now();
-                    return Ok(Next::Batch(batch));
+                    let taken = self.take(ask, least, catching_up, false)?;
+                    let Some(next) = taken else { continue };
+                    return Ok(next);
                 }
                 Action::Sleep => self.sleep(),
                 Action::Wake => self.wake(),
@@ -315,11 +353,28 @@ impl Source for QueueSource {
         Ok(Next::End)
     }
 
+    fn ahead(&mut self, ask: &Ask) {
+        // Under a limit of the day claims are made one after the other.
+        let may = self.settings.daily_limit.is_none() && !self.stop.requested();
+        if !may || ask.urgent || self.urgent || self.settings.spare.is_zero() {
+            return;
+        }
+        let until = self.now() + self.settings.spare;
+        self.report(Event::Asked(ask.limit));
+        let Action::Claim { least, catching_up } = self.report(Event::Time) else { return };
+        if let Ok(Some(Next::Batch(batch))) = self.take(ask, least, catching_up, true) {
+            self.in_hand = Some((batch, until));
+        }
+    }
+
     fn sorts(&self) -> bool {
         true
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
+        if self.in_hand.as_ref().is_some_and(|(_, given_by)| *given_by < until) {
+            self.put_back()?;
+        }
         self.write_down()?;
         while self.now() < until && self.keep_up()? {
             let end = self.settling.due().map_or(until, |due| due.min(until));
@@ -336,7 +391,7 @@ impl Source for QueueSource {
 
     fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
         // Who takes the batches may not have done so for hours.
-        let unread = self.now().saturating_duration_since(self.given_at);
+        let unread = self.now().saturating_duration_since(self.claimed_at);
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }
@@ -367,6 +422,7 @@ impl Source for QueueSource {
 
     fn close(&mut self) -> Result<(), Error> {
         self.settling.close(&mut self.link)?;
+        self.put_back()?;
         self.upkeep.record(&mut self.link);
         Ok(())
     }

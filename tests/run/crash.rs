@@ -9,9 +9,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 /// Messages in a batch here.
-const LIMIT: usize = 10;
+pub const LIMIT: usize = 10;
 
-fn slow(millis: u64) -> Reply {
+pub fn slow(millis: u64) -> Reply {
     Reply::Slow(Duration::from_millis(millis), Box::new(Reply::Accept))
 }
 

@@ -5,6 +5,7 @@
 //! above and below these parts.
 
 use crate::edges::net::{Watch, Wire};
+use scoped_tls_hkt::scoped_thread_local;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,11 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 const AGE: Duration = Duration::from_secs(60);
 /// Each way; ureq's default is 128 KiB.
 pub(crate) const BUFFER: usize = 16 * 1024;
+
+scoped_thread_local! {
+    /// What is done while a request that has left waits for its reply.
+    pub(crate) static mut MEANWHILE: for<'a> &'a mut (dyn FnMut() + 'a)
+}
 
 /// What is known of the call under way.
 #[derive(Debug, Default)]
@@ -188,6 +194,9 @@ impl<T: Transport> Transport for Marked<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.leave(timeout)?;
+        if self.call.is_some() && MEANWHILE.is_set() {
+            MEANWHILE.with(|work| work());
+        }
         self.inner.await_input(timeout)
     }
 

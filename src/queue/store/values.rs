@@ -38,6 +38,8 @@ pub struct Want<'a> {
     pub before: Option<i16>,
     /// What can be carried: `csv`, `mail` or `events`.
     pub carries: &'static str,
+    /// Do without the answer if it fails: what it was to settle is kept.
+    pub once: bool,
 }
 
 /// What was settled, and what a claim got.
