@@ -114,12 +114,10 @@ impl Pump<'_> {
         let waits = |message: &&Message| self.source.sorts() && message.list.is_some();
         let of_lists = batch.messages.iter().filter(waits).count();
         self.pace.spent(of_lists, batch.messages.len() - of_lists, begun);
-        // What is wanted then, if nothing is learnt from this one and it takes as long as the last.
-        let mut ask = match self.pace.permit(begun + self.progress.took) {
-            Permit::Go(ask) if self.pace.holding() == 0 => Some(ask),
-            _ => None,
-        };
-        let mut ahead = || ask.take().iter().for_each(|ask| self.source.ahead(ask));
+        // It may take as long as the last one did.
+        let mut ask = self.pace.foresee(begun + self.progress.took);
+        let mut ahead =
+            || ask.take().iter().for_each(|ask| self.source.ahead(ask, self.progress.took));
         let mut outcomes = http::meanwhile(&mut ahead, || self.transport.send(&batch));
         let now = self.now();
         self.progress.took = now.saturating_duration_since(begun);

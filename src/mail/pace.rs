@@ -163,6 +163,14 @@ impl Pace {
         Permit::Go(Ask { limit, held, until, daily, urgent: wait.is_some() })
     }
 
+    /// What will be wanted when the batch that just went is there, if nothing is learnt from it. `None`:
+    /// nothing, or that depends on it: something is held, or a rate is searched for.
+    pub fn foresee(&mut self, then: Instant) -> Option<Ask> {
+        let Permit::Go(ask) = self.permit(then) else { return None };
+        let open = self.holding() > 0 || self.throttle.is_searching();
+        (!open && !ask.urgent).then_some(ask)
+    }
+
     /// Nothing could be had, for what other processes have in hand reaches the limit of the day:
     /// the counts are due again, and a short wait.
     pub fn crowded(&mut self, now: Instant) {
@@ -313,6 +321,21 @@ mod tests {
         for (rate, limit) in [(0.5, 1), (5.0, 5), (14.0, 14), (50.0, 50), (80.0, 50)] {
             assert_eq!(next(&mut Pace::new(50, rate, None), now).0, limit, "{rate}/s");
         }
+    }
+
+    #[test]
+    fn what_comes_next_is_foreseen_unless_it_depends_on_what_is_under_way() {
+        let now = Instant::now();
+        // 10 at 40 a second take a quarter of one.
+        let mut pace = Pace::new(10, 40.0, None);
+        pace.spent(0, 10, now);
+        assert_eq!(pace.foresee(now + SECOND / 5), None);
+        assert_eq!(pace.foresee(now + SECOND / 4).map(|ask| ask.limit), Some(10));
+        let mut held = pace.clone();
+        let _ = learn(&mut held, 2, &refused(Cause::Template), now);
+        assert_eq!(held.foresee(now + 60 * SECOND), None, "a probe may be under way");
+        let _ = learn(&mut pace, 1, &refused(Cause::Throttled), now);
+        assert_eq!(pace.foresee(now + 60 * SECOND), None, "how many go is not known");
     }
 
     #[test]

@@ -64,11 +64,7 @@ const LATER: Duration = Duration::from_secs(90);
 
 /// The table.
 pub fn of(cause: Cause) -> Policy {
-    use Cause::{
-        Account, Away, Busy, Credentials, Dropped, Expired, Fault, Format, Gateway, Ineligible,
-        Limited, Output, Quota, Rejected, Sender, Setup, Stopped, Superseded, Template, Throttled,
-        Unknown, Unsigned, Unsubscribed,
-    };
+    use Cause::*;
     let row = |fate, rest, speed| Policy {
         fate,
         rest,

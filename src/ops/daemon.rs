@@ -15,6 +15,10 @@ use crate::pump::{Progress, Pump, system_clock};
 use crate::queue::source::QueueSource;
 use crate::queue::source::settings::Settings;
 use crate::send::calls::WORST;
+use std::time::Duration;
+
+/// The longest that a batch waits in hand: what it holds may expire, or be no longer wanted.
+const IN_HAND: Duration = Duration::from_secs(10);
 
 /// Installs the signal handlers of a daemon, and opens the way to the service manager, if there is
 /// one. `overdue` is the exit status if something holds it up for too long after the request to
@@ -73,7 +77,7 @@ pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
         timeout: config.batch_timeout,
         healthcheck: config.healthcheck,
         lease: config.lease,
-        spare: config.lease.saturating_sub(WORST),
+        spare: config.lease.saturating_sub(WORST).min(IN_HAND),
         retention: config.retention,
         max_age: config.max_age,
         max_attempts: config.max_attempts,

@@ -88,6 +88,8 @@ impl Settling {
     /// As [`Link::run`].
     pub fn retry(&mut self, link: &mut Link) -> Result<(), Error> {
         if self.again_at.take_if(|at| *at <= (self.clock.now)()).is_some() {
+            // What has no answer is theirs.
+            self.write(link)?;
             let locked = std::mem::take(&mut self.locked);
             self.put(link, locked, true, Want::default())?;
         }
@@ -149,7 +151,7 @@ impl Settling {
             }
             return Ok(None);
         };
-        let settled = self.keep(settled, &done.locked);
+        self.keep(&mut settled, &done.locked);
         if !again && !done.locked.is_empty() {
             let text = format!(
                 "deliveries that another transaction has locked: {}; they are written down when it \
@@ -162,18 +164,13 @@ impl Settling {
         Ok(Some(done))
     }
 
-    /// Keeps what is locked for later; gives the rest.
-    fn keep(
-        &mut self,
-        mut settled: Vec<(Ticket, Settlement)>,
-        locked: &[i64],
-    ) -> Vec<(Ticket, Settlement)> {
+    /// Takes out what is locked, for later.
+    fn keep(&mut self, settled: &mut Vec<(Ticket, Settlement)>, locked: &[i64]) {
         self.locked.extend(settled.extract_if(.., |(ticket, _)| locked.contains(&ticket.delivery)));
         if !self.locked.is_empty() {
             // Of the first of them: batches may follow each other in less time.
             self.again_at.get_or_insert_with(|| (self.clock.now)() + AGAIN);
         }
-        settled
     }
 }
 
@@ -239,7 +236,8 @@ mod tests {
     fn what_is_locked_is_kept_and_the_rest_is_done() {
         let mut settling = settling();
         assert_eq!(settling.due(), None);
-        let done = settling.keep(settled(&[1, 2, 3]), &[2]);
+        let mut done = settled(&[1, 2, 3]);
+        settling.keep(&mut done, &[2]);
         let done: Vec<i64> = done.iter().map(|(ticket, _)| ticket.delivery).collect();
         assert_eq!((done, settling.unwritten()), (vec![1, 3], vec![2]));
     }
@@ -247,12 +245,12 @@ mod tests {
     #[test]
     fn batches_that_follow_do_not_put_off_what_is_locked() {
         let mut settling = settling();
-        settling.keep(settled(&[1]), &[1]);
+        settling.keep(&mut settled(&[1]), &[1]);
         let due = settling.due();
         assert!(due.is_some());
-        settling.keep(settled(&[2, 3]), &[2]);
+        settling.keep(&mut settled(&[2, 3]), &[2]);
         assert_eq!((settling.due(), settling.unwritten()), (due, vec![1, 2]));
-        settling.keep(settled(&[4]), &[]);
+        settling.keep(&mut settled(&[4]), &[]);
         assert_eq!(settling.due(), due);
     }
 

@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.
 const WIDE_LOOK: usize = 1000;
 
+/// The longest wait, such as one for the rate, that a batch in hand outlasts.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// How long what is held waits if nobody knows better.
 const HELD_FOR: Duration = Duration::from_secs(30);
 
@@ -205,7 +208,10 @@ impl QueueSource {
                 return Ok(None);
             };
             self.upkeep.answered(&self.link);
-            if !claimed.written.is_empty() {
+            if claimed.expired > 0 {
+                report_expired(&self.link, claimed.expired);
+            }
+            if !once && (claimed.expired > 0 || !claimed.written.is_empty()) {
                 self.upkeep.prune_at_once(&mut self.link);
             }
             if claimed.full {
@@ -213,13 +219,12 @@ impl QueueSource {
                 self.rescue()?;
                 return Ok(Some(claimed));
             }
-            if claimed.expired > 0 {
-                report_expired(&self.link, claimed.expired);
-                self.upkeep.prune_at_once(&mut self.link);
-            }
             self.met_ineligible = claimed.passed > 0;
             if !claimed.claims.is_empty() || !self.met_ineligible || self.stop.requested() {
                 return Ok(Some(claimed));
+            }
+            if once {
+                return Ok(None);
             }
         }
     }
@@ -353,10 +358,10 @@ impl Source for QueueSource {
         Ok(Next::End)
     }
 
-    fn ahead(&mut self, ask: &Ask) {
+    fn ahead(&mut self, ask: &Ask, took: Duration) {
         // Under a limit of the day claims are made one after the other.
         let may = self.settings.daily_limit.is_none() && !self.stop.requested();
-        if !may || ask.urgent || self.urgent || self.settings.spare.is_zero() {
+        if !may || self.urgent || took >= self.settings.spare {
             return;
         }
         let until = self.now() + self.settings.spare;
@@ -372,7 +377,7 @@ impl Source for QueueSource {
     }
 
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
-        if self.in_hand.as_ref().is_some_and(|(_, given_by)| *given_by < until) {
+        if until > self.now() + SHORT {
             self.put_back()?;
         }
         self.write_down()?;

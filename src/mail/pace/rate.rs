@@ -55,6 +55,11 @@ impl Throttle {
         self.0.as_ref().map_or(top, |search| search.rate.min(top))
     }
 
+    /// Whether something was refused, and the rate is not the highest again.
+    pub(crate) fn is_searching(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The same after a refusal, until something is accepted.
     pub(crate) fn asking(&self, top: f64) -> f64 {
         let rate = self.rate(top);

@@ -11,7 +11,7 @@ pub struct Settings {
     pub healthcheck: Duration,
     /// How long a claim stands.
     pub lease: Duration,
-    /// How long a batch may wait in hand: what the lease has beyond the time that a batch can take.
+    /// How long a batch may wait in hand; no longer than the lease has beyond what a batch can take.
     pub spare: Duration,
     /// How long settled deliveries are kept: zero deletes at once; `None`: for ever.
     pub retention: Option<Duration>,
