@@ -5,14 +5,21 @@ use super::{repeated, run, wait_state};
 use crate::support::cluster::{Cluster, Database};
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Running, wait_until};
-use postgres::Transaction;
+use postgres::Client;
 use std::time::Duration;
 
-/// Milliseconds: long enough for a statement to run while a call is under way.
-const CALL: u64 = 2000;
+/// Milliseconds. In the first a claim is done, and watermarks are searched for, which nothing is claimed
+/// beside, in one call of some; in the second all is done that a test does in a call.
+const CALL: u64 = 400;
+const LONG: u64 = 5000;
 
-/// Messages: more than are with the provider and in hand once both are.
-const ALL: usize = 8 * LIMIT;
+/// Messages: more than are sent until a test has what it waits for.
+const ALL: usize = 40 * LIMIT;
+
+/// Whether the provider has a call.
+fn is_under_way(endpoint: &Endpoint) -> bool {
+    endpoint.requests().len() * LIMIT > endpoint.accepted().len()
+}
 
 /// A program that has a batch in hand beside the one that is with the provider, while all that was
 /// accepted before is settled.
@@ -35,18 +42,20 @@ fn in_call(database: &Database, endpoint: &Endpoint) -> Running {
 }
 
 /// A program in a call, where what it does meanwhile waits for the lock that is given.
-fn held_up<'a>(
-    database: &Database,
-    client: &'a mut postgres::Client,
-    endpoint: &Endpoint,
-) -> (Running, Transaction<'a>) {
+fn held_up(database: &Database, client: &mut Client, endpoint: &Endpoint) -> Running {
     let running = in_call(database, endpoint);
-    let mut lock = client.transaction().unwrap();
-    lock.batch_execute("LOCK accounts IN ACCESS EXCLUSIVE MODE").unwrap();
-    wait_until("the statement waits", || database.blocked("turn") == 1);
-    assert_eq!(database.in_state("leased"), 2 * LIMIT as i64, "it waits during a call");
+    endpoint.set(slow(LONG));
+    // Between two calls it may wait as well.
+    while !{
+        client.batch_execute("BEGIN; LOCK accounts IN ACCESS EXCLUSIVE MODE").unwrap();
+        let waits = |name: &str| database.blocked(name) == 1;
+        wait_until("a statement waits", || ["turn", "look"].into_iter().any(waits));
+        is_under_way(endpoint) && waits("turn")
+    } {
+        client.batch_execute("ROLLBACK").unwrap();
+    }
     endpoint.set(Reply::Accept);
-    (running, lock)
+    running
 }
 
 #[test]
@@ -84,7 +93,7 @@ fn what_is_in_hand_is_put_back_when_a_call_says_that_no_mail_may_go() {
         let running = in_call(&database, &endpoint);
         let sent = endpoint.accepted().len() + LIMIT;
         // Calls that are short, but long enough for a claim: one of the first has a batch in hand.
-        endpoint.set(Reply::Slow(Duration::from_millis(200), Box::new(refusal)));
+        endpoint.set(Reply::Slow(Duration::from_millis(CALL), Box::new(refusal)));
         wait_until("all else is put back", || {
             let [sent, pending] = ["sent", "pending"].map(|state| database.in_state(state));
             (sent + pending) as usize == ALL
@@ -99,9 +108,9 @@ fn killed_in_a_call_before_the_last_one_is_settled_it_repeats_two_batches_at_mos
     let database = Database::migrated();
     let endpoint = Endpoint::start();
     let mut client = database.client();
-    let (running, lock) = held_up(&database, &mut client, &endpoint);
+    let running = held_up(&database, &mut client, &endpoint);
     running.kill();
-    lock.rollback().unwrap();
+    client.batch_execute("ROLLBACK").unwrap();
     wait_until("the statement has ended", || database.blocked("turn") == 0);
     database.run("UPDATE deliveries SET due_at = now() WHERE state = 'leased'");
     let running = run(&database, &endpoint).start();
@@ -117,11 +126,9 @@ fn a_database_that_goes_away_during_a_call_costs_none_of_its_answers() {
     mailroom::queue::schema::up(&mut database.client()).unwrap();
     let endpoint = Endpoint::start();
     let mut client = database.client();
-    let (running, lock) = held_up(&database, &mut client, &endpoint);
+    let running = held_up(&database, &mut client, &endpoint);
     let called = endpoint.requests().len();
     cluster.control(&["stop", "-m", "immediate"]);
-    drop(lock);
-    running.wait_log("settling failed");
     wait_until("the answer came", || endpoint.accepted().len() == called * LIMIT);
     running.wait_log("connection failed");
     cluster.control(&["start"]);
