@@ -70,10 +70,8 @@ impl Pump<'_> {
         self.metrics.flush(self.now());
         if ended.is_ok() {
             let why = if self.progress.stopped_at.is_some() { "stopped" } else { "end of input" };
-            log::info(
-                self.unit,
-                format_args!("{why}; {} messages handed over", self.progress.accepted),
-            );
+            let accepted = self.progress.accepted;
+            log::info(self.unit, format_args!("{why}; {accepted} messages handed over"));
         }
         ended.and(closed)
     }
@@ -91,7 +89,9 @@ impl Pump<'_> {
             let ask = match self.pace.permit(self.now()) {
                 Permit::Go(ask) => ask,
                 Permit::Wait(at) => {
-                    if !self.wait(at)? {
+                    // A short wait for the rate is part of finishing; a hold is not.
+                    let is_end = self.stop.requested() && at > self.now() + Duration::from_secs(1);
+                    if is_end || !self.source.idle(self.metrics.before(at))? {
                         return Ok(());
                     }
                     continue;
@@ -139,15 +139,6 @@ impl Pump<'_> {
         self.metrics.attempted(&batch.messages, &outcomes, self.progress.took);
         self.source.settle(batch.messages.into_iter().zip(outcomes).collect(), probe)?;
         broken.map_or(Ok(()), Err)
-    }
-
-    /// Waits for the pace; gives whether to go on.
-    fn wait(&mut self, at: Instant) -> Result<bool, Error> {
-        // A short wait for the rate is part of finishing; a hold is not.
-        if self.stop.requested() && at > self.now() + Duration::from_secs(1) {
-            return Ok(false);
-        }
-        self.source.idle(self.metrics.before(at))
     }
 
     /// What others sent, and what the provider allows, when it is time to ask.

@@ -27,10 +27,16 @@ impl Templates {
             let (number, name) = entry.split_once('=').ok_or_else(|| {
                 format!("{entry:?} is not NUMBER=TEMPLATE, such as 1=activationv1")
             })?;
-            let (text, name) = (number.trim(), template(name.trim())?);
+            let (text, name) = (number.trim(), name.trim());
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            if !(1..=NAME_LIMIT).contains(&name.len()) || !name.bytes().all(fits) {
+                return Err(format!(
+                    "{name:?} is not a template name (1 to {NAME_LIMIT} letters, digits, - and _)"
+                ));
+            }
             let number = Kind::parse_number(text)
                 .ok_or_else(|| format!("{text:?} is not an action number (1 to 32767)"))?;
-            if templates.insert(number, name).is_some() {
+            if templates.insert(number, name.to_owned()).is_some() {
                 return Err(format!("{entry:?} names a second template for action {number}"));
             }
         }
@@ -48,16 +54,6 @@ impl Templates {
     pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
         self.0.iter().map(|(number, name)| (*number, name.as_str()))
     }
-}
-
-fn template(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if text.is_empty() || text.len() > NAME_LIMIT || !text.bytes().all(fits) {
-        return Err(format!(
-            "{text:?} is not a template name (1 to {NAME_LIMIT} letters, digits, - and _)"
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 /// The data that fills the template of a message: its own, `login`, and, if it has a token,

@@ -316,13 +316,9 @@ pub enum Settlement {
 ///
 /// Text without an `@` is masked whole.
 pub fn mask(email: &str) -> String {
-    match email.rsplit_once('@') {
-        Some((local, domain)) => {
-            let first = local.chars().next().map_or(0, char::len_utf8);
-            [local.get(..first).unwrap_or_default(), "***@", domain].concat()
-        }
-        None => "***".to_owned(),
-    }
+    let Some((local, domain)) = email.rsplit_once('@') else { return "***".to_owned() };
+    let first = local.chars().next().map_or(0, char::len_utf8);
+    [&local[..first], "***@", domain].concat()
 }
 
 /// An address as it may be logged: in full when debugging.

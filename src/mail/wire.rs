@@ -75,7 +75,9 @@ pub trait Decode {
     fn finish(&mut self) -> Option<Record>;
 
     /// What the numbers of the records count.
-    fn counts(&self) -> &'static str;
+    fn counts(&self) -> &'static str {
+        if self.is_batch() { "record" } else { "line" }
+    }
 
     /// Whether a record is a batch, as its writer made it; else it is one message.
     fn is_batch(&self) -> bool;

@@ -230,13 +230,11 @@ impl Source for PipeSource {
         let emptied = if is_sole { self.empty_the_pipe() } else { Ok(()) };
         if let Some(last) = self.input.left().filter(|_| is_sole) {
             let counts = self.input.counts();
-            log::warn(
-                "SEND",
-                format_args!(
-                    "asked to stop before the end of the input, after {counts} {last}; the rest is \
-                     in its file alone"
-                ),
+            let text = format!(
+                "asked to stop before the end of the input, after {counts} {last}; the rest is in \
+                 its file alone"
             );
+            log::warn("SEND", text);
         }
         let lost = is_sole && self.input.holds_more();
         self.input.close();

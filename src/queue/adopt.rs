@@ -54,11 +54,10 @@ impl DatabaseLedger {
 
     /// Takes deliveries over. Gives what became of each; `None`: asked to stop first.
     fn adopt(&mut self, named: &[(Place, Message, Name)]) -> Result<Option<Vec<Adopted>>, Error> {
-        let secrets: Vec<_> =
-            named.iter().map(|(_, _, (token, _))| Some(token.as_ref()?.secret())).collect();
-        let ids: Vec<_> = named.iter().map(|(_, _, (_, id))| *id).collect();
-        let addresses: Vec<_> =
-            named.iter().map(|(_, message, _)| message.email.as_str()).collect();
+        let names = named.iter().map(|(_, message, (token, id))| {
+            (token.as_ref().map(Parsed::secret), *id, message.email.as_str())
+        });
+        let (secrets, ids, addresses): (Vec<_>, Vec<_>, Vec<_>) = names.collect();
         let names = (&secrets[..], &ids[..], &addresses[..]);
         let (lease, time) = (new_lease("send"), self.lease);
         self.link.run("taking over a batch", |statements, client| {
@@ -88,13 +87,11 @@ impl Ledger for DatabaseLedger {
         }
         let Some(adopted) = self.adopt(&named)? else {
             let count = named.len();
-            log::info(
-                "SEND",
-                format_args!(
-                    "messages left out: {count}; asked to stop before they could be taken over, so \
-                     their leases stand"
-                ),
+            let text = format!(
+                "messages left out: {count}; asked to stop before they could be taken over, so \
+                 their leases stand"
             );
+            log::info("SEND", text);
             return Ok(taken);
         };
         // Why is said by the one that was tried.
@@ -113,13 +110,8 @@ impl Ledger for DatabaseLedger {
                 Adopted::Unsent => taken.refused.push((place, message, UNSENT.to_owned())),
                 Adopted::Left => {
                     let to = shown(&message.email, log::is_debug());
-                    log::info(
-                        "SEND",
-                        format_args!(
-                            "left out {to}: its delivery is settled, expired, locked, or waits for \
-                             another claim"
-                        ),
-                    );
+                    let why = "settled, expired, locked, or waits for another claim";
+                    log::info("SEND", format_args!("left out {to}: its delivery is {why}"));
                 }
             }
         }

@@ -104,8 +104,7 @@ pub fn inspect(
         (!missing.is_empty()).then(|| format!("the database role lacks privileges: {missing}"));
     let mut found = vec![("schema".to_owned(), None), ("grants".to_owned(), lacks)];
     let rows = session.call(limit, |client| {
-        let values: [&(dyn postgres::types::ToSql + Sync); 2] = [&purpose.queue, &purpose.channel];
-        let rows = client.query(sql!("sql/fit.sql"), &values)?;
+        let rows = client.query(sql!("sql/fit.sql"), &[&purpose.queue, &purpose.channel])?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>, _>>()
     });
     match rows {

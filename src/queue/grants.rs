@@ -92,20 +92,15 @@ fn lacking<'a>(
     role: Option<&str>,
     needed: impl Iterator<Item = &'a Grant>,
 ) -> Result<Vec<String>, StatementError> {
-    let (mut privileges, mut tables, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-    for grant in needed {
-        let parts: Vec<Option<&str>> = match grant.columns {
+    let parts = needed.flat_map(|grant| {
+        let columns: Vec<Option<&str>> = match grant.columns {
             [] => vec![None],
             columns => columns.iter().map(|column| Some(*column)).collect(),
         };
-        for part in parts {
-            privileges.push(grant.privilege);
-            tables.push(grant.table);
-            columns.push(part);
-        }
-    }
-    let values: [&(dyn postgres::types::ToSql + Sync); 4] = [&role, &privileges, &tables, &columns];
-    let rows = client.query(sql!("sql/missing.sql"), &values)?;
+        columns.into_iter().map(|column| (grant.privilege, grant.table, column))
+    });
+    let (privileges, tables, columns): (Vec<_>, Vec<_>, Vec<_>) = parts.collect();
+    let rows = client.query(sql!("sql/missing.sql"), &[&role, &privileges, &tables, &columns])?;
     rows.iter().map(|row| row.try_get("missing")).collect()
 }
 

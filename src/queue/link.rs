@@ -180,8 +180,7 @@ impl Link {
         }
         // Whom it asks may change from connection to connection.
         self.pooled |= session.is_balanced();
-        let pooled = self.pooled;
-        if pooled {
+        if self.pooled {
             // Behind a pooler what is prepared for it must end with a transaction. SERIALIZABLE, so that a
             // pool asks the primary.
             let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
@@ -194,31 +193,29 @@ impl Link {
             }
         }
         let found = fit::inspect(&mut session, STATEMENT, &self.purpose)?;
-        if pooled {
+        if self.pooled {
             session.call(STATEMENT, |client| client.batch_execute("COMMIT"))?;
         }
         fit::refuse(&found).map_err(Fault::Denied)?;
         let is_never = |one: &Finding| one.subject == "polling" && one.severity != Severity::Good;
         let never = found.iter().any(is_never);
-        let poll = self.purpose.poll.or((pooled || never).then_some(POLL));
+        let poll = self.purpose.poll.or((self.pooled || never).then_some(POLL));
         let before = std::mem::replace(&mut self.poll, poll);
         if let Some(poll) = self.poll.filter(|_| before.is_none() && self.purpose.channel.is_some())
         {
             let why = match never {
                 _ if session.is_balanced() => BALANCED,
-                _ if pooled => POOLED,
+                _ if self.pooled => POOLED,
                 true => "mailroom.notify is never",
                 false => "MAILROOM_POLL is set",
             };
             log::info("PG", format_args!("{why}: looking every {} ms", poll.as_millis()));
         }
-        if !self.proven {
-            for wrong in found.iter().filter(|one| one.severity == Severity::Wrong) {
-                log::warn("PG", wrong);
-            }
+        for wrong in found.iter().filter(|one| !self.proven && one.severity == Severity::Wrong) {
+            log::warn("PG", wrong);
         }
         let queue = &self.purpose.queue;
-        if pooled {
+        if self.pooled {
             return Ok((session, Statements::pooled(queue)));
         }
         let mut statements =

@@ -36,8 +36,7 @@ pub fn list(
     states: &[&str],
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
-    let rows = client.query(sql!("sql/operate/list.sql"), &[&queue, &states, &limit])?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    ids(client, sql!("sql/operate/list.sql"), &[&queue, &states, &limit])
 }
 
 /// The latest `limit` deliveries to `address` in these states, of `queue` or any: their ids.
@@ -51,9 +50,11 @@ pub fn find(
     states: &[&str],
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
-    let values: [&(dyn ToSql + Sync); 4] = [&address, &queue, &states, &limit];
-    let rows = client.query(sql!("sql/operate/find.sql"), &values)?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    ids(client, sql!("sql/operate/find.sql"), &[&address, &queue, &states, &limit])
+}
+
+fn ids(client: &mut Client, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<i64>, Error> {
+    client.query(sql, values)?.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Those of these deliveries that there are, of any queue, in this order. `reveal`: with addresses,
@@ -83,10 +84,8 @@ fn entry(row: &Row, reveal: bool) -> Result<Entry, Error> {
 /// # Errors
 /// As the statement.
 pub fn retry(client: &mut Client, queue: &str, which: &Which) -> Result<Vec<i64>, Error> {
-    let values: [&(dyn ToSql + Sync); 5] =
-        [&queue, &which.ids, &which.reason, &CHUNK, &which.cause];
-    let rows = client.query(sql!("sql/operate/retry.sql"), &values)?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    let sql = sql!("sql/operate/retry.sql");
+    ids(client, sql, &[&queue, &which.ids, &which.reason, &CHUNK, &which.cause])
 }
 
 /// How many failed deliveries [`retry`] of all leaves as they are, because their tokens expired or
@@ -111,10 +110,8 @@ pub fn drop(
     who: &str,
     until: SystemTime,
 ) -> Result<Vec<i64>, Error> {
-    let values: [&(dyn ToSql + Sync); 7] =
-        [&queue, &which.ids, &which.reason, &CHUNK, &who, &until, &which.cause];
-    let rows = client.query(sql!("sql/operate/drop.sql"), &values)?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    let sql = sql!("sql/operate/drop.sql");
+    ids(client, sql, &[&queue, &which.ids, &which.reason, &CHUNK, &who, &until, &which.cause])
 }
 
 /// The time of the database.

@@ -86,7 +86,7 @@ impl Ses {
         let Item { message: first, template: name, .. } = items[0];
         let kind = &first.kind;
         let now = self.settings.clock.now;
-        let template = self.missing.choose(first, name, '-', now);
+        let template = self.missing.choose(first, name, '-', now());
         let from = match &kind.sender {
             Some(sender) => recipient::from(sender, true),
             None => self.settings.source.clone(),
@@ -95,15 +95,14 @@ impl Ses {
         let sent = self.client.credentials().and_then(|credentials| {
             // They may have taken long to come.
             if budget.is_over() {
-                return Ok(None);
+                return Err(Lost { refusal: Budget::refusal(), partial: None });
             }
             let Settings { endpoint, through, .. } = &self.settings;
             let body = bulk::body(&from, through, &template, &messages);
-            self.client.call(&credentials, endpoint, &Method::POST, PATH, body).map(Some)
+            self.client.call(&credentials, endpoint, &Method::POST, PATH, body)
         });
         let reply = match sent {
-            Ok(Some(reply)) => reply,
-            Ok(None) => return Answer::None(Budget::refusal()),
+            Ok(reply) => reply,
             Err(Lost { refusal, partial }) => {
                 if let Some(partial) = partial {
                     self.saved.keep(&partial, kind, self.client.now());

@@ -49,10 +49,8 @@ impl Met {
             let policy = policy::of(*cause);
             met.taken += u64::from(policy.ambiguous);
             met.throttled |= policy.speed == Speed::Slower;
-            match policy.speed {
-                Speed::Pause => met.away = true,
-                _ => met.reached = true,
-            }
+            met.away |= policy.speed == Speed::Pause;
+            met.reached |= policy.speed != Speed::Pause;
             // A wait for one message is none for all, nor is what a gateway says in another's place.
             if matches!(policy.speed, Speed::Pause | Speed::Slower) && !policy.ambiguous {
                 met.asked = met.asked.max(after.unwrap_or_default());

@@ -91,7 +91,17 @@ impl Throttle {
         now: Instant,
     ) -> Option<Change> {
         let Some(search) = &mut self.0 else {
-            self.0 = throttled.then(|| Search::begin(top, now));
+            self.0 = throttled.then_some(Search {
+                rate: top,
+                passed: 0.0,
+                refused: top,
+                step: STEP.0,
+                clean: 0,
+                since: now,
+                misses: 1,
+                refused_at: now,
+                told: false,
+            });
             return throttled.then_some(Change::Throttled(top));
         };
         search.rate = search.rate.min(top);
@@ -116,20 +126,6 @@ impl Throttle {
 }
 
 impl Search {
-    fn begin(rate: f64, now: Instant) -> Search {
-        Search {
-            rate,
-            passed: 0.0,
-            refused: rate,
-            step: STEP.0,
-            clean: 0,
-            since: now,
-            misses: 1,
-            refused_at: now,
-            told: false,
-        }
-    }
-
     /// It takes messages again, after it refused some.
     fn down(&mut self, now: Instant) {
         self.refused = self.rate;

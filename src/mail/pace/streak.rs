@@ -12,27 +12,22 @@ use std::collections::BTreeSet;
 const MANY: usize = 10;
 
 /// The refusals since a message was last accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Streak {
     /// What was said of each, without what differs.
     why: String,
     recipients: BTreeSet<String>,
-    /// So many are a streak.
-    many: usize,
-}
-
-impl Default for Streak {
-    fn default() -> Streak {
-        Streak { why: String::new(), recipients: BTreeSet::new(), many: MANY }
-    }
+    /// So many more than [`MANY`] are a streak.
+    more: usize,
 }
 
 impl Streak {
     /// Looks at the outcomes of a batch, and makes those of a streak the setup's.
     pub(crate) fn judge(&mut self, messages: &[Message], outcomes: &mut [Outcome]) {
+        let many = MANY + self.more;
         if outcomes.iter().any(Outcome::is_accepted) {
-            if self.recipients.len() >= self.many {
-                self.many *= 2;
+            if self.recipients.len() >= many {
+                self.more += many;
             }
             self.recipients.clear();
             return;
@@ -43,16 +38,16 @@ impl Streak {
                 (self.why, self.recipients) = (why, BTreeSet::new());
             }
             // No more are needed.
-            if self.recipients.len() < self.many {
+            if self.recipients.len() < many {
                 self.recipients.insert(message.email.clone());
             }
         }
-        if self.recipients.len() < self.many {
+        if self.recipients.len() < many {
             return;
         }
         for (_, refusal) in rejected(messages, outcomes) {
             if alike(&refusal.why) == self.why {
-                let why = format!("{} recipients in a row were refused alike", self.many);
+                let why = format!("{many} recipients in a row were refused alike");
                 (refusal.cause, refusal.why) = (Cause::Setup, format!("{why}: {}", refusal.why));
             }
         }

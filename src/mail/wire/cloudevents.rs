@@ -8,6 +8,7 @@
 use crate::mail::model::{Kind, List, Message, Ticket, template_of};
 use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked, fields};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -108,10 +109,6 @@ impl Decode for Decoder {
     fn finish(&mut self) -> Option<Record> {
         let cut = !std::mem::take(&mut self.line).trim_ascii().is_empty();
         cut.then(|| Record::bad(self.ended + 1, CUT, Vec::new()))
-    }
-
-    fn counts(&self) -> &'static str {
-        "line"
     }
 
     fn is_batch(&self) -> bool {
@@ -273,12 +270,9 @@ impl<'de> Visitor<'de> for Unique {
         Ok(Value::Object(object))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Json(value)) = seq.next_element()? {
-            array.push(value);
-        }
-        Ok(Value::Array(array))
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+        let values = Vec::<Json>::deserialize(SeqAccessDeserializer::new(seq))?;
+        Ok(values.into_iter().map(|Json(value)| value).collect())
     }
 
     plain!(visit_str: &str, visit_u64: u64, visit_i64: i64, visit_f64: f64, visit_bool: bool);
@@ -292,11 +286,8 @@ impl<'de> Visitor<'de> for Unique {
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#attribute-naming-convention>
 fn named(key: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if key.len() <= 20 && key.chars().all(plain) {
-        format!("{key:?}")
-    } else {
-        "\"…\"".to_owned()
-    }
+    let is_name = key.len() <= 20 && key.chars().all(plain);
+    if is_name { format!("{key:?}") } else { "\"…\"".to_owned() }
 }
 
 /// Whether a media type, with or without parameters, is JSON's.

@@ -112,10 +112,6 @@ impl Decode for Decoder {
         (!whole).then(|| Record::bad(self.number + 1, CUT, Vec::new()))
     }
 
-    fn counts(&self) -> &'static str {
-        "record"
-    }
-
     fn is_batch(&self) -> bool {
         true
     }

@@ -7,7 +7,7 @@
 use crate::edges::pg::session;
 use postgres::types::{ToSql, Type};
 use postgres::{Error, GenericClient, Row, Statement};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 /// Claims must use their indexes whatever the statistics said when they were planned: a plan
 /// made while the tables were empty would read them whole later. (Compiling them just in time,
@@ -41,12 +41,10 @@ impl Prepared {
         client: &mut impl GenericClient,
         sql: &'static str,
     ) -> Result<Statement, Error> {
-        if let Some(known) = self.known.get(sql) {
-            return Ok(known.clone());
-        }
-        let prepared = client.prepare(sql)?;
-        self.known.insert(sql, prepared.clone());
-        Ok(prepared)
+        Ok(match self.known.entry(sql) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => place.insert(client.prepare(sql)?).clone(),
+        })
     }
 
     /// Runs it, and gives its rows.

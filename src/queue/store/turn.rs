@@ -4,7 +4,7 @@ use crate::mail::model::{Claim, Kind, List, Settlement, Ticket};
 use crate::queue::store::values::{DATA, Turn, Want, count, seconds};
 use crate::queue::store::{Statements, TURN};
 use postgres::types::ToSql;
-use postgres::{Client, Error, GenericClient, Row};
+use postgres::{Client, Error, GenericClient};
 use std::borrow::Cow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -54,10 +54,7 @@ impl Statements {
         (again, pass_over): (bool, bool),
         want: Want<'_>,
     ) -> Result<Turn, Error> {
-        let (mut ids, mut leases, mut states) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut causes, mut texts) = (Vec::new(), Vec::new());
-        let (mut delays, mut counted) = (Vec::new(), Vec::new());
-        for (ticket, settlement) in settled {
+        let columns = settled.iter().map(|(ticket, settlement)| {
             let (state, cause, text, delay, counts) = match settlement {
                 Settlement::Sent { provider_id } => ("sent", "", provider_id, 0.0, true),
                 Settlement::Failed { cause, why } => ("failed", cause.name(), why, 0.0, true),
@@ -65,14 +62,10 @@ impl Statements {
                     ("pending", cause.name(), why, delay.as_secs_f64(), *counts)
                 }
             };
-            ids.push(ticket.delivery);
-            leases.push(ticket.lease.as_ref());
-            states.push(state);
-            causes.push(cause);
-            texts.push(storable(text));
-            delays.push(delay);
-            counted.push(counts);
-        }
+            (ticket.delivery, ticket.lease.as_ref(), state, cause, storable(text), delay, counts)
+        });
+        let columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = columns.collect();
+        let (ids, leases, states, causes, texts, delays, counted) = columns;
         let held: Vec<&str> = want.held.iter().map(AsRef::as_ref).collect();
         let values: [&(dyn ToSql + Sync); 22] = [
             &self.queue,
@@ -109,7 +102,6 @@ impl Statements {
                 done.reached = row.try_get(4)?;
                 continue;
             };
-            let attempts: i32 = row.try_get(6)?;
             let name: &str = row.try_get(7)?;
             let last = done.claims.last().map(|claim| &claim.kind);
             let template: Option<&str> = row.try_get(9)?;
@@ -117,14 +109,22 @@ impl Statements {
                 |kind: &&Arc<Kind>| *kind.name == *name && kind.template.as_deref() == template;
             let kind = match last.filter(same) {
                 Some(kind) => Arc::clone(kind),
-                None => Arc::new(kind(&row, name)?),
+                // As the row of `kinds` beside it says.
+                None => Arc::new(Kind {
+                    name: name.into(),
+                    number: row.try_get::<_, Option<i16>>(8)?.and_then(|n| u16::try_from(n).ok()),
+                    template: template.map(str::to_owned),
+                    path: row.try_get(10)?,
+                    signs_code: row.try_get(11)?,
+                    sender: row.try_get(12)?,
+                }),
             };
             let list = row.try_get::<_, Option<String>>(20)?;
             done.claims.push(Claim {
                 ticket: Ticket {
                     delivery,
                     lease: Arc::clone(&lease),
-                    attempts: u32::try_from(attempts).unwrap_or(0),
+                    attempts: u32::try_from(row.try_get::<_, i32>(6)?).unwrap_or(0),
                     age: row.try_get::<_, Option<f64>>(22)?.map(seconds),
                 },
                 kind,
@@ -150,16 +150,4 @@ fn storable(text: &str) -> Cow<'_, str> {
         return text.into();
     }
     text.chars().filter(|&c| c != '\0').take(TEXT).collect::<String>().into()
-}
-
-/// The kind of a claimed row, as the row of `kinds` beside it says.
-fn kind(row: &Row, name: &str) -> Result<Kind, Error> {
-    Ok(Kind {
-        name: name.into(),
-        number: row.try_get::<_, Option<i16>>(8)?.and_then(|number| u16::try_from(number).ok()),
-        template: row.try_get(9)?,
-        path: row.try_get(10)?,
-        signs_code: row.try_get(11)?,
-        sender: row.try_get(12)?,
-    })
 }

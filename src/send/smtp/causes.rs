@@ -54,8 +54,11 @@ pub fn cause(fault: &Fault, from: &str, to: &str) -> Cause {
 fn refused(stage: Stage, code: u16, text: &str, from: &str, to: &str) -> Cause {
     let before_mail =
         matches!(stage, Stage::Greeting | Stage::Hello | Stage::Encryption | Stage::Login);
+    // The enhanced code with which a text begins.
+    let enhanced = text.split_whitespace().next();
+    let by_code = || look_up(&ENHANCED, |known| Some(known) == enhanced);
     if (400..600).contains(&code)
-        && let Some(cause) = by_code(text).or_else(|| by_words(text, from, to))
+        && let Some(cause) = by_code().or_else(|| by_words(text, from, to))
     {
         return cause;
     }
@@ -77,12 +80,6 @@ fn refused(stage: Stage, code: u16, text: &str, from: &str, to: &str) -> Cause {
         (Stage::Dot, _) => Cause::Unknown,
         _ => Cause::Fault,
     }
-}
-
-/// By the enhanced code with which a text begins.
-fn by_code(text: &str) -> Option<Cause> {
-    let code = text.split_whitespace().next()?;
-    look_up(&ENHANCED, |known| known == code)
 }
 
 /// By the words of a text, without those that hold a dot or an `@` inside: addresses and host names

@@ -144,22 +144,22 @@ pub fn make(
         true => text.singlepart(html),
         false => {
             let mut related = MultiPart::related().singlepart(html);
-            for image in rendered.images {
-                related = related.singlepart(inline(image)?);
+            for Image { name, media, bytes } in rendered.images {
+                let media = ContentType::parse(media).map_err(|error| error.to_string())?;
+                let image = Attachment::new_inline_with_name(name.clone(), name);
+                related = related.singlepart(image.body(bytes, media));
             }
             text.multipart(related)
         }
     };
-    let mail = lettre::Message::builder();
-    let mail = match &message.reply_to {
-        Some(reply_to) => mail.reply_to(Mailbox::new(None, address(reply_to))),
-        None => mail,
-    };
-    let headers = message.list.iter().flat_map(List::headers);
-    let mail = headers.fold(mail, |mail, (name, value)| {
+    let mut mail = lettre::Message::builder();
+    if let Some(reply_to) = &message.reply_to {
+        mail = mail.reply_to(Mailbox::new(None, address(reply_to)));
+    }
+    for (name, value) in message.list.iter().flat_map(List::headers) {
         let name = HeaderName::new_from_ascii_str(name);
-        mail.raw_header(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value))
-    });
+        mail = mail.raw_header(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
+    }
     let to = address(&message.email);
     // The session has its own, but where there is none here, one is read out of the headers.
     let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()]);
@@ -178,13 +178,6 @@ pub fn make(
         .map_err(|error| error.to_string())
 }
 
-/// An image as a part of a mail, which its HTML shows.
-fn inline(image: Image) -> Result<SinglePart, String> {
-    let media = ContentType::parse(image.media).map_err(|error| error.to_string())?;
-    let name = image.name;
-    Ok(Attachment::new_inline_with_name(name.clone(), name).body(image.bytes, media))
-}
-
 /// The longest word that is left as it is in a subject: a line should have 78 characters at most.
 /// <https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1>
 const WORD: usize = 60;
@@ -198,11 +191,10 @@ fn subject(text: String) -> HeaderValue {
         return HeaderValue::new(name, text);
     }
     let mut encoded = String::new();
-    {
-        let mut writer = EmailWriter::new(&mut encoded, NAME.len() + ": ".len(), 0, false);
-        // A text takes all that is written to it.
-        let _ = rfc2047::encode(&text, &mut writer);
-    }
+    let mut writer = EmailWriter::new(&mut encoded, NAME.len() + ": ".len(), 0, false);
+    // A text takes all that is written to it.
+    let _ = rfc2047::encode(&text, &mut writer);
+    drop(writer);
     HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
 }
 
