@@ -180,8 +180,9 @@ CREATE INDEX deliveries_issue_idx ON deliveries (issue)
     WHERE issue IS NOT NULL AND state <= 'leased';
 
 -- How many deliveries were sent in each minute; the minute '-infinity' holds all earlier ones.
--- Each writer has rows of its own, so that collectors do not wait for each other. Sent rows are
--- too many to count, and are removed some day, or at once.
+-- Each collector has rows of its own in each second, which are added up later: so none waits for another,
+-- or passes over many old versions of a row. Sent rows are too many to count, and are removed some day, or
+-- at once.
 CREATE TABLE tallies (
     queue  job_type    NOT NULL,
     minute timestamptz NOT NULL,

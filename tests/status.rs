@@ -592,6 +592,32 @@ fn what_was_sent_is_counted_also_when_nothing_is_kept() {
 }
 
 #[test]
+fn what_is_sent_in_another_second_is_tallied_apart_and_added_up_when_the_minute_is_over() {
+    let database = Database::migrated();
+    let collect = Program::collect(&database)
+        .env("MAILROOM_HEALTHCHECK_INTERVAL", "300")
+        .env("MAILROOM_BATCH_TIMEOUT", "10")
+        .start();
+    let rows = |minutes: i32| {
+        database.number(&format!(
+            "SELECT count(*) FROM tallies WHERE minute >= now() - {minutes} * interval '1 minute'"
+        ))
+    };
+    // However it is updated, a row has a version for each update that a long transaction keeps.
+    let mut sent = 0;
+    wait_until("two seconds had mails", || {
+        database.accounts(&format!("u{sent}x"), 1);
+        sent += 1;
+        wait_until("it is sent", || database.in_state("sent") == sent);
+        rows(2) > 1
+    });
+    database.run("UPDATE tallies SET minute = minute - interval '1 hour'");
+    wait_until("they are added up", || rows(70) <= 2);
+    assert_eq!(json(&database)["sent_last_24h"], sent);
+    assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
 fn tallies_older_than_a_day_are_folded_into_one() {
     let database = Database::migrated();
     database.run(

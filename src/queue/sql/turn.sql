@@ -19,7 +19,8 @@
 -- MATERIALIZED is read as it was written.
 --
 -- Only the holder of a lease may write, except that a success always counts. What was sent is tallied by
--- the minute, in a row that few other connections write to. What was tried before may have been written
+-- the minute, in a row that few other connections write to, and nobody in another second: beside a long
+-- transaction each update passes over what the ones before it left (fold.sql adds up). What was tried before may have been written
 -- then: what stands as it should counts as written. Somebody else's claim may hold locks on rows that it
 -- then does not take, for as long as it runs.
 --
@@ -72,7 +73,8 @@ done AS (
 ),
 tallied AS (
     INSERT INTO tallies AS t (queue, minute, writer, sent, issue)
-    SELECT queue, date_trunc('minute', now()), pg_backend_pid() % 8, count(*), coalesce(issue, 0)
+    SELECT queue, date_trunc('minute', now()),
+           pg_backend_pid() % 8 * 60 + extract(epoch FROM now())::bigint % 60, count(*), coalesce(issue, 0)
       FROM done
      WHERE state = 'sent'
      GROUP BY queue, issue
