@@ -4,7 +4,7 @@ use crate::support::cluster::{Database, insert};
 use crate::support::pipe::stalled;
 use crate::support::program::{Program, addresses, messages, wait_until};
 use mailroom::queue::store::Statements;
-use mailroom::queue::store::values::Want;
+use mailroom::queue::store::values::{Levels, Want};
 use std::time::Duration;
 
 #[test]
@@ -199,7 +199,8 @@ fn a_recovery_that_commits_late_is_next_though_full_batches_follow_one_another()
     database.recovery("other");
     let mut client = database.client();
     let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
-    let (mut levels, ..) = statements.levels(&mut client).unwrap();
+    let known = Levels::default();
+    let (mut levels, ..) = statements.levels(&mut client, None, &known).unwrap();
     let mut claim = || {
         let want = Want {
             limit: 3,

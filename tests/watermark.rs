@@ -2,6 +2,8 @@
 
 use crate::support::cluster::{Database, insert, tag};
 use crate::support::program::{Program, Running, addresses, wait_until};
+use mailroom::queue::store::Statements;
+use mailroom::queue::store::values::Levels;
 use std::time::{Duration, Instant};
 
 /// A collector that no healthcheck helps.
@@ -46,10 +48,13 @@ fn what_commits_with_an_earlier_moment_or_a_priority_that_nothing_had_is_found_w
     let database = Database::migrated();
     let collect = collector(&database, "1", "300");
     let mut client = database.client();
-    for (n, change) in ["due_at = now() - interval '1 hour'", "priority = -7", "priority = 99"]
-        .into_iter()
-        .enumerate()
-    {
+    let changes = [
+        "due_at = now() - interval '1 hour'",
+        "due_at = now() - interval '500 ms'",
+        "priority = -7",
+        "priority = 99",
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
         insert(&mut client, &format!("before{n}"));
         wait_until("it is settled", || database.in_state("sent") == 2 * n as i64 + 1);
         let mut transaction = client.transaction().unwrap();
@@ -60,6 +65,53 @@ fn what_commits_with_an_earlier_moment_or_a_priority_that_nothing_had_is_found_w
         wait_until("the odd one is settled", || database.in_state("sent") == 2 * n as i64 + 2);
     }
     assert_eq!(collect.stop().code, Some(0));
+}
+
+#[test]
+fn a_search_that_goes_back_for_seconds_finds_what_is_late_and_forgets_nothing_that_was_found() {
+    let database = Database::migrated();
+    let mut client = database.client();
+    let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    let mut search = |back: Option<u64>, known: &Levels| {
+        let back = back.map(Duration::from_secs);
+        let (levels, due, lapse) = statements.levels(&mut client, back, known).unwrap();
+        // For each priority, how many seconds ago its deliveries begin, in tens.
+        let sql = format!(
+            "SELECT string_agg(priority || ':' || round(extract(epoch FROM now() - floor), -1), ' ')
+               FROM unnest('{}'::smallint[], '{}'::timestamptz[]) AS level (priority, floor)",
+            levels.priorities.as_deref().unwrap(),
+            levels.floors.as_deref().unwrap(),
+        );
+        let ages: String = database.client().query_one(&sql, &[]).unwrap().get(0);
+        (levels, ages, due, lapse.is_some())
+    };
+    let add = |priority: i32, age: i32| {
+        database.run(&format!(
+            "INSERT INTO deliveries (kind, priority, due_at)
+             VALUES ('activation', {priority}, now() - {age} * interval '1 second')"
+        ));
+    };
+    add(20, 3600);
+    add(7, 600);
+    let (known, ages, due, _) = search(None, &Levels::default());
+    assert_eq!((ages.as_str(), due), ("7:600 10:0 20:3600", true));
+    add(10, 60);
+    add(10, 10);
+    let (known, ages, due, _) = search(Some(4), &known);
+    assert_eq!((ages.as_str(), due), ("7:600 10:0 20:3600", true));
+    let (known, ages, ..) = search(Some(16), &known);
+    assert_eq!(ages, "7:600 10:10 20:3600");
+    // What went is passed over, and what was there before it is found by the next that goes so far.
+    database.run(
+        "DELETE FROM deliveries WHERE due_at > now() - interval '30 seconds' OR priority = 20",
+    );
+    let (known, ages, ..) = search(Some(4), &known);
+    assert_eq!(ages, "7:600 10:0 20:0");
+    database.run("UPDATE deliveries SET state = 'leased', lease = 'x:1' WHERE priority = 7");
+    let (known, ages, due, lapse) = search(Some(4), &known);
+    assert_eq!((ages.as_str(), due, lapse), ("7:0 10:0 20:0", false, false));
+    let (_, ages, due, lapse) = search(None, &known);
+    assert_eq!((ages.as_str(), due, lapse), ("10:60 20:0", true, true));
 }
 
 /// Index entries that claims and looks met until now. A backend has counted all when it ended.

@@ -25,11 +25,13 @@ const LOCKED: Duration = Duration::from_millis(200);
 /// A batch that is not full goes so long before the first of its tokens expires.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Watermarks are found no more often than this,
+/// Watermarks are found no more often than this.
 const WATERMARK_EVERY: Duration = Duration::from_secs(1);
-/// and take no more than this part of the time. Mail waits meanwhile, and is to wait less often than one
-/// time in a hundred.
-const WATERMARK_SHARE: u32 = 200;
+/// A search of everything takes no more than this part of the time: mail waits meanwhile.
+const WATERMARK_SHARE: u32 = 1000;
+/// Where that comes less often, each search between goes at least so far back, every second one twice as
+/// far, every fourth four times, and so on: what commits late waits about as long again at most.
+const WATERMARK_BACK: Duration = Duration::from_secs(4);
 
 /// What a collector is about to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,14 +79,7 @@ pub enum Event {
         taken: usize,
     },
     /// It was found out where deliveries begin.
-    WatermarkFound {
-        /// When that was begun.
-        begun: Instant,
-        /// A delivery is due, or will be within a second.
-        due: bool,
-        /// When the first lease runs out, from `begun`.
-        lapse: Option<Duration>,
-    },
+    WatermarkFound(Search),
     /// Leases that ran out were put back.
     Rescued,
     /// What waits, and when it is due, may have changed: deliveries were put back, or nobody listened.
@@ -115,6 +110,19 @@ pub struct Waiting {
     pub issue: bool,
 }
 
+/// A search for where deliveries begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// When it was begun.
+    pub begun: Instant,
+    /// How far back it went; `None`: all the way.
+    pub back: Option<Duration>,
+    /// A delivery is due, or will be within a second.
+    pub due: bool,
+    /// When the first lease runs out, from `begun`; not known if the search did not go all the way.
+    pub lapse: Option<Duration>,
+}
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -127,8 +135,9 @@ pub enum Action {
         /// What is taken does not wait for a window, because the connection is new.
         catching_up: bool,
     },
-    /// Find out where deliveries begin: [`Event::WatermarkFound`].
-    FindWatermark,
+    /// Find out where deliveries begin, of those of the last so many seconds if that is said, and from
+    /// where they began on: [`Event::WatermarkFound`].
+    FindWatermark(Option<Duration>),
     /// Put back what has a lease that ran out: [`Event::Rescued`].
     Rescue,
     /// Say that this collector sleeps: [`Event::Slept`].
@@ -151,8 +160,12 @@ struct Watermark {
     at: Option<Instant>,
     /// It is not before this moment.
     after: Option<Instant>,
-    /// How long the last one took.
+    /// It is of everything from this moment on.
+    whole: Option<Instant>,
+    /// How long the last one of everything took,
     took: Duration,
+    /// and how many searches there were since, and with it.
+    count: u32,
     /// The look to come belongs to it; and whether it saw what is due, or soon will be.
     fresh: Option<bool>,
 }
@@ -160,6 +173,13 @@ struct Watermark {
 impl Watermark {
     fn used(&mut self) {
         self.at = self.at.or(self.after);
+    }
+
+    /// How far back a search goes now, if not all the way.
+    fn back(&self, now: Instant) -> Option<Duration> {
+        self.whole
+            .filter(|at| now < *at)
+            .map(|_| WATERMARK_BACK * (self.count & self.count.wrapping_neg()))
     }
 }
 
@@ -229,13 +249,13 @@ impl Batcher {
             Event::Notified(count) => self.notified(count, now),
             Event::Looked(begun, waiting) => self.looked(begun, waiting, now),
             Event::Claimed { least, taken } => self.claimed(least, taken, now),
-            Event::WatermarkFound { begun, due, lapse } => self.marked(begun, due, lapse, now),
+            Event::WatermarkFound(search) => self.marked(search, now),
             Event::Rescued => {
                 self.lapse = None;
                 self.changed();
             }
             Event::Changed => self.changed(),
-            Event::Swept => self.watermark.at = Some(now),
+            Event::Swept => (self.watermark.at, self.watermark.whole) = (Some(now), None),
             Event::Slept(clear) => {
                 self.sleep.lay_down(clear, now);
                 // What came before, unheard, may lie below the watermark.
@@ -281,7 +301,7 @@ impl Batcher {
                 return Action::Rescue;
             }
             if has_passed(self.watermark.at, now) {
-                return Action::FindWatermark;
+                return Action::FindWatermark(self.watermark.back(now));
             }
         }
         let catching_up = self.window == Window::CatchingUp;
@@ -406,14 +426,22 @@ impl Batcher {
         self.phase = Phase::Look;
     }
 
-    fn marked(&mut self, begun: Instant, due: bool, lapse: Option<Duration>, now: Instant) {
-        let took = now.saturating_duration_since(begun);
-        // A single one may have waited for a lock.
-        let usual = took.min(self.watermark.took);
-        let after = Some(now + WATERMARK_EVERY.max(usual * WATERMARK_SHARE));
-        self.watermark = Watermark { at: None, after, took, fresh: Some(due) };
-        // Not at once: a row whose lease ran out may be locked.
-        self.lapse = lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + SOON));
+    fn marked(&mut self, search: Search, now: Instant) {
+        let Search { begun, back, due, lapse } = search;
+        let mark = &mut self.watermark;
+        (mark.after, mark.fresh) = (Some(now + WATERMARK_EVERY), Some(due));
+        // Others follow, up to one of everything.
+        mark.at = back.and(mark.after);
+        mark.count += 1;
+        if back.is_none() {
+            let took = now.saturating_duration_since(begun);
+            // A single one may have waited for a lock.
+            let usual = took.min(std::mem::replace(&mut mark.took, took));
+            (mark.whole, mark.count) = (Some(now + usual * WATERMARK_SHARE), 1);
+            // Not at once: a row whose lease ran out may be locked.
+            self.lapse =
+                lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + SOON));
+        }
         self.changed();
     }
 }
@@ -434,7 +462,7 @@ mod tests {
         let mut batcher = Batcher::new(TIMEOUT);
         batcher.step(Event::Asked(3), now);
         assert_eq!(batcher.step(Event::Connected(None), now), Action::Sleep);
-        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark(None));
         assert!(batcher.is_new());
         assert_eq!(batcher.step(marked(now), now), Action::Look);
         assert_eq!(batcher.step(saw(0, now), now), Action::Wait(None));
@@ -445,7 +473,7 @@ mod tests {
     const ASLEEP: Event = Event::Slept(Some(true));
 
     fn marked(begun: Instant) -> Event {
-        Event::WatermarkFound { begun, due: false, lapse: None }
+        Event::WatermarkFound(Search { begun, back: None, due: false, lapse: None })
     }
 
     fn waiting(due: usize) -> Waiting {
@@ -577,7 +605,7 @@ mod tests {
     fn on_a_new_connection_what_waits_goes_at_once() {
         let (mut batcher, now) = idle();
         assert_eq!(batcher.step(Event::Connected(None), now), Action::Sleep);
-        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark(None));
         assert_eq!(batcher.step(marked(now), now), Action::Look);
         assert_eq!(batcher.step(saw(3, now), now), CATCH_UP);
         assert_eq!(batcher.step(claimed(1, 3), now), CATCH_UP);
@@ -661,7 +689,7 @@ mod tests {
                 action => break assert_eq!(action, Action::Sleep),
             }
         }
-        assert_eq!(rests[..7], [2, 4, 8, 16, 32, 50, 50]);
+        assert_eq!(rests[..7], [1, 2, 4, 8, 16, 32, 50]);
         // Twice as long as usual, for it had hardly slept.
         assert!(now >= woken + SECOND / 2 && now < woken + SECOND);
         assert_eq!(batcher.step(ASLEEP, now), Action::Look);
@@ -677,7 +705,7 @@ mod tests {
         let mut now = start;
         while now < start + 10 * SECOND {
             let action = batcher.step(Event::Slept(Some(false)), now);
-            assert!(matches!(action, Action::FindWatermark | Action::Look));
+            assert!(matches!(action, Action::FindWatermark(_) | Action::Look));
             batcher.step(marked(now), now);
             batcher.step(saw(0, now), now);
             let until = wait(&mut batcher, now).unwrap();
@@ -685,7 +713,7 @@ mod tests {
             now = until;
             assert_eq!(batcher.step(Event::Time, now), Action::Sleep);
         }
-        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark);
+        assert_eq!(batcher.step(ASLEEP, now), Action::FindWatermark(None));
         batcher.step(marked(now), now);
         batcher.step(saw(0, now), now);
         assert_eq!(wait(&mut batcher, now), None);
@@ -710,7 +738,8 @@ mod tests {
     fn the_next_retry_and_the_first_lease_to_run_out_end_the_wait() {
         let (mut batcher, now) = idle();
         let lapse = Some(4 * SECOND);
-        batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
+        batcher
+            .step(Event::WatermarkFound(Search { begun: now, back: None, due: false, lapse }), now);
         let next = Some(2 * SECOND);
         batcher.step(Event::Looked(now, Waiting { next, ..waiting(0) }), now);
         assert_eq!(wait(&mut batcher, now), Some(now + 2 * SECOND));
@@ -720,7 +749,8 @@ mod tests {
         assert_eq!(batcher.step(Event::Time, now + 4 * SECOND), Action::Rescue);
         // A lease that ran out, but whose row is locked, is no reason to do so again at once.
         let lapse = Some(Duration::ZERO);
-        batcher.step(Event::WatermarkFound { begun: now, due: false, lapse }, now);
+        batcher
+            .step(Event::WatermarkFound(Search { begun: now, back: None, due: false, lapse }), now);
         batcher.step(saw(0, now), now);
         assert_eq!(wait(&mut batcher, now), Some(now + SOON));
     }
@@ -732,23 +762,53 @@ mod tests {
         batcher.step(Event::Notified(1), sixth);
         assert_eq!(batcher.step(saw(0, sixth), sixth), Action::Wait(Some(now + SECOND)));
         let then = now + SECOND;
-        assert_eq!(batcher.step(Event::Time, then), Action::FindWatermark);
+        assert_eq!(batcher.step(Event::Time, then), Action::FindWatermark(None));
         assert_eq!(batcher.step(marked(then), then), Action::Look);
         assert_eq!(batcher.step(saw(0, then), then), Action::Wait(None));
         // What it saw is gone: somebody may have leased it, and there is no telling until when.
         batcher.step(Event::Swept, then);
-        batcher.step(Event::WatermarkFound { begun: then, due: true, lapse: None }, then);
+        batcher.step(
+            Event::WatermarkFound(Search { begun: then, back: None, due: true, lapse: None }),
+            then,
+        );
         assert_eq!(batcher.step(saw(0, then), then), Action::Wait(Some(then + SECOND)));
     }
 
     #[test]
     fn a_watermark_that_takes_long_is_found_rarely_but_one_slow_answer_does_not_count() {
         let (mut batcher, now) = idle();
-        for (took, after) in [(3, 1), (2, 400)] {
+        for (took, after) in [(3, 0), (2, 2000)] {
             let done = now + took * SECOND;
             batcher.step(marked(now), done);
-            assert_eq!(batcher.watermark.after, Some(done + after * SECOND));
+            assert_eq!(batcher.watermark.whole, Some(done + after * SECOND));
         }
+    }
+
+    #[test]
+    fn between_two_searches_of_everything_what_is_late_is_found_after_about_as_long() {
+        let (mut batcher, begun) = idle();
+        batcher.step(marked(begun), begun + SECOND / 10);
+        let mut now = begun + SECOND / 10;
+        batcher.step(Event::Swept, now);
+        assert_eq!(batcher.step(Event::Time, now), Action::FindWatermark(None));
+        batcher.step(marked(now), now + SECOND / 50);
+        now += SECOND / 50;
+        let whole = now + 20 * SECOND;
+        // Something was done with it; nothing comes after that.
+        batcher.watermark.used();
+        let mut seen = Vec::new();
+        loop {
+            let Action::Wait(Some(until)) = batcher.step(saw(0, now), now) else { panic!() };
+            now = until;
+            let Action::FindWatermark(back) = batcher.step(Event::Time, now) else { panic!() };
+            let Some(back) = back else { break };
+            seen.push(back.as_secs());
+            let search = Search { begun: now, back: Some(back), due: false, lapse: None };
+            batcher.step(Event::WatermarkFound(search), now);
+        }
+        assert_eq!(now, whole);
+        let ruler = [4, 8, 4, 16, 4, 8, 4, 32, 4, 8, 4, 16, 4, 8, 4, 64, 4, 8, 4];
+        assert_eq!(seen, ruler);
     }
 
     #[test]
@@ -1099,15 +1159,22 @@ mod tests {
                         event
                     }
                     Action::Claim { least, catching_up } => self.claim(least, catching_up),
-                    Action::FindWatermark => {
+                    Action::FindWatermark(back) => {
                         let begun = self.now;
-                        self.floor = None;
+                        self.floor = back.map(|back| {
+                            self.floor.map_or(begun - back, |floor| floor.min(begun - back))
+                        });
                         let first = self.seen().first().map(|n| self.rows[*n].due);
                         let latest = begun - 2 * SECOND;
                         self.floor = Some(first.map_or(latest, |first| first.min(latest)));
                         self.now += LATENCY;
                         self.asked.push(self.now);
-                        Event::WatermarkFound { begun, due: first.is_some(), lapse: None }
+                        Event::WatermarkFound(Search {
+                            begun,
+                            back,
+                            due: first.is_some(),
+                            lapse: None,
+                        })
                     }
                     Action::Rescue => {
                         self.now += LATENCY;

@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 /// The first look of a collector that is awake comes so long after the last,
-const GAP_FIRST: Duration = Duration::from_millis(1);
+const GAP_FIRST: Duration = Duration::from_micros(500);
 /// each next one after twice as long, up to this,
 const GAP: Duration = Duration::from_millis(50);
 /// or up to this if it waits for transactions under way.
@@ -146,7 +146,7 @@ impl Sleep {
         let most = match (news, fills) {
             // It may be full sooner. What one look saw may be the beginning of much more, too: the next is
             // not put off by more than twice the time before.
-            (true, Some(time)) => (time / 3).clamp(GAP_FIRST, GAP),
+            (true, Some(time)) => (time / 6).clamp(GAP_FIRST, GAP),
             (true, None) => GAP_FIRST,
             (false, _) if self.stage == Stage::Awake => GAP,
             (false, _) => GAP_RESTLESS,
@@ -178,8 +178,8 @@ mod tests {
             gaps.push((next - now).as_millis());
             now = next;
         }
-        assert_eq!(gaps, [2, 4, 8, 16, 32, 50, 50]);
+        assert_eq!(gaps, [1, 2, 4, 8, 16, 32, 50]);
         sleep.found(true, Some(Duration::from_millis(12)), now);
-        assert_eq!(sleep.next().unwrap() - now, Duration::from_millis(4));
+        assert_eq!(sleep.next().unwrap() - now, Duration::from_millis(2));
     }
 }

@@ -11,7 +11,7 @@ mod upkeep;
 use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::stop::Stop;
-use crate::mail::batcher::{Action, Batcher, Event};
+use crate::mail::batcher::{Action, Batcher, Event, Search};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome};
@@ -32,6 +32,9 @@ const WIDE_LOOK: usize = 1000;
 /// The longest wait, such as one for the rate, that a batch in hand outlasts.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// While it is awake, a look begins at the watermark so often; those between pass over less.
+const DEEP_EVERY: Duration = Duration::from_millis(100);
+
 /// How long what is held waits if nobody knows better.
 const HELD_FOR: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,8 @@ pub struct QueueSource {
     settling: Settling,
     /// Where looks and claims begin.
     watermark: Levels,
+    /// When the next look begins at the watermark, not where the last claim ended.
+    deep_at: Instant,
     /// The last claim met ineligible rows.
     met_ineligible: bool,
     /// The last one asked for nothing that is of a list.
@@ -68,6 +73,7 @@ impl QueueSource {
             upkeep: Upkeep::new(settings, stop.clone(), clock, now),
             settling: Settling::new(settings.max_attempts, clock),
             watermark: Levels::default(),
+            deep_at: now,
             met_ineligible: false,
             urgent: false,
             was_connected: false,
@@ -120,8 +126,11 @@ impl QueueSource {
 
     /// Looks at what waits; if that is little, an issue of a list goes on.
     fn look(&mut self, ask: &Ask) -> Result<Event, Error> {
-        self.watermark.reached.clone_from(&self.watermark.floors);
-        let (begun, limit, watermark) = (self.now(), ask.limit, &self.watermark);
+        let (begun, limit, watermark) = (self.now(), ask.limit, &mut self.watermark);
+        if self.batcher.stage() != Stage::Awake || begun >= self.deep_at {
+            self.deep_at = begun + DEEP_EVERY;
+            watermark.reached.clone_from(&watermark.floors);
+        }
         let found = self.link.run("looking", |statements, client| {
             statements.look(client, limit, watermark, ask.urgent)
         })?;
@@ -155,13 +164,14 @@ impl QueueSource {
         Ok(if enqueued == Some(true) { Event::Changed } else { Event::Time })
     }
 
-    fn find_watermark(&mut self) -> Result<Event, Error> {
-        let begun = self.now();
-        let found =
-            self.link.run("finding watermarks", |statements, client| statements.levels(client))?;
+    fn find_watermark(&mut self, back: Option<Duration>) -> Result<Event, Error> {
+        let (begun, known) = (self.now(), &self.watermark);
+        let found = self.link.run("finding watermarks", |statements, client| {
+            statements.levels(client, back, known)
+        })?;
         let Some((levels, due, lapse)) = found else { return Ok(Event::Time) };
         self.watermark = levels;
-        Ok(Event::WatermarkFound { begun, due, lapse })
+        Ok(Event::WatermarkFound(Search { begun, back, due, lapse }))
     }
 
     /// Says that we sleep: whoever inserts notifies us from now on.
@@ -332,7 +342,7 @@ impl Source for QueueSource {
             }
             let event = match action {
                 Action::Look => self.look(ask)?,
-                Action::FindWatermark => self.find_watermark()?,
+                Action::FindWatermark(back) => self.find_watermark(back)?,
                 Action::Rescue => {
                     self.rescue()?;
                     Event::Rescued

@@ -95,13 +95,20 @@ impl Statements {
     /// moments and do not. Two seconds are left for transactions that began before this one and
     /// commit after it. Priorities of kinds are told without a row, for theirs may come next.
     ///
+    /// With `back` it looks only so far back, or to where `known` begins, and not for leases.
+    ///
     /// # Errors
     /// As the statement.
     pub fn levels(
         &mut self,
         client: &mut Client,
+        back: Option<Duration>,
+        known: &Levels,
     ) -> Result<(Levels, bool, Option<Duration>), Error> {
-        let row = self.prepared.row(client, LEVELS, &[&self.queue])?;
+        let back = back.map(|back| back.as_secs_f64());
+        let values: [&(dyn ToSql + Sync); 4] =
+            [&self.queue, &back, &known.priorities, &known.floors];
+        let row = self.prepared.row(client, LEVELS, &values)?;
         let levels = Levels {
             priorities: row.try_get("priorities")?,
             floors: row.try_get("floors")?,
@@ -120,7 +127,7 @@ impl Statements {
         self.prepared.row(client, sql!("sql/pulse.sql"), &[])?.try_get(0)
     }
 
-    /// Looks at what waits, without taking it; counts up to `limit`.
+    /// Looks at what waits, without taking it, from [`Levels::reached`] on; counts up to `limit`.
     ///
     /// # Errors
     /// As the statement.
@@ -128,14 +135,15 @@ impl Statements {
         &mut self,
         client: &mut Client,
         limit: usize,
-        levels: &Levels,
+        levels: &mut Levels,
         urgent: bool,
     ) -> Result<Waiting, Error> {
-        let Levels { priorities, floors, lists, .. } = levels;
+        let Levels { priorities, floors, reached, lists } = levels;
         let before = lists.filter(|_| urgent);
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&self.queue, &count(limit), priorities, floors, &before];
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&self.queue, &count(limit), priorities, floors, &before, reached];
         let row = self.prepared.row(client, LOOK, &values)?;
+        *reached = row.try_get("reached")?;
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),

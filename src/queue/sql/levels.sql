@@ -3,11 +3,13 @@
 -- moment from which each has any; the first one that is a list's; whether a delivery is due, or will be
 -- within a second; and in how many seconds the first lease runs out (one that ran out already counts:
 -- nobody may have been looking when it did).
+-- With $2 only what was written in the last $2 seconds is searched, or from where the last search found
+-- something: $3 priorities and $4 moments, as this gave them. Then there is nothing new of leases.
 -- Indexes: deliveries_claim_idx, deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at
        FROM deliveries
-      WHERE queue = $1::text::job_type AND state = 'pending'
+      WHERE queue = $1::text::job_type AND state = 'pending' AND $2::float8 IS NULL
       ORDER BY priority, due_at
       LIMIT 1)
     UNION ALL
@@ -21,18 +23,35 @@ WITH RECURSIVE first AS (
              ORDER BY priority, due_at
              LIMIT 1) AS next
 ),
+found AS (
+    SELECT priority, due_at FROM first
+     UNION ALL
+    SELECT known.priority, d.due_at
+      FROM (SELECT priority, min(floor) AS floor
+              FROM (SELECT unnest($3::text::smallint[]) AS priority,
+                           unnest($4::text::timestamptz[]) AS floor
+                     WHERE $2 IS NOT NULL
+                     UNION ALL
+                    SELECT priority, NULL FROM kinds WHERE queue = $1::text::job_type) AS either
+             GROUP BY priority) AS known
+      LEFT JOIN LATERAL
+           (SELECT due_at
+              FROM deliveries
+             WHERE queue = $1::text::job_type AND state = 'pending' AND priority = known.priority
+               AND due_at >= least(known.floor, now() - make_interval(secs => $2))
+             ORDER BY due_at
+             LIMIT 1) AS d ON true
+),
 level AS (
     SELECT priority, least(min(due_at), now() - interval '2 seconds') AS floor
-      FROM (SELECT priority, due_at FROM first
-             UNION ALL
-            SELECT priority, NULL FROM kinds WHERE queue = $1::text::job_type) AS either
+      FROM found
      GROUP BY priority
 )
 SELECT array_agg(priority ORDER BY priority)::text AS priorities,
        array_agg(floor ORDER BY priority)::text AS floors,
        (SELECT min(k.priority) FROM lists l JOIN kinds k ON k.kind = l.list) AS lists,
-       (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM first) AS due,
+       (SELECT coalesce(min(due_at) < now() + interval '1 second', false) FROM found) AS due,
        (SELECT extract(epoch FROM min(due_at) - now())
           FROM deliveries
-         WHERE queue = $1::text::job_type AND state = 'leased')::float8 AS lease
+         WHERE queue = $1::text::job_type AND state = 'leased' AND $2 IS NULL)::float8 AS lease
   FROM level

@@ -5,10 +5,17 @@
 -- due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --   $5 the priority from which on nothing counts, if any does not
+--   $6 where the last claim ended in each (turn.sql), or as $4: a tenth of a second is left for what
+--      commits meanwhile. `reached` is where this look began, and the claim that follows is to begin.
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
 -- of each priority on for what is due, from now on for what comes next; issues_publishing_idx.
-WITH pause AS MATERIALIZED (
+WITH level AS MATERIALIZED (
+    SELECT priority, greatest(floor, reached - interval '100 ms') AS floor
+      FROM unnest($3::text::smallint[], $4::text::timestamptz[], $6::text::timestamptz[])
+           AS level (priority, floor, reached)
+),
+pause AS MATERIALIZED (
     SELECT coalesce(bool_or(paused_at IS NOT NULL), false) AS paused, max(paused_reason) AS reason
       FROM jobs
      WHERE job_type = $1::text::job_type
@@ -24,7 +31,7 @@ SELECT count(*) AS due,
                    (SELECT min(not_before) FROM issues
                      WHERE state = 'publishing' AND not_before > now()
                        AND NOT (SELECT paused FROM pause))) - now())
-          FROM unnest($3::text::smallint[]) AS level (priority)
+          FROM level
          CROSS JOIN LATERAL
                (SELECT due_at
                   FROM deliveries
@@ -37,9 +44,10 @@ SELECT count(*) AS due,
                 WHERE state = 'publishing' AND not_before <= now()
                   AND NOT (SELECT paused FROM pause)) AS issue,
        (SELECT paused FROM pause) AS paused,
-       (SELECT reason FROM pause) AS reason
+       (SELECT reason FROM pause) AS reason,
+       (SELECT array_agg(floor ORDER BY priority) FROM level)::text AS reached
   FROM (SELECT d.id, d.due_at, d.expires_at
-          FROM unnest($3::text::smallint[], $4::text::timestamptz[]) AS level (priority, floor)
+          FROM level
          CROSS JOIN LATERAL
                (SELECT id, due_at, expires_at
                   FROM deliveries

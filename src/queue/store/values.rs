@@ -74,8 +74,8 @@ pub struct Levels {
     pub priorities: Option<String>,
     /// `timestamptz[]`: the moment from which each of them has due rows.
     pub floors: Option<String>,
-    /// The same, less what was claimed since the last look: full batches that follow one another do not
-    /// pass over what the last ones left in the index.
+    /// The same, less what was claimed since: claims and looks that follow one another do not pass over
+    /// what the last ones left in the index.
     pub reached: Option<String>,
     /// The first priority of a list.
     pub lists: Option<i16>,
