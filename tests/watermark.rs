@@ -110,8 +110,39 @@ fn a_search_that_goes_back_for_seconds_finds_what_is_late_and_forgets_nothing_th
     database.run("UPDATE deliveries SET state = 'leased', lease = 'x:1' WHERE priority = 7");
     let (known, ages, due, lapse) = search(Some(4), &known);
     assert_eq!((ages.as_str(), due, lapse), ("7:0 10:0 20:0", false, false));
+    // A priority that was once there is not forgotten: something of it may commit late.
     let (_, ages, due, lapse) = search(None, &known);
-    assert_eq!((ages.as_str(), due, lapse), ("10:60 20:0", true, true));
+    assert_eq!((ages.as_str(), due, lapse), ("7:0 10:60 20:0", true, true));
+}
+
+#[test]
+fn a_look_leaves_a_tenth_of_a_second_after_a_claim_and_the_next_one_no_more() {
+    let database = Database::migrated();
+    let mut client = database.client();
+    let mut statements = Statements::prepare(&mut client, "mailroom").unwrap();
+    database.run(
+        "INSERT INTO deliveries (kind, priority, due_at)
+         VALUES ('activation', 20, '2026-01-01 00:00:00'), ('activation', 20, '2026-01-01 12:00:00')",
+    );
+    let text = |seconds: &str| format!("{{\"2026-01-01 {seconds}+00\"}}");
+    let mut levels = Levels {
+        priorities: Some("{20}".to_owned()),
+        floors: Some(text("00:00:00")),
+        reached: Some(text("12:00:00.05")),
+        claimed: true,
+        lists: None,
+    };
+    let mut look = |levels: &mut Levels| {
+        let found = statements.look(&mut client, 10, levels, false).unwrap();
+        (found.due, levels.reached.clone().unwrap(), levels.claimed)
+    };
+    for _ in 0..2 {
+        assert_eq!(look(&mut levels), (1, text("11:59:59.95"), false));
+    }
+    // Never below the watermark.
+    levels.reached = Some(text("00:00:00.05"));
+    levels.claimed = true;
+    assert_eq!(look(&mut levels), (2, text("00:00:00"), false));
 }
 
 /// Index entries that claims and looks met until now. A backend has counted all when it ended.

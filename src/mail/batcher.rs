@@ -25,12 +25,15 @@ const LOCKED: Duration = Duration::from_millis(200);
 /// A batch that is not full goes so long before the first of its tokens expires.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Watermarks are found no more often than this.
+/// Watermarks are found no more often than this,
 const WATERMARK_EVERY: Duration = Duration::from_secs(1);
-/// A search of everything takes no more than this part of the time: mail waits meanwhile.
-const WATERMARK_SHARE: u32 = 1000;
+/// and take no more than this part of the time: mail waits meanwhile.
+const WATERMARK_SHARE: u32 = 200;
+/// A search of everything takes no more than this part, unless a lease ran out, for others may follow.
+const WHOLE_SHARE: u32 = 1000;
 /// Where that comes less often, each search between goes at least so far back, every second one twice as
-/// far, every fourth four times, and so on: what commits late waits about as long again at most.
+/// far, every fourth four times, and so on: what commits late waits about as long again at most, if its
+/// priority is known.
 const WATERMARK_BACK: Duration = Duration::from_secs(4);
 
 /// What a collector is about to do.
@@ -160,8 +163,10 @@ struct Watermark {
     at: Option<Instant>,
     /// It is not before this moment.
     after: Option<Instant>,
-    /// It is of everything from this moment on.
+    /// It is of everything from this moment on,
     whole: Option<Instant>,
+    /// or, after a lease ran out, from this one on.
+    soon: Option<Instant>,
     /// How long the last one of everything took,
     took: Duration,
     /// and how many searches there were since, and with it.
@@ -172,7 +177,7 @@ struct Watermark {
 
 impl Watermark {
     fn used(&mut self) {
-        self.at = self.at.or(self.after);
+        self.at = self.at.into_iter().chain(self.after).min();
     }
 
     /// How far back a search goes now, if not all the way.
@@ -252,6 +257,7 @@ impl Batcher {
             Event::WatermarkFound(search) => self.marked(search, now),
             Event::Rescued => {
                 self.lapse = None;
+                self.watermark.whole = self.watermark.whole.min(self.watermark.soon);
                 self.changed();
             }
             Event::Changed => self.changed(),
@@ -429,15 +435,17 @@ impl Batcher {
     fn marked(&mut self, search: Search, now: Instant) {
         let Search { begun, back, due, lapse } = search;
         let mark = &mut self.watermark;
-        (mark.after, mark.fresh) = (Some(now + WATERMARK_EVERY), Some(due));
-        // Others follow, up to one of everything.
-        mark.at = back.and(mark.after);
+        let took = now.saturating_duration_since(begun);
+        let rest = if back.is_some() { took * WATERMARK_SHARE } else { Duration::ZERO };
+        (mark.after, mark.fresh) = (Some(now + WATERMARK_EVERY.max(rest)), Some(due));
         mark.count += 1;
+        // One of everything follows in the end.
+        mark.at = back.and(mark.whole);
         if back.is_none() {
-            let took = now.saturating_duration_since(begun);
             // A single one may have waited for a lock.
             let usual = took.min(std::mem::replace(&mut mark.took, took));
-            (mark.whole, mark.count) = (Some(now + usual * WATERMARK_SHARE), 1);
+            (mark.whole, mark.count) = (Some(now + usual * WHOLE_SHARE), 1);
+            mark.soon = Some(now + usual * WATERMARK_SHARE);
             // Not at once: a row whose lease ran out may be locked.
             self.lapse =
                 lapse.and_then(|wait| begun.checked_add(wait)).map(|at| at.max(now + SOON));
@@ -498,6 +506,7 @@ mod tests {
     fn wait(batcher: &mut Batcher, now: Instant) -> Option<Instant> {
         if batcher.watermark.at.is_some() {
             batcher.watermark.at = Some(now + 1000 * TIMEOUT);
+            batcher.watermark.after = batcher.watermark.at;
         }
         match batcher.step(Event::Time, now) {
             Action::Wait(until) => until.filter(|until| *until < now + 1000 * TIMEOUT),
@@ -794,10 +803,10 @@ mod tests {
         batcher.step(marked(now), now + SECOND / 50);
         now += SECOND / 50;
         let whole = now + 20 * SECOND;
-        // Something was done with it; nothing comes after that.
-        batcher.watermark.used();
         let mut seen = Vec::new();
         loop {
+            // Something is done with it each time.
+            batcher.watermark.used();
             let Action::Wait(Some(until)) = batcher.step(saw(0, now), now) else { panic!() };
             now = until;
             let Action::FindWatermark(back) = batcher.step(Event::Time, now) else { panic!() };
@@ -809,6 +818,22 @@ mod tests {
         assert_eq!(now, whole);
         let ruler = [4, 8, 4, 16, 4, 8, 4, 32, 4, 8, 4, 16, 4, 8, 4, 64, 4, 8, 4];
         assert_eq!(seen, ruler);
+        // Nothing more is done, but for one search of everything in the end.
+        batcher.step(marked(now), now + SECOND / 50);
+        now += SECOND / 50;
+        batcher.watermark.used();
+        batcher.step(saw(0, now), now);
+        let (once, whole) = (now + SECOND, now + 20 * SECOND);
+        let back = Some(4 * SECOND);
+        assert_eq!(batcher.step(Event::Time, once), Action::FindWatermark(back));
+        let search = Search { begun: once, back, due: false, lapse: None };
+        batcher.step(Event::WatermarkFound(search), once);
+        assert_eq!(batcher.step(saw(0, once), once), Action::Wait(Some(whole)));
+        // A lease ran out: another one may have been taken by whoever is gone.
+        batcher.step(Event::Rescued, once);
+        let soon = now + 4 * SECOND;
+        assert_eq!(batcher.step(saw(0, once), once), Action::Wait(Some(once + SECOND)));
+        assert_eq!(batcher.step(Event::Time, soon), Action::FindWatermark(None));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl QueueSource {
         let (begun, limit, watermark) = (self.now(), ask.limit, &mut self.watermark);
         if self.batcher.stage() != Stage::Awake || begun >= self.deep_at {
             self.deep_at = begun + DEEP_EVERY;
-            watermark.reached.clone_from(&watermark.floors);
+            (watermark.reached, watermark.claimed) = (watermark.floors.clone(), false);
         }
         let found = self.link.run("looking", |statements, client| {
             statements.look(client, limit, watermark, ask.urgent)
@@ -250,7 +250,7 @@ impl QueueSource {
         let claimed = self.claim(ask, least, once)?;
         let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
         if !claims.is_empty() {
-            self.watermark.reached = reached;
+            (self.watermark.reached, self.watermark.claimed) = (reached, true);
         }
         if full {
             return Ok(Some(Next::Full));

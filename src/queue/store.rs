@@ -113,6 +113,7 @@ impl Statements {
             priorities: row.try_get("priorities")?,
             floors: row.try_get("floors")?,
             reached: row.try_get("floors")?,
+            claimed: false,
             lists: row.try_get("lists")?,
         };
         let lapse: Option<f64> = row.try_get("lease")?;
@@ -138,12 +139,12 @@ impl Statements {
         levels: &mut Levels,
         urgent: bool,
     ) -> Result<Waiting, Error> {
-        let Levels { priorities, floors, reached, lists } = levels;
+        let Levels { priorities, floors, reached, claimed, lists } = levels;
         let before = lists.filter(|_| urgent);
-        let values: [&(dyn ToSql + Sync); 6] =
-            [&self.queue, &count(limit), priorities, floors, &before, reached];
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&self.queue, &count(limit), priorities, floors, &before, reached, claimed];
         let row = self.prepared.row(client, LOOK, &values)?;
-        *reached = row.try_get("reached")?;
+        (*reached, *claimed) = (row.try_get("reached")?, false);
         Ok(Waiting {
             due: usize::try_from(row.try_get::<_, i64>("due")?).unwrap_or(0),
             age: seconds(row.try_get("age")?),

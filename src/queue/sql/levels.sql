@@ -4,7 +4,8 @@
 -- within a second; and in how many seconds the first lease runs out (one that ran out already counts:
 -- nobody may have been looking when it did).
 -- With $2 only what was written in the last $2 seconds is searched, or from where the last search found
--- something: $3 priorities and $4 moments, as this gave them. Then there is nothing new of leases.
+-- something, of the priorities of kinds and of $3, with the moments $4, as this gave them; and nothing of
+-- leases.
 -- Indexes: deliveries_claim_idx, deliveries_state_idx (queue, state, due_at) WHERE state > 'pending'.
 WITH RECURSIVE first AS (
     (SELECT priority, due_at
@@ -30,7 +31,6 @@ found AS (
       FROM (SELECT priority, min(floor) AS floor
               FROM (SELECT unnest($3::text::smallint[]) AS priority,
                            unnest($4::text::timestamptz[]) AS floor
-                     WHERE $2 IS NOT NULL
                      UNION ALL
                     SELECT priority, NULL FROM kinds WHERE queue = $1::text::job_type) AS either
              GROUP BY priority) AS known

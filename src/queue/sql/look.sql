@@ -5,13 +5,15 @@
 -- due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --   $5 the priority from which on nothing counts, if any does not
---   $6 where the last claim ended in each (turn.sql), or as $4: a tenth of a second is left for what
---      commits meanwhile. `reached` is where this look began, and the claim that follows is to begin.
+--   $6 where the last look began in each, or $4, or, with $7, where a claim ended since (turn.sql):
+--      then a tenth of a second is left for what commits meanwhile
+-- `reached` is where this look began, and the claim that follows is to begin.
 --
 -- Index: deliveries_claim_idx (queue, priority, due_at, id) WHERE state = 'pending', from the floor
 -- of each priority on for what is due, from now on for what comes next; issues_publishing_idx.
 WITH level AS MATERIALIZED (
-    SELECT priority, greatest(floor, reached - interval '100 ms') AS floor
+    SELECT priority, greatest(floor, reached - CASE WHEN $7::bool THEN interval '100 ms'
+                                                 ELSE interval '0' END) AS floor
       FROM unnest($3::text::smallint[], $4::text::timestamptz[], $6::text::timestamptz[])
            AS level (priority, floor, reached)
 ),

@@ -74,9 +74,11 @@ pub struct Levels {
     pub priorities: Option<String>,
     /// `timestamptz[]`: the moment from which each of them has due rows.
     pub floors: Option<String>,
-    /// The same, less what was claimed since: claims and looks that follow one another do not pass over
-    /// what the last ones left in the index.
+    /// The same, or where the last look began, or where a claim ended since: what follows does not pass
+    /// over what was left in the index before.
     pub reached: Option<String>,
+    /// `reached` is where a claim ended, not where a look began.
+    pub claimed: bool,
     /// The first priority of a list.
     pub lists: Option<i16>,
 }
