@@ -110,8 +110,11 @@ impl Ledger for DatabaseLedger {
                 Adopted::Unsent => taken.refused.push((place, message, UNSENT.to_owned())),
                 Adopted::Left => {
                     let to = shown(&message.email, log::is_debug());
-                    let why = "settled, expired, locked, or waits for another claim";
-                    log::info("SEND", format_args!("left out {to}: its delivery is {why}"));
+                    let text = format!(
+                        "left out {to}: its delivery is settled, expired, locked, or waits for \
+                         another claim"
+                    );
+                    log::info("SEND", text);
                 }
             }
         }

@@ -31,11 +31,14 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Held(scope, why, lasted, wait) => {
-                let held = match lasted.as_secs() {
-                    0 => "held".to_owned(),
-                    lasted => format!("still held, for {lasted} s now"),
-                };
-                write!(f, "{} {held}: {why}; next probe in {} s", name(scope), wait.as_secs())
+                let (name, lasted, wait) = (name(scope), lasted.as_secs(), wait.as_secs());
+                match lasted {
+                    0 => write!(f, "{name} held: {why}; next probe in {wait} s"),
+                    _ => write!(
+                        f,
+                        "{name} still held, for {lasted} s now: {why}; next probe in {wait} s"
+                    ),
+                }
             }
             Change::Released(scope, lasted) => {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
