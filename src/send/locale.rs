@@ -32,8 +32,14 @@ pub(crate) struct Missing(BTreeMap<String, Instant>);
 
 impl Missing {
     /// The best template that may be there.
-    pub(crate) fn choose(&self, message: &Message, name: &str, mark: char, now: Instant) -> String {
-        let is_missing = |one: &String| self.0.get(one).is_some_and(|until| now < *until);
+    pub(crate) fn choose(
+        &self,
+        message: &Message,
+        name: &str,
+        mark: char,
+        now: impl Fn() -> Instant,
+    ) -> String {
+        let is_missing = |one: &String| self.0.get(one).is_some_and(|until| now() < *until);
         let found = candidates(message, name, mark).into_iter().find(|one| !is_missing(one));
         found.unwrap_or_else(|| name.to_owned())
     }
@@ -73,11 +79,11 @@ mod tests {
     fn what_was_not_found_is_looked_for_again_after_a_while() {
         let now = Instant::now();
         let (mut missing, message) = (Missing::default(), message(Some("pt-BR")));
-        assert_eq!(missing.choose(&message, "a", '-', now), "a-pt-BR");
+        assert_eq!(missing.choose(&message, "a", '-', || now), "a-pt-BR");
         assert!(missing.note("a-pt-BR".to_owned(), "a", now));
         assert!(missing.note("a-pt".to_owned(), "a", now));
-        assert_eq!(missing.choose(&message, "a", '-', now), "a");
+        assert_eq!(missing.choose(&message, "a", '-', || now), "a");
         assert!(!missing.note("a".to_owned(), "a", now), "there is no other");
-        assert_eq!(missing.choose(&message, "a", '-', now + MISSING), "a-pt-BR");
+        assert_eq!(missing.choose(&message, "a", '-', || now + MISSING), "a-pt-BR");
     }
 }

@@ -68,7 +68,7 @@ impl Postmark {
     fn call(&mut self, items: &[Item]) -> Answer {
         let (now, mut parts) = (self.settings.clock.now, Vec::new());
         for item in items {
-            let template = self.missing.choose(item.message, item.template, '.', now());
+            let template = self.missing.choose(item.message, item.template, '.', now);
             match self.images(item, &template) {
                 Ok(images) => parts.push((template, images)),
                 // With each half, until the one at fault is alone.

@@ -86,7 +86,7 @@ impl Ses {
         let Item { message: first, template: name, .. } = items[0];
         let kind = &first.kind;
         let now = self.settings.clock.now;
-        let template = self.missing.choose(first, name, '-', now());
+        let template = self.missing.choose(first, name, '-', now);
         let from = match &kind.sender {
             Some(sender) => recipient::from(sender, true),
             None => self.settings.source.clone(),
