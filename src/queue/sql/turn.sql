@@ -18,11 +18,13 @@
 -- The first row tells what was done: the rows after it are what was taken, in order: what is
 -- MATERIALIZED is read as it was written.
 --
--- Only the holder of a lease may write, except that a success always counts. What was sent is tallied by
--- the minute, in a row that few other connections write to, and nobody in another second: beside a long
--- transaction each update passes over what the ones before it left (fold.sql adds up). What was tried before may have been written
--- then: what stands as it should counts as written. Somebody else's claim may hold locks on rows that it
--- then does not take, for as long as it runs.
+-- Only the holder of a lease may write, except that a success always counts. What was tried before may
+-- have been written then: what stands as it should counts as written. Somebody else's claim may hold locks
+-- on rows that it then does not take, for as long as it runs.
+--
+-- What was sent is tallied by the minute, in a row that few other connections write to, and that is written
+-- in one second alone: beside a long transaction each update passes over what those before it left. fold.sql
+-- adds up.
 --
 -- A plan is made once, and the table may be small then and large soon after. Reading a small one whole
 -- costs the same as one look by the primary key, and would be chosen where `d.id = o.id` gives the order of
