@@ -1,5 +1,5 @@
 //! `kill -9` of `collect` at every step of its loop, and leases that change hands: nothing is
-//! lost, and at most one batch goes twice.
+//! lost, and at most one batch goes twice, or two that were claimed at a time.
 //!
 //! A step is held up from outside, by a lock that a statement waits for or by a reader that does
 //! not read, so that the kill strikes exactly there.
@@ -92,6 +92,15 @@ fn killed_in_the_middle_of_a_write_nothing_is_lost_and_half_a_line_is_no_line() 
     assert_written(&finish(&database, 120), 120, 0);
 }
 
+/// Ends the statement of a process that was killed, as a server does that hears of it.
+fn end_statement(database: &Database) {
+    database.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+          WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
+    );
+    wait_until("the statement has ended", || database.blocked("turn") == 0);
+}
+
 /// Kills a collector whose batch was written, while settling it waits for a lock. Gives what the
 /// two collectors wrote; the server is told of the death, or runs the statement to its end.
 fn kill_in_settle(told: bool) -> Vec<String> {
@@ -106,11 +115,7 @@ fn kill_in_settle(told: bool) -> Vec<String> {
     wait_until("the statement waits", || database.blocked("turn") == 1);
     killed.kill();
     if told {
-        database.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-              WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
-        );
-        wait_until("the statement has ended", || database.blocked("turn") == 0);
+        end_statement(&database);
     }
     lock.rollback().unwrap();
     let mut written = addresses(&lines);
@@ -124,6 +129,29 @@ fn killed_after_the_write_and_before_it_is_settled_one_batch_is_repeated() {
     let written = kill_in_settle(true);
     assert_written(&written, 120, 50);
     assert_eq!(written.len(), 170, "the batch that nobody settled must go again");
+}
+
+#[test]
+fn killed_after_two_batches_were_written_that_were_claimed_at_a_time_both_are_repeated() {
+    let database = Database::migrated();
+    // The first batch is claimed alone, and settled with the claim of the next two.
+    database.slow_claims(10);
+    let mut client = database.client();
+    client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7)").unwrap();
+    let killed = Program::collect(&database).limit(10).lease(120_000).start();
+    killed.wait_log("connected");
+    database.accounts("user", 120);
+    let lines = killed.wait_lines(3);
+    wait_until("the statement waits", || database.blocked("turn") == 1);
+    assert_eq!(whole_lines(&killed.kill().out), lines);
+    end_statement(&database);
+    client.batch_execute("ROLLBACK").unwrap();
+    let mut written = addresses(&lines);
+    assert_eq!((written.len(), database.in_state("sent")), (30, 10));
+    database.run("UPDATE deliveries SET due_at = now() WHERE state = 'leased'");
+    written.extend(finish(&database, 120));
+    assert_written(&written, 120, 20);
+    assert_eq!(written.len(), 140, "two batches that nobody settled must go again");
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub trait Source {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
 
     /// While a batch is on its way: takes the one in hand, if there is one, that [`Source::next`] is to give if
-    /// it fits what is asked for then, with nothing held. The last one was on its way for so long.
-    fn ahead(&mut self, _ask: &Ask, _took: Duration) {}
+    /// it fits what is asked for then, with nothing held.
+    fn ahead(&mut self, _ask: &Ask) {}
 
     /// Waits without handing out anything, until `until` or sooner, keeping the connection alive.
     ///

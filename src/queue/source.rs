@@ -58,9 +58,13 @@ pub struct QueueSource {
     urgent: bool,
     /// There was a connection before this one.
     was_connected: bool,
-    /// When the last batch was claimed.
-    claimed_at: Instant,
-    /// What was claimed while the last call was under way, and until when it may be given out.
+    /// When the last batch was given out,
+    given_at: Instant,
+    /// how long it was until the next one was asked for,
+    round: Duration,
+    /// and how long the last turn took.
+    turn: Duration,
+    /// The batch that goes next, and until when it may.
     in_hand: Option<(Batch, Instant)>,
 }
 
@@ -77,7 +81,9 @@ impl QueueSource {
             met_ineligible: false,
             urgent: false,
             was_connected: false,
-            claimed_at: now,
+            given_at: now,
+            round: Duration::ZERO,
+            turn: Duration::ZERO,
             in_hand: None,
             settings,
             link,
@@ -190,19 +196,25 @@ impl QueueSource {
         Event::Woken
     }
 
-    /// Claims deliveries if at least `least` can be had, and writes down with that what became of the
-    /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end, or it
-    /// was to be tried `once` alone.
-    fn claim(&mut self, ask: &Ask, least: usize, once: bool) -> Result<Option<Turn>, Error> {
+    /// Claims up to `limit` deliveries, in multiples of `least`, and writes down with that what became of
+    /// the last ones; asks again as long as only ineligible rows are met. `None`: the process must end, or
+    /// it was to be tried `once` alone.
+    fn claim(
+        &mut self,
+        ask: &Ask,
+        (limit, least): (usize, usize),
+        once: bool,
+    ) -> Result<Option<Turn>, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(HELD_FOR, |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
         });
         loop {
+            let begun = self.now();
             let want = Want {
-                limit: ask.limit,
+                limit,
                 least,
-                look: if self.met_ineligible { WIDE_LOOK.max(ask.limit) } else { ask.limit },
+                look: if self.met_ineligible { WIDE_LOOK.max(limit) } else { limit },
                 lease: &lease,
                 lease_for: self.settings.lease,
                 held: &ask.held,
@@ -217,6 +229,7 @@ impl QueueSource {
             let Some(claimed) = self.settling.claim(&mut self.link, want)? else {
                 return Ok(None);
             };
+            self.turn = self.now().saturating_duration_since(begun);
             self.upkeep.answered(&self.link);
             if claimed.expired > 0 {
                 report_expired(&self.link, claimed.expired);
@@ -239,15 +252,15 @@ impl QueueSource {
         }
     }
 
-    /// Claims and signs a batch; `None`: there is none.
+    /// Claims and signs a batch, or two; `None`: there is none.
     fn take(
         &mut self,
         ask: &Ask,
-        least: usize,
+        (limit, least): (usize, usize),
         catching_up: bool,
         once: bool,
     ) -> Result<Option<Next>, Error> {
-        let claimed = self.claim(ask, least, once)?;
+        let claimed = self.claim(ask, (limit, least), once)?;
         let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
         if !claims.is_empty() {
             (self.watermark.reached, self.watermark.claimed) = (reached, true);
@@ -266,26 +279,42 @@ impl QueueSource {
         for (ticket, outcome) in failed {
             self.settling.settle(ticket, outcome, Duration::ZERO);
         }
-        let count = batch.messages.len();
-        if count == 0 {
-            return Ok(None);
-        }
         let why = match catching_up {
-            _ if least == ask.limit || taken == ask.limit => "max reached",
+            _ if least == ask.limit || taken >= ask.limit => "max reached",
             true => "catching up",
             false => "timeout",
         };
-        log::info("PG", format_args!("processing {count} rows... ({why})"));
-        self.claimed_at = self.now();
-        Ok(Some(Next::Batch(batch)))
+        for part in batch.messages.chunks(ask.limit) {
+            log::info("PG", format_args!("processing {} rows... ({why})", part.len()));
+        }
+        Ok((!batch.messages.is_empty()).then_some(Next::Batch(batch)))
+    }
+
+    /// Gives a batch out; what is more than one is in hand.
+    fn give(&mut self, mut batch: Batch, limit: usize) -> Next {
+        self.given_at = self.now();
+        if batch.messages.len() > limit {
+            let messages = batch.messages.split_off(limit);
+            self.in_hand = Some((Batch { messages }, self.given_at + self.settings.spare));
+        }
+        Next::Batch(batch)
+    }
+
+    /// Whether a batch may be claimed before the one in front of it is gone. Under a limit of the day claims
+    /// are made one after the other.
+    fn may_look_ahead(&self) -> bool {
+        let Settings { daily_limit, spare, .. } = self.settings;
+        daily_limit.is_none() && self.round < spare && !self.stop.requested() && !self.urgent
     }
 
     /// Puts back what is in hand.
     fn put_back(&mut self) -> Result<(), Error> {
         let first = self.in_hand.take().and_then(|(batch, _)| batch.messages.into_iter().next());
         if let Some(ticket) = first.and_then(|message| message.ticket) {
+            // They may have the same lease.
+            let unwritten = self.settling.unwritten();
             self.link.run("putting back", |statements, client| {
-                statements.rescue(client, false, &[], &ticket.lease)
+                statements.rescue(client, false, &unwritten, &ticket.lease)
             })?;
             self.report(Event::Changed);
         }
@@ -317,6 +346,7 @@ impl QueueSource {
 
 impl Source for QueueSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
+        self.round = self.now().saturating_duration_since(self.given_at);
         self.report(Event::Asked(ask.limit));
         if std::mem::replace(&mut self.urgent, ask.urgent) != ask.urgent {
             // The last look was at something else.
@@ -328,12 +358,12 @@ impl Source for QueueSource {
                 self.catch_up()?;
             }
             let now = self.now();
-            let may = !ask.urgent && ask.held.is_empty();
+            let may = self.may_look_ahead() && ask.held.is_empty();
             let fits = |(batch, until): &mut (Batch, Instant)| {
                 may && now < *until && batch.messages.len() <= ask.limit
             };
             if let Some((batch, _)) = self.in_hand.take_if(fits) {
-                return Ok(Next::Batch(batch));
+                return Ok(self.give(batch, ask.limit));
             }
             self.put_back()?;
             let action = self.report(Event::Time);
@@ -348,9 +378,15 @@ impl Source for QueueSource {
                     Event::Rescued
                 }
                 Action::Claim { least, catching_up } => {
-                    let taken = self.take(ask, least, catching_up, false)?;
-                    let Some(next) = taken else { continue };
-                    return Ok(next);
+                    // What is gone sooner than the next is there is claimed two batches at a time.
+                    let quick = may && self.settings.settles && self.round < self.turn;
+                    let batches = if quick && (catching_up || least == ask.limit) { 2 } else { 1 };
+                    let sizes = (batches * ask.limit, least);
+                    match self.take(ask, sizes, catching_up, false)? {
+                        Some(Next::Batch(batch)) => return Ok(self.give(batch, ask.limit)),
+                        Some(next) => return Ok(next),
+                        None => continue,
+                    }
                 }
                 Action::Sleep => self.sleep(),
                 Action::Wake => self.wake(),
@@ -368,16 +404,15 @@ impl Source for QueueSource {
         Ok(Next::End)
     }
 
-    fn ahead(&mut self, ask: &Ask, took: Duration) {
-        // Under a limit of the day claims are made one after the other.
-        let may = self.settings.daily_limit.is_none() && !self.stop.requested();
-        if !may || self.urgent || took >= self.settings.spare {
+    fn ahead(&mut self, ask: &Ask) {
+        if !self.may_look_ahead() || self.in_hand.is_some() {
             return;
         }
         let until = self.now() + self.settings.spare;
         self.report(Event::Asked(ask.limit));
         let Action::Claim { least, catching_up } = self.report(Event::Time) else { return };
-        if let Ok(Some(Next::Batch(batch))) = self.take(ask, least, catching_up, true) {
+        let sizes = (ask.limit, least);
+        if let Ok(Some(Next::Batch(batch))) = self.take(ask, sizes, catching_up, true) {
             self.in_hand = Some((batch, until));
         }
     }
@@ -406,7 +441,7 @@ impl Source for QueueSource {
 
     fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
         // Who takes the batches may not have done so for hours.
-        let unread = self.now().saturating_duration_since(self.claimed_at);
+        let unread = self.now().saturating_duration_since(self.given_at);
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }

@@ -2,7 +2,7 @@
 -- Writes down what became of deliveries, then takes the next ones: one round trip and one flush a
 -- batch. Either may be nothing.
 --
--- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
+-- Takes up to $2 due deliveries of queue $1, as many as are a multiple of $3.
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql),
@@ -157,8 +157,10 @@ able AS MATERIALIZED (
 ),
 fit AS MATERIALIZED (
     SELECT version, priority, due_at
-      FROM (SELECT *, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM able) a
-     WHERE before < $22::bigint AND (SELECT count(*) FROM able) >= $3::bigint
+      FROM (SELECT *, row_number() OVER sofar AS place, sum(size) OVER sofar - size AS before
+              FROM able
+            WINDOW sofar AS (ROWS UNBOUNDED PRECEDING)) a
+     WHERE before < $22::bigint AND place <= (SELECT count(*) / $3::bigint * $3::bigint FROM able)
 ),
 claimed AS (
     UPDATE deliveries
