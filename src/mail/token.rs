@@ -55,10 +55,8 @@ impl SigningKey {
     /// Whether the token was signed with this key for `path`, and for `code` if there is one.
     /// Compares in constant time.
     fn signed(&self, token: &Parsed, path: &str, code: Option<&str>) -> bool {
-        let mut data = Zeroizing::new(Vec::with_capacity(path.len() + SECRET_LEN + CODE_LEN));
-        data.extend_from_slice(path.as_bytes());
-        data.extend_from_slice(&token.0[..SECRET_LEN]);
-        data.extend_from_slice(code.unwrap_or_default().as_bytes());
+        let code = code.unwrap_or_default().as_bytes();
+        let data = Zeroizing::new([path.as_bytes(), token.secret(), code].concat());
         hmac::verify(&self.signer().0, &data, &token.0[SECRET_LEN..]).is_ok()
     }
 }
@@ -136,31 +134,20 @@ impl Parsed {
     }
 }
 
-/// What a token turned out to be for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Purpose {
-    /// The path it was signed for.
-    pub path: String,
-    /// Whether a retired key signed it.
-    pub retired_key: bool,
-}
-
-/// Looks for the path that the token was signed for.
+/// Looks for the path that the token was signed for; gives it, and whether a retired key signed it.
 ///
 /// `keys` are tried in order; all but the first are retired ones. Every path is tried alone and,
 /// if there is a code, with the code.
-pub fn verify(
+pub fn verify<'a>(
     keys: &[SigningKey],
     token: &Parsed,
-    paths: &[&str],
+    paths: &[&'a str],
     code: Option<&str>,
-) -> Option<Purpose> {
+) -> Option<(&'a str, bool)> {
     for (index, key) in keys.iter().enumerate() {
-        for path in paths {
-            for code in std::iter::once(None).chain(code.map(Some)) {
-                if key.signed(token, path, code) {
-                    return Some(Purpose { path: (*path).to_owned(), retired_key: index > 0 });
-                }
+        for &path in paths {
+            if key.signed(token, path, None) || code.is_some() && key.signed(token, path, code) {
+                return Some((path, index > 0));
             }
         }
     }
@@ -200,8 +187,8 @@ mod tests {
         let parsed = Parsed::from_text(&token).unwrap();
         assert_eq!(parsed.secret(), secret);
         let paths = ["/activate", "/recover"];
-        let found = verify(&[key()], &parsed, &paths, Some("12345")).unwrap();
-        assert_eq!((found.path.as_str(), found.retired_key), ("/recover", false));
+        let found = verify(&[key()], &parsed, &paths, Some("12345"));
+        assert_eq!(found, Some(("/recover", false)));
         assert_eq!(verify(&[key()], &parsed, &paths, Some("12346")), None);
         assert_eq!(verify(&[key()], &parsed, &paths, None), None);
         assert_eq!(verify(&[key()], &parsed, &["/activate"], Some("12345")), None);
@@ -213,7 +200,7 @@ mod tests {
         let token = key().signer().sign("/activate", false, &[1; 32], None).unwrap();
         let parsed = Parsed::from_text(&token).unwrap();
         assert_eq!(verify(std::slice::from_ref(&new), &parsed, &["/activate"], None), None);
-        assert!(verify(&[new, key()], &parsed, &["/activate"], None).unwrap().retired_key);
+        assert!(verify(&[new, key()], &parsed, &["/activate"], None).unwrap().1);
     }
 
     #[test]

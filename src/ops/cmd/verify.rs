@@ -78,7 +78,7 @@ fn check(
         }
     };
     let secret = hex::encode(token.secret());
-    let Some(purpose) = verify(keys, &token, paths, code) else {
+    let Some((path, is_retired)) = verify(keys, &token, paths, code) else {
         let hint = match code {
             None => "; a token that signs its code needs --code, one of another path --path",
             Some(_) => ", or wrong code; a token of another path needs --path",
@@ -86,9 +86,9 @@ fn check(
         print(&format!("action: unknown\nsecret: {secret}\nvalid: no (wrong signature{hint})\n"))?;
         return Ok(false);
     };
-    let known = PATHS.iter().find(|(path, _)| *path == purpose.path);
-    let action = known.map_or(purpose.path.as_str(), |(_, action)| *action);
-    let key = if purpose.retired_key { " (signed with the previous key)" } else { "" };
+    let known = PATHS.iter().find(|(known, _)| *known == path);
+    let action = known.map_or(path, |(_, action)| *action);
+    let key = if is_retired { " (signed with the previous key)" } else { "" };
     print(&format!("action: {action}\nsecret: {secret}\nvalid: yes{key}\n"))?;
     Ok(true)
 }
