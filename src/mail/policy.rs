@@ -65,14 +65,8 @@ const LATER: Duration = Duration::from_secs(90);
 /// The table.
 pub fn of(cause: Cause) -> Policy {
     use Cause::*;
-    let row = |fate, rest, speed| Policy {
-        fate,
-        rest,
-        speed,
-        least: 0,
-        ambiguous: false,
-        patience: Duration::ZERO,
-    };
+    let (least, ambiguous, patience) = (0, false, Duration::ZERO);
+    let row = |fate, rest, speed| Policy { fate, rest, speed, least, ambiguous, patience };
     match cause {
         // Those behind it would hear the same.
         Throttled => row(Fate::Wait, Some(Throttled), Speed::Slower),
