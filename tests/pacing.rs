@@ -476,6 +476,6 @@ fn the_quota_is_asked_for_at_the_start_while_mail_goes_and_after_an_outage() {
     learn(&mut pace, vec![good], now);
     assert!(pace.wants_quota(now), "the provider is back");
 
-    let pipe = Pace::unlimited(10);
+    let pipe = Pace::new(10, f64::INFINITY, None);
     assert!(!pipe.wants_quota(start) && pipe.wants_count(start).is_none(), "a pipe has neither");
 }

@@ -67,11 +67,6 @@ fn time_of(recipients: usize, rate: f64) -> Option<Duration> {
 }
 
 impl Pace {
-    /// No rate, no limit: for a pipe, whose reader sets the pace.
-    pub fn unlimited(limit: usize) -> Pace {
-        Pace::new(limit, f64::INFINITY, None)
-    }
-
     /// Batches of up to `limit`, `rate` recipients a second, and a limit for any 24 hours.
     pub fn new(limit: usize, rate: f64, daily: Option<u64>) -> Pace {
         Pace { limit, rate, daily, ..Pace::default() }
@@ -275,7 +270,7 @@ mod tests {
     #[test]
     fn a_hold_on_everything_waits_and_is_probed_with_one_message_ever_more_rarely() {
         let start = Instant::now();
-        let mut pace = Pace::unlimited(10);
+        let mut pace = Pace::new(10, f64::INFINITY, None);
         let mut now = start;
         let mut waits = Vec::new();
         for _ in 0..7 {
@@ -294,7 +289,7 @@ mod tests {
     #[test]
     fn a_hold_on_one_action_lets_the_others_go() {
         let now = Instant::now();
-        let mut pace = Pace::unlimited(10);
+        let mut pace = Pace::new(10, f64::INFINITY, None);
         let _ = learn(&mut pace, 2, &refused(Cause::Template), now);
         let Permit::Go(Ask { held, until, .. }) = pace.permit(now) else { panic!("all held") };
         assert_eq!((held, until), (vec![kind(2)], Some(now + 30 * SECOND)));
@@ -429,7 +424,7 @@ mod tests {
     #[test]
     fn a_provider_that_is_not_reached_is_left_alone_ever_longer() {
         let mut now = Instant::now();
-        let mut pace = Pace::unlimited(10);
+        let mut pace = Pace::new(10, f64::INFINITY, None);
         for pause in [1, 2, 4, 8, 16, 30, 30] {
             let changes = learn(&mut pace, 1, &away(), now);
             assert_eq!(changes, [Change::Unreached(pause * SECOND)]);

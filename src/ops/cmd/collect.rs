@@ -28,6 +28,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
     let settings = Settings { carries, settles, ..queue_settings(config, "collect") };
     let mut source = queue(config, key, settings, &metrics, stop)?;
     let pipe = Pipe::new(output, encode, stop.clone(), system_clock());
-    let pace = Pace::unlimited(config.batch_limit);
+    // Its reader sets the pace.
+    let pace = Pace::new(config.batch_limit, f64::INFINITY, None);
     work(&mut source, Box::new(pipe), pace, "PG", metrics, stop)
 }
