@@ -43,16 +43,12 @@ impl fmt::Display for Change {
             Change::Released(scope, lasted) => {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())
             }
-            Change::Throttled(rate) => {
-                write!(
-                    f,
-                    "throttled by the provider at {rate:.1} recipients/s; looking for the rate that \
-                     it takes"
-                )
-            }
-            Change::Takes(rate) => {
-                write!(f, "the provider takes about {rate:.1} recipients/s")
-            }
+            Change::Throttled(rate) => write!(
+                f,
+                "throttled by the provider at {rate:.1} recipients/s; looking for the rate that it \
+                 takes"
+            ),
+            Change::Takes(rate) => write!(f, "the provider takes about {rate:.1} recipients/s"),
             Change::Unreached(pause) => {
                 let wait = whole_seconds(*pause);
                 write!(f, "the provider was not reached or cannot serve; next try in {wait} s")
