@@ -74,11 +74,6 @@ pub trait Decode {
     /// The end of the input. What has no line feed by then is bad.
     fn finish(&mut self) -> Option<Record>;
 
-    /// What the numbers of the records count.
-    fn counts(&self) -> &'static str {
-        if self.is_batch() { "record" } else { "line" }
-    }
-
     /// Whether a record is a batch, as its writer made it; else it is one message.
     fn is_batch(&self) -> bool;
 

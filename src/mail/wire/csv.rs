@@ -52,20 +52,19 @@ impl Decoder {
         if let [event @ [b'{', ..]] = fields.as_slice() {
             return cloudevents::read(self.number, event);
         }
-        let raw = |fields: &[&[u8]]| record(fields.iter().copied());
         let (messages, rest) = fields.as_chunks::<FIELDS>();
         if !rest.is_empty() {
             let mut why = format!("has {} fields, which is no multiple of {FIELDS}", fields.len());
             if fields[0].starts_with(b"{") {
                 why.push_str("; if it is a CloudEvents object: set MAILROOM_FORMAT=cloudevents");
             }
-            return Record::bad(self.number, why, raw(&fields));
+            return Record::bad(self.number, why, record(&fields));
         }
         let mut read = Record { number: self.number, good: Vec::new(), bad: Vec::new() };
         for (place, fields) in (1..).zip(messages) {
             match message(*fields) {
                 Ok(message) => read.good.push((place, message)),
-                Err(why) => read.bad.push(Bad { message: Some(place), why, raw: raw(fields) }),
+                Err(why) => read.bad.push(Bad { message: Some(place), why, raw: record(fields) }),
             }
         }
         read

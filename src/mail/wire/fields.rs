@@ -12,13 +12,13 @@ pub fn encode(messages: &[Message], out: &mut Vec<u8>) {
     let numbers: Vec<String> = messages.iter().map(number).collect();
     let fields = messages.iter().zip(&numbers).flat_map(|(message, action)| {
         let Message { email, login, token, code, .. } = message;
-        [action, email, login, token, code].map(String::as_bytes)
+        [action, email, login, token, code]
     });
     out.extend(record(fields));
 }
 
 /// Fields as one CSV record.
-pub fn record<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub fn record(fields: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(1024)

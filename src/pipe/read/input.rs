@@ -50,7 +50,7 @@ impl Input {
 
     /// What the numbers of the records count.
     pub fn counts(&self) -> &'static str {
-        self.decoder.counts()
+        if self.decoder.is_batch() { "record" } else { "line" }
     }
 
     /// After which record reading stopped because it was asked to, if there is more in the file.
