@@ -7,10 +7,10 @@
 use crate::edges::log::line::Level;
 use crate::edges::log::{self, Lines};
 use crate::mail::kind::Templates;
-use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal, shown};
+use crate::mail::model::{Batch, Cause, List, Message, Outcome, Refusal, shown};
 use crate::mail::policy::{self, Fate};
 use crate::mail::recipient::{self, split};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// No mail of a batch begins its way later than this after the first one.
@@ -239,6 +239,11 @@ pub fn is_without_template(answer: &Answer) -> bool {
 /// Whether all but the recipient, and what fills the template, is the same.
 pub fn alike(one: &Message, other: &Message) -> bool {
     one.kind == other.kind && one.locale == other.locale && one.reply_to == other.reply_to
+}
+
+/// The headers of a list's mail, as SES and Postmark take them.
+pub(crate) fn headers(list: &List) -> Vec<Value> {
+    list.headers().map(|(name, value)| json!({ "Name": name, "Value": value })).to_vec()
 }
 
 /// What an outcome of one message means for those that were not tried yet, if they need not be.

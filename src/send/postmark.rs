@@ -12,7 +12,7 @@ use crate::mail::ends::Transport;
 use crate::mail::kind::{Templates, data};
 use crate::mail::model::{Batch, Cause, Message, Outcome, Refusal};
 use crate::mail::recipient;
-use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST, alike, is_without_template};
+use crate::send::calls::{Answer, BUDGET, Calls, Item, WORST, alike, headers, is_without_template};
 use crate::send::images::{self, Image};
 use crate::send::locale::Missing;
 use crate::send::reply::{Ruling, each, lost, unreadable, wait_asked};
@@ -177,9 +177,7 @@ fn body(source: &str, items: &[Item], parts: &[(String, Vec<Image>)]) -> Vec<u8>
             call["Attachments"] = images.iter().map(attachment).collect();
         }
         if let Some(list) = &message.list {
-            let headers =
-                list.headers().map(|(name, value)| json!({ "Name": name, "Value": value }));
-            call["Headers"] = headers.to_vec().into();
+            call["Headers"] = headers(list).into();
             call["MessageStream"] = BROADCAST.into();
         }
         call

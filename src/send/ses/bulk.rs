@@ -1,10 +1,12 @@
 //! The JSON of `SendBulkEmail`: the body of a call, and the results in its reply.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use crate::mail::kind::{data, empty_data};
-use crate::mail::model::{List, Message};
+use crate::mail::kind::{EMPTY_DATA, data};
+use crate::mail::model::Message;
 use crate::mail::recipient;
+use crate::send::calls::headers;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// What of the account mails go through; each may be empty: none.
@@ -46,7 +48,7 @@ enum Object<T> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Template<'a> {
-    template_data: String,
+    template_data: &'a str,
     template_name: &'a str,
 }
 
@@ -56,25 +58,15 @@ struct Entry<'a> {
     destination: Object<[Cow<'a, str>; 1]>,
     replacement_email_content: Object<Object<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    replacement_headers: Vec<Header>,
+    replacement_headers: Vec<Value>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Header {
-    name: &'static str,
-    value: String,
-}
-
-impl<'a> Entry<'a> {
-    fn new(message: &'a Message) -> Entry<'a> {
-        let own = Object::ReplacementTemplateData(written(&data(message)));
-        let headers = message.list.iter().flat_map(List::headers);
-        Entry {
-            destination: Object::ToAddresses([recipient::wire(&message.email)]),
-            replacement_email_content: Object::ReplacementTemplate(own),
-            replacement_headers: headers.map(|(name, value)| Header { name, value }).collect(),
-        }
+fn entry<'a>(message: &&'a Message) -> Entry<'a> {
+    let own = Object::ReplacementTemplateData(data(message).to_string());
+    Entry {
+        destination: Object::ToAddresses([recipient::wire(&message.email)]),
+        replacement_email_content: Object::ReplacementTemplate(own),
+        replacement_headers: message.list.iter().flat_map(headers).collect(),
     }
 }
 
@@ -86,9 +78,9 @@ pub(crate) fn body(
     messages: &[&Message],
 ) -> Vec<u8> {
     let reply_to = messages.first().and_then(|message| message.reply_to.as_ref());
-    let template = Template { template_data: empty_data(), template_name: template };
+    let template = Template { template_data: EMPTY_DATA, template_name: template };
     let call = Call {
-        bulk_email_entries: messages.iter().map(|message| Entry::new(message)).collect(),
+        bulk_email_entries: messages.iter().map(entry).collect(),
         configuration_set_name: &through.config_set,
         default_content: Object::Template(template),
         endpoint_id: &through.endpoint_id,
@@ -96,12 +88,8 @@ pub(crate) fn body(
         reply_to_addresses: reply_to.map(|reply_to| [recipient::wire(reply_to)]),
         tenant_name: &through.tenant,
     };
-    written(&call).into_bytes()
-}
-
-/// The JSON of what has a form in it: texts and lists of them, with names that are texts.
-fn written(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    // It has a form in JSON: texts and lists of them, with names that are texts.
+    serde_json::to_vec(&call).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
