@@ -148,14 +148,14 @@ impl Ses {
             }
             return Answer::Again;
         }
-        let after = wait_asked(reply, self.client.now());
-        match ruling {
-            Ruling::Each(cause) => Answer::None(Refusal { cause, why, after }),
-            Ruling::Halves => Answer::Halves(Refusal { cause: Cause::Rejected, why, after: None }),
-            Ruling::NewCredentials | Ruling::ItsClock => {
-                Answer::None(Refusal { cause: Cause::Credentials, why, after })
+        let cause = match ruling {
+            Ruling::Each(cause) => cause,
+            Ruling::NewCredentials | Ruling::ItsClock => Cause::Credentials,
+            Ruling::Halves => {
+                return Answer::Halves(Refusal { cause: Cause::Rejected, why, after: None });
             }
-        }
+        };
+        Answer::None(Refusal { cause, why, after: wait_asked(reply, self.client.now()) })
     }
 
     /// Whose address may be at fault if one is not verified. Of an endpoint's regions one may be in the
@@ -197,13 +197,11 @@ impl Transport for Ses {
             Err(why) => why,
         };
         if !std::mem::replace(&mut self.quota_refused, true) {
-            log::info(
-                TAG,
-                format_args!(
-                    "the account's quota cannot be read ({why}); going by MAILROOM_SEND_RATE \
-                     and MAILROOM_DAILY_LIMIT alone"
-                ),
+            let text = format!(
+                "the account's quota cannot be read ({why}); going by MAILROOM_SEND_RATE and \
+                 MAILROOM_DAILY_LIMIT alone"
             );
+            log::info(TAG, text);
         }
         None
     }

@@ -114,10 +114,7 @@ pub fn unverified(text: &str, from: &str, to: &[&str]) -> Cause {
 /// cut at `:`, then after `#`. Empty if there is none.
 /// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
 pub fn error_code(header: Option<&str>, body: &serde_json::Value) -> String {
-    let text = header
-        .or_else(|| body.get("code").and_then(|value| value.as_str()))
-        .or_else(|| body.get("__type").and_then(|value| value.as_str()))
-        .unwrap_or_default();
+    let text = header.or(body["code"].as_str()).or(body["__type"].as_str()).unwrap_or_default();
     let text = text.split(':').next().unwrap_or_default();
     let text = text.rsplit('#').next().unwrap_or_default();
     text.trim().to_owned()
