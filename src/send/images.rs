@@ -21,16 +21,6 @@ const MARGIN: i32 = 4;
 /// Pixels of a module, to each side.
 const SCALE: usize = 4;
 
-/// The types of images that mail programs show, by the endings of their files.
-const TYPES: &[(&str, &str)] = &[
-    ("png", "image/png"),
-    ("gif", "image/gif"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("svg", "image/svg+xml"),
-    ("webp", "image/webp"),
-];
-
 /// An image of one mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -110,13 +100,19 @@ fn too_large(name: &str) -> String {
 /// An image's media type and its bytes, at most so many.
 fn file(dir: &Path, name: &str, most: usize) -> Result<(&'static str, Vec<u8>), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let media =
-        TYPES.iter().find(|(end, _)| name.rsplit_once('.').is_some_and(|(_, own)| own == *end));
-    let Some((_, media)) = media.filter(|_| name.bytes().all(plain) && !name.starts_with('.'))
-    else {
-        return Err(format!(
-            "cid:{name} names no image: a file NAME.png, .gif, .jpg, .svg or .webp, or qr.VALUE"
-        ));
+    let fits = name.bytes().all(plain) && !name.starts_with('.');
+    // The types of images that mail programs show.
+    let media = match name.rsplit_once('.').filter(|_| fits) {
+        Some((_, "png")) => "image/png",
+        Some((_, "gif")) => "image/gif",
+        Some((_, "jpg" | "jpeg")) => "image/jpeg",
+        Some((_, "svg")) => "image/svg+xml",
+        Some((_, "webp")) => "image/webp",
+        _ => {
+            return Err(format!(
+                "cid:{name} names no image: a file NAME.png, .gif, .jpg, .svg or .webp, or qr.VALUE"
+            ));
+        }
     };
     let path = dir.join(name);
     let wrong = |error| format!("cid:{name}: {}: {error}", path.display());
