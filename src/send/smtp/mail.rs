@@ -23,7 +23,6 @@ use std::time::SystemTime;
 
 /// Templates in a directory. Each file is read and compiled when it is first needed, and kept: that
 /// takes longer than to fill it.
-#[derive(Debug)]
 pub struct Files {
     dir: PathBuf,
     engine: Environment<'static>,
@@ -91,7 +90,6 @@ fn fault(name: &str, error: &minijinja::Error) -> String {
 }
 
 /// A mail's parts.
-#[derive(Debug)]
 pub(crate) struct Rendered {
     pub(crate) subject: String,
     pub(crate) text: String,
@@ -211,16 +209,14 @@ fn lines(text: String) -> String {
 /// character for its line ends, and moves the rest of it at each.
 fn body(text: String) -> Body {
     let wire = |text: String| text.replace('\n', "\r\n");
-    match Encoding::choose(text.as_str(), false) {
-        Encoding::SevenBit => {
-            Body::dangerous_pre_encoded(wire(text).into(), ContentTransferEncoding::SevenBit)
+    let (bytes, encoding) = match Encoding::choose(text.as_str(), false) {
+        Encoding::SevenBit => (wire(text).into(), ContentTransferEncoding::SevenBit),
+        Encoding::QuotedPrintable => {
+            (quoted_printable::encode(wire(text)), ContentTransferEncoding::QuotedPrintable)
         }
-        Encoding::QuotedPrintable => Body::dangerous_pre_encoded(
-            quoted_printable::encode(wire(text)),
-            ContentTransferEncoding::QuotedPrintable,
-        ),
-        _ => Body::new(text),
-    }
+        _ => return Body::new(text),
+    };
+    Body::dangerous_pre_encoded(bytes, encoding)
 }
 
 /// An address that [`crate::mail::recipient::check_any`] has passed: it knows no quotes, so there is
