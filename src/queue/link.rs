@@ -46,15 +46,13 @@ pub struct Link {
     metrics: Metrics,
     /// The wait before the next attempt.
     backoff: Duration,
-    /// Whether the database was found sound once.
-    proven: bool,
     /// Whether a pooler lends us a process of the server for each transaction, or asks a standby.
     pooled: bool,
     /// How often to look, for nobody notifies us.
     poll: Option<Duration>,
     /// Whether a new connection was made and nobody asked yet.
     fresh: bool,
-    /// Since when there is this connection.
+    /// When the last connection was made; `None`: the database was never found sound.
     since: Option<Instant>,
     give_up_at: Option<Instant>,
     /// When something came from the server last.
@@ -86,7 +84,6 @@ impl Link {
             clock,
             metrics,
             backoff: BACKOFF_FIRST,
-            proven: false,
             pooled: false,
             poll: None,
             fresh: false,
@@ -144,23 +141,23 @@ impl Link {
                     self.live = Some(live);
                     self.metrics.count(|numbers| {
                         numbers.connected = Some(true);
-                        numbers.reconnects += u64::from(self.proven);
+                        numbers.reconnects += u64::from(self.since.is_some());
                     });
                     let now = (self.clock.now)();
-                    (self.proven, self.fresh, self.since) = (true, true, Some(now));
+                    (self.fresh, self.since) = (true, Some(now));
                     notify::ready(now);
                     notify::status(format_args!("connected to {}", self.target), now);
                 }
-                Err(Fault::Denied(text)) if !self.proven => return Err(Error::config(text)),
+                Err(Fault::Denied(text)) if self.since.is_none() => {
+                    return Err(Error::config(text));
+                }
                 Err(fault) => {
                     let wait = self.next_wait();
                     let state = format_args!("no connection to {}", self.target);
                     notify::status(state, (self.clock.now)());
-                    let wait_ms = wait.as_millis();
-                    log::error(
-                        "PG",
-                        format_args!("connection failed: {fault}; next try in {wait_ms} ms"),
-                    );
+                    let ms = wait.as_millis();
+                    let text = format!("connection failed: {fault}; next try in {ms} ms");
+                    log::error("PG", text);
                     self.metrics.tick((self.clock.now)());
                     self.pause(wait);
                 }
@@ -170,12 +167,10 @@ impl Link {
     }
 
     fn attempt(&mut self) -> Result<(Session, Statements), Fault> {
-        let mut session = (self.open)()?;
+        let (first, mut session) = (self.since.is_none(), (self.open)()?);
         // Through a pool of transactions all would seem well, but no notification would ever come. A role
         // may be allowed a single connection: then it is not known.
-        if !self.proven
-            && let Ok(mut other) = (self.open)()
-        {
+        if first && let Ok(mut other) = (self.open)() {
             self.pooled = session.is_pooled_with(&mut other)?;
         }
         // Whom it asks may change from connection to connection.
@@ -201,8 +196,7 @@ impl Link {
         let never = found.iter().any(is_never);
         let poll = self.purpose.poll.or((self.pooled || never).then_some(POLL));
         let before = std::mem::replace(&mut self.poll, poll);
-        if let Some(poll) = self.poll.filter(|_| before.is_none() && self.purpose.channel.is_some())
-        {
+        if let Some(poll) = poll.filter(|_| before.is_none() && self.purpose.channel.is_some()) {
             let why = match never {
                 _ if session.is_balanced() => BALANCED,
                 _ if self.pooled => POOLED,
@@ -211,7 +205,7 @@ impl Link {
             };
             log::info("PG", format_args!("{why}: looking every {} ms", poll.as_millis()));
         }
-        for wrong in found.iter().filter(|one| !self.proven && one.severity == Severity::Wrong) {
+        for wrong in found.iter().filter(|one| first && one.severity == Severity::Wrong) {
             log::warn("PG", wrong);
         }
         let queue = &self.purpose.queue;
@@ -373,7 +367,7 @@ impl Link {
             return false;
         }
         // With nothing to finish there is nothing to connect for.
-        let limit = if self.proven { GRACE / 2 } else { Duration::ZERO };
+        let limit = if self.since.is_some() { GRACE / 2 } else { Duration::ZERO };
         (self.clock.now)() >= *self.give_up_at.get_or_insert(begun + limit)
     }
 
