@@ -42,7 +42,6 @@ fn busy() -> Snapshot {
         issues: Vec::new(),
         queue: "mailroom".to_owned(),
         time: "2026-11-22T13:37:00Z".to_owned(),
-        schema_version: 1,
         last_seq: 1_048_612,
         pause: None,
         findings: Vec::new(),

@@ -90,8 +90,6 @@ pub struct Snapshot {
     pub queue: String,
     /// The moment: UTC, ISO 8601.
     pub time: String,
-    /// Version of the schema.
-    pub schema_version: i64,
     /// `jobs.last_seq`: the highest token handed out.
     pub last_seq: i64,
     /// Whether nothing is claimed, and why.

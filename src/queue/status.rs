@@ -59,7 +59,6 @@ fn read(reading: &mut Transaction<'_>, queue: &str) -> Result<Option<Snapshot>, 
     let mut found = Snapshot {
         queue: queue.to_owned(),
         time: row.try_get("now")?,
-        schema_version: schema::NEWEST,
         last_seq: row.try_get("last_seq")?,
         ..Snapshot::default()
     };

@@ -106,9 +106,8 @@ impl Statements {
         known: &Levels,
     ) -> Result<(Levels, bool, Option<Duration>), Error> {
         let back = back.map(|back| back.as_secs_f64());
-        let values: [&(dyn ToSql + Sync); 4] =
-            [&self.queue, &back, &known.priorities, &known.floors];
-        let row = self.prepared.row(client, LEVELS, &values)?;
+        let Levels { priorities, floors, .. } = known;
+        let row = self.prepared.row(client, LEVELS, &[&self.queue, &back, priorities, floors])?;
         let levels = Levels {
             priorities: row.try_get("priorities")?,
             floors: row.try_get("floors")?,
@@ -270,8 +269,7 @@ impl Statements {
     /// # Errors
     /// As the statement.
     pub fn expire(&mut self, client: &mut Client) -> Result<(usize, usize), Error> {
-        let values: [&(dyn ToSql + Sync); 2] = [&self.queue, &CHUNK];
-        let rows = self.prepared.query(client, sql!("sql/expire.sql"), &values)?;
+        let rows = self.prepared.query(client, sql!("sql/expire.sql"), &[&self.queue, &CHUNK])?;
         Ok((rows.len(), rows.iter().filter(|row| row.try_get("late").unwrap_or(true)).count()))
     }
 

@@ -28,7 +28,6 @@ fn snapshot() -> Snapshot {
     Snapshot {
         queue: "mailroom".to_owned(),
         time: "2026-11-22T13:37:00Z".to_owned(),
-        schema_version: 1,
         last_seq: 48_377,
         pending: 43,
         due: 2,

@@ -3,6 +3,7 @@
 use crate::mail::model::Cause;
 use crate::mail::policy::Wait;
 use crate::queue::fit::Finding;
+use crate::queue::schema::NEWEST;
 use crate::queue::snapshot::{KindCounts, Reason, Snapshot};
 use crate::queue::status::LATEST;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ pub fn status(found: &Snapshot, max_age: Duration) -> Value {
     json!({
         "queue": found.queue,
         "time": found.time,
-        "schema_version": found.schema_version,
+        "schema_version": NEWEST,
         "last_seq": found.last_seq,
         "movement": found.movement(max_age).word(),
         "paused": pause.is_some(),

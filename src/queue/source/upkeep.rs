@@ -207,8 +207,7 @@ impl Upkeep {
         let highest = self.highest;
         if highest > self.recorded {
             self.record_after = (self.clock.now)() + RECORD_EVERY;
-            let done = link.ask("recording", |store, client| store.record(client, highest));
-            if done.is_some() {
+            if link.ask("recording", |store, client| store.record(client, highest)).is_some() {
                 self.recorded = highest;
             }
         }
