@@ -90,16 +90,14 @@ impl PipeSource {
         }
         let (waiting, now) = (self.ledger.waiting(), (self.clock.now)());
         if waiting > 0 && self.ended.is_none() {
-            let (seconds, file) = (self.patience.as_secs(), self.undelivered.path().display());
-            log::warn(
-                "SEND",
-                format_args!(
-                    "the input is at its end, and messages wait for another try: {waiting}; what is \
-                     left after {seconds} s (MAILROOM_END_TIMEOUT), or when process {} gets SIGTERM, \
-                     is kept in {file}",
-                    std::process::id()
-                ),
+            let (seconds, process) = (self.patience.as_secs(), std::process::id());
+            let file = self.undelivered.path().display();
+            let text = format!(
+                "the input is at its end, and messages wait for another try: {waiting}; what is \
+                 left after {seconds} s (MAILROOM_END_TIMEOUT), or when process {process} gets \
+                 SIGTERM, is kept in {file}"
             );
+            log::warn("SEND", text);
         }
         self.ended.get_or_insert(now);
         waiting == 0 || self.deadline().is_some_and(|at| at <= now)
