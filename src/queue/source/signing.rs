@@ -40,15 +40,9 @@ pub fn sign(key: &SigningKey, claims: Vec<Claim>) -> (Batch, Vec<(Ticket, Outcom
 /// The token of a claim; empty if its kind has none. Nothing goes out without its data: PostgreSQL takes
 /// numbers and depths that readers of JSON do not.
 fn token(signer: &Signer, claim: &Claim) -> Result<String, String> {
-    if let Some(recipient) = &claim.recipient {
-        wire::check_address(recipient)?;
-    }
+    claim.recipient.as_deref().map_or(Ok(()), wire::check_address)?;
     let data = claim.data.as_deref().map_or(Ok(Value::Null), serde_json::from_str);
     data.map_err(|error| format!("its data cannot be read: {error}"))?;
-    match &claim.kind.path {
-        Some(path) => {
-            signer.sign(path, claim.kind.signs_code, &claim.secret, claim.code.as_deref())
-        }
-        None => Ok(String::new()),
-    }
+    let Some(path) = &claim.kind.path else { return Ok(String::new()) };
+    signer.sign(path, claim.kind.signs_code, &claim.secret, claim.code.as_deref())
 }
