@@ -39,16 +39,13 @@ impl<W: Write> Dry<W> {
 
     /// Prints one call; what was not printed was not handed over.
     fn call(&mut self, items: &[Item]) -> Answer {
-        let accepted = Outcome::Accepted { provider_id: String::new() };
-        match self.print(items) {
-            Ok(()) => Answer::Each(vec![accepted; items.len()]),
-            Err(error) => {
-                let error = Error::io("printing the requests to standard output failed", error);
-                let why = error.message.clone();
-                self.broken = Some(error);
-                Answer::None(Refusal { cause: Cause::Output, why, after: None })
-            }
+        if let Err(error) = self.print(items) {
+            let error = Error::io("printing the requests to standard output failed", error);
+            let why = error.message.clone();
+            self.broken = Some(error);
+            return Answer::None(Refusal { cause: Cause::Output, why, after: None });
         }
+        Answer::Each(vec![Outcome::Accepted { provider_id: String::new() }; items.len()])
     }
 
     fn print(&mut self, items: &[Item]) -> std::io::Result<()> {

@@ -222,16 +222,11 @@ fn outcomes(reply: &Reply, items: &[Item]) -> Answer {
             return Outcome::Refused(unreadable(why));
         }
         let text = entry.message.unwrap_or_default();
-        match causes::message(code, &text) {
-            None => {
-                let id = entry.message_id.unwrap_or_default();
-                Outcome::Accepted { provider_id: identifier(&id) }
-            }
-            Some(cause) => {
-                let why = reason_about(&format!("error {code}"), &text, &messages);
-                Outcome::refused(cause, why)
-            }
-        }
+        let Some(cause) = causes::message(code, &text) else {
+            let id = entry.message_id.unwrap_or_default();
+            return Outcome::Accepted { provider_id: identifier(&id) };
+        };
+        Outcome::refused(cause, reason_about(&format!("error {code}"), &text, &messages))
     })
 }
 

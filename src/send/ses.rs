@@ -170,13 +170,11 @@ impl Ses {
         each(bulk::results(&reply.body), messages, |result, message| {
             let status = result.status.as_deref().unwrap_or("no status");
             let error = result.error.as_deref().unwrap_or_default();
-            match causes::entry(status, error, from, &self.at_fault(&[message])) {
-                Some(cause) => Outcome::refused(cause, reason_about(status, error, messages)),
-                None => {
-                    let id = result.message_id.as_deref().unwrap_or_default();
-                    Outcome::Accepted { provider_id: identifier(id) }
-                }
-            }
+            let Some(cause) = causes::entry(status, error, from, &self.at_fault(&[message])) else {
+                let id = result.message_id.as_deref().unwrap_or_default();
+                return Outcome::Accepted { provider_id: identifier(id) };
+            };
+            Outcome::refused(cause, reason_about(status, error, messages))
         })
     }
 }
