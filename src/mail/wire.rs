@@ -127,9 +127,7 @@ pub fn check_address(email: &str) -> Result<(), String> {
     }
     match email.rsplit_once('@') {
         None => Err("the address has no @".to_owned()),
-        Some((local, domain)) if local.is_empty() || domain.is_empty() => {
-            Err("the address has nothing on one side of its @".to_owned())
-        }
+        Some(("", _) | (_, "")) => Err("the address has nothing on one side of its @".to_owned()),
         Some(_) => Ok(()),
     }
 }
