@@ -62,7 +62,8 @@ struct Entry<'a> {
 }
 
 fn entry<'a>(message: &&'a Message) -> Entry<'a> {
-    let own = Object::ReplacementTemplateData(data(message).to_string());
+    let own = serde_json::to_string(&data(message)).unwrap_or_default();
+    let own = Object::ReplacementTemplateData(own);
     Entry {
         destination: Object::ToAddresses([recipient::wire(&message.email)]),
         replacement_email_content: Object::ReplacementTemplate(own),
