@@ -116,7 +116,8 @@ impl Pump<'_> {
         self.pace.spent(of_lists, batch.messages.len() - of_lists, begun);
         // It may take as long as the last one did.
         let mut ask = self.pace.foresee(begun + self.progress.took);
-        let mut ahead = || ask.take().iter().for_each(|ask| self.source.ahead(ask));
+        let mut ahead =
+            || ask.take().iter().for_each(|ask| self.source.ahead(ask, self.progress.took));
         let mut outcomes = http::meanwhile(&mut ahead, || self.transport.send(&batch));
         let now = self.now();
         self.progress.took = now.saturating_duration_since(begun);

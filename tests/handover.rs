@@ -41,7 +41,7 @@ fn a_collector_that_is_killed_while_its_reader_does_not_read_leaves_no_half_reco
             .start()
     };
     let first = collect(output.try_clone().unwrap());
-    // One is in the pipe, and the next one waits for it to be read; one more may be in hand.
+    // One is in the pipe, and the next one waits for it to be read; two may do so.
     wait_until("a batch is under way", || {
         database.in_state("sent") == 50 && [50, 100].contains(&database.in_state("leased"))
     });

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// What the pump wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// At most this many messages; fewer than a batch while a hold is being probed.
+    /// At most this many messages, or two batches of so many; fewer than a batch while a hold is being
+    /// probed.
     pub limit: usize,
     /// Kinds that are held and must not be handed out.
     pub held: Vec<Arc<str>>,
@@ -43,8 +44,8 @@ pub trait Source {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error>;
 
     /// While a batch is on its way: takes the one in hand, if there is one, that [`Source::next`] is to give if
-    /// it fits what is asked for then, with nothing held.
-    fn ahead(&mut self, _ask: &Ask) {}
+    /// it fits what is asked for then, with nothing held. The last one was on its way for so long.
+    fn ahead(&mut self, _ask: &Ask, _took: Duration) {}
 
     /// Waits without handing out anything, until `until` or sooner, keeping the connection alive.
     ///

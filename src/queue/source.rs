@@ -58,13 +58,11 @@ pub struct QueueSource {
     urgent: bool,
     /// There was a connection before this one.
     was_connected: bool,
-    /// When the last batch was given out,
-    given_at: Instant,
-    /// how long it was until the next one was asked for,
-    round: Duration,
-    /// and how long the last turn took.
+    /// When the last batch was claimed,
+    claimed_at: Instant,
+    /// and how long that took.
     turn: Duration,
-    /// The batch that goes next, and until when it may.
+    /// What was claimed while the last call was under way, and until when it may be given out.
     in_hand: Option<(Batch, Instant)>,
 }
 
@@ -81,8 +79,7 @@ impl QueueSource {
             met_ineligible: false,
             urgent: false,
             was_connected: false,
-            given_at: now,
-            round: Duration::ZERO,
+            claimed_at: now,
             turn: Duration::ZERO,
             in_hand: None,
             settings,
@@ -196,9 +193,9 @@ impl QueueSource {
         Event::Woken
     }
 
-    /// Claims up to `limit` deliveries, in multiples of `least`, and writes down with that what became of
-    /// the last ones; asks again as long as only ineligible rows are met. `None`: the process must end, or
-    /// it was to be tried `once` alone.
+    /// Claims up to `limit` deliveries, as many as are a multiple of `least`, and writes down with that what
+    /// became of the last ones; asks again as long as only ineligible rows are met. `None`: the process
+    /// must end, or it was to be tried `once` alone.
     fn claim(
         &mut self,
         ask: &Ask,
@@ -210,7 +207,6 @@ impl QueueSource {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
         });
         loop {
-            let begun = self.now();
             let want = Want {
                 limit,
                 least,
@@ -229,7 +225,6 @@ impl QueueSource {
             let Some(claimed) = self.settling.claim(&mut self.link, want)? else {
                 return Ok(None);
             };
-            self.turn = self.now().saturating_duration_since(begun);
             self.upkeep.answered(&self.link);
             if claimed.expired > 0 {
                 report_expired(&self.link, claimed.expired);
@@ -252,15 +247,22 @@ impl QueueSource {
         }
     }
 
-    /// Claims and signs a batch, or two; `None`: there is none.
+    /// Claims and signs a batch, or two at a time; `None`: there is none.
     fn take(
         &mut self,
         ask: &Ask,
-        (limit, least): (usize, usize),
+        least: usize,
         catching_up: bool,
         once: bool,
     ) -> Result<Option<Next>, Error> {
+        let begun = self.now();
+        // The last one was gone sooner than it was claimed.
+        let quick = begun.saturating_duration_since(self.claimed_at) < self.turn;
+        let two = quick && self.settings.pairs && (catching_up || least == ask.limit);
+        let limit = if two { 2 * ask.limit } else { ask.limit };
         let claimed = self.claim(ask, (limit, least), once)?;
+        self.claimed_at = self.now();
+        self.turn = self.claimed_at.saturating_duration_since(begun);
         let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
         if !claims.is_empty() {
             (self.watermark.reached, self.watermark.claimed) = (reached, true);
@@ -271,7 +273,11 @@ impl QueueSource {
         let data = claims.iter().filter_map(|claim| claim.data.as_deref());
         // A batch is full of mails, or of their data.
         let is_full = data.map(str::len).sum::<usize>() >= DATA;
-        let taken = if is_full { ask.limit } else { claims.len() };
+        let taken = match claims.len() % ask.limit {
+            0 => claims.len().min(ask.limit),
+            _ if is_full => ask.limit,
+            rest => rest,
+        };
         self.report(Event::Claimed { least, taken });
         let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
         self.upkeep.handed_out(highest.unwrap_or_default());
@@ -279,42 +285,23 @@ impl QueueSource {
         for (ticket, outcome) in failed {
             self.settling.settle(ticket, outcome, Duration::ZERO);
         }
-        let why = match catching_up {
-            _ if least == ask.limit || taken >= ask.limit => "max reached",
-            true => "catching up",
-            false => "timeout",
-        };
         for part in batch.messages.chunks(ask.limit) {
+            let why = match catching_up {
+                _ if least == ask.limit || is_full || part.len() == ask.limit => "max reached",
+                true => "catching up",
+                false => "timeout",
+            };
             log::info("PG", format_args!("processing {} rows... ({why})", part.len()));
         }
         Ok((!batch.messages.is_empty()).then_some(Next::Batch(batch)))
-    }
-
-    /// Gives a batch out; what is more than one is in hand.
-    fn give(&mut self, mut batch: Batch, limit: usize) -> Next {
-        self.given_at = self.now();
-        if batch.messages.len() > limit {
-            let messages = batch.messages.split_off(limit);
-            self.in_hand = Some((Batch { messages }, self.given_at + self.settings.spare));
-        }
-        Next::Batch(batch)
-    }
-
-    /// Whether a batch may be claimed before the one in front of it is gone. Under a limit of the day claims
-    /// are made one after the other.
-    fn may_look_ahead(&self) -> bool {
-        let Settings { daily_limit, spare, .. } = self.settings;
-        daily_limit.is_none() && self.round < spare && !self.stop.requested() && !self.urgent
     }
 
     /// Puts back what is in hand.
     fn put_back(&mut self) -> Result<(), Error> {
         let first = self.in_hand.take().and_then(|(batch, _)| batch.messages.into_iter().next());
         if let Some(ticket) = first.and_then(|message| message.ticket) {
-            // They may have the same lease.
-            let unwritten = self.settling.unwritten();
             self.link.run("putting back", |statements, client| {
-                statements.rescue(client, false, &unwritten, &ticket.lease)
+                statements.rescue(client, false, &[], &ticket.lease)
             })?;
             self.report(Event::Changed);
         }
@@ -346,7 +333,6 @@ impl QueueSource {
 
 impl Source for QueueSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
-        self.round = self.now().saturating_duration_since(self.given_at);
         self.report(Event::Asked(ask.limit));
         if std::mem::replace(&mut self.urgent, ask.urgent) != ask.urgent {
             // The last look was at something else.
@@ -358,12 +344,12 @@ impl Source for QueueSource {
                 self.catch_up()?;
             }
             let now = self.now();
-            let may = self.may_look_ahead() && ask.held.is_empty();
+            let may = !ask.urgent && ask.held.is_empty();
             let fits = |(batch, until): &mut (Batch, Instant)| {
                 may && now < *until && batch.messages.len() <= ask.limit
             };
             if let Some((batch, _)) = self.in_hand.take_if(fits) {
-                return Ok(self.give(batch, ask.limit));
+                return Ok(Next::Batch(batch));
             }
             self.put_back()?;
             let action = self.report(Event::Time);
@@ -378,15 +364,9 @@ impl Source for QueueSource {
                     Event::Rescued
                 }
                 Action::Claim { least, catching_up } => {
-                    // What is gone sooner than the next is there is claimed two batches at a time.
-                    let quick = may && self.settings.settles && self.round < self.turn;
-                    let batches = if quick && (catching_up || least == ask.limit) { 2 } else { 1 };
-                    let sizes = (batches * ask.limit, least);
-                    match self.take(ask, sizes, catching_up, false)? {
-                        Some(Next::Batch(batch)) => return Ok(self.give(batch, ask.limit)),
-                        Some(next) => return Ok(next),
-                        None => continue,
-                    }
+                    let taken = self.take(ask, least, catching_up, false)?;
+                    let Some(next) = taken else { continue };
+                    return Ok(next);
                 }
                 Action::Sleep => self.sleep(),
                 Action::Wake => self.wake(),
@@ -404,15 +384,16 @@ impl Source for QueueSource {
         Ok(Next::End)
     }
 
-    fn ahead(&mut self, ask: &Ask) {
-        if !self.may_look_ahead() || self.in_hand.is_some() {
+    fn ahead(&mut self, ask: &Ask, took: Duration) {
+        // Under a limit of the day claims are made one after the other.
+        let may = self.settings.daily_limit.is_none() && !self.stop.requested();
+        if !may || self.urgent || took >= self.settings.spare {
             return;
         }
         let until = self.now() + self.settings.spare;
         self.report(Event::Asked(ask.limit));
         let Action::Claim { least, catching_up } = self.report(Event::Time) else { return };
-        let sizes = (ask.limit, least);
-        if let Ok(Some(Next::Batch(batch))) = self.take(ask, sizes, catching_up, true) {
+        if let Ok(Some(Next::Batch(batch))) = self.take(ask, least, catching_up, true) {
             self.in_hand = Some((batch, until));
         }
     }
@@ -441,7 +422,7 @@ impl Source for QueueSource {
 
     fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
         // Who takes the batches may not have done so for hours.
-        let unread = self.now().saturating_duration_since(self.given_at);
+        let unread = self.now().saturating_duration_since(self.claimed_at);
         if unread > self.settings.healthcheck && !self.stop.requested() {
             self.link.drop_unread(unread);
         }

@@ -104,27 +104,6 @@ fn what_is_in_hand_is_put_back_when_a_call_says_that_no_mail_may_go() {
 }
 
 #[test]
-fn of_two_batches_of_one_claim_the_one_in_hand_alone_is_put_back() {
-    let database = Database::migrated();
-    database.slow_claims(ALL as u32);
-    let endpoint = Endpoint::start();
-    database.accounts("user", ALL as u32);
-    // No call takes as long as a claim does. The fourth is the first of two, at the latest.
-    for _ in 0..3 {
-        endpoint.push(Reply::Accept);
-    }
-    endpoint.set(Reply::error(400, "AccountSuspendedException", "suspended"));
-    let running = run(&database, &endpoint).start();
-    let held = "SELECT count(*) FROM deliveries WHERE cause IS NOT NULL";
-    wait_until("one is held", || database.number(held) == LIMIT as i64);
-    wait_until("one is put back", || database.in_state("leased") == 0);
-    let twice = "SELECT count(*) FROM (SELECT FROM leases GROUP BY lease HAVING count(*) > 10) two";
-    assert!(database.number(twice) > 0, "no claim was of two");
-    let finished = running.stop();
-    assert!(!finished.log.contains("its lease had run out"), "{}", finished.log);
-}
-
-#[test]
 fn killed_in_a_call_before_the_last_one_is_settled_it_repeats_two_batches_at_most() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

@@ -235,6 +235,7 @@ mod tests {
             healthcheck: 60 * SECOND,
             lease: SECOND,
             spare: Duration::ZERO,
+            pairs: false,
             retention: None,
             max_age: Duration::from_secs(600),
             max_attempts: 5,
