@@ -111,6 +111,24 @@ fn an_import_that_is_not_confirmed_asks_each_by_mail() {
     assert_eq!(done.out, "3 asked by mail, unless they are on it\n");
     assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE kind = 'news.confirm'"), 2);
     assert_eq!(state_of(&database, "a@example.com"), "pending");
+    // A file asks nobody who left, and nobody who is suppressed.
+    database.run(
+        "UPDATE subscribers SET state = 'unsubscribed', data = '{\"plan\": \"x\"}'
+          WHERE address = 's1@example.com';
+         UPDATE subscribers SET state = 'suppressed' WHERE address = 'a@example.com'",
+    );
+    let done = import(&database, &[], b"address\nA@example.com\nS1@example.com\nc@example.com\n");
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (Some(65), "1 asked by mail, unless they are on it\n")
+    );
+    for why in ["line 2 was not taken: it is suppressed", "line 3 was not taken: it left the list"]
+    {
+        assert!(done.log.contains(why), "no {why:?} in {}", done.log);
+    }
+    assert_eq!(database.number("SELECT count(*) FROM deliveries WHERE kind = 'news.confirm'"), 3);
+    let kept = "SELECT count(*) FROM subscribers WHERE state = 'unsubscribed' AND data IS NOT NULL";
+    assert_eq!(database.number(kept), 1);
 }
 
 #[test]
