@@ -60,7 +60,7 @@ pub fn bash() -> String {
     fi
 }
 
-complete -F _mailroom mailroom
+complete -o default -F _mailroom mailroom
 "#,
     );
     out

@@ -52,7 +52,7 @@ _mailroom() {
         mail) words='' flags='--log-format --log-level --data --locale --key --at --wait --help' ;;
         list) words='import export show' flags='--log-format --log-level --confirmed --help' ;;
         publish) words='status pause resume cancel' flags='--send-rate --daily-limit --bulk-share --log-format --log-level --template --key --data --at --where --yes --dry-run --test --help' ;;
-        check) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --retention --format --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --log-format --log-level --json --help' ;;
+        check) words='' flags='--channel-name --poll --queue-name --healthcheck-interval --batch-timeout --batch-limit --ack --lease --max-attempts --end-timeout --retention --format --transport --debug --ses-config-set --ses-tenant --ses-endpoint-id --ses-source --ses-output-path --templates --smtp-token-command --smtp-connections --smtp-connection-mails --template-dir --postmark-url --send-rate --daily-limit --bulk-share --statsd --metrics-file --max-age --log-format --log-level --json --help' ;;
         template) words='list show push check preview' flags='--queue-name --transport --templates --template-dir --postmark-url --log-format --log-level --data --from --help' ;;
         status) words='' flags='--queue-name --batch-timeout --max-age --log-format --log-level --json --html --watch --exit-code --help' ;;
         queue) words='list find show retry drop pause resume' flags='--channel-name --queue-name --log-format --log-level --state --to --limit --json --reveal --all --reason --cause --yes --help' ;;
@@ -71,4 +71,4 @@ _mailroom() {
     fi
 }
 
-complete -F _mailroom mailroom
+complete -o default -F _mailroom mailroom

@@ -129,6 +129,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from check' -l batch-limit -x -d
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l ack -x -a 'written sent' -d 'written: a batch is settled when it was written to stdout; sent: when send settled it in the database'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l lease -x -d 'ms a claimed delivery stays ours before it may be claimed again; less than 110000 gives a warning: with a slow provider, one batch can take that long'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l max-attempts -x -d 'tries before a delivery is failed; one that its recipient puts off is tried for four days'
+complete -c mailroom -n '__fish_seen_subcommand_from check' -l end-timeout -x -d 'how long mails that wait for another try are tried after the end of the input: 90s, 15m, 12h; what is left then is kept in undelivered.csv, and the exit status is 75'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l retention -x -a 'forever' -d 'how long settled deliveries are kept: 90s, 15m, 12h, 30d; 0 deletes at once (by collect with MAILROOM_ACK=sent: at its next healthcheck), forever keeps all'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l format -x -a 'csv cloudevents' -d 'what goes through the pipe: csv, or cloudevents: one CloudEvents 1.0 JSON object a line'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l transport -x -a 'ses smtp postmark' -d 'provider: ses, smtp or postmark'
@@ -149,6 +150,7 @@ complete -c mailroom -n '__fish_seen_subcommand_from check' -l daily-limit -x -d
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l bulk-share -x -d 'the part of the day\'s limit, in per cent, that issues of lists may use: 1 to 100; the rest is kept for other mail'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l statsd -x -d 'DogStatsD for metrics: host:port or unix:///path; DD_ENV, DD_SERVICE, DD_VERSION and DD_ENTITY_ID become tags'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l metrics-file -x -d 'file for metrics in the text format of Prometheus, one for each process: /var/lib/node_exporter/mailroom.prom'
+complete -c mailroom -n '__fish_seen_subcommand_from check' -l max-age -x -d 'how long mail may be due before something is wrong: 90s, 10m, 1h; more than MAILROOM_BATCH_TIMEOUT, less than tokens live'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l log-format -x -a 'text json' -d 'text or json'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l log-level -x -a 'error warn info debug' -d 'error, warn, info or debug; debug shows addresses in full'
 complete -c mailroom -n '__fish_seen_subcommand_from check' -l json
