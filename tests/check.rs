@@ -6,6 +6,7 @@ use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::program::{Finished, Program, wait_until};
 use crate::support::tls::{Authority, Secured};
 use serde_json::{Value, json};
+use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -123,6 +124,31 @@ fn where_all_is_well_every_line_says_ok_and_nothing_is_sent() {
 }
 
 #[test]
+fn settings_of_the_daemons_a_sender_of_a_kind_and_the_file_of_metrics_are_looked_at() {
+    let (database, endpoint) = (Database::migrated(), ses());
+    let dir = tempfile::tempdir().unwrap();
+    let with_file = |path: &Path| {
+        let program = program(&database, &endpoint.url());
+        Found::of(program.env("MAILROOM_METRICS_FILE", path).output())
+    };
+    let found = with_file(&dir.path().join("mailroom.prom"));
+    found.only(&[]).says("metrics file", "ok", "mailroom.prom can be written");
+    for (path, why) in [(dir.path().join("no/a.prom"), "ENOENT"), (dir.path().into(), "directory")]
+    {
+        let found = with_file(&path);
+        found.only(&["metrics file"]).says("metrics file", "failed", why);
+    }
+    database
+        .run("INSERT INTO kinds (kind, template, sender) VALUES ('news', 'activationv1', 'Shop')");
+    let found = Found::of(program(&database, &endpoint.url()).output());
+    found.only(&["kinds.sender"]).says("kinds.sender", "failed", "news: the address has no @");
+    for name in ["MAILROOM_HEALTH_MAX_AGE", "MAILROOM_END_TIMEOUT"] {
+        let found = Found::of(program(&database, &endpoint.url()).env(name, "10").output());
+        found.says("settings", "failed", name);
+    }
+}
+
+#[test]
 fn a_kind_of_mail_without_a_template_and_a_misspelt_setting_are_found_before_they_are_missed() {
     let (database, endpoint) = (Database::migrated(), ses());
     database.run("ALTER TYPE token_action ADD VALUE 'invitation'");
@@ -136,7 +162,7 @@ fn a_kind_of_mail_without_a_template_and_a_misspelt_setting_are_found_before_the
     let found = Found::of(program.output());
     found.only(&["settings", "actions"]);
     assert_eq!(found.code, 0);
-    found.says("actions", "warning", "no template for 3 (invitation): mails of that kind are held");
+    found.says("actions", "warning", "no template for 3 (invitation): `send` holds");
     let strange = found.checks.iter().find(|check| check["status"] == "warning").unwrap();
     assert_eq!(strange["detail"], "MAILROOM_BATCH_TIMOUT is no setting");
     let run = Program::collect(&database).env("MAILROOM_BATCH_TIMOUT", "5").start();

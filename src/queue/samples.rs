@@ -39,6 +39,7 @@ pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementEr
                 number: number.and_then(|number| u16::try_from(number).ok()),
                 template: Some(template),
                 path: row.try_get("path")?,
+                sender: row.try_get("sender")?,
                 ..Kind::default()
             };
             let (is_event, data) = (true, Vec::new());

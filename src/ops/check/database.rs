@@ -6,6 +6,7 @@ use crate::edges::pg::session::Session;
 use crate::edges::pg::statement::sql;
 use crate::edges::pg::target::{Target, TlsMode};
 use crate::mail::model;
+use crate::mail::recipient::{self, split};
 use crate::ops::check::Round;
 use crate::ops::check::clock::{APART, ahead, apart};
 use crate::ops::database::{STEP, purpose, target};
@@ -196,6 +197,12 @@ fn kinds(round: &mut Round<'_>, session: &mut Session) {
         Ok(kinds) => kinds,
         Err(fault) => return round.checks.unknown(NAME, &fault.to_string()),
     };
+    for model::Kind { name, sender, .. } in round.kinds.iter().map(|one| &one.kind) {
+        if let Some(Err(why)) = sender.as_deref().map(|from| recipient::check(split(from).1)) {
+            let detail = format!("{name}: {why}; its mails are held");
+            round.checks.misconfigured("kinds.sender", detail, "an address, or `Name <address>`");
+        }
+    }
     let templates = &round.config.templates;
     let numbers = round.kinds.iter().filter_map(|one| Some((one.kind.number?, &one.kind.name)));
     let without =
@@ -204,7 +211,11 @@ fn kinds(round: &mut Round<'_>, session: &mut Session) {
     if without.is_empty() {
         return round.checks.ok(NAME, "each has a template");
     }
-    let detail = format!("no template for {}: mails of that kind are held", without.join(", "));
+    let detail = format!(
+        "no template for {}: `send` holds such mails if it reads them as CSV; `run` takes what the table \
+         kinds says",
+        without.join(", ")
+    );
     let advice = "add NUMBER=TEMPLATE for each to MAILROOM_TEMPLATES";
     round.checks.warning(NAME, detail, advice);
 }

@@ -4,6 +4,8 @@ use crate::ops::check::Round;
 use crate::ops::daemon::short_lease;
 use crate::ops::environment::unknown_settings;
 use crate::pipe::undelivered;
+use nix::unistd::{AccessFlags, access};
+use std::path::Path;
 
 /// Everything that is wrong with the settings, a line each.
 pub fn check(round: &mut Round) {
@@ -62,6 +64,26 @@ pub fn output(round: &mut Round) {
             let advice =
                 "let MAILROOM_SES_OUTPUT_PATH name a directory that this user may write to";
             round.checks.misconfigured(NAME, format!("cannot write to {path}: {error}"), advice);
+        }
+    }
+}
+
+/// Whether numbers can be written to the file that is to have them.
+pub fn metrics(round: &mut Round) {
+    const NAME: &str = "metrics file";
+    let Some(file) = &round.config.metrics_file else { return };
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let path = file.display();
+    match access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) if !file.is_dir() => round.checks.ok(NAME, format!("{path} can be written")),
+        Ok(()) => {
+            round.checks.misconfigured(NAME, format!("{path} is a directory"), "name a file in it");
+        }
+        Err(error) => {
+            let detail = format!("{path} cannot be written: {error}");
+            let advice =
+                "let MAILROOM_METRICS_FILE name a file in a directory that this user may write to";
+            round.checks.misconfigured(NAME, detail, advice);
         }
     }
 }

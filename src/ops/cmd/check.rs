@@ -32,6 +32,7 @@ fn run(given: &Settings, json: bool, stop: &Stop) -> Result<(), Error> {
     settings::check(&mut round);
     database::check(&mut round);
     settings::output(&mut round);
+    settings::metrics(&mut round);
     provider(&mut round, given);
     let checks = round.checks;
     match json {

@@ -51,7 +51,8 @@ pub fn at_least_one(text: &str) -> Result<u64, String> {
 
 /// A time in milliseconds.
 pub fn millis(text: &str) -> Result<Duration, String> {
-    number(1, MONTH_MS)(text).map(Duration::from_millis)
+    let read = number(1, MONTH_MS)(text).map(Duration::from_millis);
+    read.map_err(|_| format!("must be a whole number of milliseconds from 1 to {MONTH_MS}"))
 }
 
 /// One of these words.
