@@ -47,7 +47,8 @@ fn a_variable_that_no_mail_has_is_found_as_far_as_mails_tell() {
     let found = checks(&database, dir.path());
     assert_eq!(found.len(), 6, "nobody is sent an event: {found:?}");
     says(&found, "activationv1", "ok", "action 1: renders");
-    says(&found, "invoice", "warning", "kind invoice: invoice.subject, line 1: undefined value");
+    let why = "kind invoice: invoice.subject, line 1: undefined value; not in the data: number";
+    says(&found, "invoice", "warning", why);
     let none = smtp(&database, dir.path(), &["template", "check"]);
     assert_eq!(none.code, Some(78), "{}", none.log);
 

@@ -15,9 +15,10 @@ use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, Template, UndefinedBehavior};
 use ring::digest;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -63,10 +64,14 @@ impl Files {
         let one = |ending: &str| {
             let file = format!("{name}.{ending}");
             // The ending decides: what goes into .html is escaped, elsewhere it stands as it is.
-            let filled = self.engine.get_template(&file).and_then(|file| file.render(&values));
-            filled.map_err(|error| Wrong {
-                why: fault(&file, &error),
-                by_data: error.kind() == ErrorKind::UndefinedError,
+            let wrong = |error| Wrong { why: fault(&file, &error), by_data: false };
+            let template = self.engine.get_template(&file).map_err(wrong)?;
+            template.render(&values).map_err(|error| match error.kind() {
+                ErrorKind::UndefinedError => {
+                    let why = fault(&file, &error) + &missing(&template, data);
+                    Wrong { why, by_data: true }
+                }
+                _ => wrong(error),
             })
         };
         let (subject, text, html) = (one("subject")?, lines(one("txt")?), lines(one("html")?));
@@ -75,6 +80,18 @@ impl Files {
         // A header is one line, whatever a login holds.
         let subject = subject.split(char::is_control).collect::<Vec<_>>().join(" ").trim().into();
         Ok(Rendered { subject, text, html, images })
+    }
+}
+
+/// Names that a template may ask for, and the data has not.
+fn missing(template: &Template<'_, '_>, data: &Value) -> String {
+    let has = |name: &String| name.split('.').try_fold(data, |data, name| data.get(name)).is_some();
+    let names = template.undeclared_variables(true).into_iter().filter(|name| !has(name));
+    let names: Vec<String> = names.collect::<BTreeSet<_>>().into_iter().collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; not in the data: {}", names.join(", "))
     }
 }
 
