@@ -92,7 +92,7 @@ class Cluster:
     def flush(self, on, wait=0):
         """Whether a commit waits for the disk from now on, and for so many milliseconds more: then the server
         waits before each flush, and all who come meanwhile go with it."""
-        wanted = {"fsync": "on" if on else "off", "commit_delay": wait * 1000,
+        wanted = {"fsync": "on" if on else "off", "commit_delay": int(wait * 1000),
                   "commit_siblings": 0 if wait else 5}
         self.sql("postgres", *(f"ALTER SYSTEM SET {name} = {value}" for name, value in wanted.items()),
                  "SELECT pg_reload_conf()", "CHECKPOINT")
