@@ -397,7 +397,7 @@ impl Database {
              CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                  INSERT INTO leases VALUES (NEW.lease, NEW.id); RETURN NULL; END $$;
              CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 PERFORM pg_sleep(0.02);
+                 PERFORM pg_sleep(0.1);
                  IF (SELECT count(*) FROM deliveries WHERE state = 'sent') > {free} THEN
                      PERFORM pg_advisory_xact_lock(7); END IF;
                  RETURN NULL; END $$;

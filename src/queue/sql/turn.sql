@@ -1,6 +1,6 @@
 -- mailroom:turn
--- Writes down what became of deliveries, then takes the next ones: one round trip and one flush a
--- batch. Either may be nothing.
+-- Writes down what became of deliveries, then takes the next ones: one round trip and one flush for
+-- both. Either may be nothing.
 --
 -- Takes up to $2 due deliveries of queue $1, as many as are a multiple of $3.
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
