@@ -52,23 +52,6 @@ fn a_thousand_rows_in_one_transaction_go_at_once_in_full_batches() {
 }
 
 #[test]
-fn batches_that_go_sooner_than_they_are_claimed_are_claimed_two_at_a_time() {
-    let database = Database::migrated();
-    database.slow_claims(1000);
-    let collect = patient(&database).start();
-    collect.wait_log("connected");
-    database.accounts("user", 165);
-    assert_eq!(sizes(&collect.wait_lines(16)), [10; 16]);
-    // What is left of the last claim is no batch: it waits for its window.
-    wait_until("the others are settled", || database.in_state("sent") == 160);
-    assert_eq!(database.in_state("pending"), 5);
-    let sizes = "SELECT count(DISTINCT size) * 1000 + min(size) * 100 + max(size)
-                   FROM (SELECT count(*) AS size FROM leases GROUP BY lease) leases";
-    assert_eq!(database.number(sizes), 2000 + 10 * 100 + 20, "one by one, then two at a time");
-    assert_eq!(collect.stop().code, Some(0));
-}
-
-#[test]
 fn later_notifications_do_not_extend_the_window() {
     let database = Database::migrated();
     let collect = Program::collect(&database)

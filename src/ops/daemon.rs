@@ -78,7 +78,6 @@ pub fn queue_settings(config: &Config, holder: &'static str) -> Settings {
         healthcheck: config.healthcheck,
         lease: config.lease,
         spare: config.lease.saturating_sub(WORST).min(IN_HAND),
-        pairs: false,
         retention: config.retention,
         max_age: config.max_age,
         max_attempts: config.max_attempts,

@@ -58,10 +58,8 @@ pub struct QueueSource {
     urgent: bool,
     /// There was a connection before this one.
     was_connected: bool,
-    /// When the last batch was claimed,
+    /// When the last batch was claimed.
     claimed_at: Instant,
-    /// and how long that took.
-    turn: Duration,
     /// What was claimed while the last call was under way, and until when it may be given out.
     in_hand: Option<(Batch, Instant)>,
 }
@@ -80,7 +78,6 @@ impl QueueSource {
             urgent: false,
             was_connected: false,
             claimed_at: now,
-            turn: Duration::ZERO,
             in_hand: None,
             settings,
             link,
@@ -247,7 +244,7 @@ impl QueueSource {
         }
     }
 
-    /// Claims and signs a batch, or two at a time; `None`: there is none.
+    /// Claims and signs a batch; `None`: there is none.
     fn take(
         &mut self,
         ask: &Ask,
@@ -255,14 +252,8 @@ impl QueueSource {
         catching_up: bool,
         once: bool,
     ) -> Result<Option<Next>, Error> {
-        let begun = self.now();
-        // The last one was gone sooner than it was claimed.
-        let quick = begun.saturating_duration_since(self.claimed_at) < self.turn;
-        let two = quick && self.settings.pairs && (catching_up || least == ask.limit);
-        let limit = if two { 2 * ask.limit } else { ask.limit };
-        let claimed = self.claim(ask, (limit, least), once)?;
+        let claimed = self.claim(ask, (ask.limit, least), once)?;
         self.claimed_at = self.now();
-        self.turn = self.claimed_at.saturating_duration_since(begun);
         let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
         if !claims.is_empty() {
             (self.watermark.reached, self.watermark.claimed) = (reached, true);

@@ -388,25 +388,6 @@ impl Database {
             .get(0)
     }
 
-    /// Makes each statement that writes deliveries slower than any hand-over here, and keeps which lease
-    /// had which of them in the table `leases`. What would write the settlement of more than so many that
-    /// were sent waits until the advisory lock 7 is free.
-    pub fn slow_claims(&self, free: u32) {
-        self.run(&format!(
-            "CREATE TABLE leases (lease text, delivery bigint);
-             CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 INSERT INTO leases VALUES (NEW.lease, NEW.id); RETURN NULL; END $$;
-             CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 PERFORM pg_sleep(0.1);
-                 IF (SELECT count(*) FROM deliveries WHERE state = 'sent') > {free} THEN
-                     PERFORM pg_advisory_xact_lock(7); END IF;
-                 RETURN NULL; END $$;
-             CREATE TRIGGER keep AFTER UPDATE ON deliveries
-                FOR EACH ROW WHEN (NEW.state = 'leased') EXECUTE FUNCTION keep();
-             CREATE TRIGGER slow AFTER UPDATE ON deliveries EXECUTE FUNCTION slow()"
-        ));
-    }
-
     /// How many deliveries are in this state.
     pub fn in_state(&self, state: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))

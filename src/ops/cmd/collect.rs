@@ -32,7 +32,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<(), Error> {
         }
     };
     let settles = config.ack == Ack::Written;
-    let settings = Settings { carries, settles, pairs: true, ..queue_settings(config, "collect") };
+    let settings = Settings { carries, settles, ..queue_settings(config, "collect") };
     let mut source = queue(config, key, settings, &metrics, stop)?;
     let pipe = Pipe::new(output, encode, stop.clone(), system_clock());
     // Its reader sets the pace.

@@ -13,8 +13,6 @@ pub struct Settings {
     pub lease: Duration,
     /// How long a batch may wait in hand; no longer than the lease has beyond what a batch can take.
     pub spare: Duration,
-    /// Whether two batches may be claimed at a time, and be given out as one, where they go sooner than that.
-    pub pairs: bool,
     /// How long settled deliveries are kept: zero deletes at once; `None`: for ever.
     pub retention: Option<Duration>,
     /// How long mail may be due before it is late.

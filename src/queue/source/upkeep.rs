@@ -235,7 +235,6 @@ mod tests {
             healthcheck: 60 * SECOND,
             lease: SECOND,
             spare: Duration::ZERO,
-            pairs: false,
             retention: None,
             max_age: Duration::from_secs(600),
             max_attempts: 5,
