@@ -72,6 +72,7 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
         ("'invoice_ready', 'nobody'".to_owned(), "recipient is not an address"),
         ("'invoice_ready', ''".to_owned(), "recipient is not an address"),
         ("'invoice_ready', '@example.com'".to_owned(), "recipient is not an address"),
+        ("'invoice_ready', 'Ann <ann@example.com>'".to_owned(), "recipient is not an address"),
         ("'invoice_ready', E'a@example.com\\nBcc: b@example.com'".to_owned(), "recipient is not"),
         ("'invoice_ready', E'a\\r\\n@example.com'".to_owned(), "recipient is not an address"),
         (format!("'invoice_ready', '{}@example.com'", "x".repeat(320)), "recipient is not"),

@@ -177,6 +177,7 @@ fn one_that_is_wrong_refuses_the_whole_set_and_says_what_a_single_call_says() {
     let cases = [
         (format!("'no_such', {three}"), "there is no kind of mail 'no_such'"),
         ("'invoice_ready', '{a@b,nobody,c@d}'".to_owned(), "mail 2: recipient is not an address"),
+        ("'invoice_ready', '{a@b,Ann <c@d>}'".to_owned(), "mail 2: recipient is not an address"),
         ("'password_recovery', '{a@example.com,NULL}'".to_owned(), "mail 2: the kind password"),
         (
             format!("'invoice_ready', {three}, ARRAY['{{}}', '[1]', '{{}}']::jsonb[]"),
