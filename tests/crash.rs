@@ -92,15 +92,6 @@ fn killed_in_the_middle_of_a_write_nothing_is_lost_and_half_a_line_is_no_line() 
     assert_written(&finish(&database, 120), 120, 0);
 }
 
-/// Ends the statement of a process that was killed, as a server does that hears of it.
-fn end_statement(database: &Database) {
-    database.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-          WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
-    );
-    wait_until("the statement has ended", || database.blocked("turn") == 0);
-}
-
 /// Kills a collector whose batch was written, while settling it waits for a lock. Gives what the
 /// two collectors wrote; the server is told of the death, or runs the statement to its end.
 fn kill_in_settle(told: bool) -> Vec<String> {
@@ -115,7 +106,11 @@ fn kill_in_settle(told: bool) -> Vec<String> {
     wait_until("the statement waits", || database.blocked("turn") == 1);
     killed.kill();
     if told {
-        end_statement(&database);
+        database.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+              WHERE datname = current_database() AND application_name LIKE 'mailroom%'",
+        );
+        wait_until("the statement has ended", || database.blocked("turn") == 0);
     }
     lock.rollback().unwrap();
     let mut written = addresses(&lines);

@@ -446,7 +446,7 @@ fn too_few_file_descriptors_are_a_fault_that_can_pass() {
 fn beside_a_standby_that_is_away_mail_goes_on_and_no_backend_is_left_behind() {
     let cluster = Cluster::start(&["synchronous_standby_names = 'nobody'"]);
     let database = cluster.migrated("alone");
-    database.accounts("user", 6);
+    database.accounts("user", 9);
     database.run("ALTER DATABASE alone SET synchronous_commit = on");
     let collect = Program::collect(&database).limit(3).start();
     // A batch is claimed and written; that it was is to outlast the server, so this waits.

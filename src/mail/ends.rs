@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 /// What the pump wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// At most this many messages, or two batches of so many; fewer than a batch while a hold is being
-    /// probed.
+    /// At most this many messages; fewer than a batch while a hold is being probed.
     pub limit: usize,
     /// Kinds that are held and must not be handed out.
     pub held: Vec<Arc<str>>,

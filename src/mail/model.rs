@@ -140,7 +140,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Messages that travel together: one CSV record or two, at most 50 of them in each.
+/// Messages that travel together: one CSV record, at most 50 of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// In the order of the claim.

@@ -190,24 +190,19 @@ impl QueueSource {
         Event::Woken
     }
 
-    /// Claims up to `limit` deliveries, as many as are a multiple of `least`, and writes down with that what
-    /// became of the last ones; asks again as long as only ineligible rows are met. `None`: the process
-    /// must end, or it was to be tried `once` alone.
-    fn claim(
-        &mut self,
-        ask: &Ask,
-        (limit, least): (usize, usize),
-        once: bool,
-    ) -> Result<Option<Turn>, Error> {
+    /// Claims deliveries if at least `least` can be had, and writes down with that what became of the
+    /// last ones; asks again as long as only ineligible rows are met. `None`: the process must end, or it
+    /// was to be tried `once` alone.
+    fn claim(&mut self, ask: &Ask, least: usize, once: bool) -> Result<Option<Turn>, Error> {
         let lease = new_lease(self.settings.holder);
         let held_for = ask.until.map_or(HELD_FOR, |until| {
             until.saturating_duration_since(self.now()).max(Duration::from_secs(1))
         });
         loop {
             let want = Want {
-                limit,
+                limit: ask.limit,
                 least,
-                look: if self.met_ineligible { WIDE_LOOK.max(limit) } else { limit },
+                look: if self.met_ineligible { WIDE_LOOK.max(ask.limit) } else { ask.limit },
                 lease: &lease,
                 lease_for: self.settings.lease,
                 held: &ask.held,
@@ -252,8 +247,7 @@ impl QueueSource {
         catching_up: bool,
         once: bool,
     ) -> Result<Option<Next>, Error> {
-        let claimed = self.claim(ask, (ask.limit, least), once)?;
-        self.claimed_at = self.now();
+        let claimed = self.claim(ask, least, once)?;
         let Some(Turn { claims, full, reached, .. }) = claimed else { return Ok(None) };
         if !claims.is_empty() {
             (self.watermark.reached, self.watermark.claimed) = (reached, true);
@@ -264,11 +258,7 @@ impl QueueSource {
         let data = claims.iter().filter_map(|claim| claim.data.as_deref());
         // A batch is full of mails, or of their data.
         let is_full = data.map(str::len).sum::<usize>() >= DATA;
-        let taken = match claims.len() % ask.limit {
-            0 => claims.len().min(ask.limit),
-            _ if is_full => ask.limit,
-            rest => rest,
-        };
+        let taken = if is_full { ask.limit } else { claims.len() };
         self.report(Event::Claimed { least, taken });
         let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
         self.upkeep.handed_out(highest.unwrap_or_default());
@@ -276,15 +266,18 @@ impl QueueSource {
         for (ticket, outcome) in failed {
             self.settling.settle(ticket, outcome, Duration::ZERO);
         }
-        for part in batch.messages.chunks(ask.limit) {
-            let why = match catching_up {
-                _ if least == ask.limit || is_full || part.len() == ask.limit => "max reached",
-                true => "catching up",
-                false => "timeout",
-            };
-            log::info("PG", format_args!("processing {} rows... ({why})", part.len()));
+        let count = batch.messages.len();
+        if count == 0 {
+            return Ok(None);
         }
-        Ok((!batch.messages.is_empty()).then_some(Next::Batch(batch)))
+        let why = match catching_up {
+            _ if least == ask.limit || taken == ask.limit => "max reached",
+            true => "catching up",
+            false => "timeout",
+        };
+        log::info("PG", format_args!("processing {count} rows... ({why})"));
+        self.claimed_at = self.now();
+        Ok(Some(Next::Batch(batch)))
     }
 
     /// Puts back what is in hand.

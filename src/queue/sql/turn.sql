@@ -1,8 +1,8 @@
 -- mailroom:turn
--- Writes down what became of deliveries, then takes the next ones: one round trip and one flush for
--- both. Either may be nothing.
+-- Writes down what became of deliveries, then takes the next ones: one round trip and one flush a
+-- batch. Either may be nothing.
 --
--- Takes up to $2 due deliveries of queue $1, as many as are a multiple of $3.
+-- Takes up to $2 due deliveries of queue $1, if at least $3 can be had.
 --   $4 text of the lease   $5 its length, seconds   $6 kinds that are held
 --   $7 how long those wait, seconds                 $8 how many due rows to look at; 0: take none
 --   $9 priorities, ascending                        $10 from when on each has rows (levels.sql),
@@ -157,10 +157,8 @@ able AS MATERIALIZED (
 ),
 fit AS MATERIALIZED (
     SELECT version, priority, due_at
-      FROM (SELECT *, row_number() OVER sofar AS place, sum(size) OVER sofar - size AS before
-              FROM able
-            WINDOW sofar AS (ROWS UNBOUNDED PRECEDING)) a
-     WHERE before < $22::bigint AND place <= (SELECT count(*) / $3::bigint * $3::bigint FROM able)
+      FROM (SELECT *, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM able) a
+     WHERE before < $22::bigint AND (SELECT count(*) FROM able) >= $3::bigint
 ),
 claimed AS (
     UPDATE deliveries

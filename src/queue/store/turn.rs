@@ -70,7 +70,7 @@ impl Statements {
         let values: [&(dyn ToSql + Sync); 22] = [
             &self.queue,
             &count(want.limit),
-            &count(want.least.max(1)),
+            &count(want.least),
             &want.lease,
             &want.lease_for.as_secs_f64(),
             &held,

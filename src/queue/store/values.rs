@@ -16,7 +16,7 @@ pub const DATA: usize = 256 * 1024;
 pub struct Want<'a> {
     /// Take at most this many.
     pub limit: usize,
-    /// Take as many as are a multiple of this, so none if there are fewer.
+    /// Take none if fewer than this can be had.
     pub least: usize,
     /// Look at this many due rows.
     pub look: usize,
