@@ -121,7 +121,7 @@ fn what_a_provider_reads_by_itself_is_told_with_the_rest() {
     assert_eq!(wrong.code, Some(64), "{}", wrong.log);
     let wrong = bad(Program::new(&["run", "--batch-limit", "51"])).output();
     for finished in [all_right, wrong] {
-        for name in ["AWS_REGION", "HTTPS_PROXY"] {
+        for name in ["AWS_REGION", "HTTPS_PROXY", "MAILROOM_TRANSPORT: is ses"] {
             assert_eq!(finished.log.matches(name).count(), 1, "{}", finished.log);
         }
     }

@@ -91,6 +91,10 @@ pub fn place(stop: &Stop) -> Result<(Endpoint, Http, Keeper), Error> {
             let mut problems: Vec<_> = endpoint.err().into_iter().chain(identity).collect();
             // Both read the files of AWS.
             problems.dedup();
+            if env("MAILROOM_TRANSPORT").is_none() {
+                let others = "MAILROOM_TRANSPORT: is ses; smtp and postmark need nothing of AWS";
+                problems.push(others.to_owned());
+            }
             Err(Error::config(problems.join("\n")))
         }
     }
