@@ -330,7 +330,7 @@ CREATE FUNCTION public.send_mail(kind text, recipient text, data jsonb DEFAULT N
     AS $_$
 #variable_conflict use_variable
 DECLARE
-    address CONSTANT text := '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$';
+    address CONSTANT text := '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+$';
     k       kinds;
     wrong   text;
     mail    bigint;
@@ -348,7 +348,7 @@ BEGIN
     -- Each condition by itself: what a branch says costs nothing before it is entered.
     IF recipient !~ address OR octet_length(recipient) > 320 THEN
         -- The program looks closer at addresses.
-        wrong := 'recipient is not an address: local@domain, without line feeds, of at most 320 bytes';
+        wrong := 'recipient is not an address: local@domain, without a name or line feeds, of at most 320 bytes';
     ELSIF recipient IS NULL AND k.path IS NOT NULL THEN
         wrong := format('the kind %s has a token, so it needs a recipient', k.kind);
     ELSIF jsonb_typeof(data) <> 'object' THEN
@@ -374,7 +374,7 @@ BEGIN
             WHEN expires_at <= due THEN
                 'expires_at is not after the moment from which the mail may go'
             WHEN reply_to !~ address OR octet_length(reply_to) > 320 THEN
-                'reply_to is not an address: local@domain, without line feeds, of at most 320 bytes'
+                'reply_to is not an address: local@domain, without a name or line feeds, of at most 320 bytes'
         END;
         -- Not in the CASE: a subquery in it slows down each call that comes there by a sixth.
         IF subject IS NOT NULL THEN
@@ -458,7 +458,7 @@ BEGIN
     -- bytes a character, and PostgreSQL gives it no more than 1 GB.
     as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0
         AND (lines IS NULL OR octet_length(lines) < 200000000
-            AND lines ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+\n)*$')
+            AND lines ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+\n)*$')
         AND NOT EXISTS (
             SELECT FROM (
                 SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
@@ -930,7 +930,7 @@ CREATE TABLE public.subscribers (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     how text NOT NULL,
     secret uuid DEFAULT gen_random_uuid() NOT NULL,
-    CONSTRAINT subscribers_address_check CHECK (((address ~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@]+$'::text) AND (octet_length(address) <= 320))),
+    CONSTRAINT subscribers_address_check CHECK (((address ~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+$'::text) AND (octet_length(address) <= 320))),
     CONSTRAINT subscribers_data_check CHECK (((jsonb_typeof(data) = 'object'::text) AND (octet_length((data)::text) <= 65536) AND (NOT (data ?| '{login,secret,code,unsubscribe}'::text[])))),
     CONSTRAINT subscribers_locale_check CHECK ((locale ~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'::text)),
     CONSTRAINT subscribers_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
