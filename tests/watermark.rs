@@ -77,7 +77,7 @@ fn a_search_that_goes_back_for_seconds_finds_what_is_late_and_forgets_nothing_th
         let (levels, due, lapse) = statements.levels(&mut client, back, known).unwrap();
         // For each priority, how many seconds ago its deliveries begin, in tens.
         let sql = format!(
-            "SELECT string_agg(priority || ':' || round(extract(epoch FROM now() - floor), -1), ' ')
+            "SELECT string_agg(priority || ':' || round(extract(epoch FROM now() - floor)::numeric, -1), ' ')
                FROM unnest('{}'::smallint[], '{}'::timestamptz[]) AS level (priority, floor)",
             levels.priorities.as_deref().unwrap(),
             levels.floors.as_deref().unwrap(),

@@ -73,8 +73,12 @@ pub fn tag(name: &str) -> String {
     tag
 }
 
-/// The folder of PostgreSQL's server programs.
+/// The folder of PostgreSQL's server programs: the one that `TEST_POSTGRES` names (`scripts/test` has the
+/// oldest and the newest version there), or that of the newest one installed.
 pub fn bin_dir() -> PathBuf {
+    if let Some(named) = std::env::var_os("TEST_POSTGRES") {
+        return named.into();
+    }
     let found = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -316,10 +320,12 @@ impl Database {
         let cluster = shared();
         let mut client = crate::support::cluster::connect(&cluster.url("postgres"))
             .expect("the shared cluster answers");
+        // As versions before 15 always do.
+        let strategy = "SELECT CASE WHEN current_setting('server_version_num')::int >= 150000
+                               THEN 'STRATEGY file_copy' ELSE '' END";
+        let strategy: String = client.query_one(strategy, &[]).unwrap().get(0);
         client
-            .batch_execute(&format!(
-                "CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
-            ))
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}"))
             .unwrap();
         Database { url: cluster.url(&name), name }
     }
