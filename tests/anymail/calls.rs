@@ -73,6 +73,8 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
         ("'invoice_ready', ''".to_owned(), "recipient is not an address"),
         ("'invoice_ready', '@example.com'".to_owned(), "recipient is not an address"),
         ("'invoice_ready', 'Ann <ann@example.com>'".to_owned(), "recipient is not an address"),
+        ("'invoice_ready', 'a@b.example, c@d.example'".to_owned(), "recipient is not an address"),
+        ("'invoice_ready', 'ann b@example.com'".to_owned(), "recipient is not an address"),
         ("'invoice_ready', E'a@example.com\\nBcc: b@example.com'".to_owned(), "recipient is not"),
         ("'invoice_ready', E'a\\r\\n@example.com'".to_owned(), "recipient is not an address"),
         (format!("'invoice_ready', '{}@example.com'", "x".repeat(320)), "recipient is not"),
@@ -114,6 +116,16 @@ fn bad_input_of_each_sort_is_an_error_with_sqlstate_and_leaves_the_transaction_t
     transaction.execute(&format!("SELECT send_mail({ok})"), &[]).unwrap();
     transaction.commit().unwrap();
     assert_eq!(database.number("SELECT count(*) FROM deliveries"), 1);
+}
+
+#[test]
+fn a_kind_whose_answers_could_not_go_anywhere_is_refused() {
+    let mut client = database().client();
+    for reply_to in ["", "x", "a@b.example, c@d.example", "Ann <a@b.example>"] {
+        let error = client.execute("UPDATE kinds SET reply_to = $1", &[&reply_to]).unwrap_err();
+        let constraint = error.as_db_error().and_then(|refusal| refusal.constraint());
+        assert_eq!(constraint, Some("kinds_reply_to_check"), "{reply_to}");
+    }
 }
 
 #[test]

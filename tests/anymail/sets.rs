@@ -126,6 +126,8 @@ fn an_address_is_taken_in_a_set_if_it_is_taken_by_itself() {
     let mut client = database.client();
     let addresses = [
         "a@b",
+        "a+b.c@d",
+        "{a}@b",
         "a b@c",
         "a@b@c",
         "o'neil+\u{e9}@ex\u{e4}mple.com",

@@ -198,7 +198,7 @@ CREATE TABLE public.kinds (
     CONSTRAINT kinds_lifetime_check CHECK (((lifetime >= '00:00:01'::interval) AND (lifetime <= '10 years'::interval))),
     CONSTRAINT kinds_number_check CHECK ((number > 0)),
     CONSTRAINT kinds_path_check CHECK ((path <> ''::text)),
-    CONSTRAINT kinds_reply_to_check CHECK ((reply_to <> ''::text)),
+    CONSTRAINT kinds_reply_to_check CHECK ((reply_to ~ '^[^[:cntrl:][:space:]@,;"<>]+@[^[:cntrl:][:space:]@,;"<>]+$'::text)),
     CONSTRAINT kinds_sender_check CHECK ((sender <> ''::text)),
     CONSTRAINT kinds_template_check CHECK ((template ~ '^[A-Za-z0-9_-]{1,64}$'::text))
 );
@@ -328,9 +328,9 @@ CREATE FUNCTION public.send_mail(kind text, recipient text, data jsonb DEFAULT N
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $_$
-#variable_conflict use_variable
+#variable_conflict use_column
 DECLARE
-    address CONSTANT text := '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+$';
+    address CONSTANT text := '^[^[:cntrl:][:space:]@,;"<>]+@[^[:cntrl:][:space:]@,;"<>]+$';
     k       kinds;
     wrong   text;
     mail    bigint;
@@ -348,7 +348,7 @@ BEGIN
     -- Each condition by itself: what a branch says costs nothing before it is entered.
     IF recipient !~ address OR octet_length(recipient) > 320 THEN
         -- The program looks closer at addresses.
-        wrong := 'recipient is not an address: local@domain, without a name or line feeds, of at most 320 bytes';
+        wrong := 'recipient is not an address: one local@domain, without a name or spaces, of at most 320 bytes';
     ELSIF recipient IS NULL AND k.path IS NOT NULL THEN
         wrong := format('the kind %s has a token, so it needs a recipient', k.kind);
     ELSIF jsonb_typeof(data) <> 'object' THEN
@@ -374,7 +374,7 @@ BEGIN
             WHEN expires_at <= due THEN
                 'expires_at is not after the moment from which the mail may go'
             WHEN reply_to !~ address OR octet_length(reply_to) > 320 THEN
-                'reply_to is not an address: local@domain, without a name or line feeds, of at most 320 bytes'
+                'reply_to is not an address: one local@domain, without a name or spaces, of at most 320 bytes'
         END;
         -- Not in the CASE: a subquery in it slows down each call that comes there by a sixth.
         IF subject IS NOT NULL THEN
@@ -396,7 +396,7 @@ BEGIN
             k.queue, k.kind, k.priority, due, expires_at, recipient, locale,
             coalesce(reply_to, k.reply_to), data, key
         )
-        ON CONFLICT (queue, (d.key)) WHERE d.key IS NOT NULL DO NOTHING
+        ON CONFLICT (queue, key) WHERE key IS NOT NULL DO NOTHING
         RETURNING d.id INTO mail;
         EXIT WHEN FOUND;
         SELECT d.id INTO mail
@@ -412,7 +412,8 @@ BEGIN
     IF k.cooldown IS NOT NULL OR k.hourly IS NOT NULL THEN
         free := limit_mail(k, lower(recipient));
         UPDATE deliveries d
-        SET limit_key = lower(recipient), due_at = least(greatest(due, free), expires_at),
+        SET limit_key = lower(send_mail.recipient),
+            due_at = least(greatest(due, free), send_mail.expires_at),
             cause = CASE WHEN free > due THEN 'limited'::delivery_cause END
         WHERE d.id = mail;
         due := greatest(due, free);
@@ -458,7 +459,7 @@ BEGIN
     -- bytes a character, and PostgreSQL gives it no more than 1 GB.
     as_set := num_nonnulls(keys, k.path, subjects, k.cooldown, k.hourly) = 0
         AND (lines IS NULL OR octet_length(lines) < 200000000
-            AND lines ~ E'^(?:[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+\n)*$')
+            AND lines ~ E'^(?:[^[:cntrl:][:space:]@,;"<>]+@[^[:cntrl:][:space:]@,;"<>]+\n)*$')
         AND NOT EXISTS (
             SELECT FROM (
                 SELECT unnest(recipients) AS recipient, unnest(data) AS data, unnest(locales) AS locale
@@ -729,7 +730,8 @@ CREATE FUNCTION public.trg_before_list_inserted() RETURNS trigger
     AS $$
 BEGIN
     NEW.list_id := coalesce(
-        NEW.list_id, NEW.list || '.' || substring(NEW.unsubscribe FROM '^https?://([^/:]+)')
+        NEW.list_id,
+        NEW.list || '.' || coalesce(substring(NEW.unsubscribe FROM '^https?://([^/:]+)'), '')
     );
     INSERT INTO kinds (kind, priority) VALUES (NEW.list, 1000) ON CONFLICT DO NOTHING;
     INSERT INTO kinds (kind, path, lifetime, priority, cooldown, hourly)
@@ -930,7 +932,7 @@ CREATE TABLE public.subscribers (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     how text NOT NULL,
     secret uuid DEFAULT gen_random_uuid() NOT NULL,
-    CONSTRAINT subscribers_address_check CHECK (((address ~ '^[^[:cntrl:]]+@[^[:cntrl:][:space:]@<>]+$'::text) AND (octet_length(address) <= 320))),
+    CONSTRAINT subscribers_address_check CHECK (((address ~ '^[^[:cntrl:][:space:]@,;"<>]+@[^[:cntrl:][:space:]@,;"<>]+$'::text) AND (octet_length(address) <= 320))),
     CONSTRAINT subscribers_data_check CHECK (((jsonb_typeof(data) = 'object'::text) AND (octet_length((data)::text) <= 65536) AND (NOT (data ?| '{login,secret,code,unsubscribe}'::text[])))),
     CONSTRAINT subscribers_locale_check CHECK ((locale ~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}$'::text)),
     CONSTRAINT subscribers_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
