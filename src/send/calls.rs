@@ -200,9 +200,11 @@ fn unfit(item: &Item, ascii: Option<&str>) -> Option<Outcome> {
     if let Some(Err(why)) = kind.sender.as_deref().map(|from| recipient::check(split(from).1)) {
         return Some(Outcome::refused(Cause::Template, format!("the sender of its kind: {why}")));
     }
-    let reply_to = reply_to.as_deref().map_or(Ok(()), recipient::check);
-    if let Err(why) = recipient::check_any(email).and(reply_to) {
-        return Some(Outcome::refused(Cause::Rejected, why));
+    if let Err(why) = recipient::check_any(email) {
+        return Some(Outcome::refused(Cause::Unsigned, why));
+    }
+    if let Some(Err(why)) = reply_to.as_deref().map(recipient::check) {
+        return Some(Outcome::refused(Cause::Unsigned, format!("its reply_to: {why}")));
     }
     let name = ascii.filter(|_| !recipient::is_ascii(email))?;
     let why = format!("the part before the @ is not ASCII, which {name} does not take");

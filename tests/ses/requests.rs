@@ -253,7 +253,7 @@ fn odd_logins_arrive_verbatim_and_address_nobody_else() {
 }
 
 #[test]
-fn an_address_that_is_not_one_plain_address_is_rejected_and_the_others_go() {
+fn an_address_that_is_not_one_plain_address_is_not_tried_and_the_others_go() {
     let odd = [
         "a@example.com,b@example.com",
         "\"a@example.com,b\"@example.com",
@@ -271,7 +271,10 @@ fn an_address_that_is_not_one_plain_address_is_rejected_and_the_others_go() {
     let outcomes = rig.ses().send(&batch);
     assert!(accepted(&outcomes[0]) && accepted(&outcomes[odd.len() + 1]));
     for (outcome, address) in outcomes[1..=odd.len()].iter().zip(odd) {
-        assert_eq!(cause(outcome), Cause::Rejected, "{address}: {outcome:?}");
+        // Another provider may take this one.
+        let is_other = address.starts_with("j\u{f6}");
+        let expected = if is_other { Cause::Rejected } else { Cause::Unsigned };
+        assert_eq!(cause(outcome), expected, "{address}: {outcome:?}");
         let why = why(outcome);
         assert!(!why.contains(address));
     }
@@ -334,7 +337,7 @@ fn debug_mode_prints_what_would_be_sent_and_sends_nothing() {
     let outcomes = Dry::new(settings, std::time::Instant::now, &mut out).send(&batch);
     assert!(accepted(&outcomes[0]) && accepted(&outcomes[1]));
     assert!(cause(&outcomes[2]) == Cause::Template);
-    assert!(cause(&outcomes[3]) == Cause::Rejected);
+    assert!(cause(&outcomes[3]) == Cause::Unsigned);
     let text = String::from_utf8(out).unwrap();
     for line in [
         "POST https://email.us-east-1.amazonaws.com/v2/email/outbound-bulk-emails",
