@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod clock;
 pub mod command;
+pub mod crc;
 pub mod http;
 pub mod log;
 pub mod metrics;

@@ -80,17 +80,17 @@ impl Numbers {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Depth {
     /// Pending and due.
-    pub due: u64,
+    pub due: i64,
     /// Pending, for later.
-    pub later: u64,
+    pub later: i64,
     /// Leased.
-    pub leased: u64,
+    pub leased: i64,
     /// How long the oldest of those that are due has been; zero if there are none.
     pub oldest: Duration,
     /// Of issues: how many deliveries are still to be made,
-    pub unmade: u64,
+    pub unmade: i64,
     /// and how many of those above are of one.
-    pub of_issues: u64,
+    pub of_issues: i64,
 }
 
 /// A handle on the numbers of this process; clones share them.

@@ -48,11 +48,6 @@ impl List {
     }
 }
 
-/// The template of a kind that names none: its own name, but no provider's names have dots.
-pub fn template_of(kind: &str) -> String {
-    kind.replace('.', "-")
-}
-
 impl Kind {
     /// What is known of a kind of which only the number is.
     pub fn numbered(number: u16) -> Kind {

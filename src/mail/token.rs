@@ -8,7 +8,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use std::fmt;
 use zeroize::Zeroizing;
 
 /// Characters of a token.
@@ -17,15 +16,9 @@ const SECRET_LEN: usize = 32;
 const MAC_LEN: usize = 32;
 const CODE_LEN: usize = 5;
 
-/// The HMAC key: 32 bytes. Not shown by `Debug`, wiped when dropped.
+/// The HMAC key: 32 bytes. It has no `Debug`, and is wiped when dropped.
 #[derive(Clone)]
 pub struct SigningKey(Zeroizing<[u8; 32]>);
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SigningKey(…)")
-    }
-}
 
 impl SigningKey {
     /// Reads a key from 64 hexadecimal digits of either case.
@@ -234,14 +227,13 @@ mod tests {
     #[test]
     fn a_key_that_is_not_64_digits_is_refused_without_showing_it() {
         for text in ["", "abc", &"ab".repeat(31), &"zz".repeat(32), &"ab".repeat(33)] {
-            let why = SigningKey::from_hex(text).unwrap_err();
+            let why = SigningKey::from_hex(text).err().unwrap();
             assert!(text.is_empty() || !why.contains(text));
         }
         assert_eq!(
-            SigningKey::from_hex(&"zz".repeat(32)).unwrap_err(),
-            "character 1 is no hexadecimal digit"
+            SigningKey::from_hex(&"zz".repeat(32)).err().as_deref(),
+            Some("character 1 is no hexadecimal digit")
         );
         assert!(SigningKey::from_hex(&"AB".repeat(32)).is_ok());
-        assert_eq!(format!("{:?}", key()), "SigningKey(…)");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::edges::pg::statement::{of_row, sql};
 use crate::edges::pg::{Client, StatementError};
-use crate::mail::model::{Kind, template_of};
+use crate::mail::model::Kind;
 
 /// What is known of a kind.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +29,7 @@ pub fn read(client: &mut Client, queue: &str) -> Result<Vec<Sample>, StatementEr
         let name: &str = row.try_get("kind")?;
         let data: Option<String> = row.try_get("data")?;
         let is_mail = row.try_get::<_, Option<bool>>("mail")?.unwrap_or(true);
-        let template = row.try_get::<_, Option<String>>("template")?;
-        let template = template.unwrap_or_else(|| template_of(name));
+        let template: String = row.try_get("template")?;
         let same = |kind: &Kind| *kind.name == *name && kind.template.as_ref() == Some(&template);
         if found.last().is_none_or(|last| !same(&last.kind)) {
             let number = row.try_get::<_, Option<i16>>("number")?;

@@ -175,11 +175,11 @@ impl Settling {
 }
 
 /// Counts what has failed, and says which settlements the database did not take. `written` has the
-/// deliveries that it took, in ascending order; `None`: it gave no answer.
+/// deliveries that it took; `None`: it gave no answer.
 fn report(settled: &[(Ticket, Settlement)], written: Option<&[i64]>, metrics: &Metrics) {
     for (ticket, settlement) in settled {
         let id = ticket.delivery;
-        let written = written.map(|written| written.binary_search(&id).is_ok());
+        let written = written.map(|written| written.contains(&id));
         if let (Some(true), Settlement::Failed { why, .. }) = (written, settlement) {
             metrics.count(|numbers| numbers.failed.add(why));
         }

@@ -218,9 +218,7 @@ impl QueueSource {
                 return Ok(None);
             };
             self.upkeep.answered(&self.link);
-            if claimed.expired > 0 {
-                report_expired(&self.link, claimed.expired);
-            }
+            report_expired(&self.link, claimed.expired);
             if !once && (claimed.expired > 0 || !claimed.written.is_empty()) {
                 self.upkeep.prune_at_once(&mut self.link);
             }

@@ -7,7 +7,7 @@ mod prepared;
 mod turn;
 pub mod values;
 
-use crate::edges::pg::statement::sql;
+use crate::edges::pg::statement::{of_row, sql};
 use crate::mail::batcher::Waiting;
 use crate::mail::counts::Depth;
 use crate::mail::model::{Cause, Ticket};
@@ -108,13 +108,8 @@ impl Statements {
         let back = back.map(|back| back.as_secs_f64());
         let Levels { priorities, floors, .. } = known;
         let row = self.prepared.row(client, LEVELS, &[&self.queue, &back, priorities, floors])?;
-        let levels = Levels {
-            priorities: row.try_get("priorities")?,
-            floors: row.try_get("floors")?,
-            reached: row.try_get("floors")?,
-            claimed: false,
-            lists: row.try_get("lists")?,
-        };
+        let (reached, claimed) = (row.try_get("floors")?, false);
+        let levels = of_row!(row, Levels { priorities, floors, lists; reached, claimed });
         let lapse: Option<f64> = row.try_get("lease")?;
         Ok((levels, row.try_get("due")?, lapse.map(seconds)))
     }
@@ -149,10 +144,7 @@ impl Statements {
             age: seconds(row.try_get("age")?),
             expires: row.try_get::<_, Option<f64>>("expires")?.map(seconds),
             next: row.try_get::<_, Option<f64>>("next")?.map(seconds),
-            paused: match row.try_get("paused")? {
-                true => Some(row.try_get::<_, Option<String>>("reason")?.unwrap_or_default()),
-                false => None,
-            },
+            paused: row.try_get("paused")?,
             issue: row.try_get("issue")?,
         })
     }
@@ -164,8 +156,7 @@ impl Statements {
     /// As the statement.
     pub fn enqueue(&mut self, client: &mut Client, share: Option<u64>) -> Result<bool, Error> {
         let values: [&(dyn ToSql + Sync); 3] = [&self.queue, &ISSUE, &share.map(count)];
-        let rows = self.prepared.query(client, sql!("sql/enqueue.sql"), &values)?;
-        let Some(row) = rows.first() else { return Ok(false) };
+        let row = self.prepared.row(client, sql!("sql/enqueue.sql"), &values)?;
         Ok(row.try_get::<_, i32>("made")? > 0 || row.try_get("more")?)
     }
 
@@ -193,15 +184,8 @@ impl Statements {
     pub fn depth(&mut self, client: &mut Client) -> Result<Depth, Error> {
         let sql = sql!("sql/depth.sql");
         let row = self.prepared.row(client, sql, &[&self.queue, &COUNTED])?;
-        let number = |name| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
-        Ok(Depth {
-            due: number("due")?,
-            later: number("later")?,
-            leased: number("leased")?,
-            oldest: seconds(row.try_get("oldest")?),
-            unmade: number("unmade")?,
-            of_issues: number("of_issues")?,
-        })
+        let oldest = seconds(row.try_get("oldest")?);
+        Ok(of_row!(row, Depth { due, later, leased, unmade, of_issues; oldest }))
     }
 
     /// Takes over deliveries; gives what became of each. `pass_over`: rows that others

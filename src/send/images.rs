@@ -3,6 +3,7 @@
 //! In scope: which images an HTML part asks for, by `"cid:NAME"`, and their bytes. Out of scope: how a
 //! provider takes them. <https://www.rfc-editor.org/rfc/rfc2392>
 
+use crate::edges::crc::crc32;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -188,12 +189,8 @@ fn chunk(out: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
     let begin = out.len();
     out.extend(name);
     out.extend(content);
-    let check = out[begin..].iter().fold(u32::MAX, |check, byte| {
-        (0..8).fold(check ^ u32::from(*byte), |check, _| {
-            check >> 1 ^ if check & 1 == 1 { 0xedb8_8320 } else { 0 }
-        })
-    });
-    out.extend((!check).to_be_bytes());
+    let check = crc32(&out[begin..]);
+    out.extend(check.to_be_bytes());
 }
 
 #[cfg(test)]

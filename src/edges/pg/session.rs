@@ -99,7 +99,9 @@ impl Session {
         self.watchdog.arm(limit);
         let done = run(&mut self.client);
         self.watchdog.disarm();
-        self.take_buffered();
+        // What came with the answers: who has always something to call for never waits, and they
+        // would pile up.
+        self.heard += buffered(&mut self.client.notifications());
         done.map_err(|error| {
             let fault = self.fault(&error, begun);
             if self.watchdog.has_bitten() {
@@ -145,12 +147,6 @@ impl Session {
             }
         }
         Ok(std::mem::take(&mut self.heard))
-    }
-
-    /// Takes the notifications that came with the answers of a call: who has always something to
-    /// call for never waits, and they would pile up.
-    fn take_buffered(&mut self) {
-        self.heard += buffered(&mut self.client.notifications());
     }
 
     /// Listens on a channel; its name is taken as it is, capitals and all.

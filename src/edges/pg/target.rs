@@ -162,9 +162,3 @@ impl fmt::Display for Target {
         )
     }
 }
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}

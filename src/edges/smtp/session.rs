@@ -407,7 +407,6 @@ impl Session {
 
     /// What it means that no more can be read or written.
     fn lost(&self, error: &io::Error) -> Fault {
-        let stage = self.asked.front().copied();
         match &self.opening {
             Some(opening) if self.socket.is_handshaking() => {
                 let why = format!("{}: {error}{}", opening.server.host, advice(error, "ca="));
@@ -422,9 +421,9 @@ impl Session {
                 }
             }
             _ => {
-                let stage = match stage {
+                let stage = match self.asked.front() {
                     Some(Stage::Reset) => Stage::Sender,
-                    stage => stage.unwrap_or(Stage::Data),
+                    stage => stage.copied().unwrap_or(Stage::Data),
                 };
                 Fault::Lost(stage, error.to_string())
             }

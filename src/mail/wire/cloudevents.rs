@@ -5,7 +5,7 @@
 //! are none here, and brokers.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use crate::mail::model::{Kind, List, Message, Ticket, template_of};
+use crate::mail::model::{Kind, List, Message, Ticket};
 use crate::mail::wire::{CUT, Decode, NO_ACTION, RECORD_LIMIT, Record, checked, fields};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::value::SeqAccessDeserializer;
@@ -191,7 +191,8 @@ fn message(line: &[u8]) -> Result<Message, String> {
     };
     let mut kind = number.map(Kind::numbered).unwrap_or_default();
     if let Some(name) = optional("kind")? {
-        kind.template = Some(optional("template")?.unwrap_or_else(|| template_of(&name)));
+        // Its own name, but no provider's names have dots.
+        kind.template = Some(optional("template")?.unwrap_or_else(|| name.replace('.', "-")));
         kind.name = name.into();
     }
     kind.sender = optional("sender")?;

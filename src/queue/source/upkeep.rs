@@ -173,17 +173,16 @@ impl Upkeep {
         link.metrics().count(|numbers| numbers.movement = movement.flatten());
         let depth = link.ask("counting what waits", |statements, client| statements.depth(client));
         let done = (self.clock.now)();
-        self.counted(begun, done);
+        let took = done.saturating_duration_since(begun);
+        self.counted(took, done);
         if let Some(depth) = depth {
-            let took = done.saturating_duration_since(begun);
             self.recount_after = (depth.due > 0).then(|| done + took * COUNT_SHARE);
             link.metrics().count(|numbers| numbers.depth = Some((depth, done)));
             link.metrics().flush(done);
         }
     }
 
-    fn counted(&mut self, begun: Instant, done: Instant) {
-        let took = done.saturating_duration_since(begun);
+    fn counted(&mut self, took: Duration, done: Instant) {
         self.count_after = done + COUNT_EVERY.max(took * COUNT_SHARE);
     }
 
@@ -262,7 +261,7 @@ mod tests {
         upkeep.want_count(now + 2 * SECOND);
         assert_eq!(upkeep.due(), now + SECOND);
         upkeep.count_at = None;
-        upkeep.counted(now + SECOND, now + SECOND);
+        upkeep.counted(Duration::ZERO, now + SECOND);
         upkeep.want_count(now + 2 * SECOND);
         assert_eq!(upkeep.due(), now + 11 * SECOND);
     }
@@ -271,7 +270,7 @@ mod tests {
     fn a_count_that_takes_long_is_made_rarely() {
         let now = Instant::now();
         let mut upkeep = upkeep(now);
-        upkeep.counted(now, now + SECOND / 2);
+        upkeep.counted(SECOND / 2, now + SECOND / 2);
         upkeep.want_count(now + SECOND);
         assert_eq!(upkeep.due(), now + SECOND / 2 + 50 * SECOND);
     }

@@ -1,7 +1,7 @@
 -- mailroom:look
 -- How many deliveries of queue $1 are due, counted up to $2; how long the oldest of those has
 -- been; in how many seconds the first of those expires; in how many the next one, or an issue, comes
--- due; whether there is an issue to make deliveries of; and whether the queue is paused: then nothing is
+-- due; whether there is an issue to make deliveries of; and why the queue is paused, if it is: then nothing is
 -- due, and nothing comes.
 --   $3 priorities, ascending   $4 from when on each has rows (levels.sql)
 --   $5 the priority from which on nothing counts, if any does not
@@ -45,8 +45,7 @@ SELECT count(*) AS due,
        EXISTS (SELECT FROM issues
                 WHERE state = 'publishing' AND not_before <= now()
                   AND NOT (SELECT paused FROM pause)) AS issue,
-       (SELECT paused FROM pause) AS paused,
-       (SELECT reason FROM pause) AS reason,
+       (SELECT coalesce(reason, '') FROM pause WHERE paused) AS paused,
        (SELECT array_agg(floor ORDER BY priority) FROM level)::text AS reached
   FROM (SELECT d.id, d.due_at, d.expires_at
           FROM level

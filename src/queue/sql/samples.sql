@@ -34,8 +34,8 @@ WITH recent AS MATERIALIZED (
      WHERE i.state IN ('publishing', 'paused') OR i.id IN (SELECT max(id) FROM issues GROUP BY list)
      ORDER BY i.list, i.template, i.id DESC
 )
-SELECT k.kind, k.number, s.template, k.path, k.sender, k.account_status IS NOT NULL AS of_account,
-       l.unsubscribe, s.mail, s.data::text AS data
+SELECT k.kind, k.number, coalesce(s.template, replace(k.kind, '.', '-')) AS template, k.path, k.sender,
+       k.account_status IS NOT NULL AS of_account, l.unsubscribe, s.mail, s.data::text AS data
   FROM kinds k
   LEFT JOIN lists l ON l.list = k.kind
  CROSS JOIN LATERAL

@@ -138,7 +138,6 @@ impl Statements {
                 list: list.zip(row.try_get(21)?).map(|(id, unsubscribe)| List { id, unsubscribe }),
             });
         }
-        done.written.sort_unstable();
         Ok(done)
     }
 }

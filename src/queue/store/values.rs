@@ -45,7 +45,7 @@ pub struct Want<'a> {
 /// What was settled, and what a claim got.
 #[derive(Default)]
 pub struct Turn {
-    /// The deliveries that were settled, in ascending order.
+    /// The deliveries that were settled.
     pub written: Vec<i64>,
     /// Those that were not, for others have their rows locked.
     pub locked: Vec<i64>,

@@ -1,6 +1,7 @@
 //! One migration at a time: golang-migrate's advisory lock, and the session around it.
 //! <https://github.com/golang-migrate/migrate/blob/master/database/util.go>
 
+use crate::edges::crc::crc32;
 use crate::edges::pg::fault::{Fault, is_locked_out};
 use crate::edges::pg::migrate::state::State;
 use postgres::Client;
@@ -63,15 +64,6 @@ fn lock_id(database: &str, schema: &str) -> i64 {
     const SALT: u32 = 1_486_364_155;
     let sum = crc32(format!("{schema}\0schema_migrations\0{database}").as_bytes());
     i64::from(sum.wrapping_mul(SALT))
-}
-
-/// CRC-32 of ISO-HDLC, as in zlib.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 }
-        })
-    })
 }
 
 #[cfg(test)]
