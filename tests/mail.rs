@@ -79,7 +79,8 @@ fn what_makes_no_sense_is_said_in_one_line() {
         74,
         "--data",
     );
-    for words in [&["invoice"][..], &["invoice", "a@b.c", "d@e.f"]] {
+    let wrong = [&["invoice"][..], &["invoice", "a@b.c", "d@e.f"], &["--kind", "invoice"]];
+    for words in wrong {
         assert_eq!(mail(words).on(&database).output().code, Some(64));
     }
     assert_eq!(database.number("SELECT count(*) FROM deliveries"), 0);

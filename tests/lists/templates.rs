@@ -75,7 +75,8 @@ fn a_template_of_an_issue_without_a_visible_way_out_is_refused() {
     for (link, good) in links.into_iter().zip([false, true]) {
         database.run(&format!("UPDATE lists SET unsubscribe = '{link}'"));
         let found = check(&database, "smtp", dir.path(), "http://127.0.0.1:9");
-        assert_eq!(found.log.contains("news) leads to example.com"), !good, "{}", found.log);
+        let said = "news) leads to example.com by lists.unsubscribe: put";
+        assert_eq!(found.log.contains(said), !good, "{}", found.log);
     }
     // The one that the list itself names is looked at before there is an issue of it.
     write("weekly.txt", text);

@@ -31,6 +31,11 @@ pub fn words(args: &mut Arguments) -> Result<Verb, Error> {
     let (Some(kind), Some(address)) = (word()?, word()?) else {
         return Err(Error::usage("mail needs a kind and an address"));
     };
+    if let Some(flag) = [&kind, &address].into_iter().find(|word| word.starts_with('-')) {
+        return Err(Error::usage(format!(
+            "`mailroom mail` does not take {flag}, or takes it once"
+        )));
+    }
     Ok(Box::new(move |given, stop| {
         let data = data.as_deref().map(read).transpose()?;
         let request = Request {

@@ -279,8 +279,11 @@ pub fn examine(
     for message in &wanted.samples {
         match store.fill(name, message)? {
             Ok(mail) if [&mail.text, &mail.html].iter().any(|part| is_example(part)) => {
-                let text = "leads to example.com: put the address of your application in";
-                return Ok(Some(Problem::Broken(text.to_owned())));
+                let of_list =
+                    message.list.as_ref().is_some_and(|list| is_example(&list.unsubscribe));
+                let by = if of_list { " by lists.unsubscribe" } else { "" };
+                let todo = "put the address of your application in";
+                return Ok(Some(Problem::Broken(format!("leads to example.com{by}: {todo}"))));
             }
             Ok(mail) if message.list.is_some() && !shows_the_way_out(&mail) => {
                 let text = "is of a list and shows no link to leave it: put {{unsubscribe}} into its \
