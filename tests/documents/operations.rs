@@ -443,7 +443,7 @@ fn accounts_without_a_token_or_without_a_mail_are_found_and_get_both_once() {
 #[test]
 fn whoever_got_no_mail_is_found_and_a_flood_is_seen_and_limited() {
     let database = Database::migrated();
-    database.run("INSERT INTO kinds (kind) VALUES ('invoice')");
+    database.run("INSERT INTO kinds (kind) VALUES ('reminder')");
     let recovery = "SELECT send_mail(kind => 'password_recovery', recipient => 'Ann@example.com', \
                     subject => '1')";
     let provider = Endpoint::start();
@@ -464,11 +464,11 @@ fn whoever_got_no_mail_is_found_and_a_flood_is_seen_and_limited() {
     assert!(screen.contains(row), "{screen}");
     assert!(shell.run(&who.replace("812", "3")).contains("Ann@example.com"));
     shell.run(&limit);
-    let invoice = "SELECT send_mail(kind => 'invoice', recipient => 'bob@example.com')";
-    database.run(invoice);
+    let reminder = "SELECT send_mail(kind => 'reminder', recipient => 'bob@example.com')";
+    database.run(reminder);
     wait_until("it is sent", || database.in_state("sent") == 2);
-    database.run(invoice);
-    let limited = "SELECT count(*) FROM deliveries WHERE kind = 'invoice' AND cause = 'limited'";
+    database.run(reminder);
+    let limited = "SELECT count(*) FROM deliveries WHERE kind = 'reminder' AND cause = 'limited'";
     assert_eq!(database.number(limited), 1);
     assert_eq!(run.stop().code, Some(0));
 }
