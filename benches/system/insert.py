@@ -161,9 +161,8 @@ def variants(bench):
             process = bench.start(bench.program, command, stdout=out, timed=False,
                                   env=cluster.env(database, **settings))
             bench.wait("a collector", lambda: cluster.sql(
-                database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database())", output=True) != "0",
-                30, 0.1, process)
+                database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND query LIKE '-- mailroom:%'", output=True) != "0", 30, 0.1, process)
 
             def end():
                 for each in [process.stop, *ends]:
@@ -185,6 +184,8 @@ def variants(bench):
              ("send_mail, run drains", "send_mail", drained("run", NOTICE), 0),
              ("sign-up, nobody notified, also in two others", "sign-up", plain(never), 2),
              ("sign-up, run drains, also in two others", "sign-up", drained("run"), 2),
+             ("sign-up, nobody notified, run looks each second, also in two others", "sign-up",
+              drained("run", never), 2),
              ("sign-up, each notifies, also in two others", "sign-up", sleeper, 2)]
     if bench.queues:
         found += [("graphile-worker add_job", "add_job", lambda: queue(bench, GRAPHILE), 0),
