@@ -41,11 +41,9 @@ fn csv_never_carries_what_it_cannot_say() {
     let [[action, email, login, token, code]] = messages(&lines[0]).try_into().unwrap();
     assert_eq!((action.as_str(), email.as_str(), login.as_str()), ("2", "ok@example.com", ""));
     assert_eq!((token.len(), code.len()), (86, 5));
-    // Whoever has room for them takes them at once.
-    database.run("UPDATE deliveries SET due_at = now() + '1 hour' WHERE cause = 'format'");
-    let events = Program::collect(&database).env("MAILROOM_FORMAT", "cloudevents").start();
-    assert_eq!(events.wait_lines(misfits.len()).len(), misfits.len());
-    assert_eq!(events.stop().code, Some(0));
+    for id in misfits {
+        assert_eq!(state(&database, id).0, "pending");
+    }
 }
 
 #[test]
