@@ -290,6 +290,43 @@ fn a_hold_uses_no_attempt_pauses_the_transport_and_ends_with_a_restart() {
 }
 
 #[test]
+fn a_start_beside_one_that_holds_the_same_rows_comes_to_its_mails_and_can_be_stopped() {
+    let database = Database::migrated();
+    let endpoint = Endpoint::start();
+    // What is held, and what does as a busy process would: it holds again what was put back.
+    database.run(
+        "INSERT INTO kinds (kind) VALUES ('invoice');
+         INSERT INTO deliveries (kind, recipient, due_at, cause, error)
+         SELECT 'invoice', n || '@example.com', now() + interval '1 hour', 'template', 'no such file'
+           FROM generate_series(1, 1000) AS n;
+         CREATE SEQUENCE rounds;
+         CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN NEW.due_at = now() + interval '1 hour'; RETURN NEW; END $$;
+         CREATE TRIGGER busy BEFORE UPDATE ON deliveries FOR EACH ROW
+           WHEN (old.cause = 'template') EXECUTE FUNCTION busy();
+         CREATE FUNCTION round() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM nextval('rounds'); RETURN NULL; END $$;
+         CREATE TRIGGER round AFTER UPDATE ON deliveries EXECUTE FUNCTION round();
+         GRANT USAGE ON SEQUENCE rounds TO PUBLIC",
+    );
+    database.accounts("user", 3);
+    let running = run(&database, &endpoint).start();
+    wait_state(&database, "sent", 3);
+    assert_eq!(running.stop().code, Some(0));
+
+    database.run(
+        "SELECT setval('rounds', 1);
+         CREATE OR REPLACE FUNCTION round() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM nextval('rounds'), pg_sleep(1); RETURN NULL; END $$",
+    );
+    let rounds = "SELECT last_value FROM rounds";
+    let running = run(&database, &endpoint).start();
+    wait_until("it puts back", || database.number(rounds) > 2);
+    assert_eq!(running.stop().code, Some(0));
+    assert!(database.number(rounds) < 10);
+}
+
+#[test]
 fn a_400_that_is_not_the_providers_own_holds_everything_and_fails_nothing() {
     let database = Database::migrated();
     let endpoint = Endpoint::start();

@@ -12,8 +12,9 @@ use crate::queue::source::settings::Settings;
 use crate::queue::store::values::CHUNK;
 use std::time::{Duration, Instant};
 
-/// How many chunks of old rows are deleted at one healthcheck.
-const PRUNE_CHUNKS: usize = 100;
+/// How many chunks of rows one round puts back or deletes. There is an end to it even if another
+/// process holds again what was put back.
+const CHUNKS: usize = 100;
 
 /// While there is something to do, what waits is counted this often; while there is not, at each
 /// healthcheck.
@@ -108,7 +109,7 @@ impl Upkeep {
     /// # Errors
     /// As [`Link::run`].
     pub fn rescue(&self, link: &mut Link, settling: &[i64], held_too: bool) -> Result<(), Error> {
-        loop {
+        for _ in 0..CHUNKS {
             let done = link.run("rescuing", |statements, client| {
                 statements.rescue(client, held_too, settling, "")
             })?;
@@ -117,8 +118,7 @@ impl Upkeep {
             if count > 0 {
                 log::info("PG", format_args!("leases that ran out: {count}; deliveries put back"));
             }
-            let of_collectors = put_back.iter().flatten().filter(|holder| *holder == "collect");
-            let of_collectors = of_collectors.count();
+            let of_collectors = put_back.iter().flatten().filter(|who| *who == "collect").count();
             if of_collectors > 0 && !self.settings.settles {
                 let text = format!(
                     "deliveries that were written, but no send took over before their leases ran \
@@ -126,10 +126,11 @@ impl Upkeep {
                 );
                 log::warn("PG", text);
             }
-            if put_back.len() < CHUNK as usize {
-                return Ok(());
+            if put_back.len() < CHUNK as usize || self.stop.requested() {
+                break;
             }
         }
+        Ok(())
     }
 
     /// After rows were settled: with no retention they go with their settling.
@@ -140,7 +141,7 @@ impl Upkeep {
     }
 
     fn prune(&self, link: &mut Link, retention: Duration) {
-        for _ in 0..PRUNE_CHUNKS {
+        for _ in 0..CHUNKS {
             let done =
                 link.ask("pruning", |statements, client| statements.prune(client, retention));
             if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
