@@ -53,6 +53,7 @@ DROP FUNCTION send_mails(text, text[], jsonb[], text[], text[], timestamptz, tim
 DROP FUNCTION send_mail(text, text, jsonb, text, text, timestamptz, timestamptz, text, text);
 DROP FUNCTION limit_mail(kinds, text), limit_lock(text);
 DROP TABLE kinds;
+DROP FUNCTION is_address(text);
 DROP TYPE delivery_state, delivery_cause, subscriber_state, issue_state;
 DROP DOMAIN moment, tries;
 DROP FUNCTION

@@ -59,7 +59,7 @@ fn what_makes_no_sense_is_said_in_one_line() {
     let database = with_a_kind();
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(70_000));
     for (words, why) in [
-        (&["invoices", "a@b.c"][..], "there is no kind of mail 'invoices'; A kind is a row"),
+        (&["invoices", "a@b.c"][..], "there is no kind of mail 'invoices': a kind is a row"),
         (&["invoice", "nobody"], "recipient is not an address"),
         (&["invoice", "a@b.c", "--data", "[1]"], "data must be a JSON object"),
         (&["invoice", "a@b.c", "--data", "{'a': 1}"], "invalid input syntax for type json; Token"),

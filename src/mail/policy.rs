@@ -121,7 +121,7 @@ pub enum Wait {
     PutOff,
     /// For its own next try.
     Retry,
-    /// For a change in the database, or its time.
+    /// For a change in the database or the settings, or its time.
     Change,
 }
 

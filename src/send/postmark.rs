@@ -73,7 +73,7 @@ impl Postmark {
                 Ok(images) => parts.push((template, images)),
                 // With each half, until the one at fault is alone.
                 Err(why) => {
-                    let why = reason_about("template", &why, &messages(items));
+                    let why = reason_about("", &why, &messages(items));
                     return Answer::Halves(Refusal { cause: Cause::Template, why, after: None });
                 }
             }

@@ -204,7 +204,7 @@ impl Smtp {
                 }
                 Err(why) => {
                     self.files.forget();
-                    let why = reason_about("template", &why, &[message]);
+                    let why = reason_about("", &why, &[message]);
                     course.end(index, Outcome::refused(Cause::Template, why));
                 }
             }

@@ -39,10 +39,10 @@ pub fn clean(text: &str) -> String {
     reason(text, "")
 }
 
-/// `what: detail`, with all that looks like an address or a secret masked.
+/// `what: detail`, or the one that there is, with all that looks like an address or a secret masked.
 pub(crate) fn reason(what: &str, detail: &str) -> String {
-    let text = if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") };
-    let words: Vec<String> = text.split_whitespace().map(without_secrets).collect();
+    let parts: Vec<&str> = [what, detail].into_iter().filter(|part| !part.is_empty()).collect();
+    let words: Vec<String> = parts.join(": ").split_whitespace().map(without_secrets).collect();
     let line = words.join(" ");
     match line.char_indices().nth(WHY_LIMIT) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -177,7 +177,7 @@ fn one_that_is_wrong_refuses_the_whole_set_and_says_what_a_single_call_says() {
     let three = "'{a@example.com,b@example.com,c@example.com}'";
     let large = format!("{{\"a\": \"{}\"}}", "x".repeat(65_536));
     let cases = [
-        (format!("'no_such', {three}"), "there is no kind of mail 'no_such'"),
+        (format!("'no_such', {three}"), "mail 1: there is no kind of mail 'no_such': a kind is"),
         ("'invoice_ready', '{a@b,nobody,c@d}'".to_owned(), "mail 2: recipient is not an address"),
         ("'invoice_ready', '{a@b,Ann <c@d>}'".to_owned(), "mail 2: recipient is not an address"),
         ("'password_recovery', '{a@example.com,NULL}'".to_owned(), "mail 2: the kind password"),

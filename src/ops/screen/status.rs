@@ -38,7 +38,7 @@ pub fn report(found: &Snapshot, max_age: Duration) -> Report {
         reasons("held by a setting or a template of ours", held(true)),
         reasons("held by the provider", held(false)),
         reasons("put off, for the provider takes none now", found.waiting_for(Wait::PutOff)),
-        reasons("waiting for a change in the database", found.waiting_for(Wait::Change)),
+        reasons("waiting for a change here", found.waiting_for(Wait::Change)),
         reasons(&failed("here, before any provider"), failures(true)),
         reasons(&failed("at the provider"), failures(false)),
         Section::new(&asked, recipients(found)),
