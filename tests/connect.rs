@@ -38,6 +38,12 @@ fn denied(opened: Result<Session, Fault>) -> String {
     }
 }
 
+/// Asks the server for a sign of life.
+fn probe(session: &mut Session) -> Result<(), Fault> {
+    let limit = std::time::Duration::from_secs(5);
+    session.call(limit, |client| client.simple_query("SELECT 1").map(drop))
+}
+
 /// The single text that a query gives.
 fn ask(session: &mut Session, sql: &str) -> String {
     session

@@ -71,6 +71,7 @@ proptest! {
         }
         let records = read(&bytes, &sizes);
         let bad: Vec<_> = records.iter().flat_map(|record| &record.bad).collect();
+        let bad: Vec<&str> = bad.iter().map(|bad| bad.why.as_str()).collect();
         prop_assert!(bad.is_empty(), "{bad:?}");
         let good: Vec<Message> = good(records);
         prop_assert_eq!(good, messages);

@@ -6,9 +6,8 @@
 
 pub mod line;
 
-use line::{Format, Level, Line, escape};
+use line::{Field, Format, Level, Line, escape};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::Value;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -75,7 +74,7 @@ impl<'a> Lines<'a> {
 
     /// Adds a line: the parts of a text, then fields, ` name=value` each, or members of the JSON
     /// object. A field must not have the name of a member that every line has.
-    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Value)]) {
+    pub fn event(&mut self, level: Level, text: &[&str], fields: &[(&str, Field)]) {
         let (threshold, format) = settings();
         if level > threshold {
             return;

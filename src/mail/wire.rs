@@ -27,7 +27,8 @@ pub const CUT: &str =
 const NO_ACTION: &str = "the action is not a number from 1 to 32767";
 
 /// A record that was read: its good messages, and what was bad.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Record {
     /// Counted from 1; of an event, that of its line.
     pub number: u64,
@@ -39,6 +40,7 @@ pub struct Record {
 
 /// A message, or a whole record, that cannot be used.
 #[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Bad {
     /// Place of the message in its record, from 1; `None`: the whole record.
     pub message: Option<usize>,
@@ -46,13 +48,6 @@ pub struct Bad {
     pub why: String,
     /// The same text again as a CSV record, to be kept for a person. Empty if it was too long to keep.
     pub raw: Vec<u8>,
-}
-
-impl std::fmt::Debug for Bad {
-    /// Shows nothing of the content.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bad({:?}: {})", self.message, self.why)
-    }
 }
 
 impl Record {
@@ -83,11 +78,12 @@ pub trait Decode {
     }
 }
 
-/// Reads the five fields of a message.
+/// Reads the five fields of a message. The others it has from `blank`, whose kind becomes its own: most
+/// that come after one another are of one kind.
 ///
 /// # Errors
 /// What is wrong with it, without the content.
-pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
+pub fn message(fields: [&[u8]; FIELDS], blank: &mut Message) -> Result<Message, String> {
     let mut texts = [""; FIELDS];
     let names = ["action", "email", "login", "secret", "code"];
     for ((text, field), name) in texts.iter_mut().zip(fields).zip(names) {
@@ -96,8 +92,10 @@ pub fn message(fields: [&[u8]; FIELDS]) -> Result<Message, String> {
     let [action, email, login, token, code] = texts;
     let number = Kind::parse_number(action).ok_or(NO_ACTION)?;
     let [email, login, token, code] = [email, login, token, code].map(str::to_owned);
-    let kind = Kind::numbered(number).into();
-    checked(Message { kind, email, login, token, code, ..Message::default() })
+    if blank.kind.number != Some(number) {
+        blank.kind = Kind::numbered(number).into();
+    }
+    checked(Message { email, login, token, code, ..blank.clone() })
 }
 
 /// The message, if it can be sent as it is. One that names its kind, and with it a template, may

@@ -318,14 +318,6 @@ impl Link {
         }
     }
 
-    /// Asks the server for a sign of life, and drops the connection if none comes.
-    pub fn probe(&mut self) {
-        let Some((session, _)) = &mut self.live else { return };
-        if let Err(fault) = session.probe() {
-            self.failed("healthcheck", &fault, (self.clock.now)());
-        }
-    }
-
     /// Drops a connection that nobody has read from for `unread`, without a fault: the next statement
     /// connects again. All notifications that came meanwhile would be taken into memory before the
     /// answer to that statement; a look finds what they tell.

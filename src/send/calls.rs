@@ -4,6 +4,7 @@
 //! answer that holds for all, and the time of a batch, which every transport keeps to. Out of
 //! scope: making a call and reading its reply.
 
+use crate::edges::log::line::Field::{Number, Text};
 use crate::edges::log::line::Level;
 use crate::edges::log::{self, Lines};
 use crate::mail::kind::Templates;
@@ -164,24 +165,24 @@ impl Calls {
         if self.tag.is_empty() {
             return;
         }
-        let mut lines = Lines::new(self.tag);
+        let (mut lines, mut fields) = (Lines::new(self.tag), Vec::new());
         for (Item { message, .. }, outcome) in items.iter().zip(outcomes) {
             let (level, status, what, why) = words(outcome);
-            let mut fields = vec![("status", Value::from(status))];
+            fields.clear();
+            fields.push(("status", Text(status)));
             if let Some(ticket) = &message.ticket {
-                fields.push(("delivery", ticket.delivery.into()));
-                fields.push(("attempt", (i64::from(ticket.attempts) + 1).into()));
+                fields.push(("delivery", Number(ticket.delivery)));
+                fields.push(("attempt", Number(i64::from(ticket.attempts) + 1)));
             }
             fields.push(match message.kind.number {
-                Some(number) => ("action", number.into()),
-                None => ("kind", Value::from(&*message.kind.name)),
+                Some(number) => ("action", Number(number.into())),
+                None => ("kind", Text(&message.kind.name)),
             });
-            let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-            fields.push(("ms", ms.into()));
+            fields.push(("ms", Number(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))));
             if let Outcome::Accepted { provider_id } = outcome
                 && !provider_id.is_empty()
             {
-                fields.push(("id", provider_id.as_str().into()));
+                fields.push(("id", Text(provider_id)));
             }
             let to = shown(&message.email, log::is_debug());
             lines.event(level, &[&to, what, why], &fields);

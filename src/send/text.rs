@@ -64,7 +64,7 @@ fn without_secrets(word: &str) -> String {
 
 /// A provider's id of a message, if it is one: whoever answers might quote what it was sent.
 pub(crate) fn identifier(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_id = text.len() <= ID_LIMIT && text.chars().all(is_plain);
     if is_id { text.to_owned() } else { "(no id)".to_owned() }
 }

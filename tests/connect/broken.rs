@@ -1,6 +1,6 @@
 //! Servers that die, freeze or never answer.
 
-use super::{ask, open, parse_with};
+use super::{ask, open, parse_with, probe};
 use crate::support::cluster::{Cluster, shared};
 use crate::support::program::PATIENCE;
 use mailroom::edges::pg::connect;
@@ -60,13 +60,13 @@ fn a_terminated_backend_is_noticed_while_waiting() {
         let mut session = open(&url).unwrap();
         let pid = ask(&mut session, "SELECT pg_backend_pid()::text");
         // Takes the answer to the closing of that statement, so that the next word is the last.
-        session.probe().unwrap();
+        probe(&mut session).unwrap();
         let mut other = open(&url).unwrap();
         assert_eq!(ask(&mut other, &format!("SELECT pg_terminate_backend({pid})::text")), "true");
         let text = lost(session.wait(Instant::now() + Duration::from_secs(20)));
         assert!(text.contains("57P01"), "{text}");
         lost(session.wait(Instant::now() + Duration::from_secs(20)));
-        lost(session.probe());
+        lost(probe(&mut session));
     }
 }
 
@@ -80,7 +80,7 @@ fn a_frozen_backend_is_noticed_at_the_deadline_and_closing_does_not_wait_for_it(
             lost(session.call(Duration::from_secs(1), |client| client.simple_query("SELECT 1")))
         });
         assert!(text.contains("no answer within 1.0 s"), "{text}");
-        lost(session.probe());
+        lost(probe(&mut session));
         timed(0.0, || drop(session));
         drop(frozen);
 
@@ -101,7 +101,7 @@ fn a_frozen_server_is_noticed_while_connecting() {
     }
     drop(frozen);
     for url in both_ways(&cluster) {
-        open(&url).unwrap().probe().unwrap();
+        probe(&mut open(&url).unwrap()).unwrap();
     }
 }
 
@@ -167,7 +167,7 @@ fn the_stop_flag_ends_a_wait_within_two_seconds_and_a_blocked_call_within_four()
         assert_eq!(timed(0.1, || session.wait(until)).unwrap(), 0);
     });
     // What is asked after the request is still answered.
-    session.probe().unwrap();
+    probe(&mut session).unwrap();
 
     let stop = Stop::new();
     let mut session = connect(&target, &stop).unwrap();
@@ -187,7 +187,7 @@ fn a_session_outlives_many_calls_and_waits_after_its_deadline_was_lifted() {
         session.call(Duration::from_millis(400), |client| client.simple_query("SELECT 1")).unwrap();
         assert_eq!(session.wait(Instant::now() + Duration::from_millis(500)).unwrap(), 0);
     }
-    session.probe().unwrap();
+    probe(&mut session).unwrap();
 }
 
 #[test]
@@ -199,5 +199,5 @@ fn a_server_that_was_restarted_ends_the_wait_and_takes_a_new_session() {
     lost(open(&cluster.url("postgres")));
     lost(open(&cluster.tcp_url("postgres")));
     cluster.control(&["start"]);
-    open(&cluster.url("postgres")).unwrap().probe().unwrap();
+    probe(&mut open(&cluster.url("postgres")).unwrap()).unwrap();
 }

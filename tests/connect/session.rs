@@ -1,6 +1,6 @@
 //! Connecting and asking, over a Unix socket and over TCP.
 
-use super::{ask, denied, open, open_with, parse_with};
+use super::{ask, denied, open, open_with, parse_with, probe};
 use crate::support::cluster::{Cluster, Database, shared};
 use mailroom::edges::pg::fault::Fault;
 use mailroom::edges::stop::SLICE;
@@ -19,7 +19,7 @@ fn a_session_opens_over_a_unix_socket_and_over_tcp() {
     let mut tcp = open(&cluster.tcp_url("postgres")).unwrap();
     assert!(ask(&mut tcp, "SELECT inet_server_addr()::text").starts_with("127.0.0.1"));
     for session in [&mut unix, &mut tcp] {
-        session.probe().unwrap();
+        probe(session).unwrap();
         assert_eq!(ask(session, "SHOW application_name"), "mailroom");
         assert_eq!(ask(session, "SHOW client_encoding"), "UTF8");
         assert_eq!(ask(session, "SHOW statement_timeout"), "15s");
@@ -87,7 +87,7 @@ fn the_first_of_several_hosts_may_be_dead() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let uri =
         format!("postgres://postgres@127.0.0.1:{dead},nowhere.invalid:1,127.0.0.1:{port}/postgres");
-    open(&uri).unwrap().probe().unwrap();
+    probe(&mut open(&uri).unwrap()).unwrap();
     let uri = format!("postgres://postgres@127.0.0.1:{dead},[::1]:{dead}/postgres");
     let fault = open(&uri).err().unwrap();
     let Fault::Lost(text) = fault else { panic!("{fault:?}") };
@@ -134,7 +134,7 @@ fn what_a_person_must_change_is_told_from_what_can_pass() {
     let slow = "SET statement_timeout = 50; SELECT pg_sleep(30)";
     let Fault::Statement(text) = fault(slow) else { panic!() };
     assert!(text.contains("57014"), "{text}");
-    session.probe().unwrap();
+    probe(&mut session).unwrap();
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_notification_ends_the_wait_and_many_are_told_together() {
     assert!(waits < 50, "{waits} waits");
     // One that arrives during a statement is not lost.
     other.batch_execute("NOTIFY \"Odd \"\"channel\"\"\"").unwrap();
-    session.probe().unwrap();
+    probe(&mut session).unwrap();
     assert_eq!(session.wait(Instant::now()).unwrap(), 1);
 }
 
@@ -189,7 +189,7 @@ fn an_idle_session_sends_nothing_and_wakes_at_most_twice_a_second() {
         let mut session = open(&url).unwrap();
         session.listen("nobody_calls").unwrap();
         let pid = ask(&mut session, "SELECT pg_backend_pid()::text");
-        session.probe().unwrap();
+        probe(&mut session).unwrap();
         let before = sleeps();
         assert_eq!(session.wait(Instant::now() + Duration::from_secs(4)).unwrap(), 0);
         let woken = sleeps() - before;

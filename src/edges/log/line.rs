@@ -1,7 +1,6 @@
 //! What a line of the log looks like, as text or JSON: one event, one line. Out of scope: where it
 //! goes.
 
-use serde_json::Value;
 use std::fmt::{self, Write as _};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -54,6 +53,15 @@ impl Format {
     }
 }
 
+/// The value of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Field<'a> {
+    /// In quotes where it could be read as two.
+    Text(&'a str),
+    /// As it is.
+    Number(i64),
+}
+
 /// One event.
 pub(crate) struct Line<'a> {
     /// How important it is.
@@ -63,7 +71,7 @@ pub(crate) struct Line<'a> {
     /// Parts of one text.
     pub text: &'a [&'a str],
     /// Names and values behind the text.
-    pub fields: &'a [(&'a str, Value)],
+    pub fields: &'a [(&'a str, Field<'a>)],
     /// Its moment: [`Format::stamp`].
     pub stamp: &'a str,
 }
@@ -86,25 +94,26 @@ impl Line<'_> {
     pub fn add_short_to(&self, out: &mut String, format: Format) {
         let text = self.text.concat();
         let fields = self.fields.iter().map(|(name, value)| match value {
-            Value::String(text) => (*name, beginning(text).into()),
-            value => (*name, value.clone()),
+            Field::Text(text) => (*name, Field::Text(beginning(text))),
+            number => (*name, *number),
         });
-        let fields: Vec<(&str, Value)> = fields.collect();
+        let fields: Vec<(&str, Field)> = fields.collect();
         let text = [beginning(&text), "…"];
         Line { text: &text, fields: &fields, ..*self }.add_to(out, format);
     }
 
     fn as_text(&self, out: &mut String) -> fmt::Result {
         let (mark, _) = self.level.words();
-        write!(out, "{} [{}] {mark}", self.stamp, self.unit)?;
+        [self.stamp, " [", self.unit, "] ", mark].iter().for_each(|part| out.push_str(part));
         for part in self.text {
             escape(part, out);
         }
         for (name, value) in self.fields {
+            [" ", name, "="].iter().for_each(|part| out.push_str(part));
             match value {
-                Value::String(text) if is_plain(text) => write!(out, " {name}={text}")?,
-                Value::String(text) => write!(out, " {name}={text:?}")?,
-                value => write!(out, " {name}={value}")?,
+                Field::Text(text) if is_plain(text) => out.push_str(text),
+                Field::Text(text) => write!(out, "{text:?}")?,
+                Field::Number(number) => write!(out, "{number}")?,
             }
         }
         out.push('\n');
@@ -117,7 +126,10 @@ impl Line<'_> {
             "time": self.stamp, "level": level, "unit": self.unit, "message": self.text.concat(),
         });
         for (name, value) in self.fields {
-            object[*name] = value.clone();
+            object[*name] = match value {
+                Field::Text(text) => (*text).into(),
+                Field::Number(number) => (*number).into(),
+            };
         }
         writeln!(out, "{object}")
     }
@@ -138,18 +150,20 @@ fn is_plain(text: &str) -> bool {
 /// Adds a text with control characters, and the line separators of Unicode, as escapes: a line stays
 /// one line.
 pub(crate) fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| breaks(*c)) {
+        out.push_str(&rest[..at]);
+        out.extend(c.escape_default());
+        rest = &rest[at + c.len_utf8()..];
     }
+    out.push_str(rest);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 13:37:00 UTC);
@@ -159,7 +173,7 @@ mod tests {
         format: Format,
         unit: &str,
         text: &str,
-        fields: &[(&str, Value)],
+        fields: &[(&str, Field)],
     ) -> String {
         let mut out = String::new();
         let stamp = &format.stamp(NOW);
@@ -182,7 +196,7 @@ mod tests {
     #[test]
     fn a_json_line_is_one_object() {
         let line = line(Level::Error, Format::Json, "SES", "a\n\"b\"", &[]);
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["time"], "2026-11-22T13:37:00.000Z");
         assert_eq!(value["level"], "error");
         assert_eq!(value["message"], "a\n\"b\"");
@@ -191,12 +205,13 @@ mod tests {
 
     #[test]
     fn fields_stand_behind_a_text_and_are_members_of_json() {
-        let fields = [("ms", 12.into()), ("id", "a b\nc=\"d\"".into()), ("status", "sent".into())];
+        let id = Field::Text("a b\nc=\"d\"");
+        let fields = [("ms", Field::Number(12)), ("id", id), ("status", Field::Text("sent"))];
         let text = line(Level::Info, Format::Text, "SES", "done", &fields);
         let wanted = "2026/11/22 13:37:00 [SES] done ms=12 id=\"a b\\nc=\\\"d\\\"\" status=sent\n";
         assert_eq!(text, wanted);
         let text = line(Level::Info, Format::Json, "SES", "done", &fields);
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["message"], &value["ms"]), (&"done".into(), &12.into()));
         assert_eq!(value["id"], "a b\nc=\"d\"");
     }

@@ -28,7 +28,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// wakes the process twice for each, now and then three times, and an idle process is to wake at
 /// most twice a second.
 const SLICE: Duration = Duration::from_millis(1500);
-/// How long [`Session::probe`] and [`Session::listen`] wait, and connecting where nothing else is said.
+/// How long [`Session::listen`] waits, and connecting where nothing else is said.
 const SHORT: Duration = Duration::from_secs(5);
 /// How often [`Session::is_pooled_with`] looks.
 const LOOKS: usize = 3;
@@ -156,14 +156,6 @@ impl Session {
     pub fn listen(&mut self, channel: &str) -> Result<(), Fault> {
         let sql = format!("LISTEN \"{}\"", channel.replace('"', "\"\""));
         self.call(SHORT, |client| client.batch_execute(&sql))
-    }
-
-    /// Asks the server for a sign of life.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub fn probe(&mut self) -> Result<(), Fault> {
-        self.call(SHORT, |client| client.simple_query("SELECT 1").map(drop))
     }
 
     /// Whether this session and another one share processes of the server: then a pooler lends

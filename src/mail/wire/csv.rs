@@ -3,6 +3,7 @@
 //! In scope: bytes in, messages out, with positions in what is bad. A record of one field may hold an
 //! event: so `undelivered.csv` keeps what five fields cannot say. Out of scope: files.
 
+use crate::mail::model::Message;
 use crate::mail::wire::fields::record;
 use crate::mail::wire::{Bad, CUT, Decode, FIELDS, RECORD_LIMIT, Record, cloudevents, message};
 use csv_core::ReadRecordResult;
@@ -60,9 +61,10 @@ impl Decoder {
             }
             return Record::bad(self.number, why, record(&fields));
         }
-        let mut read = Record { number: self.number, good: Vec::new(), bad: Vec::new() };
+        let (good, mut blank) = (Vec::with_capacity(messages.len()), Message::default());
+        let mut read = Record { number: self.number, good, bad: Vec::new() };
         for (place, fields) in (1..).zip(messages) {
-            match message(*fields) {
+            match message(*fields, &mut blank) {
                 Ok(message) => read.good.push((place, message)),
                 Err(why) => read.bad.push(Bad { message: Some(place), why, raw: record(fields) }),
             }

@@ -81,9 +81,8 @@ impl Upkeep {
         Ok(round)
     }
 
-    /// A sign of life, lapsed leases, expired tokens, old rows.
+    /// Lapsed leases, expired tokens, old rows; what is asked first tells whether the server is there.
     fn round(&mut self, link: &mut Link, settling: &[i64]) -> Result<(), Error> {
-        link.probe();
         self.rescue(link, settling, false)?;
         let mut expired = 0;
         while let Some((n, late)) = link.ask("expiring", |store, client| store.expire(client)) {

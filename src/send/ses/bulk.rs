@@ -1,7 +1,7 @@
 //! The JSON of `SendBulkEmail`: the body of a call, and the results in its reply.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html>
 
-use crate::mail::kind::{EMPTY_DATA, data};
+use crate::mail::kind::{EMPTY_DATA, data_text};
 use crate::mail::model::Message;
 use crate::mail::recipient;
 use crate::send::calls::headers;
@@ -62,8 +62,7 @@ struct Entry<'a> {
 }
 
 fn entry<'a>(message: &&'a Message) -> Entry<'a> {
-    let own = serde_json::to_string(&data(message)).unwrap_or_default();
-    let own = Object::ReplacementTemplateData(own);
+    let own = Object::ReplacementTemplateData(data_text(message));
     Entry {
         destination: Object::ToAddresses([recipient::wire(&message.email)]),
         replacement_email_content: Object::ReplacementTemplate(own),
