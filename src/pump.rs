@@ -11,8 +11,8 @@ use crate::mail::counts::Metrics;
 use crate::mail::ends::{Next, Source, Transport};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message};
+use crate::mail::pace::Pace;
 use crate::mail::pace::change::Change;
-use crate::mail::pace::{Pace, Permit};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The clock of the process.
@@ -87,8 +87,8 @@ impl Pump<'_> {
             let full = self.pace.news(self.now());
             self.say(full.as_slice());
             let ask = match self.pace.permit(self.now()) {
-                Permit::Go(ask) => ask,
-                Permit::Wait(at) => {
+                Ok(ask) => ask,
+                Err(at) => {
                     // A short wait for the rate is part of finishing; a hold is not.
                     let is_end = self.stop.requested() && at > self.now() + Duration::from_secs(1);
                     if is_end || !self.source.idle(self.metrics.before(at))? {

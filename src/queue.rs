@@ -3,7 +3,6 @@
 pub mod adopt;
 pub mod fit;
 pub mod grants;
-pub mod lease;
 pub mod link;
 pub mod operate;
 pub mod request;

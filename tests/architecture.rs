@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The most lines of code in the product: comments, blank lines, tests and SQL apart. The aim is
 /// 5,000 (`scripts/lines`); until it is reached this goes down with what is deleted, and not up.
-const PRODUCT: usize = 7_448;
+const PRODUCT: usize = 7_383;
 
 /// A source file: its path below `src/`, and its code.
 struct File {

@@ -404,6 +404,10 @@ impl Source for Endless {
         Ok(())
     }
 
+    fn left(&mut self, _: u64) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
     fn close(&mut self) -> Result<(), Error> {
         Ok(())
     }

@@ -3,8 +3,8 @@
 
 use mailroom::mail::ends::Ask;
 use mailroom::mail::model::{Cause, Message, Outcome, Quota};
+use mailroom::mail::pace::Pace;
 use mailroom::mail::pace::change::Change;
-use mailroom::mail::pace::{Pace, Permit};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -70,8 +70,8 @@ fn step(
     accept: &mut dyn FnMut(Instant, u64) -> u64,
 ) -> Instant {
     match pace.permit(now) {
-        Permit::Wait(at) => at,
-        Permit::Go(Ask { limit, .. }) => {
+        Err(at) => at,
+        Ok(Ask { limit, .. }) => {
             pace.spent(0, limit, now);
             let count = u64::try_from(limit).unwrap();
             let taken = accept(now, count).min(count);
@@ -133,15 +133,15 @@ fn however_low_the_rate_no_batch_but_a_single_message_keeps_the_next_waiting_for
             let (mut now, mut batches) = (Instant::now(), 0);
             while batches < 100 {
                 let limit = match pace.permit(now) {
-                    Permit::Wait(at) => {
+                    Err(at) => {
                         now = at;
                         continue;
                     }
-                    Permit::Go(Ask { limit, .. }) => limit,
+                    Ok(Ask { limit, .. }) => limit,
                 };
                 batches += 1;
                 pace.spent(0, limit, now);
-                if let Permit::Wait(at) = pace.permit(now) {
+                if let Err(at) = pace.permit(now) {
                     let wait = at - now;
                     assert!(limit == 1 || wait <= MINUTE, "{rate}/s: {limit} cost {wait:?}");
                 }
@@ -342,8 +342,8 @@ fn share(rate: f64, limit: u64) {
             counts += 1;
         }
         *at = match pace.permit(now) {
-            Permit::Wait(at) => at,
-            Permit::Go(Ask { limit: most, .. }) => {
+            Err(at) => at,
+            Ok(Ask { limit: most, .. }) => {
                 // The claim: alone, with all that was claimed before in sight (tests/quota.rs).
                 let claimed = sent.left(limit, now).min(most as u64);
                 if claimed == 0 {
@@ -437,7 +437,7 @@ fn a_day_that_is_full_is_told_once() {
     let wait = DAY + 10 * MINUTE;
     assert_eq!(pace.news(start), Some(Change::Full(wait)));
     assert_eq!(pace.news(start + SECOND), None);
-    assert!(matches!(pace.permit(start + SECOND), Permit::Wait(at) if at == start + wait));
+    assert!(matches!(pace.permit(start + SECOND), Err(at) if at == start + wait));
     assert_eq!(pace.news(start + wait), None);
     take(&mut pace, 10, start + wait);
     assert!(pace.news(start + wait).is_some());
@@ -462,9 +462,9 @@ fn the_quota_is_asked_for_at_the_start_while_mail_goes_and_after_an_outage() {
     // Without an answer what was told goes on, to its end.
     take(&mut pace, 999, start + 10 * MINUTE);
     assert_eq!(pace.allow(None, start + 20 * MINUTE), None);
-    assert!(matches!(pace.permit(start + 20 * MINUTE), Permit::Go(Ask { limit: 1, .. })));
+    assert!(matches!(pace.permit(start + 20 * MINUTE), Ok(Ask { limit: 1, .. })));
     take(&mut pace, 1, start + 20 * MINUTE);
-    assert_eq!(pace.permit(start + 20 * MINUTE), Permit::Wait(start + 30 * MINUTE));
+    assert_eq!(pace.permit(start + 20 * MINUTE), Err(start + 30 * MINUTE));
     assert!(!pace.wants_quota(start + 29 * MINUTE) && pace.wants_quota(start + 30 * MINUTE));
     told(&mut pace, start + 30 * MINUTE);
 

@@ -72,9 +72,7 @@ pub trait Source {
     ///
     /// # Errors
     /// As [`Source::next`].
-    fn left(&mut self, _daily: u64) -> Result<Option<u64>, Error> {
-        Ok(None)
-    }
+    fn left(&mut self, daily: u64) -> Result<Option<u64>, Error>;
 
     /// Ends: keeps for later what was taken and could not be handed over.
     ///

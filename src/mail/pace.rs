@@ -18,15 +18,6 @@ use rate::Throttle;
 use std::time::{Duration, Instant};
 use streak::Streak;
 
-/// What the pump may do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Permit {
-    /// Ask for a batch; `until` is when the next held kind may be probed.
-    Go(Ask),
-    /// Nothing before this moment.
-    Wait(Instant),
-}
-
 /// The pace of one transport.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
@@ -131,37 +122,38 @@ impl Pace {
         self.breakers.holding()
     }
 
-    /// Whether a batch may go now.
-    pub fn permit(&mut self, now: Instant) -> Permit {
+    /// What to ask for now, where `until` is when the next held kind may be probed; or the moment before
+    /// which nothing goes.
+    ///
+    /// # Errors
+    /// That moment.
+    pub fn permit(&mut self, now: Instant) -> Result<Ask, Instant> {
         let lag = now.saturating_duration_since(self.earliest(now));
         let mut limit = self.limit.min(self.throttle.batch(self.top_rate(), lag));
         if let Some(probe_at) = self.breakers.everything() {
             if now < probe_at {
-                return Permit::Wait(probe_at);
+                return Err(probe_at);
             }
             limit = 1;
         }
         let wait = self.free_at.filter(|&free_at| now < free_at);
         if let Some(free_at) = wait.filter(|_| self.ahead == 0) {
-            return Permit::Wait(free_at);
+            return Err(free_at);
         }
-        match self.room(now) {
-            Ok(room) => limit = limit.min(room),
-            Err(free_at) => return Permit::Wait(free_at),
-        }
+        limit = limit.min(self.room(now)?);
         let (held, until) = self.breakers.kinds(now);
         let daily = [self.daily, self.quota.daily].into_iter().flatten().min();
         if wait.is_some() {
             limit = limit.min(self.ahead);
         }
         let until = until.into_iter().chain(wait).min();
-        Permit::Go(Ask { limit, held, until, daily, urgent: wait.is_some() })
+        Ok(Ask { limit, held, until, daily, urgent: wait.is_some() })
     }
 
     /// What will be wanted when the batch that just went is there, if nothing is learnt from it. `None`:
     /// nothing, or that depends on it: something is held, or a rate is searched for.
     pub fn foresee(&mut self, then: Instant) -> Option<Ask> {
-        let Permit::Go(ask) = self.permit(then) else { return None };
+        let ask = self.permit(then).ok()?;
         let open = self.holding() > 0 || self.throttle.is_searching();
         (!open && !ask.urgent).then_some(ask)
     }
@@ -275,15 +267,15 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..7 {
             assert_eq!(learn(&mut pace, 1, &refused(Cause::Account), now).len(), 1);
-            let Permit::Wait(at) = pace.permit(now) else { panic!("not held") };
+            let Err(at) = pace.permit(now) else { panic!("not held") };
             waits.push((at - now).as_secs());
             now = at;
-            assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 1, .. })));
+            assert!(matches!(pace.permit(now), Ok(Ask { limit: 1, .. })));
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
         let changes = learn(&mut pace, 1, &accepted(), now);
         assert_eq!(changes, [Change::Released(Scope::All, now - start)]);
-        assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 10, .. })));
+        assert!(matches!(pace.permit(now), Ok(Ask { limit: 10, .. })));
     }
 
     #[test]
@@ -291,22 +283,20 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(10, f64::INFINITY, None);
         let _ = learn(&mut pace, 2, &refused(Cause::Template), now);
-        let Permit::Go(Ask { held, until, .. }) = pace.permit(now) else { panic!("all held") };
+        let Ok(Ask { held, until, .. }) = pace.permit(now) else { panic!("all held") };
         assert_eq!((held, until), (vec![kind(2)], Some(now + 30 * SECOND)));
         let _ = learn(&mut pace, 1, &accepted(), now);
         assert_eq!(pace.holding(), 1, "another action's success ends no hold");
-        let Permit::Go(Ask { held, .. }) = pace.permit(now + 30 * SECOND) else {
-            panic!("all held")
-        };
+        let Ok(Ask { held, .. }) = pace.permit(now + 30 * SECOND) else { panic!("all held") };
         assert!(held.is_empty(), "the probe is let through");
     }
 
     /// The limit of the next batch, and the wait for the one behind it.
     fn next(pace: &mut Pace, now: Instant) -> (usize, Duration) {
-        let Permit::Go(Ask { limit, .. }) = pace.permit(now) else { panic!("no permit") };
+        let Ok(Ask { limit, .. }) = pace.permit(now) else { panic!("no permit") };
         pace.spent(0, limit, now);
         let _ = learn(pace, 1, &accepted(), now);
-        let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+        let Err(at) = pace.permit(now) else { panic!("no wait") };
         (limit, at - now)
     }
 
@@ -341,10 +331,10 @@ mod tests {
         // Single messages ask, each after twice the wait.
         let mut waits = Vec::new();
         for _ in 0..13 {
-            let Permit::Wait(at) = pace.permit(now) else { panic!("no wait") };
+            let Err(at) = pace.permit(now) else { panic!("no wait") };
             waits.push((at - now).as_millis());
             now = at;
-            assert!(matches!(pace.permit(now), Permit::Go(Ask { limit: 1, .. })));
+            assert!(matches!(pace.permit(now), Ok(Ask { limit: 1, .. })));
             assert_eq!(learn(&mut pace, 1, &refused(Cause::Throttled), now), []);
         }
         let expected =
@@ -375,7 +365,7 @@ mod tests {
             now += 301 * SECOND;
             let _ = learn(&mut pace, 1, &accepted(), now);
         }
-        assert!(matches!(pace.permit(now + SECOND), Permit::Go(Ask { limit: 10, .. })));
+        assert!(matches!(pace.permit(now + SECOND), Ok(Ask { limit: 10, .. })));
     }
 
     #[test]
@@ -385,7 +375,7 @@ mod tests {
             let mut pace = Pace::new(10, 50.0, None);
             let _ = pace.allow(Some(Quota { rate: Some(rate), ..Quota::default() }), now);
             pace.spent(0, 1, now);
-            assert_eq!(pace.permit(now), Permit::Wait(now + 86_400 * SECOND));
+            assert_eq!(pace.permit(now), Err(now + 86_400 * SECOND));
         }
     }
 
@@ -428,7 +418,7 @@ mod tests {
         for pause in [1, 2, 4, 8, 16, 30, 30] {
             let changes = learn(&mut pace, 1, &away(), now);
             assert_eq!(changes, [Change::Unreached(pause * SECOND)]);
-            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
+            assert_eq!(pace.permit(now), Err(now + pause * SECOND));
             now += pause * SECOND;
         }
         let _ = learn(&mut pace, 1, &accepted(), now);
@@ -442,11 +432,9 @@ mod tests {
             let mut pace = Pace::new(10, 50.0, None);
             let changes = learn(&mut pace, 1, &asks(asked, Cause::Away), now);
             assert_eq!(changes, [Change::Unreached(pause * SECOND)], "{asked}");
-            assert_eq!(pace.permit(now), Permit::Wait(now + pause * SECOND));
+            assert_eq!(pace.permit(now), Err(now + pause * SECOND));
             assert!(pace.holding() == 0);
-            let Permit::Go(Ask { limit: 10, .. }) = pace.permit(now + pause * SECOND) else {
-                panic!()
-            };
+            let Ok(Ask { limit: 10, .. }) = pace.permit(now + pause * SECOND) else { panic!() };
         }
         let mut pace = Pace::new(10, 50.0, None);
         let mut outcomes = [asks(9, Cause::Away), asks(7, Cause::Away)];
@@ -460,7 +448,7 @@ mod tests {
         let mut pace = Pace::new(10, 40.0, None);
         let changes = learn(&mut pace, 1, &asks(120, Cause::Throttled), now);
         assert_eq!(changes, [Change::Throttled(40.0), Change::Asked(120 * SECOND)]);
-        assert_eq!(pace.permit(now), Permit::Wait(now + 120 * SECOND));
+        assert_eq!(pace.permit(now), Err(now + 120 * SECOND));
         // Some of the batch went before it was said.
         let mut outcomes = [accepted(), asks(120, Cause::Throttled)];
         let later = now + 200 * SECOND;
@@ -473,7 +461,7 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(10, 50.0, None);
         assert_eq!(learn(&mut pace, 1, &asks(120, Cause::Busy), now), []);
-        assert!(matches!(pace.permit(now), Permit::Go(Ask { .. })));
+        assert!(matches!(pace.permit(now), Ok(Ask { .. })));
     }
 
     #[test]
@@ -483,19 +471,19 @@ mod tests {
         pace.spent(0, 10, now);
         let changes = learn(&mut pace, 1, &asks(5, Cause::Away), now);
         assert_eq!(changes, [Change::Unreached(20 * SECOND)]);
-        assert_eq!(pace.permit(now), Permit::Wait(now + 20 * SECOND));
+        assert_eq!(pace.permit(now), Err(now + 20 * SECOND));
     }
 
     #[test]
     fn other_mail_goes_ahead_of_what_lists_used_up_and_the_rate_is_kept() {
         let now = Instant::now();
         let mut pace = Pace::new(10, 10.0, None);
-        let Permit::Go(Ask { urgent: false, limit, .. }) = pace.permit(now) else { panic!("wait") };
+        let Ok(Ask { urgent: false, limit, .. }) = pace.permit(now) else { panic!("wait") };
         pace.spent(limit, 0, now);
         let free_at = now + SECOND * limit as u32 / 10;
         let mut gone = 0;
         // In the time that those take: as many others, and no more.
-        while let Permit::Go(ask) = pace.permit(now) {
+        while let Ok(ask) = pace.permit(now) {
             assert!(
                 ask.urgent && ask.until == Some(free_at + SECOND * gone as u32 / 10),
                 "{ask:?}"
@@ -506,11 +494,11 @@ mod tests {
         }
         assert_eq!(gone, limit);
         let all = free_at + SECOND * gone as u32 / 10;
-        assert_eq!(pace.permit(now), Permit::Wait(all));
-        assert!(matches!(pace.permit(all), Permit::Go(Ask { urgent: false, .. })));
+        assert_eq!(pace.permit(now), Err(all));
+        assert!(matches!(pace.permit(all), Ok(Ask { urgent: false, .. })));
         // An outage is waited for.
         pace.spent(1, 0, all);
         pace.crowded(all);
-        assert!(matches!(pace.permit(all), Permit::Wait(_)));
+        assert!(pace.permit(all).is_err());
     }
 }

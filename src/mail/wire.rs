@@ -27,8 +27,6 @@ pub const CUT: &str =
 const NO_ACTION: &str = "the action is not a number from 1 to 32767";
 
 /// A record that was read: its good messages, and what was bad.
-#[derive(PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
 pub struct Record {
     /// Counted from 1; of an event, that of its line.
     pub number: u64,
@@ -39,8 +37,6 @@ pub struct Record {
 }
 
 /// A message, or a whole record, that cannot be used.
-#[derive(PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
 pub struct Bad {
     /// Place of the message in its record, from 1; `None`: the whole record.
     pub message: Option<usize>,

@@ -55,7 +55,7 @@ pub fn queue(
             config.healthcheck.as_millis()
         ),
     );
-    Ok(QueueSource::new(settings, link, key, stop.clone(), system_clock()))
+    Ok(QueueSource::new(settings, link, key))
 }
 
 /// Hands over what there is at `source` until it ends, or the process is asked to stop.

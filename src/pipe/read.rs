@@ -6,9 +6,8 @@
 
 pub mod input;
 
-use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::stop::{SLICE, Stop};
+use crate::edges::stop::SLICE;
 use crate::edges::systemd as notify;
 use crate::mail::counts::Metrics;
 use crate::mail::ends::{Ask, Ledger, Next, Place, Source, Taken};
@@ -38,8 +37,6 @@ pub struct PipeSource {
     ledger: Box<dyn Ledger>,
     undelivered: Undelivered,
     metrics: Metrics,
-    stop: Stop,
-    clock: Clock,
     /// Bad records and messages so far.
     bad: usize,
     /// How long what waits is tried after the end of the input, and since when it is.
@@ -56,11 +53,9 @@ impl PipeSource {
         undelivered: Undelivered,
         patience: Duration,
         metrics: Metrics,
-        stop: Stop,
-        clock: Clock,
     ) -> PipeSource {
         let (read, bad, ended) = (VecDeque::new(), 0, None);
-        PipeSource { input, read, ledger, undelivered, metrics, stop, clock, bad, patience, ended }
+        PipeSource { input, read, ledger, undelivered, metrics, bad, patience, ended }
     }
 
     /// Whether more may be read: what would not go soon had better stay in the pipe.
@@ -88,7 +83,7 @@ impl PipeSource {
         if !self.input.has_ended() || !self.read.is_empty() {
             return false;
         }
-        let (waiting, now) = (self.ledger.waiting(), (self.clock.now)());
+        let (waiting, now) = (self.ledger.waiting(), (self.input.clock.now)());
         if waiting > 0 && self.ended.is_none() {
             let (seconds, process) = (self.patience.as_secs(), std::process::id());
             let file = self.undelivered.path().display();
@@ -126,7 +121,7 @@ impl PipeSource {
             let place = format!("{counts} {number}{message}");
             (format!("bad input: {place}: {why}"), raw)
         });
-        self.undelivered.keep(kept.collect(), (self.clock.now)());
+        self.undelivered.keep(kept.collect(), (self.input.clock.now)());
     }
 
     /// Keeps for a person what was not delivered, with the reasons.
@@ -135,12 +130,12 @@ impl PipeSource {
             let to = shown(&message.email, log::is_debug());
             (format!("not delivered to {to}: {why}"), kept(&message))
         });
-        self.undelivered.keep(kept.collect(), (self.clock.now)());
+        self.undelivered.keep(kept.collect(), (self.input.clock.now)());
     }
 
     /// Keeps for a person what waits, and what was read and not taken.
     fn give_up_rest(&mut self, waiting: Vec<Message>) {
-        let why = match (self.stop.requested(), self.ended) {
+        let why = match (self.input.stop.requested(), self.ended) {
             (true, _) => "the process was asked to stop",
             (false, Some(_)) => "the time after the end of the input is over",
             (false, None) => "the process could not go on",
@@ -152,9 +147,9 @@ impl PipeSource {
 
     /// Takes what is in the pipe and will not be sent any more: nobody else has it.
     fn empty_the_pipe(&mut self) -> Result<(), Error> {
-        let now = self.clock.now;
+        let now = self.input.clock.now;
         let end = now() + SLICE;
-        while self.stop.requested() && !self.undelivered.is_full() && now() < end {
+        while self.input.stop.requested() && !self.undelivered.is_full() && now() < end {
             if !self.read(None, 1)? {
                 break;
             }
@@ -167,7 +162,7 @@ impl PipeSource {
 
     /// Waits until then, or for a slice.
     fn pause(&self, until: Option<Instant>) {
-        let now = (self.clock.now)();
+        let now = (self.input.clock.now)();
         let left = until.map_or(SLICE, |until| until.saturating_duration_since(now).min(SLICE));
         // A request to stop may wait for so long, and after one this must not turn without a rest.
         std::thread::sleep(left);
@@ -176,7 +171,7 @@ impl PipeSource {
 
 impl Source for PipeSource {
     fn next(&mut self, ask: &Ask) -> Result<Next, Error> {
-        let now = (self.clock.now)();
+        let now = (self.input.clock.now)();
         notify::progress(now);
         if let Some(batch) = self.take(ask)? {
             return Ok(Next::Batch(batch));
@@ -187,7 +182,7 @@ impl Source for PipeSource {
         if self.has_room() && self.read(wake, ask.limit)? {
             return Ok(self.take(ask)?.map_or(Next::Idle, Next::Batch));
         }
-        if self.stop.requested() && self.read.is_empty() || self.is_done() {
+        if self.input.stop.requested() && self.read.is_empty() || self.is_done() {
             return Ok(Next::End);
         }
         if self.input.has_ended() || !self.has_room() {
@@ -200,8 +195,8 @@ impl Source for PipeSource {
     fn idle(&mut self, until: Instant) -> Result<bool, Error> {
         self.ledger.tend()?;
         // The end of the input is to be seen while everything is held, too.
-        if self.has_room() && !self.stop.requested() {
-            self.read(Some((self.clock.now)()), AHEAD)?;
+        if self.has_room() && !self.input.stop.requested() {
+            self.read(Some((self.input.clock.now)()), AHEAD)?;
         }
         if self.is_done() {
             return Ok(false);
@@ -242,7 +237,7 @@ impl Source for PipeSource {
         }
         let left = closed.as_ref().map_or(0, Vec::len);
         let closed = closed.map(|waiting| self.give_up_rest(waiting));
-        let kept = self.undelivered.close((self.clock.now)());
+        let kept = self.undelivered.close((self.input.clock.now)());
         emptied.and(closed).and(kept)?;
         if lost {
             return Err(Error::new(
@@ -251,7 +246,7 @@ impl Source for PipeSource {
                  last record is lost",
             ));
         }
-        if left > 0 && !self.stop.requested() {
+        if left > 0 && !self.input.stop.requested() {
             let file = self.undelivered.path().display();
             let left = format!("messages that waited for another try: {left}; kept in {file}");
             return Err(Error::new(Kind::Temporary, left));
@@ -269,6 +264,8 @@ impl Source for PipeSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edges::clock::Clock;
+    use crate::edges::stop::Stop;
     use crate::mail::kind::Templates;
     use crate::mail::model::Cause;
     use crate::mail::wire::csv::Decoder;
@@ -303,8 +300,6 @@ mod tests {
             undelivered,
             Duration::MAX,
             Metrics::default(),
-            stop.clone(),
-            clock,
         );
         Piped { source, writer, stop, dir }
     }

@@ -4,17 +4,15 @@
 //! statements (`sql/adopt.sql`, `sql/turn.sql`), reading the pipe. What is not taken over is the
 //! collector's: its lease runs out, and the delivery is claimed again.
 
-use crate::edges::clock::Clock;
 use crate::edges::log;
 use crate::edges::pg::fault::is_locked_out;
 use crate::mail::ends::{Ask, Ledger, Place, Taken};
 use crate::mail::error::Error;
 use crate::mail::model::{Cause, Message, Outcome, shown};
 use crate::mail::token::Parsed;
-use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
-use crate::queue::store::values::Adopted;
+use crate::queue::store::values::{Adopted, new_lease};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -27,7 +25,6 @@ pub struct DatabaseLedger {
     link: Link,
     lease: Duration,
     settling: Settling,
-    clock: Clock,
 }
 
 /// What names the delivery of a message: its token, or else `deliveries.id`.
@@ -47,9 +44,9 @@ fn name_of(message: &Message) -> Result<Name, String> {
 
 impl DatabaseLedger {
     /// Takes deliveries over for the time of `lease`; they fail after `max_attempts` tries.
-    pub fn new(link: Link, lease: Duration, max_attempts: u32, clock: Clock) -> DatabaseLedger {
-        let settling = Settling::new(max_attempts, clock);
-        DatabaseLedger { link, lease, settling, clock }
+    pub fn new(link: Link, lease: Duration, max_attempts: u32) -> DatabaseLedger {
+        let settling = Settling::new(max_attempts, link.clock);
+        DatabaseLedger { link, lease, settling }
     }
 
     /// Takes deliveries over. Gives what became of each; `None`: asked to stop first.
@@ -96,8 +93,8 @@ impl Ledger for DatabaseLedger {
         };
         // Why is said by the one that was tried.
         let held = Outcome::refused(Cause::Template, "");
-        let delay = ask.until.map(|until| until.saturating_duration_since((self.clock.now)()));
-        let delay = delay.unwrap_or_default();
+        let now = (self.link.clock.now)();
+        let delay = ask.until.unwrap_or(now).saturating_duration_since(now);
         for ((place, mut message, _), adopted) in named.into_iter().zip(adopted) {
             match adopted {
                 Adopted::Taken(ticket) if ask.held.contains(&message.kind.name) => {

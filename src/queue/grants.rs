@@ -139,9 +139,7 @@ pub fn give(
         statements.push(format!("GRANT {privilege}{columns} ON {what}{home}.{table} TO {name}"));
     }
     let mut transaction = client.transaction()?;
-    for statement in &statements {
-        transaction.batch_execute(statement)?;
-    }
+    transaction.batch_execute(&statements.join("; "))?;
     // To grant what is not ours to grant brings a warning only.
     let missing = lacking(&mut transaction, Some(role), needed.iter())?;
     if !missing.is_empty() {

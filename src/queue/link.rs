@@ -41,15 +41,18 @@ pub struct Link {
     /// `host=… port=…`, for the log; no password.
     target: String,
     live: Option<(Session, Statements)>,
-    stop: Stop,
-    clock: Clock,
-    metrics: Metrics,
+    /// The request to stop.
+    pub stop: Stop,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The wait before the next attempt.
     backoff: Duration,
     /// Whether a pooler lends us a process of the server for each transaction, or asks a standby.
     pooled: bool,
-    /// How often to look, for nobody notifies us.
-    poll: Option<Duration>,
+    /// How often to look on this connection, if those who insert may not notify it.
+    pub poll: Option<Duration>,
     /// Whether a new connection was made and nobody asked yet.
     fresh: bool,
     /// When the last connection was made; `None`: the database was never found sound.
@@ -95,20 +98,10 @@ impl Link {
         }
     }
 
-    /// What is counted.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Whether the connection is a new one since this was last asked: what was missed while
     /// there was none must be looked for.
     pub fn is_fresh(&mut self) -> bool {
         std::mem::take(&mut self.fresh)
-    }
-
-    /// How often to look on this connection, if those who insert may not notify it.
-    pub fn poll(&self) -> Option<Duration> {
-        self.poll
     }
 
     /// Whether deliveries have come, since this was last asked, of which a notification may have been

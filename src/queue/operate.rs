@@ -13,7 +13,6 @@ use std::time::SystemTime;
 pub const CHUNK: i64 = 5000;
 
 /// Which deliveries are meant.
-#[derive(Clone, Debug)]
 pub struct Which {
     /// These; `None`: all.
     pub ids: Option<Vec<i64>>,

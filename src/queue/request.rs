@@ -10,7 +10,6 @@ use crate::mail::error::{Error, Kind};
 use postgres::types::ToSql;
 
 /// What `send_mail` is asked for; `None`: its default.
-#[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The kind of mail.
     pub kind: &'a str,

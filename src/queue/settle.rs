@@ -104,7 +104,7 @@ impl Settling {
         self.write(link)?;
         self.again_at = self.again_at.map(|_| (self.clock.now)());
         self.retry(link)?;
-        report(&std::mem::take(&mut self.locked), None, link.metrics());
+        report(&std::mem::take(&mut self.locked), None, &link.metrics);
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Settling {
         let Some(done) = done else {
             match want.once {
                 true => self.owed = settled,
-                false => report(&settled, None, link.metrics()),
+                false => report(&settled, None, &link.metrics),
             }
             return Ok(None);
         };
@@ -160,7 +160,7 @@ impl Settling {
             );
             log::warn("PG", text);
         }
-        report(&settled, Some(&done.written), link.metrics());
+        report(&settled, Some(&done.written), &link.metrics);
         Ok(Some(done))
     }
 

@@ -8,22 +8,19 @@ pub mod settings;
 mod signing;
 mod upkeep;
 
-use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::stop::Stop;
 use crate::mail::batcher::{Action, Batcher, Event, Search};
 use crate::mail::ends::{Ask, Next, Source};
 use crate::mail::error::Error;
 use crate::mail::model::{Batch, Message, Outcome};
 use crate::mail::sleep::Stage;
 use crate::mail::token::SigningKey;
-use crate::queue::lease::new_lease;
 use crate::queue::link::Link;
 use crate::queue::settle::Settling;
 use crate::queue::source::settings::Settings;
 use crate::queue::source::signing::sign;
 use crate::queue::source::upkeep::{Upkeep, report_expired};
-use crate::queue::store::values::{DATA, Levels, Turn, Want};
+use crate::queue::store::values::{DATA, Levels, Turn, Want, new_lease};
 use std::time::{Duration, Instant};
 
 /// Due rows that a claim looks at once ineligible ones were met, to get past them quickly.
@@ -43,8 +40,6 @@ pub struct QueueSource {
     settings: Settings,
     link: Link,
     key: SigningKey,
-    stop: Stop,
-    clock: Clock,
     batcher: Batcher,
     upkeep: Upkeep,
     settling: Settling,
@@ -66,12 +61,12 @@ pub struct QueueSource {
 
 impl QueueSource {
     /// A source that connects when it is first asked.
-    pub fn new(settings: Settings, link: Link, key: SigningKey, stop: Stop, clock: Clock) -> Self {
-        let now = (clock.now)();
+    pub fn new(settings: Settings, link: Link, key: SigningKey) -> QueueSource {
+        let now = (link.clock.now)();
         QueueSource {
             batcher: Batcher::new(settings.timeout),
-            upkeep: Upkeep::new(settings, stop.clone(), clock, now),
-            settling: Settling::new(settings.max_attempts, clock),
+            upkeep: Upkeep::new(settings, now),
+            settling: Settling::new(settings.max_attempts, link.clock),
             watermark: Levels::default(),
             deep_at: now,
             met_ineligible: false,
@@ -82,13 +77,11 @@ impl QueueSource {
             settings,
             link,
             key,
-            stop,
-            clock,
         }
     }
 
     fn now(&self) -> Instant {
-        (self.clock.now)()
+        (self.link.clock.now)()
     }
 
     fn report(&mut self, event: Event) -> Action {
@@ -97,7 +90,7 @@ impl QueueSource {
 
     /// Does what is not about batches and due; gives `false` if the process must end.
     fn keep_up(&mut self) -> Result<bool, Error> {
-        if self.stop.requested() || !self.link.connect()? {
+        if self.link.stop.requested() || !self.link.connect()? {
             return Ok(false);
         }
         if self.upkeep.due() <= self.now() {
@@ -120,7 +113,7 @@ impl QueueSource {
         self.write_down()?;
         let first = !std::mem::replace(&mut self.was_connected, true);
         self.upkeep.rescue(&mut self.link, &self.settling.unwritten(), first)?;
-        self.report(Event::Connected(self.link.poll()));
+        self.report(Event::Connected(self.link.poll));
         Ok(())
     }
 
@@ -228,7 +221,7 @@ impl QueueSource {
                 return Ok(Some(claimed));
             }
             self.met_ineligible = claimed.passed > 0;
-            if !claimed.claims.is_empty() || !self.met_ineligible || self.stop.requested() {
+            if !claimed.claims.is_empty() || !self.met_ineligible || self.link.stop.requested() {
                 return Ok(Some(claimed));
             }
             if once {
@@ -258,8 +251,7 @@ impl QueueSource {
         let is_full = data.map(str::len).sum::<usize>() >= DATA;
         let taken = if is_full { ask.limit } else { claims.len() };
         self.report(Event::Claimed { least, taken });
-        let highest = claims.iter().map(|claim| claim.ticket.delivery).max();
-        self.upkeep.handed_out(highest.unwrap_or_default());
+        self.upkeep.handed_out(claims.iter().map(|claim| claim.ticket.delivery));
         let (batch, failed) = sign(&self.key, claims);
         for (ticket, outcome) in failed {
             self.settling.settle(ticket, outcome, Duration::ZERO);
@@ -353,7 +345,7 @@ impl Source for QueueSource {
                 Action::Sleep => self.sleep(),
                 Action::Wake => self.wake(),
                 Action::Rest(until) => {
-                    self.stop.sleep(until.saturating_duration_since(self.now()));
+                    self.link.stop.sleep(until.saturating_duration_since(self.now()));
                     Event::Time
                 }
                 Action::Wait(_) if ask.until.is_some_and(|until| until <= self.now()) => {
@@ -368,7 +360,7 @@ impl Source for QueueSource {
 
     fn ahead(&mut self, ask: &Ask, took: Duration) {
         // Under a limit of the day claims are made one after the other.
-        let may = self.settings.daily_limit.is_none() && !self.stop.requested();
+        let may = self.settings.daily_limit.is_none() && !self.link.stop.requested();
         if !may || self.urgent || took >= self.settings.spare {
             return;
         }
@@ -399,29 +391,26 @@ impl Source for QueueSource {
             // Whatever was heard meanwhile is found by the look afterwards.
             self.report(Event::Changed);
         }
-        Ok(!self.stop.requested())
+        Ok(!self.link.stop.requested())
     }
 
     fn settle(&mut self, done: Vec<(Message, Outcome)>, probe: Duration) -> Result<(), Error> {
         // Who takes the batches may not have done so for hours.
         let unread = self.now().saturating_duration_since(self.claimed_at);
-        if unread > self.settings.healthcheck && !self.stop.requested() {
+        if unread > self.settings.healthcheck && !self.link.stop.requested() {
             self.link.drop_unread(unread);
         }
-        let mut changed = false;
+        // The next try of one of them may be the next thing that is due.
+        if !done.iter().all(|(_, outcome)| outcome.is_accepted()) {
+            self.report(Event::Changed);
+        }
         for (message, outcome) in done {
             let Some(ticket) = message.ticket else { continue };
             // Nobody settles an event but us: `send` takes mails alone.
             let is_event = message.email.is_empty();
-            let accepted = outcome.is_accepted();
-            // Its next try may be the next thing that is due.
-            changed |= !accepted;
-            if self.settings.settles || is_event || !accepted {
+            if self.settings.settles || is_event || !outcome.is_accepted() {
                 self.settling.settle(ticket, outcome, probe);
             }
-        }
-        if changed {
-            self.report(Event::Changed);
         }
         Ok(())
     }

@@ -48,7 +48,6 @@ impl Budget {
 }
 
 /// A message on its way, with its template.
-#[derive(Clone, Copy)]
 pub struct Item<'a> {
     /// The message.
     pub message: &'a Message,

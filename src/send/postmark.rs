@@ -23,7 +23,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 const TAG: &str = "POSTMARK";
@@ -132,8 +131,7 @@ impl Postmark {
             code => format!("error {code}"),
         };
         let why = reason_about(&what, &text, &messages(items));
-        let now = OffsetDateTime::from((self.settings.clock.wall)());
-        let after = wait_asked(reply, now);
+        let after = wait_asked(reply, (self.settings.clock.wall)().into());
         match causes::call(status, code, &text) {
             Ruling::Each(cause) => Answer::None(Refusal { cause, why, after }),
             _ => {

@@ -74,7 +74,7 @@ impl Ses {
         settings.source = recipient::from(&settings.source, true);
         Ses {
             client,
-            saved: Saved::new(settings.output.clone()),
+            saved: Saved::default(),
             missing: Missing::default(),
             quota_refused: false,
             settings,
@@ -105,7 +105,7 @@ impl Ses {
             Ok(reply) => reply,
             Err(Lost { refusal, partial }) => {
                 if let Some(partial) = partial {
-                    self.saved.keep(&partial, kind, self.client.now());
+                    self.saved.keep(&self.settings.output, &partial, kind, self.client.now());
                 }
                 return Answer::None(refusal);
             }
@@ -120,9 +120,8 @@ impl Ses {
         if (bare || is_without_template(&answer)) && self.missing.note(template, name, now()) {
             return Answer::Again;
         }
-        let plain = |outcomes: &[Outcome]| outcomes.iter().all(Outcome::is_accepted);
-        if !matches!(&answer, Answer::Each(outcomes) if plain(outcomes)) {
-            self.saved.keep(&reply, kind, self.client.now());
+        if !matches!(&answer, Answer::Each(all) if all.iter().all(Outcome::is_accepted)) {
+            self.saved.keep(&self.settings.output, &reply, kind, self.client.now());
         }
         answer
     }

@@ -30,15 +30,13 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Change::Held(scope, why, Duration::ZERO, wait) => {
+                let (name, wait) = (name(scope), wait.as_secs());
+                write!(f, "{name} held: {why}; next probe in {wait} s")
+            }
             Change::Held(scope, why, lasted, wait) => {
                 let (name, lasted, wait) = (name(scope), lasted.as_secs(), wait.as_secs());
-                match lasted {
-                    0 => write!(f, "{name} held: {why}; next probe in {wait} s"),
-                    _ => write!(
-                        f,
-                        "{name} still held, for {lasted} s now: {why}; next probe in {wait} s"
-                    ),
-                }
+                write!(f, "{name} still held, for {lasted} s now: {why}; next probe in {wait} s")
             }
             Change::Released(scope, lasted) => {
                 write!(f, "{} no longer held, after {} s", name(scope), lasted.as_secs())

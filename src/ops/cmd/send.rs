@@ -38,7 +38,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
         Ack::Sent => {
             warn_of_short_lease(config);
             let link = link(config, "send", None, &metrics, stop)?;
-            Box::new(DatabaseLedger::new(link, config.lease, config.max_attempts, clock))
+            Box::new(DatabaseLedger::new(link, config.lease, config.max_attempts))
         }
     };
     let overdue = if ledger.is_sole() { Kind::Io as u8 } else { 0 };
@@ -57,8 +57,7 @@ pub fn run(given: &Settings, stop: &Stop) -> Result<(), Error> {
     };
     let input = Input::new(input, alone, decoder, stop.clone(), clock);
     let (patience, numbers) = (config.end_timeout, metrics.clone());
-    let mut source =
-        PipeSource::new(input, ledger, undelivered, patience, numbers, stop.clone(), clock);
+    let mut source = PipeSource::new(input, ledger, undelivered, patience, numbers);
     let pace = Pace::new(BATCH, config.send_rate, config.daily_limit);
     work(&mut source, transport, pace, provider.unit(), metrics, stop)
 }

@@ -25,8 +25,10 @@ pub struct Input {
     /// Keeps others from reading it; a reader too, as far as the writer is concerned.
     alone: Option<Flock<File>>,
     decoder: Box<dyn Decode>,
-    stop: Stop,
-    clock: Clock,
+    /// The request to stop.
+    pub stop: Stop,
+    /// Time.
+    pub clock: Clock,
     ended: bool,
     /// The number of the last record that was given out.
     last: u64,

@@ -3,9 +3,7 @@
 //!
 //! Out of scope: when a batch is claimed and what becomes of it.
 
-use crate::edges::clock::Clock;
 use crate::edges::log;
-use crate::edges::stop::Stop;
 use crate::mail::error::Error;
 use crate::queue::link::Link;
 use crate::queue::source::settings::Settings;
@@ -27,8 +25,6 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// When each of these is due, and what it needs.
 pub struct Upkeep {
     settings: Settings,
-    stop: Stop,
-    clock: Clock,
     next_round: Instant,
     /// When what waits is counted next, if anybody wants to know;
     count_at: Option<Instant>,
@@ -46,11 +42,9 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// The first round comes a healthcheck interval after `now`.
-    pub fn new(settings: Settings, stop: Stop, clock: Clock, now: Instant) -> Upkeep {
+    pub fn new(settings: Settings, now: Instant) -> Upkeep {
         Upkeep {
             settings,
-            stop,
-            clock,
             next_round: now + settings.healthcheck,
             count_at: None,
             count_after: now,
@@ -71,7 +65,7 @@ impl Upkeep {
     /// # Errors
     /// As [`Link::run`].
     pub fn run(&mut self, link: &mut Link, settling: &[i64]) -> Result<bool, Error> {
-        let now = (self.clock.now)();
+        let now = (link.clock.now)();
         let round = now >= self.next_round;
         if round {
             self.next_round = now + self.settings.healthcheck;
@@ -87,7 +81,7 @@ impl Upkeep {
         let mut expired = 0;
         while let Some((n, late)) = link.ask("expiring", |store, client| store.expire(client)) {
             expired += late;
-            if n < CHUNK as usize || self.stop.requested() {
+            if n < CHUNK as usize || link.stop.requested() {
                 break;
             }
         }
@@ -125,7 +119,7 @@ impl Upkeep {
                 );
                 log::warn("PG", text);
             }
-            if put_back.len() < CHUNK as usize || self.stop.requested() {
+            if put_back.len() < CHUNK as usize || link.stop.requested() {
                 break;
             }
         }
@@ -143,7 +137,7 @@ impl Upkeep {
         for _ in 0..CHUNKS {
             let done =
                 link.ask("pruning", |statements, client| statements.prune(client, retention));
-            if done.is_none_or(|n| n < CHUNK as usize) || self.stop.requested() {
+            if done.is_none_or(|n| n < CHUNK as usize) || link.stop.requested() {
                 break;
             }
         }
@@ -151,8 +145,8 @@ impl Upkeep {
 
     /// The database answered: that is progress, and what waits may have changed.
     pub fn answered(&mut self, link: &Link) {
-        let (metrics, now) = (link.metrics(), (self.clock.now)());
-        metrics.count(|numbers| numbers.progress = Some((now, (self.clock.wall)())));
+        let (metrics, now) = (&link.metrics, (link.clock.now)());
+        metrics.count(|numbers| numbers.progress = Some((now, (link.clock.wall)())));
         if metrics.is_on() {
             self.want_count(now);
         }
@@ -163,22 +157,22 @@ impl Upkeep {
     }
 
     fn count(&mut self, link: &mut Link) {
-        let begun = (self.clock.now)();
+        let begun = (link.clock.now)();
         if self.count_at.take_if(|at| *at <= begun).is_none() {
             return;
         }
         let max_age = self.settings.max_age;
         let movement =
             link.ask("counting what waits", |store, client| store.movement(client, max_age));
-        link.metrics().count(|numbers| numbers.movement = movement.flatten());
+        link.metrics.count(|numbers| numbers.movement = movement.flatten());
         let depth = link.ask("counting what waits", |statements, client| statements.depth(client));
-        let done = (self.clock.now)();
+        let done = (link.clock.now)();
         let took = done.saturating_duration_since(begun);
         self.counted(took, done);
         if let Some(depth) = depth {
             self.recount_after = (depth.due > 0).then(|| done + took * COUNT_SHARE);
-            link.metrics().count(|numbers| numbers.depth = Some((depth, done)));
-            link.metrics().flush(done);
+            link.metrics.count(|numbers| numbers.depth = Some((depth, done)));
+            link.metrics.flush(done);
         }
     }
 
@@ -186,16 +180,16 @@ impl Upkeep {
         self.count_after = done + COUNT_EVERY.max(took * COUNT_SHARE);
     }
 
-    /// A token was handed out.
-    pub fn handed_out(&mut self, token: i64) {
-        self.highest = self.highest.max(token);
+    /// These tokens were handed out.
+    pub fn handed_out(&mut self, tokens: impl Iterator<Item = i64>) {
+        self.highest = tokens.fold(self.highest, i64::max);
     }
 
     /// Nothing is due: a time for [`Upkeep::record`].
     pub fn lull(&mut self, link: &mut Link) {
         // The numbers are not to speak of a backlog that is gone.
         self.count_at = self.recount_after.take().or(self.count_at);
-        if (self.clock.now)() >= self.record_after {
+        if (link.clock.now)() >= self.record_after {
             self.record(link);
         }
     }
@@ -205,7 +199,7 @@ impl Upkeep {
     pub fn record(&mut self, link: &mut Link) {
         let highest = self.highest;
         if highest > self.recorded {
-            self.record_after = (self.clock.now)() + RECORD_EVERY;
+            self.record_after = (link.clock.now)() + RECORD_EVERY;
             if link.ask("recording", |store, client| store.record(client, highest)).is_some() {
                 self.recorded = highest;
             }
@@ -217,14 +211,13 @@ impl Upkeep {
 pub fn report_expired(link: &Link, count: usize) {
     if count > 0 {
         log::info("PG", format_args!("{count} expired before they could be sent"));
-        link.metrics().count(|numbers| numbers.expired += count as u64);
+        link.metrics.count(|numbers| numbers.expired += count as u64);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -243,8 +236,7 @@ mod tests {
             carries: "mail",
             holder: "run",
         };
-        let clock = Clock { now: Instant::now, wall: SystemTime::now, chance: || 0.5 };
-        Upkeep::new(settings, Stop::new(), clock, now)
+        Upkeep::new(settings, now)
     }
 
     #[test]

@@ -65,8 +65,7 @@ pub fn call(status: u16, code: &str, text: &str, from: &str, to: &[&str]) -> Rul
         (Ruling::Each(Cause::Throttled), Some(Cause::Quota)) => Ruling::Each(Cause::Quota),
         (Ruling::Each(Cause::Setup), Some(Cause::Template)) => Ruling::Each(Cause::Template),
         // Halves tell whose address it is.
-        (Ruling::Halves, Some(Cause::Rejected)) => Ruling::Halves,
-        (Ruling::Halves, Some(cause)) => Ruling::Each(cause),
+        (Ruling::Halves, Some(cause)) if cause != Cause::Rejected => Ruling::Each(cause),
         (ruling, _) => ruling,
     }
 }

@@ -232,10 +232,7 @@ impl From<Lost> for Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.what().as_str() {
-            "" => f.write_str(&reason(&self.text, "")),
-            what => f.write_str(&reason(what, &self.text)),
-        }
+        f.write_str(&reason(&self.what(), &self.text))
     }
 }
 

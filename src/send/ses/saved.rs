@@ -6,35 +6,28 @@ use crate::edges::log;
 use crate::mail::model::Kind;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use time::OffsetDateTime;
 
 /// So many replies are saved: an outage must not fill the disk.
 const MOST: usize = 1000;
 
-/// A directory for replies.
-pub(crate) struct Saved {
-    dir: PathBuf,
-    count: usize,
-}
+/// How many were saved.
+#[derive(Default)]
+pub(crate) struct Saved(usize);
 
 impl Saved {
-    /// Makes nothing yet.
-    pub(crate) fn new(dir: PathBuf) -> Saved {
-        Saved { dir, count: 0 }
-    }
-
     /// Saves a reply to a call about mail of this kind, if it is not one of too many.
-    pub(crate) fn keep(&mut self, reply: &Reply, kind: &Kind, now: OffsetDateTime) {
-        if self.count >= MOST {
+    pub(crate) fn keep(&mut self, dir: &Path, reply: &Reply, kind: &Kind, now: OffsetDateTime) {
+        if self.0 >= MOST {
             return;
         }
-        let path = self.dir.display();
-        if let Err(error) = save(&self.dir, now, kind, reply) {
+        let path = dir.display();
+        if let Err(error) = save(dir, now, kind, reply) {
             return log::warn("SES", format_args!("cannot save SES's reply in {path}: {error}"));
         }
-        self.count += 1;
-        if self.count == MOST {
+        self.0 += 1;
+        if self.0 == MOST {
             let what = "replies saved; this process saves no more";
             log::warn("SES", format_args!("{MOST} {what} in {path}"));
         }
