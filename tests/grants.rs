@@ -1,6 +1,6 @@
 //! Least privilege: what a collector's role may do, and that it may do nothing else.
 
-use crate::support::cluster::Database;
+use crate::support::cluster::{Database, connect};
 use crate::support::endpoint::Endpoint;
 use crate::support::program::{Program, wait_until};
 use mailroom::queue::grants;
@@ -97,6 +97,22 @@ fn an_operator_may_pause_too() {
         let finished = program.output();
         assert_eq!(finished.code, Some(0), "{}", finished.log);
     }
+    gone(&database, &name);
+}
+
+#[test]
+fn an_operator_may_do_so_where_nobody_may_call_a_new_function() {
+    let database = Database::empty();
+    database.run("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC");
+    let migrated = Program::new(&["migrate", "up"]).on(&database).output();
+    assert_eq!(migrated.code, Some(0), "{}", migrated.log);
+    database.run(
+        "INSERT INTO lists (list, unsubscribe) VALUES ('news', 'https://example.com/u?token=');
+         INSERT INTO subscribers (list, address, how) VALUES ('news', 'a@example.com', 'import')",
+    );
+    let (name, url) = role(&database, &["--operator"]);
+    let sql = "UPDATE subscribers SET state = 'suppressed', changed_at = now(), how = 'complaint'";
+    connect(&url).unwrap().batch_execute(sql).unwrap();
     gone(&database, &name);
 }
 
